@@ -1,0 +1,122 @@
+//! What a broker said: the event, in the words of contract and store.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The six events that a Pact Broker's webhooks can subscribe to (Pact Broker 2.120).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventName {
+    /// A pact was published, changed or not.
+    ContractPublished,
+    /// A pact was published whose content differs from the one before.
+    ContractContentChanged,
+    /// A pact was published that a main-branch, deployed or released provider version
+    /// has not verified yet.
+    ContractRequiringVerificationPublished,
+    /// A verification result was published.
+    ProviderVerificationPublished,
+    /// A successful verification result was published.
+    ProviderVerificationSucceeded,
+    /// A failed verification result was published.
+    ProviderVerificationFailed,
+}
+
+/// The text names none of the six events.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown event name")]
+pub struct UnknownEventName;
+
+impl EventName {
+    /// All six, in the order in which the broker documents them.
+    pub const ALL: [Self; 6] = [
+        Self::ContractPublished,
+        Self::ContractContentChanged,
+        Self::ContractRequiringVerificationPublished,
+        Self::ProviderVerificationPublished,
+        Self::ProviderVerificationSucceeded,
+        Self::ProviderVerificationFailed,
+    ];
+
+    /// The broker's name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ContractPublished => "contract_published",
+            Self::ContractContentChanged => "contract_content_changed",
+            Self::ContractRequiringVerificationPublished => {
+                "contract_requiring_verification_published"
+            }
+            Self::ProviderVerificationPublished => "provider_verification_published",
+            Self::ProviderVerificationSucceeded => "provider_verification_succeeded",
+            Self::ProviderVerificationFailed => "provider_verification_failed",
+        }
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventName {
+    type Err = UnknownEventName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or(UnknownEventName)
+    }
+}
+
+/// One side of a contract as an event names it. Missing values are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pacticipant {
+    /// The pacticipant's name; never empty in an accepted event.
+    pub name: String,
+    /// The version that published; empty when unknown.
+    pub version_number: String,
+    /// The version's branch; empty when unknown.
+    pub branch: String,
+    /// The version's tags.
+    pub tags: Vec<String>,
+    /// The pacticipant's labels at the time of the event; webhooks may select by them.
+    pub labels: Vec<String>,
+    /// Why this provider version needs the verification, e.g. `latest from main branch`;
+    /// always empty for a consumer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub version_descriptions: Vec<String>,
+}
+
+/// An accepted event. Its JSON form is what the store keeps and what a claim returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Which of the six.
+    pub event_name: EventName,
+    /// When the broker says it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// The broker it came from; `default` unless said otherwise. Pacticipants of two brokers
+    /// never mix, even under equal names.
+    pub broker: String,
+    /// The consumer.
+    pub consumer: Pacticipant,
+    /// The provider.
+    pub provider: Pacticipant,
+    /// Where the pact can be read; empty when unknown.
+    #[serde(default)]
+    pub pact_url: String,
+    /// Where the verification result can be read; empty when there is none.
+    #[serde(default)]
+    pub verification_result_url: String,
+    /// The result of the verification; `None` while it is pending.
+    #[serde(default)]
+    pub verification_success: Option<bool>,
+    /// The CI build that published; empty when unknown.
+    #[serde(default)]
+    pub build_url: String,
+    /// Empty unless the broker fans out over deployed versions.
+    #[serde(default)]
+    pub currently_deployed_provider_version_number: String,
+}

@@ -1,0 +1,32 @@
+//! What can go wrong, named by what the caller can do about it.
+
+/// A store step that did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be reached or did not answer in time. Whether a write happened is
+    /// unknown; every write of this crate may be repeated.
+    #[error("the database is away: {0}")]
+    Unavailable(String),
+    /// A row does not read as what this binary writes.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+    /// The database was migrated by a newer binary.
+    #[error("the database has schema version {found}, this postrider knows {known}: use a newer postrider")]
+    NewerSchema {
+        /// Version found.
+        found: i64,
+        /// Newest version known here.
+        known: i64,
+    },
+    /// The master key is not the one that sealed what is stored.
+    #[error("the master key (key id {have}) cannot open the stored secrets: they were sealed with key id {need}")]
+    WrongKey {
+        /// Key id of the configured key.
+        have: String,
+        /// Key id that sealed the stored values.
+        need: String,
+    },
+    /// The configuration can't work (path not writable, URL not understood).
+    #[error("{0}")]
+    Unusable(String),
+}

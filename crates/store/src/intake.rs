@@ -1,0 +1,103 @@
+//! T1, T2: an event and its deliveries enter.
+
+use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookId, WebhookUuid};
+
+use crate::{Store, StoreError};
+
+/// Events to commit in one statement.
+#[derive(Debug, Clone)]
+pub struct IntakeBatch {
+    /// The `webhooks_version` that the entries were matched with (VERSION_IN_COMMIT).
+    pub webhooks_version: i64,
+    /// At most 1,000 events.
+    pub entries: Vec<IntakeEntry>,
+}
+
+/// One event with what it leads to.
+#[derive(Debug, Clone)]
+pub struct IntakeEntry {
+    /// The event.
+    pub event: NewEvent,
+    /// One for each webhook that wants it; may be empty.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// An event to accept.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its new id (UUIDv7).
+    pub id: EventId,
+    /// The sender's idempotency key, scoped by the caller (e.g. `header:...`); `None` = none.
+    pub key: Option<String>,
+    /// Hash of the content, to tell a repeat from another event under the same key.
+    pub fingerprint: [u8; 16],
+    /// The content.
+    pub event: Event,
+    /// W3C `traceparent` of the accepting span.
+    pub traceparent: Option<String>,
+}
+
+/// A delivery to make.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDelivery {
+    /// Its new id (UUIDv7).
+    pub id: DeliveryId,
+    /// For which webhook.
+    pub webhook_id: WebhookId,
+    /// The webhook's lane as the caller's table knows it.
+    pub lane_id: LaneId,
+}
+
+/// What became of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntakeResult {
+    /// On disk now.
+    Accepted,
+    /// The key was used before (or earlier in this batch); nothing was written.
+    Duplicate(Committed),
+}
+
+/// An event that was accepted earlier under the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Its id.
+    pub event_id: EventId,
+    /// Its deliveries.
+    pub deliveries: Vec<(DeliveryId, WebhookUuid)>,
+    /// Hash of its content.
+    pub fingerprint: [u8; 16],
+}
+
+impl Store {
+    /// T1. Commits keys, events and deliveries in one atomic statement (ATOMIC_KEY) on the
+    /// condition that the webhooks are still at `batch.webhooks_version`; `Ok(None)` when they
+    /// are not: nothing was written, reload the table, match again. Results in the order of the
+    /// entries. A delivery's first `next_at` is now for a limited lane, else
+    /// now + `sweep_after` (SWEEP, LIMITED_LEFT).
+    pub async fn commit_events(
+        &self,
+        _batch: &IntakeBatch,
+    ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
+        todo!()
+    }
+
+    /// T2. The road refused these: waiting deliveries that were never claimed become due now.
+    pub async fn hurry(&self, _ids: &[DeliveryId]) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    /// Deliveries that wait and were never claimed, counted up to `limit`.
+    pub async fn count_unclaimed(&self, _limit: u32) -> Result<u32, StoreError> {
+        todo!()
+    }
+
+    /// The newest event accepted with this fingerprint within `within`; for the relay, whose
+    /// repeats carry no key.
+    pub async fn recent_event(
+        &self,
+        _fingerprint: &[u8; 16],
+        _within: std::time::Duration,
+    ) -> Result<Option<Committed>, StoreError> {
+        todo!()
+    }
+}
