@@ -70,7 +70,7 @@ impl DeliveryStatus {
         Self::Discarded,
     ];
 
-    /// What to show. `held` is never stored (rule HELD_DERIVED): it is a waiting delivery
+    /// What to show. `held` is never stored (rule `HELD_DERIVED`): it is a waiting delivery
     /// in a held lane, and it wins over `queued` and `retrying`.
     pub fn shown(stored: StoredStatus, lane_held: bool, attempts_recorded: u32) -> Self {
         match stored {

@@ -4,19 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How fast a lane may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rate {
-    /// No limit: any number of workers send for it.
-    Unlimited,
-    /// `count` requests each `per`, evenly spaced; one worker at a time sends for it.
-    Limited {
-        /// Requests, at least 1.
-        count: u32,
-        /// Window, longer than zero.
-        per: Duration,
-    },
-}
+use crate::Rate;
 
 /// The limits of one lane, from settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +20,37 @@ pub struct LaneLimits {
 }
 
 impl LaneLimits {
+    /// What a lane at GitHub gets: below the limit of about 80 content-creating requests a
+    /// minute, one at a time (GitHub docs: rate limits, best practices).
+    pub const GITHUB: Self = Self {
+        rate: Rate::Limited {
+            count: 75,
+            per: Duration::from_mins(1),
+        },
+        burst: 1,
+        concurrency: 1,
+        per_hour: None,
+    };
+
+    /// What any other lane gets.
+    pub const OTHER: Self = Self {
+        rate: Rate::Unlimited,
+        burst: 1,
+        concurrency: 64,
+        per_hour: None,
+    };
+
+    /// The pause after which one more request may go out, burst and safety margin considered;
+    /// `None` when the rate has no limit. See [`Rate::interval_with_burst`].
+    pub fn interval(&self) -> Option<Duration> {
+        self.rate.interval_with_burst(self.burst)
+    }
+
+    /// The burst that the rate can grant, at least 1.
+    pub fn usable_burst(&self) -> u32 {
+        self.rate.usable_burst(self.burst)
+    }
+
     /// Whether one worker at a time sends for the lane.
     pub fn is_limited(&self) -> bool {
         matches!(self.rate, Rate::Limited { .. }) || self.per_hour.is_some()

@@ -3,16 +3,35 @@
 //! Everything here is a pure function over values: no I/O, no clock, no randomness, no async.
 //! `now` and chance are arguments, so every decision can be tested as a table.
 
+mod address;
+mod classify;
 mod delivery;
+mod duration;
 mod event;
+mod host_whitelist;
 mod ids;
 mod lane;
+mod lane_rules;
+mod matching;
 mod outcome;
+mod placeholder;
+mod rate;
+mod retry;
+mod target;
 mod webhook;
 
+pub use address::{AddressPolicy, BlockedAddress};
+pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, classify};
 pub use delivery::{DeliveryStatus, StoredStatus};
+pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{Event, EventName, Pacticipant, UnknownEventName};
+pub use host_whitelist::{HostWhitelist, InvalidHostEntry};
 pub use ids::{ClaimNo, DeliveryId, EventId, InvalidWebhookUuid, LaneId, WebhookId, WebhookUuid};
-pub use lane::{HoldCause, LaneLimits, LaneState, Rate};
+pub use lane::{HoldCause, LaneLimits, LaneState};
+pub use lane_rules::{LaneError, LaneRule, LaneRules, is_credential_header};
+pub use matching::wants;
 pub use outcome::{Outcome, UnknownOutcome};
+pub use rate::{InvalidRate, Rate};
+pub use retry::{Decision, RetryPolicy, decide};
+pub use target::{HostPatterns, InvalidHostPattern, TargetKind};
 pub use webhook::{Body, BodyMode, RequestTemplate, Selector, Webhook, WebhookState};

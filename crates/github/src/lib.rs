@@ -1,1 +1,15 @@
-//! github
+//! GitHub: reading its answers, checking its credentials without asking it, and probing.
+//!
+//! Facts only: what an answer says becomes a [`postrider_domain::GithubAnswer`]; what follows
+//! from it is decided in the domain crate.
+
+mod credential;
+mod headers;
+mod message;
+mod probe;
+mod read;
+
+pub use credential::{TokenCheck, TokenKind, TokenWarning, check_token};
+pub use headers::{rate_remaining, request_id, retry_after, token_expiry};
+pub use probe::{ProbeReading, probe_url, read_probe};
+pub use read::{answer, read};

@@ -1,1 +1,33 @@
-//! render
+//! From a webhook's template and an event to the request that is sent, and from a request or
+//! an answer to what may be shown of it. Pure: no I/O, no clock, no randomness.
+//!
+//! The template language has three kinds of placeholder: `${pactbroker.NAME}` (the 20 names of
+//! [`BrokerVar`]), `${user.NAME}` (a secret) and `${postrider.deliveryId}`. Everything else
+//! stays as it is written. Values are put in once and never looked at again, and each place has
+//! its own encoding (module `template`), so that a value can't break or extend what surrounds
+//! it. Neither an error nor a `Debug` text of this crate holds a value.
+
+mod body;
+mod compile;
+mod describe;
+mod dispatch;
+mod encode;
+mod error;
+mod headers;
+mod inspect;
+mod redact;
+mod template;
+mod url_template;
+mod vars;
+
+pub use body::MAX_BODY_BYTES;
+pub use compile::{CompiledRequest, RenderedRequest, render};
+pub use describe::{MAX_SHOWN_BYTES, describe_request, describe_response};
+pub use dispatch::{MAX_DISPATCH_BYTES, MAX_EVENT_TYPE_CHARS, MAX_PAYLOAD_KEYS};
+pub use error::{Place, RenderError};
+pub use inspect::{UnknownVariable, secret_names, unknown_variables};
+pub use redact::Redactor;
+pub use vars::{BrokerVar, Variables};
+
+#[cfg(test)]
+mod tests;

@@ -86,10 +86,10 @@ impl Store {
     /// the sweep once the lane opens.
     pub async fn claim_road(
         &self,
-        _ids: &[DeliveryId],
-        _terms: ClaimTerms,
+        ids: &[DeliveryId],
+        terms: ClaimTerms,
     ) -> Result<Vec<Claim>, StoreError> {
-        todo!()
+        dispatch!(self, claim_road(ids, terms))
     }
 
     /// T4. Claims up to `limit` due deliveries of one unlimited lane, oldest due first.
@@ -97,12 +97,12 @@ impl Store {
     /// claimed instead, alone (POISON_ROW).
     pub async fn claim_due(
         &self,
-        _lane: LaneId,
-        _limit: u32,
-        _suspect: bool,
-        _terms: ClaimTerms,
+        lane: LaneId,
+        limit: u32,
+        suspect: bool,
+        terms: ClaimTerms,
     ) -> Result<Vec<Claim>, StoreError> {
-        todo!()
+        dispatch!(self, claim_due(lane, limit, suspect, terms))
     }
 
     /// T5. Claims up to `limit` deliveries of a limited lane for its leader, oldest first,
@@ -110,29 +110,29 @@ impl Store {
     /// claims (OLD_CLAIMS) and the hour's budget (COUNT_CLAIM, HOUR_CARRY).
     pub async fn claim_limited(
         &self,
-        _lease: Lease,
-        _limit: u32,
-        _suspect: bool,
-        _terms: ClaimTerms,
+        lease: Lease,
+        limit: u32,
+        suspect: bool,
+        terms: ClaimTerms,
     ) -> Result<LimitedClaim, StoreError> {
-        todo!()
+        dispatch!(self, claim_limited(lease, limit, suspect, terms))
     }
 
     /// J1, J2. Gives back claims that ran out, at most `limit` (EXPIRE). A record with outcome
     /// `lost` is left among the attempts.
-    pub async fn expire_claims(&self, _limit: u32) -> Result<Expired, StoreError> {
-        todo!()
+    pub async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {
+        dispatch!(self, expire_claims(limit))
     }
 
     /// J3. Moves waiting deliveries to their webhook's lane, whatever the old lane's state
     /// (REHOME); how many.
-    pub async fn rehome(&self, _limit: u32) -> Result<u64, StoreError> {
-        todo!()
+    pub async fn rehome(&self, limit: u32) -> Result<u64, StoreError> {
+        dispatch!(self, rehome(limit))
     }
 
     /// J4. Discards waiting deliveries of deleted or disabled webhooks, whatever their lane's
     /// state (DISCARD); how many.
-    pub async fn discard(&self, _limit: u32) -> Result<u64, StoreError> {
-        todo!()
+    pub async fn discard(&self, limit: u32) -> Result<u64, StoreError> {
+        dispatch!(self, discard(limit))
     }
 }

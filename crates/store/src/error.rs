@@ -11,7 +11,9 @@ pub enum StoreError {
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
     /// The database was migrated by a newer binary.
-    #[error("the database has schema version {found}, this postrider knows {known}: use a newer postrider")]
+    #[error(
+        "the database has schema version {found}, this postrider knows {known}: use a newer postrider"
+    )]
     NewerSchema {
         /// Version found.
         found: i64,
@@ -19,7 +21,9 @@ pub enum StoreError {
         known: i64,
     },
     /// The master key is not the one that sealed what is stored.
-    #[error("the master key (key id {have}) cannot open the stored secrets: they were sealed with key id {need}")]
+    #[error(
+        "the master key (key id {have}) cannot open the stored secrets: they were sealed with key id {need}"
+    )]
     WrongKey {
         /// Key id of the configured key.
         have: String,

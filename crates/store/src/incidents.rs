@@ -113,39 +113,39 @@ impl Store {
     /// on renewal and raised on acquisition.
     pub async fn monitor_lease(
         &self,
-        _owner: WorkerId,
-        _held: Option<MonitorLease>,
-        _length: Duration,
+        owner: WorkerId,
+        held: Option<MonitorLease>,
+        length: Duration,
     ) -> Result<Option<MonitorLease>, StoreError> {
-        todo!()
+        dispatch!(self, monitor_lease(owner, held, length))
     }
 
     /// Gives the monitor's lease up.
-    pub async fn monitor_give_up(&self, _lease: MonitorLease) -> Result<(), StoreError> {
-        todo!()
+    pub async fn monitor_give_up(&self, lease: MonitorLease) -> Result<(), StoreError> {
+        dispatch!(self, monitor_give_up(lease))
     }
 
     /// What there is to judge.
     pub async fn monitor_facts(&self) -> Result<MonitorFacts, StoreError> {
-        todo!()
+        dispatch!(self, monitor_facts())
     }
 
     /// Makes the open incidents exactly the findings: opens, updates, resolves; only under a
     /// valid lease (`Ok(None)` otherwise). Returns those opened and those resolved.
     pub async fn sync_incidents(
         &self,
-        _lease: MonitorLease,
-        _findings: &[IncidentFinding],
+        lease: MonitorLease,
+        findings: &[IncidentFinding],
     ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, StoreError> {
-        todo!()
+        dispatch!(self, sync_incidents(lease, findings))
     }
 
     /// Incidents, newest first; with `open_only` those not resolved; `limit` 1 to 1,000.
     pub async fn incidents(
         &self,
-        _open_only: bool,
-        _limit: u32,
+        open_only: bool,
+        limit: u32,
     ) -> Result<Vec<Incident>, StoreError> {
-        todo!()
+        dispatch!(self, incidents(open_only, limit))
     }
 }

@@ -76,28 +76,28 @@ impl Store {
     /// now + `sweep_after` (SWEEP, LIMITED_LEFT).
     pub async fn commit_events(
         &self,
-        _batch: &IntakeBatch,
+        batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
-        todo!()
+        dispatch!(self, commit_events(batch))
     }
 
     /// T2. The road refused these: waiting deliveries that were never claimed become due now.
-    pub async fn hurry(&self, _ids: &[DeliveryId]) -> Result<(), StoreError> {
-        todo!()
+    pub async fn hurry(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
+        dispatch!(self, hurry(ids))
     }
 
     /// Deliveries that wait and were never claimed, counted up to `limit`.
-    pub async fn count_unclaimed(&self, _limit: u32) -> Result<u32, StoreError> {
-        todo!()
+    pub async fn count_unclaimed(&self, limit: u32) -> Result<u32, StoreError> {
+        dispatch!(self, count_unclaimed(limit))
     }
 
-    /// The newest event accepted with this fingerprint within `within`; for the relay, whose
-    /// repeats carry no key.
+    /// The newest event accepted without a key and with this fingerprint within `within`; for
+    /// the relay, whose repeats carry no key.
     pub async fn recent_event(
         &self,
-        _fingerprint: &[u8; 16],
-        _within: std::time::Duration,
+        fingerprint: &[u8; 16],
+        within: std::time::Duration,
     ) -> Result<Option<Committed>, StoreError> {
-        todo!()
+        dispatch!(self, recent_event(fingerprint, within))
     }
 }

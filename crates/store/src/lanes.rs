@@ -89,87 +89,87 @@ pub struct ProbeClaim {
 impl Store {
     /// All lanes as a worker has to know them, in one statement.
     pub async fn survey(&self) -> Result<Vec<LaneView>, StoreError> {
-        todo!()
+        dispatch!(self, survey())
     }
 
     /// All lanes for people, busiest first.
     pub async fn lanes(&self) -> Result<Vec<LaneInfo>, StoreError> {
-        todo!()
+        dispatch!(self, lanes())
     }
 
     /// L1. Takes the lane if it is limited, has something open or is held, and nobody's lease
     /// is valid; raises the epoch even when it was ours (OWNER_NEW).
     pub async fn acquire(
         &self,
-        _lane: LaneId,
-        _worker: WorkerId,
-        _length: Duration,
+        lane: LaneId,
+        worker: WorkerId,
+        length: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        todo!()
+        dispatch!(self, acquire(lane, worker, length))
     }
 
     /// L2. Renews by owner and epoch in one statement; those not returned are lost: forget
     /// them and release their unsent claims.
     pub async fn renew(
         &self,
-        _leases: &[Lease],
-        _length: Duration,
+        leases: &[Lease],
+        length: Duration,
     ) -> Result<Vec<Lease>, StoreError> {
-        todo!()
+        dispatch!(self, renew(leases, length))
     }
 
     /// L3. Gives leases up, by owner and epoch.
-    pub async fn give_up(&self, _leases: &[Lease]) -> Result<(), StoreError> {
-        todo!()
+    pub async fn give_up(&self, leases: &[Lease]) -> Result<(), StoreError> {
+        dispatch!(self, give_up(leases))
     }
 
     /// L6. A probe came back good: opens the lane if it is still that hold, with that secret,
     /// and not manual; whether it did.
     pub async fn release_probed(
         &self,
-        _lane: LaneId,
-        _probe: ProbeClaim,
+        lane: LaneId,
+        probe: ProbeClaim,
     ) -> Result<bool, StoreError> {
-        todo!()
+        dispatch!(self, release_probed(lane, probe))
     }
 
     /// L7, for a probe that met a limit.
-    pub async fn pause(&self, _lane: LaneId, _pause: Duration) -> Result<(), StoreError> {
-        todo!()
+    pub async fn pause(&self, lane: LaneId, pause: Duration) -> Result<(), StoreError> {
+        dispatch!(self, pause(lane, pause))
     }
 
     /// L8. Holds a lane by hand; `None` when there is no such lane.
-    pub async fn hold_by_hand(&self, _name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        todo!()
+    pub async fn hold_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
+        dispatch!(self, hold_by_hand(name))
     }
 
     /// L8. Opens a lane by hand, whatever held it; `None` when there is no such lane.
-    pub async fn release_by_hand(&self, _name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        todo!()
+    pub async fn release_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
+        dispatch!(self, release_by_hand(name))
     }
 
     /// L9. Takes the right to probe a held lane once an interval: for a limited lane only its
     /// leader, for an unlimited one any worker (PROBE_CLAIM, PROBE_ANY).
     pub async fn claim_probe(
         &self,
-        _lane: LaneId,
-        _lease: Option<Lease>,
-        _interval: Duration,
+        lane: LaneId,
+        lease: Option<Lease>,
+        interval: Duration,
     ) -> Result<Option<ProbeClaim>, StoreError> {
-        todo!()
+        dispatch!(self, claim_probe(lane, lease, interval))
     }
 
     /// L10. Brings limits of existing lanes to what settings say; where the kind changes the
     /// epoch is raised and the owner cleared. How many changed.
-    pub async fn sync_lanes(&self, _specs: &[LaneSpec]) -> Result<u64, StoreError> {
-        todo!()
+    pub async fn sync_lanes(&self, specs: &[LaneSpec]) -> Result<u64, StoreError> {
+        dispatch!(self, sync_lanes(specs))
     }
 
     /// A webhook whose request can prove a lane's credential: any enabled webhook of the lane.
     pub async fn lane_webhook(
         &self,
-        _lane: LaneId,
+        lane: LaneId,
     ) -> Result<Option<crate::StoredWebhook>, StoreError> {
-        todo!()
+        dispatch!(self, lane_webhook(lane))
     }
 }

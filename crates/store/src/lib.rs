@@ -6,15 +6,28 @@
 //! rules. Every instant in a row is written and compared by the database's clock (DB_CLOCK);
 //! only durations come from outside.
 
+/// Hands a call to the backend in use.
+macro_rules! dispatch {
+    ($store:expr, $method:ident($($arg:expr),*)) => {
+        match &$store.0 {
+            crate::Backend::Postgres(pg) => pg.$method($($arg),*).await,
+            crate::Backend::Sqlite(lite) => lite.$method($($arg),*).await,
+        }
+    };
+}
+
 mod claims;
+mod codec;
 mod error;
 mod incidents;
 mod intake;
 mod lanes;
 mod list;
+mod postgres;
 mod record;
 mod seal;
 mod secrets;
+mod sqlite;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -24,13 +37,15 @@ use secrecy::SecretString;
 
 pub use claims::{Claim, ClaimTerms, Expired, LimitedClaim, WorkerId};
 pub use error::StoreError;
-pub use incidents::{Incident, IncidentFinding, IncidentKind, MonitorFacts, MonitorLease, StreakFact};
+pub use incidents::{
+    Incident, IncidentFinding, IncidentKind, MonitorFacts, MonitorLease, StreakFact,
+};
 pub use intake::{Committed, IntakeBatch, IntakeEntry, IntakeResult, NewDelivery, NewEvent};
 pub use lanes::{LaneInfo, LaneSpec, LaneView, Lease, ProbeClaim};
 pub use list::{
     AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, ReplayPlan, Stats,
 };
-pub use record::{AttemptRow, HoldProof, Recorded, RecordReport, Transition};
+pub use record::{AttemptRow, HoldProof, RecordReport, Recorded, Transition};
 pub use seal::MasterKey;
 pub use secrets::{SecretInfo, SecretValues};
 pub use webhooks::{Put, StoredWebhook, WebhookTable, WebhookWrite};
@@ -83,38 +98,50 @@ pub struct Store(Backend);
 
 #[derive(Debug, Clone)]
 enum Backend {
-    // Postgres(postgres::Pg), Sqlite(sqlite::Lite)
+    Postgres(postgres::Pg),
+    Sqlite(sqlite::Lite),
 }
 
 impl Store {
     /// Opens the store without touching its schema. Waits up to `patience` for a database that
     /// can't be reached yet.
-    pub async fn connect(_config: &StoreConfig, _patience: Duration) -> Result<Self, StoreError> {
-        todo!()
+    pub async fn connect(config: &StoreConfig, patience: Duration) -> Result<Self, StoreError> {
+        let backend = match &config.target {
+            Target::Postgres {
+                url,
+                max_connections,
+            } => Backend::Postgres(
+                postgres::Pg::connect(url, *max_connections, config, patience).await?,
+            ),
+            Target::Sqlite { path } => {
+                Backend::Sqlite(sqlite::Lite::connect(path, config, patience).await?)
+            }
+        };
+        Ok(Self(backend))
     }
 
     /// How the schema compares with this binary's.
     pub async fn schema(&self) -> Result<Schema, StoreError> {
-        todo!()
+        dispatch!(self, schema())
     }
 
     /// Brings the schema up to date; names of the migrations that ran.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        todo!()
+        dispatch!(self, migrate())
     }
 
     /// Whether the master key opens what is stored; remembers its key id at first use.
     pub async fn check_key(&self) -> Result<(), StoreError> {
-        todo!()
+        dispatch!(self, check_key())
     }
 
     /// One round trip, for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        dispatch!(self, ping())
     }
 
     /// Closes connections after what is under way; for SQLite checkpoints the log.
     pub async fn close(&self) {
-        todo!()
+        dispatch!(self, close())
     }
 }

@@ -140,32 +140,32 @@ impl Store {
     /// A page of deliveries, newest first, `limit` 1 to 1,000.
     pub async fn deliveries(
         &self,
-        _filter: &DeliveryFilter,
-        _after: Option<&Cursor>,
-        _limit: u32,
+        filter: &DeliveryFilter,
+        after: Option<&Cursor>,
+        limit: u32,
     ) -> Result<Page, StoreError> {
-        todo!()
+        dispatch!(self, deliveries(filter, after, limit))
     }
 
     /// One delivery with its event and attempts.
-    pub async fn delivery(&self, _id: DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
-        todo!()
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
+        dispatch!(self, delivery(id))
     }
 
     /// T12. Final deliveries of the filter wait again (attempt 0, claim number kept, marks kept
     /// unless `forget_marks`), at most 100,000 in chunks; with `act` false only counts.
     pub async fn replay(
         &self,
-        _filter: &DeliveryFilter,
-        _forget_marks: bool,
-        _act: bool,
+        filter: &DeliveryFilter,
+        forget_marks: bool,
+        act: bool,
     ) -> Result<ReplayPlan, StoreError> {
-        todo!()
+        dispatch!(self, replay(filter, forget_marks, act))
     }
 
     /// Figures of this moment.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
-        todo!()
+        dispatch!(self, stats())
     }
 
     /// Retention: drops final deliveries, their events and attempts older than `keep`, and
@@ -174,10 +174,10 @@ impl Store {
     /// however old. Returns how many deliveries went.
     pub async fn prune(
         &self,
-        _keep: Duration,
-        _keep_keys: Duration,
-        _limit: u32,
+        keep: Duration,
+        keep_keys: Duration,
+        limit: u32,
     ) -> Result<u64, StoreError> {
-        todo!()
+        dispatch!(self, prune(keep, keep_keys, limit))
     }
 }

@@ -111,7 +111,7 @@ impl Store {
     /// Records a batch of up to 1,000 outcomes in one transaction: lanes first, then
     /// deliveries in id order, attempts always. May be repeated after an error (0 rows is
     /// fine). A batch that fails for one row's sake is retried row by row.
-    pub async fn record(&self, _batch: &[Recorded]) -> Result<RecordReport, StoreError> {
-        todo!()
+    pub async fn record(&self, batch: &[Recorded]) -> Result<RecordReport, StoreError> {
+        dispatch!(self, record(batch))
     }
 }

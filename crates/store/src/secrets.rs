@@ -33,27 +33,27 @@ impl Store {
     /// the lanes that opened.
     pub async fn set_secret(
         &self,
-        _name: &str,
-        _value: &SecretString,
+        name: &str,
+        value: &SecretString,
     ) -> Result<(SecretInfo, Vec<String>), StoreError> {
-        todo!()
+        dispatch!(self, set_secret(name, value))
     }
 
     /// All secrets by name.
     pub async fn secrets(&self) -> Result<Vec<SecretInfo>, StoreError> {
-        todo!()
+        dispatch!(self, secrets())
     }
 
     /// Removes one; `false` when there is none. Lanes that use it are held at their next send.
-    pub async fn delete_secret(&self, _name: &str) -> Result<bool, StoreError> {
-        todo!()
+    pub async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
+        dispatch!(self, delete_secret(name))
     }
 
     /// Values for the names that have one.
     pub async fn secret_values(
         &self,
-        _names: &BTreeSet<String>,
+        names: &BTreeSet<String>,
     ) -> Result<SecretValues, StoreError> {
-        todo!()
+        dispatch!(self, secret_values(names))
     }
 }

@@ -61,34 +61,31 @@ impl Store {
     /// The table, or `None` when it is still at `known`.
     pub async fn webhook_table(
         &self,
-        _known: Option<i64>,
+        known: Option<i64>,
     ) -> Result<Option<WebhookTable>, StoreError> {
-        todo!()
+        dispatch!(self, webhook_table(known))
     }
 
     /// One webhook; deleted ones are not found.
-    pub async fn webhook(
-        &self,
-        _uuid: &WebhookUuid,
-    ) -> Result<Option<StoredWebhook>, StoreError> {
-        todo!()
+    pub async fn webhook(&self, uuid: &WebhookUuid) -> Result<Option<StoredWebhook>, StoreError> {
+        dispatch!(self, webhook(uuid))
     }
 
     /// Webhooks by row number, deleted ones included.
     pub async fn webhooks_by_id(
         &self,
-        _ids: &[WebhookId],
+        ids: &[WebhookId],
     ) -> Result<Vec<StoredWebhook>, StoreError> {
-        todo!()
+        dispatch!(self, webhooks_by_id(ids))
     }
 
     /// Creates or replaces. What waits for it follows to its new lane (J3).
-    pub async fn put_webhook(&self, _write: &WebhookWrite) -> Result<Put, StoreError> {
-        todo!()
+    pub async fn put_webhook(&self, write: &WebhookWrite) -> Result<Put, StoreError> {
+        dispatch!(self, put_webhook(write))
     }
 
     /// Deletes softly; `false` when there is none. What waits for it is discarded (J4).
-    pub async fn delete_webhook(&self, _uuid: &WebhookUuid) -> Result<bool, StoreError> {
-        todo!()
+    pub async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
+        dispatch!(self, delete_webhook(uuid))
     }
 }

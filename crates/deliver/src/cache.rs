@@ -1,0 +1,117 @@
+//! Webhooks and secrets as a worker knows them, by revision.
+//!
+//! A claim names the revisions that hold now (rule LANE_JOIN); what is cached under an older
+//! one is read again before it is used. Values of secrets live here and nowhere else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use postrider_domain::{WebhookId, WebhookUuid};
+use postrider_render::{CompiledRequest, Redactor};
+use postrider_store::{Claim, SecretValues, Store, StoreError, StoredWebhook};
+use secrecy::ExposeSecret;
+
+/// A webhook ready to be rendered.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) rev: i64,
+    pub(crate) uuid: WebhookUuid,
+    pub(crate) lane: String,
+    pub(crate) request: CompiledRequest,
+    stored: StoredWebhook,
+}
+
+/// The secrets of one webhook at one revision of its lane's secret.
+#[derive(Debug)]
+pub(crate) struct Unsealed {
+    webhook_rev: i64,
+    secret_rev: i64,
+    pub(crate) values: SecretValues,
+    /// Stars these secrets and the credentials written into the webhook itself.
+    pub(crate) redactor: Redactor,
+}
+
+/// What a worker remembers. Bounded by the number of webhooks.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    store: Store,
+    prepared: Mutex<HashMap<WebhookId, Arc<Prepared>>>,
+    unsealed: Mutex<HashMap<WebhookId, Arc<Unsealed>>>,
+}
+
+impl Cache {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            prepared: Mutex::default(),
+            unsealed: Mutex::default(),
+        }
+    }
+
+    /// The claim's webhook at the claim's revision or newer.
+    pub(crate) async fn prepared(&self, claim: &Claim) -> Result<Arc<Prepared>, StoreError> {
+        let known = locked(&self.prepared).get(&claim.webhook_id).cloned();
+        if let Some(known) = known.filter(|known| known.rev >= claim.webhook_rev) {
+            return Ok(known);
+        }
+        let found = self.store.webhooks_by_id(&[claim.webhook_id]).await?;
+        let stored = found.into_iter().next().ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "delivery {} names a webhook that is not there",
+                claim.id
+            ))
+        })?;
+        let prepared = Arc::new(prepare(stored));
+        locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// The values of the webhook's secrets, read again when the claim's secret is newer.
+    pub(crate) async fn unsealed(
+        &self,
+        claim: &Claim,
+        prepared: &Prepared,
+    ) -> Result<Arc<Unsealed>, StoreError> {
+        let known = locked(&self.unsealed).get(&claim.webhook_id).cloned();
+        let fresh = |known: &Arc<Unsealed>| {
+            known.secret_rev == claim.secret_rev && known.webhook_rev >= prepared.rev
+        };
+        if let Some(known) = known.filter(fresh) {
+            return Ok(known);
+        }
+        let values = self
+            .store
+            .secret_values(&prepared.stored.secret_names)
+            .await?;
+        let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev));
+        locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
+        Ok(unsealed)
+    }
+}
+
+/// Reads a webhook for a probe, without remembering it.
+pub(crate) fn prepare(stored: StoredWebhook) -> Prepared {
+    Prepared {
+        rev: stored.rev,
+        uuid: stored.webhook.uuid.clone(),
+        lane: stored.lane.clone(),
+        request: CompiledRequest::compile(&stored.webhook.request),
+        stored,
+    }
+}
+
+fn unseal(values: SecretValues, prepared: &Prepared, secret_rev: i64) -> Unsealed {
+    postrider_telemetry::guard_secrets(values.values().map(ExposeSecret::expose_secret));
+    let redactor = Redactor::for_request(&prepared.stored.webhook.request, &values);
+    Unsealed {
+        webhook_rev: prepared.rev,
+        secret_rev,
+        values,
+        redactor,
+    }
+}
+
+/// Nothing panics while a lock is held, so a poisoned one still holds whole entries.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

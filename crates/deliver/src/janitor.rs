@@ -1,0 +1,60 @@
+//! J1-J4: gives back claims that ran out, follows webhooks to their lanes, discards what no
+//! webhook wants any more. Looks at no lane's state and holds no lease (EXPIRE, REHOME, DISCARD).
+
+use std::time::Duration;
+
+use postrider_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+/// Rows in one statement.
+const CHUNK: u32 = 500;
+/// Statements of one kind in one round.
+const CHUNKS_MAX: u32 = 20;
+/// After the store came back, claims whose outcomes wait in the workers are left alone this
+/// long: it saves duplicates that need not be.
+const AFTER_OUTAGE: Duration = Duration::from_secs(5);
+
+/// Runs until cancelled.
+pub(crate) async fn run(store: Store, every: Duration, cancel: CancellationToken) {
+    let mut wait = every;
+    while cancel
+        .run_until_cancelled(tokio::time::sleep(wait))
+        .await
+        .is_some()
+    {
+        wait = match round(&store).await {
+            Ok(()) => every,
+            Err(error) => {
+                tracing::warn!(%error, "janitor.failed");
+                every.max(AFTER_OUTAGE)
+            }
+        };
+    }
+}
+
+async fn round(store: &Store) -> Result<(), StoreError> {
+    for _ in 0..CHUNKS_MAX {
+        let expired = store.expire_claims(CHUNK).await?;
+        for id in &expired.poisoned {
+            tracing::error!(delivery_id = %id, "delivery.poisoned");
+        }
+        let done = expired.given_back.len() + expired.poisoned.len();
+        if done > 0 {
+            tracing::warn!(given_back = expired.given_back.len(), "claims.expired");
+        }
+        if done < CHUNK as usize {
+            break;
+        }
+    }
+    for _ in 0..CHUNKS_MAX {
+        if store.rehome(CHUNK).await? < u64::from(CHUNK) {
+            break;
+        }
+    }
+    for _ in 0..CHUNKS_MAX {
+        if store.discard(CHUNK).await? < u64::from(CHUNK) {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+use jiff::Timestamp;
+
+use super::wants;
+use crate::{Body, BodyMode, Event, EventName, Pacticipant, RequestTemplate, Selector, Webhook};
+
+fn webhook(consumer: Option<Selector>, provider: Option<Selector>) -> Webhook {
+    Webhook {
+        uuid: "dCGCl-Ba3PqEFJ_iE9mJkQ".parse().unwrap(),
+        description: None,
+        consumer,
+        provider,
+        enabled: true,
+        events: vec![EventName::ContractRequiringVerificationPublished],
+        request: RequestTemplate {
+            method: "POST".to_owned(),
+            url: "https://example.org/".to_owned(),
+            headers: Vec::new(),
+            body: Some(Body::Text(String::new())),
+            body_mode: BodyMode::Json,
+            username: None,
+            password: None,
+        },
+        team_uuid: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn event(name: EventName) -> Event {
+    let side = |name: &str, label: &str| Pacticipant {
+        name: name.to_owned(),
+        labels: vec!["other".to_owned(), label.to_owned()],
+        ..Pacticipant::default()
+    };
+    Event {
+        event_name: name,
+        occurred_at: None,
+        broker: "default".to_owned(),
+        consumer: side("Shop", "web"),
+        provider: side("Stock", "core"),
+        pact_url: String::new(),
+        verification_result_url: String::new(),
+        verification_success: None,
+        build_url: String::new(),
+        currently_deployed_provider_version_number: String::new(),
+    }
+}
+
+fn name(text: &str) -> Selector {
+    Selector::Name(text.to_owned())
+}
+
+fn label(text: &str) -> Selector {
+    Selector::Label(text.to_owned())
+}
+
+#[test]
+fn both_sides_have_to_match() {
+    let table = [
+        (None, None, true),
+        (Some(name("Shop")), None, true),
+        (Some(name("shop")), None, false),
+        (Some(name("Stock")), None, false),
+        (Some(name("web")), None, false),
+        (None, Some(name("Stock")), true),
+        (None, Some(name("Shop")), false),
+        (Some(name("Shop")), Some(name("Stock")), true),
+        (Some(name("Shop")), Some(name("Till")), false),
+        (Some(name("Till")), Some(name("Stock")), false),
+        (Some(label("web")), None, true),
+        (Some(label("other")), None, true),
+        (Some(label("Web")), None, false),
+        (Some(label("core")), None, false),
+        (Some(label("Shop")), None, false),
+        (None, Some(label("core")), true),
+        (Some(label("web")), Some(label("core")), true),
+        (Some(label("web")), Some(label("web")), false),
+        (Some(name("Shop")), Some(label("core")), true),
+        (Some(label("web")), Some(name("Stock")), true),
+        (Some(label("core")), Some(name("Stock")), false),
+    ];
+    let event = event(EventName::ContractRequiringVerificationPublished);
+    for (consumer, provider, expected) in table {
+        let webhook = webhook(consumer, provider);
+        assert_eq!(
+            wants(&webhook, &event),
+            expected,
+            "consumer {:?}, provider {:?}",
+            webhook.consumer,
+            webhook.provider
+        );
+    }
+}
+
+#[test]
+fn only_subscribed_events_count() {
+    let mut webhook = webhook(None, None);
+    webhook.events = vec![
+        EventName::ContractContentChanged,
+        EventName::ProviderVerificationFailed,
+    ];
+    let wanted: Vec<EventName> = EventName::ALL
+        .into_iter()
+        .filter(|name| wants(&webhook, &event(*name)))
+        .collect();
+    assert_eq!(wanted, webhook.events);
+}
+
+#[test]
+fn a_disabled_webhook_wants_nothing() {
+    let mut webhook = webhook(None, None);
+    webhook.enabled = false;
+    assert!(!wants(
+        &webhook,
+        &event(EventName::ContractRequiringVerificationPublished)
+    ));
+}

@@ -1,0 +1,173 @@
+//! Query parameters of lists.
+
+use http::Uri;
+use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
+use postrider_domain::parse_duration;
+
+use crate::near;
+use crate::problem::Problem;
+
+/// Rows of a page when the caller does not say.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// Rows of a page at most.
+const MAX_LIMIT: u32 = 1_000;
+
+/// Parameters by name, each known and given once. Empty ones count as not given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads the query of a URL.
+    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let mut params = Self::default();
+        for pair in uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            if !known.contains(&name.as_str()) {
+                let hint = near::hint(&name, known.iter().copied());
+                return Err(wrong(&name, format!("is no known parameter{hint}")));
+            }
+            if params.get(&name).is_some() {
+                return Err(wrong(&name, "is given twice"));
+            }
+            params.0.push((name, value));
+        }
+        Ok(params)
+    }
+
+    /// The value of a parameter, unless it is empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that parses; `wanted` tells what would.
+    pub(super) fn parsed<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| wrong(name, format!("must be {wanted}, not {text:?}")))
+    }
+
+    /// `limit`, 1 to 1,000, 50 when not given.
+    pub(super) fn limit(&self) -> Result<u32, Problem> {
+        let wanted = format!("a whole number from 1 to {MAX_LIMIT}");
+        match self.parsed("limit", &wanted)? {
+            None => Ok(DEFAULT_LIMIT),
+            Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            Some(limit) => Err(wrong("limit", format!("must be {wanted}, not {limit}"))),
+        }
+    }
+}
+
+/// 400 that names the parameter.
+pub(super) fn wrong(name: &str, detail: impl Into<String>) -> Problem {
+    Problem::bad("", format!("the parameter {name} {}", detail.into()))
+}
+
+/// A time as in RFC 3339, or a duration back from `now`.
+pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let back = parse_duration(text)
+        .ok()
+        .and_then(|back| SignedDuration::try_from(back).ok());
+    let at = back.and_then(|back| now.checked_sub(back).ok());
+    at.ok_or_else(|| {
+        format!("must be a time as in RFC 3339, or back from now such as 2h or 3d, not {text:?}")
+    })
+}
+
+fn decoded(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    let text = decoded
+        .map_err(|_| Problem::bad("", "the query is not valid UTF-8"))?
+        .into_owned();
+    if text.contains('\0') {
+        return Err(Problem::bad(
+            "",
+            "the query holds the character U+0000: remove it",
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Result<Params, String> {
+        let uri: Uri = format!("/x?{query}").parse().unwrap();
+        Params::of(&uri, &["limit", "status"]).map_err(|problem| problem.detail)
+    }
+
+    #[test]
+    fn known_once() {
+        let params_read = params("limit=7&status=a%20b+c&").unwrap();
+        assert_eq!(params_read.get("status"), Some("a b c"));
+        assert_eq!(params_read.limit().unwrap(), 7);
+        assert_eq!(
+            params("limti=7").unwrap_err(),
+            "the parameter limti is no known parameter; did you mean limit?"
+        );
+        assert_eq!(
+            params("limit=7&limit=8").unwrap_err(),
+            "the parameter limit is given twice"
+        );
+        assert!(params("status=%FF").is_err());
+        assert!(params("status=%00").is_err());
+    }
+
+    #[test]
+    fn limits() {
+        let limit = |query: &str| {
+            params(query)
+                .unwrap()
+                .limit()
+                .map_err(|problem| problem.detail)
+        };
+        assert_eq!(limit(""), Ok(50));
+        assert_eq!(limit("limit=1000"), Ok(1000));
+        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=ten"] {
+            let detail = limit(bad).unwrap_err();
+            assert!(
+                detail.contains("the parameter limit must be a whole number"),
+                "{detail}"
+            );
+        }
+    }
+
+    #[test]
+    fn instants() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let expected: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        for text in [
+            "2h",
+            "120m",
+            "2026-11-22T10:00:00Z",
+            "2026-11-22T11:00:00+01:00",
+        ] {
+            assert_eq!(instant(text, now), Ok(expected), "{text}");
+        }
+        for bad in ["yesterday", "2 hours", "2026-11-22", "99999999999999d"] {
+            assert!(instant(bad, now).is_err(), "{bad}");
+        }
+    }
+}

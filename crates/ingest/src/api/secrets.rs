@@ -1,0 +1,105 @@
+//! Secrets: names only, never values.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode};
+use postrider_store::SecretInfo;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::api::{read_object, required_text};
+use crate::problem::Problem;
+use crate::server::App;
+
+/// Bytes of a value.
+const MAX_VALUE: usize = 64 * 1024;
+
+/// `GET /api/v1/secrets`.
+pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
+    let secrets: Vec<_> = app.store().secrets().await?.iter().map(document).collect();
+    Ok(Json(json!({"secrets": secrets})).into_response())
+}
+
+/// `PUT /api/v1/secrets/{name}`.
+pub(super) async fn set(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    check_name(&name)?;
+    let object = read_object(&app, &headers, body, &["value"]).await?;
+    let value = required_text(&object, "value")?;
+    if value.is_empty() || value.len() > MAX_VALUE {
+        let found = value.len();
+        let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
+        return Err(Problem::bad("/value", detail));
+    }
+    let (info, opened) = app
+        .store()
+        .set_secret(&name, &SecretString::from(value))
+        .await?;
+    wake_opened(&app, &opened).await;
+    let is_new = info.created_at == info.updated_at;
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let body = json!({"name": info.name, "rev": info.rev, "lanes_opened": opened});
+    Ok((status, Json(body)).into_response())
+}
+
+/// `DELETE /api/v1/secrets/{name}`.
+pub(super) async fn delete(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    if check_name(&name).is_ok() && app.store().delete_secret(&name).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "there is no secret of this name",
+        ))
+    }
+}
+
+/// Opened lanes have a backlog that workers of this process should begin with now.
+async fn wake_opened(app: &App, opened: &[String]) {
+    if opened.is_empty() {
+        return;
+    }
+    // Workers look each second anyway.
+    let Ok(lanes) = app.store().lanes().await else {
+        return;
+    };
+    let ids: Vec<_> = lanes
+        .iter()
+        .filter(|lane| opened.contains(&lane.name))
+        .map(|lane| lane.id)
+        .collect();
+    app.parts.dispatcher.wake(&ids);
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        let detail = "a secret's name has 1 to 64 characters, each a letter, a digit, an \
+                      underscore or a hyphen";
+        Err(Problem::bad("", detail))
+    }
+}
+
+fn document(secret: &SecretInfo) -> Value {
+    json!({
+        "name": secret.name,
+        "rev": secret.rev,
+        "created_at": secret.created_at,
+        "updated_at": secret.updated_at,
+    })
+}

@@ -1,0 +1,183 @@
+//! The forms that a call's body can have, and its cutting into events.
+
+use std::fmt;
+
+use http::{HeaderMap, StatusCode, header};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::events::MAX_EVENTS;
+use crate::problem::Problem;
+
+/// What the body is, by its content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// An object or an array of objects.
+    Json,
+    /// An object on each line.
+    Lines,
+    /// A CloudEvent, structured mode.
+    Cloud,
+    /// An array of CloudEvents.
+    CloudBatch,
+    /// A CloudEvent, binary mode: attributes in headers, the event is the body.
+    CloudBinary,
+}
+
+/// The events of a call as text.
+#[derive(Debug)]
+pub(super) struct Pieces<'a> {
+    /// Whether the call can hold several, so that the answer is an array.
+    pub(super) many: bool,
+    pub(super) pieces: Vec<Piece<'a>>,
+}
+
+/// One event as text.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a str,
+    /// Its place in the body, as a JSON pointer.
+    pub(super) pointer: String,
+}
+
+impl Piece<'_> {
+    /// Room that it takes, in KiB begun.
+    pub(super) fn units(&self) -> usize {
+        self.text.len() / 1024 + 1
+    }
+}
+
+impl Form {
+    /// Reads the content type; 415 for all that is not taken.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let value = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let (essence, charset) = media_type(value.unwrap_or_default());
+        if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+            return Err(unsupported("a charset other than utf-8"));
+        }
+        match essence.as_str() {
+            "application/json" if headers.contains_key("ce-specversion") => Ok(Self::CloudBinary),
+            "application/json" => Ok(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
+            "application/cloudevents+json" => Ok(Self::Cloud),
+            "application/cloudevents-batch+json" => Ok(Self::CloudBatch),
+            "" => Err(unsupported("no Content-Type")),
+            _ => Err(unsupported("this Content-Type")),
+        }
+    }
+
+    /// Cuts the body.
+    pub(super) fn split(self, text: &str) -> Result<Pieces<'_>, Problem> {
+        let begins_array = text
+            .trim_start_matches([' ', '\t', '\n', '\r'])
+            .starts_with('[');
+        match self {
+            Self::Json | Self::CloudBatch if begins_array => array(text),
+            Self::CloudBatch => Err(Problem::bad("", "must be an array of CloudEvents")),
+            Self::Lines => lines(text),
+            Self::Json | Self::Cloud | Self::CloudBinary => {
+                let piece = Piece {
+                    text,
+                    pointer: String::new(),
+                };
+                Ok(Pieces {
+                    many: false,
+                    pieces: vec![piece],
+                })
+            }
+        }
+    }
+}
+
+/// The type without parameters in lower case, and its charset.
+pub(crate) fn media_type(value: &str) -> (String, Option<&str>) {
+    let mut parts = value.split(';');
+    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    });
+    (essence, charset)
+}
+
+fn unsupported(what: &str) -> Problem {
+    let detail = format!(
+        "{what} is not supported: send application/json, application/x-ndjson, \
+         application/cloudevents+json or application/cloudevents-batch+json in UTF-8"
+    );
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+fn array(text: &str) -> Result<Pieces<'_>, Problem> {
+    let items: Items<'_> = serde_json::from_str(text)
+        .map_err(|error| Problem::bad("", format!("is not valid JSON: {error}")))?;
+    pieces(
+        items
+            .0
+            .into_iter()
+            .enumerate()
+            .map(|(i, item)| (i, item.get())),
+    )
+}
+
+fn lines(text: &str) -> Result<Pieces<'_>, Problem> {
+    let filled = text
+        .split('\n')
+        .map(|line| line.trim_matches([' ', '\t', '\r']));
+    pieces(
+        filled
+            .filter(|line| !line.is_empty())
+            .take(MAX_EVENTS + 1)
+            .enumerate(),
+    )
+}
+
+fn pieces<'a>(texts: impl Iterator<Item = (usize, &'a str)>) -> Result<Pieces<'a>, Problem> {
+    let pieces: Vec<_> = texts
+        .map(|(i, text)| Piece {
+            text,
+            pointer: format!("/{i}"),
+        })
+        .collect();
+    if pieces.is_empty() {
+        return Err(Problem::bad("", "holds no event: send at least one"));
+    }
+    if pieces.len() > MAX_EVENTS {
+        let detail = format!("holds more than {MAX_EVENTS} events: send fewer in one call");
+        return Err(Problem::bad("", detail).status(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    Ok(Pieces { many: true, pieces })
+}
+
+/// The items of an array, of which at most one more than allowed is kept.
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'de> Visitor<'de> for ItemsVisitor {
+    type Value = Items<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() <= MAX_EVENTS {
+                items.push(item);
+            }
+        }
+        Ok(Items(items))
+    }
+}

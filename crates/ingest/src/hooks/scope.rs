@@ -1,0 +1,62 @@
+//! Which webhooks a collection is about.
+
+use postrider_domain::{Selector, Webhook};
+
+/// The pacticipants named in the path of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) consumer: Option<String>,
+    pub(super) provider: Option<String>,
+}
+
+impl Scope {
+    pub(super) fn all() -> Self {
+        Self {
+            consumer: None,
+            provider: None,
+        }
+    }
+
+    pub(super) fn provider(provider: String) -> Self {
+        Self {
+            consumer: None,
+            provider: Some(provider),
+        }
+    }
+
+    pub(super) fn consumer(consumer: String) -> Self {
+        Self {
+            consumer: Some(consumer),
+            provider: None,
+        }
+    }
+
+    pub(super) fn pair(provider: String, consumer: String) -> Self {
+        Self {
+            consumer: Some(consumer),
+            provider: Some(provider),
+        }
+    }
+
+    /// Whether the collection holds the webhook: the sides in the path by name, the other side
+    /// without a name (Pact Broker 2.120: one by label counts as that).
+    pub(super) fn lists(&self, webhook: &Webhook) -> bool {
+        let (consumer, provider) = (
+            name(webhook.consumer.as_ref()),
+            name(webhook.provider.as_ref()),
+        );
+        match (&self.consumer, &self.provider) {
+            (None, None) => true,
+            (wanted_consumer, wanted_provider) => {
+                consumer == wanted_consumer.as_deref() && provider == wanted_provider.as_deref()
+            }
+        }
+    }
+}
+
+fn name(selector: Option<&Selector>) -> Option<&str> {
+    match selector {
+        Some(Selector::Name(name)) => Some(name),
+        Some(Selector::Label(_)) | None => None,
+    }
+}

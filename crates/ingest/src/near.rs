@@ -1,0 +1,70 @@
+//! Names that a mistyped one may have meant.
+
+/// How many suggestions a message holds.
+const MAX_NEAR: usize = 3;
+
+/// `; did you mean a, b?` for the names nearest to `wanted`, or nothing when none is near.
+pub(crate) fn hint<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let near = near(wanted, names);
+    if near.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", near.join(", "))
+    }
+}
+
+/// The names nearest to `wanted`, nearest first: those that hold it, and those with few edits.
+pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let limit = (wanted.chars().count() / 3).max(2);
+    let mut found: Vec<(usize, &str)> = names
+        .into_iter()
+        .filter_map(|name| {
+            let lower = name.to_lowercase();
+            let holds = !wanted.is_empty() && lower.contains(&wanted);
+            let distance = if holds { 0 } else { distance(&wanted, &lower) };
+            (distance <= limit).then_some((distance, name))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+        .into_iter()
+        .take(MAX_NEAR)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// Levenshtein's distance; of long texts only the beginning counts.
+fn distance(a: &str, b: &str) -> usize {
+    const LONGEST: usize = 128;
+    let b: Vec<char> = b.chars().take(LONGEST).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(LONGEST).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names() {
+        let names = [
+            "api.github.com/githubToken",
+            "hooks.slack.com/slack",
+            "limit",
+        ];
+        assert_eq!(near("limti", names), ["limit"]);
+        assert_eq!(near("githubtoken", names), ["api.github.com/githubToken"]);
+        assert_eq!(near("zzzzzz", names), [""; 0]);
+        assert_eq!(hint("limi", names), "; did you mean limit?");
+    }
+}

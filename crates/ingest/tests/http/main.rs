@@ -1,0 +1,13 @@
+//! The HTTP intake over a real SQLite store, called through its router.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set its scene up has to fail"
+)]
+
+mod api;
+mod harness;
+mod idempotency;
+mod malformed;
+mod queue_away;
+mod webhooks;

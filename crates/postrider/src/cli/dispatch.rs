@@ -1,0 +1,98 @@
+//! From the command line to what carries it out.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
+use crate::client::{Api, deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::config::{Mode, Settings, environment};
+use crate::{config, demo, migrate, roles, topology};
+
+/// Exit code of a command that Ctrl-C ended, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+/// Carries out one command.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let input = environment::Input::read(cli.config.as_deref())?;
+    let out = &mut Out::default();
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => roles::serve(input.settings(&args.flags())?).await,
+        Command::Ingest(args) => {
+            roles::ingest(distributed(input.settings(&args.flags())?, "ingest")?).await
+        }
+        Command::Worker(args) => {
+            roles::worker(distributed(input.settings(&args.flags())?, "worker")?).await
+        }
+        Command::Monitor(args) => {
+            roles::monitor(distributed(input.settings(&args.flags())?, "monitor")?).await
+        }
+        Command::Migrate => migrate::run(&input.settings(&BTreeMap::new())?, out).await,
+        Command::Config(ConfigCommand::Check) => {
+            config::check(&input.settings(&BTreeMap::new())?, out)?;
+            Ok(Exit::Fine.into())
+        }
+        Command::Config(ConfigCommand::Show(output)) => {
+            config::show(&input.settings(&BTreeMap::new())?, output.format(), out);
+            Ok(Exit::Fine.into())
+        }
+        Command::Topology(output) => Ok(topology::print(
+            &input.settings(&BTreeMap::new())?,
+            output.format(),
+            out,
+        )),
+        client => until_interrupted(ask(client, &input, out)).await,
+    }
+}
+
+/// The commands that speak HTTP to a running postrider and nothing else.
+async fn ask(
+    command: Command,
+    input: &environment::Input,
+    out: &mut Out,
+) -> anyhow::Result<ExitCode> {
+    let connect = |connection: &Connection| -> anyhow::Result<Api> {
+        Ok(Api::new(&input.client(&connection.flags())?)?)
+    };
+    let exit = match command {
+        Command::Events(command) => events::run(command, connect, out).await?,
+        Command::Webhooks(command) => webhooks::run(command, connect, out).await?,
+        Command::Secrets(command) => secrets::run(command, connect, &input.env, out).await?,
+        Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
+        Command::Lanes(command) => lanes::run(command, connect, out).await?,
+        Command::Incidents(command) => incidents::run(command, connect, out).await?,
+        Command::Demo(_)
+        | Command::Serve(_)
+        | Command::Ingest(_)
+        | Command::Worker(_)
+        | Command::Monitor(_)
+        | Command::Migrate
+        | Command::Config(_)
+        | Command::Topology(_) => Exit::Usage,
+    };
+    Ok(exit.into())
+}
+
+async fn until_interrupted(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        ended = command => ended,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            super::complain("error: interrupted");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+/// Roles of their own need a store and a queue that they can share.
+fn distributed(settings: Settings, role: &str) -> Result<Settings, Failure> {
+    match settings.mode {
+        Mode::Distributed { .. } => Ok(settings),
+        Mode::Embedded { .. } => Err(Failure::usage(format!(
+            "`postrider {role}` shares its work through Postgres and RabbitMQ, and neither is configured"
+        ))
+        .fix("set POSTRIDER_DATABASE_URL and POSTRIDER_AMQP_URL, or run `postrider serve`")),
+    }
+}

@@ -1,0 +1,200 @@
+//! The command line: what there is to say, and its help.
+
+mod dispatch;
+mod exit;
+mod output;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use dispatch::run;
+pub(crate) use exit::{Exit, Failure, report};
+pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
+pub(crate) use time::moment;
+
+use crate::client::{deliveries, events, incidents, lanes, secrets, webhooks};
+
+/// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postrider",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Example:\n  postrider demo\n\nExit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,\n4 credential refused, 5 rate limited."
+)]
+pub(crate) struct Cli {
+    /// Settings file; without it ./postrider.toml is read if there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole way of an event on this machine, with a GitHub double
+    Demo(DemoArgs),
+    /// Run all roles in one process
+    #[command(
+        after_help = "Example:\n  POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393"
+    )]
+    Serve(RoleArgs),
+    /// Run the role that takes events in (distributed mode)
+    #[command(
+        after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider ingest"
+    )]
+    Ingest(RoleArgs),
+    /// Run the role that sends deliveries (distributed mode)
+    #[command(
+        after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider worker --admin-listen 127.0.0.1:0"
+    )]
+    Worker(RoleArgs),
+    /// Run the role that watches for what a person should know (distributed mode)
+    #[command(
+        after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider monitor"
+    )]
+    Monitor(RoleArgs),
+    /// Bring the database up to date
+    #[command(
+        after_help = "Example:\n  POSTRIDER_DATABASE_URL_FILE=/run/secrets/db POSTRIDER_AMQP_URL_FILE=/run/secrets/mq \\\n    POSTRIDER_MASTER_KEY_FILE=/run/secrets/key postrider migrate"
+    )]
+    Migrate,
+    /// Check or show the settings
+    #[command(subcommand, after_help = "Example:\n  postrider config check")]
+    Config(ConfigCommand),
+    /// Print RabbitMQ's exchanges, queues and their arguments
+    #[command(after_help = "Example:\n  postrider topology -o json")]
+    Topology(OutputArgs),
+    /// Publish events
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider events publish -f events.ndjson"
+    )]
+    Events(events::EventsCommand),
+    /// List, show, delete and apply webhooks
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes"
+    )]
+    Webhooks(webhooks::WebhooksCommand),
+    /// Set, list and delete the secrets that webhooks use as ${user.NAME}
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider secrets set githubToken --from-file token.txt"
+    )]
+    Secrets(secrets::SecretsCommand),
+    /// List, show and replay deliveries
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider deliveries list --status failed --since 2h"
+    )]
+    Deliveries(deliveries::DeliveriesCommand),
+    /// List, hold and release lanes
+    #[command(subcommand, after_help = "Example:\n  postrider lanes list")]
+    Lanes(lanes::LanesCommand),
+    /// List what a person should know of
+    #[command(subcommand, after_help = "Example:\n  postrider incidents list")]
+    Incidents(incidents::IncidentsCommand),
+}
+
+/// Arguments of the roles.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RoleArgs {
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        help = "Address of intake and APIs (POSTRIDER_LISTEN)"
+    )]
+    listen: Option<String>,
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        help = "Address of health and metrics (POSTRIDER_ADMIN_LISTEN)"
+    )]
+    admin_listen: Option<String>,
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Directory of the embedded store (POSTRIDER_DATA_DIR)"
+    )]
+    data_dir: Option<String>,
+}
+
+impl RoleArgs {
+    fn flags(self) -> BTreeMap<&'static str, String> {
+        let given = [
+            ("LISTEN", self.listen),
+            ("ADMIN_LISTEN", self.admin_listen),
+            ("DATA_DIR", self.data_dir),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
+/// Arguments of the demo.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  postrider demo --events 1000 --keep")]
+pub(crate) struct DemoArgs {
+    /// Events to send
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub(crate) events: u32,
+    /// Leave everything running until Ctrl-C and print the address
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// End with one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `postrider config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Report everything that is wrong with the settings
+    #[command(after_help = "Example:\n  postrider config check --config /etc/postrider.toml")]
+    Check,
+    /// Show the settings in force, each with its origin; secrets are starred
+    #[command(after_help = "Example:\n  postrider config show -o json")]
+    Show(OutputArgs),
+}
+
+/// How to reach a running postrider.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Connection {
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]"
+    )]
+    pub(crate) url: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]"
+    )]
+    pub(crate) token_file: Option<String>,
+}
+
+impl Connection {
+    /// Its flags by setting.
+    pub(crate) fn flags(&self) -> BTreeMap<&'static str, String> {
+        let given = [
+            ("URL", self.url.clone()),
+            ("TOKEN_FILE", self.token_file.clone()),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}

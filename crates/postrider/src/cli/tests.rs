@@ -1,0 +1,414 @@
+//! The command line's own promises.
+
+use clap::{Command, CommandFactory};
+
+use super::Cli;
+
+fn leaves(command: &Command, path: &str, visit: &mut impl FnMut(&str, &Command)) {
+    visit(path, command);
+    for sub in command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+    {
+        leaves(sub, &format!("{path} {}", sub.get_name()), visit);
+    }
+}
+
+fn help(path: &[&str]) -> String {
+    let mut command = Cli::command();
+    command.build();
+    let mut found = &mut command;
+    for name in path {
+        found = found.find_subcommand_mut(name).unwrap();
+    }
+    let text = found.render_long_help().to_string();
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_help_with_an_example_of_itself() {
+    leaves(&Cli::command(), "postrider", &mut |path, command| {
+        assert!(
+            command.get_about().is_some(),
+            "{path} does not say what it does"
+        );
+        let after = command
+            .get_after_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(after.starts_with("Example:\n"), "{path} has no example");
+        assert!(
+            after.contains(path),
+            "{path} is not in its own example: {after}"
+        );
+    });
+}
+
+#[test]
+fn what_is_not_due_does_not_exist() {
+    let mut all = Vec::new();
+    leaves(&Cli::command(), "postrider", &mut |path, command| {
+        if !command.has_subcommands() {
+            all.push(path.trim_start_matches("postrider ").to_owned());
+        }
+    });
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    demo
+    serve
+    ingest
+    worker
+    monitor
+    migrate
+    config check
+    config show
+    topology
+    events publish
+    webhooks list
+    webhooks show
+    webhooks delete
+    webhooks apply
+    secrets set
+    secrets list
+    secrets delete
+    deliveries list
+    deliveries show
+    deliveries replay
+    lanes list
+    lanes hold
+    lanes release
+    incidents list
+    "#);
+}
+
+#[test]
+fn help_of_the_program() {
+    insta::assert_snapshot!(help(&[]), @r#"
+    Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing
+
+    Usage: postrider [OPTIONS] <COMMAND>
+
+    Commands:
+      demo        Show the whole way of an event on this machine, with a GitHub double
+      serve       Run all roles in one process
+      ingest      Run the role that takes events in (distributed mode)
+      worker      Run the role that sends deliveries (distributed mode)
+      monitor     Run the role that watches for what a person should know (distributed mode)
+      migrate     Bring the database up to date
+      config      Check or show the settings
+      topology    Print RabbitMQ's exchanges, queues and their arguments
+      events      Publish events
+      webhooks    List, show, delete and apply webhooks
+      secrets     Set, list and delete the secrets that webhooks use as ${user.NAME}
+      deliveries  List, show and replay deliveries
+      lanes       List, hold and release lanes
+      incidents   List what a person should know of
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+      -h, --help
+              Print help
+
+      -V, --version
+              Print version
+
+    Example:
+      postrider demo
+
+    Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,
+    4 credential refused, 5 rate limited.
+    "#);
+}
+
+#[test]
+fn help_of_serve() {
+    insta::assert_snapshot!(help(&["serve"]), @r#"
+    Run all roles in one process
+
+    Usage: postrider serve [OPTIONS]
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+          --listen <HOST:PORT>
+              Address of intake and APIs (POSTRIDER_LISTEN)
+
+          --admin-listen <HOST:PORT>
+              Address of health and metrics (POSTRIDER_ADMIN_LISTEN)
+
+          --data-dir <DIR>
+              Directory of the embedded store (POSTRIDER_DATA_DIR)
+
+      -h, --help
+              Print help
+
+    Example:
+      POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393
+    "#);
+}
+
+#[test]
+fn help_of_events_publish() {
+    insta::assert_snapshot!(help(&["events", "publish"]), @r#"
+    Send events to POST /events
+
+    Usage: postrider events publish [OPTIONS]
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+      -f, --file <FILE>
+              File to read; - is standard input
+
+              [default: -]
+
+      -o, --output <FORMAT>
+              Output for people or for programs
+
+              Possible values:
+              - table: For people
+              - json:  For programs
+
+              [default: table]
+
+          --json
+              Same as `-o json`
+
+          --url <URL>
+              Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]
+
+          --token-file <FILE>
+              File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      postrider events publish -f events.ndjson
+
+    The input is JSON, an array, JSON lines or CloudEvents. Nothing is sent when it can't be parsed.
+    An event's own id is its idempotency key; an event without one gets a key for this run, so that
+    repeats within the run do no harm.
+    "#);
+}
+
+#[test]
+fn help_of_webhooks_apply() {
+    insta::assert_snapshot!(help(&["webhooks", "apply"]), @r#"
+    Create and replace webhooks from a file
+
+    Usage: postrider webhooks apply [OPTIONS] --file <FILE>
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+      -f, --file <FILE>
+              File to read; - is standard input
+
+          --yes
+              Do it
+
+          --replace
+              Replace also where only values that the server stars could differ
+
+      -o, --output <FORMAT>
+              Output for people or for programs
+
+              Possible values:
+              - table: For people
+              - json:  For programs
+
+              [default: table]
+
+          --json
+              Same as `-o json`
+
+          --url <URL>
+              Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]
+
+          --token-file <FILE>
+              File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      postrider webhooks apply -f webhooks.yaml --yes
+
+    The file holds one webhook document or a list, JSON or YAML. A document with a uuid is that
+    webhook, one without is the webhook of the same description. Without --yes the plan is shown
+    and nothing is changed. Values that the server stars are compared only where the file stars
+    them too; --replace sends a document whose only difference could be such a value.
+    "#);
+}
+
+#[test]
+fn help_of_secrets_set() {
+    insta::assert_snapshot!(help(&["secrets", "set"]), @r#"
+    Set a value, read from standard input unless told otherwise
+
+    Usage: postrider secrets set [OPTIONS] <NAME>
+
+    Arguments:
+      <NAME>
+              Name, used in webhooks as ${user.NAME}
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+          --from-file <FILE>
+              Read the value from this file
+
+          --from-env <VAR>
+              Read the value from this environment variable
+
+      -o, --output <FORMAT>
+              Output for people or for programs
+
+              Possible values:
+              - table: For people
+              - json:  For programs
+
+              [default: table]
+
+          --json
+              Same as `-o json`
+
+          --url <URL>
+              Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]
+
+          --token-file <FILE>
+              File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      gh auth token | postrider secrets set githubToken
+
+    One trailing newline is stripped. Lanes that waited for the value open.
+    "#);
+}
+
+#[test]
+fn help_of_deliveries_replay() {
+    insta::assert_snapshot!(help(&["deliveries", "replay"]), @r#"
+    Send finished deliveries again
+
+    Usage: postrider deliveries replay [OPTIONS] [IDS]...
+
+    Arguments:
+      [IDS]...
+              Exactly these
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+          --status <STATUS>
+              queued, delivered, retrying, held, failed or discarded
+
+          --webhook <UUID>
+              Of the webhook with this uuid
+
+          --consumer <NAME>
+              Of this consumer
+
+          --provider <NAME>
+              Of this provider
+
+          --event <EVENT>
+              Of events of this name
+
+          --event-id <ID>
+              Of the event with this id
+
+          --lane <LANE>
+              In this lane
+
+          --incident <ID>
+              That this incident is about
+
+          --since <TIME>
+              Made since this time: 2h, 3d or RFC 3339
+
+          --until <TIME>
+              Made before this time: 2h, 3d or RFC 3339
+
+          --yes
+              Do it
+
+          --forget-marks
+              Treat earlier attempts that may have arrived as not arrived
+
+      -o, --output <FORMAT>
+              Output for people or for programs
+
+              Possible values:
+              - table: For people
+              - json:  For programs
+
+              [default: table]
+
+          --json
+              Same as `-o json`
+
+          --url <URL>
+              Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]
+
+          --token-file <FILE>
+              File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      postrider deliveries replay --status failed --since 2h --yes
+
+    Without --yes it says what it would do and how long the lanes need for it.
+    "#);
+}
+
+#[test]
+fn help_of_demo() {
+    insta::assert_snapshot!(help(&["demo"]), @r#"
+    Show the whole way of an event on this machine, with a GitHub double
+
+    Usage: postrider demo [OPTIONS]
+
+    Options:
+          --config <FILE>
+              Settings file; without it ./postrider.toml is read if there is one
+
+          --events <N>
+              Events to send
+
+              [default: 200]
+
+          --keep
+              Leave everything running until Ctrl-C and print the address
+
+          --json
+              End with one line of JSON
+
+      -h, --help
+              Print help
+
+    Example:
+      postrider demo --events 1000 --keep
+    "#);
+}

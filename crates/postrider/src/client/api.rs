@@ -1,0 +1,340 @@
+//! One way to call postrider, and to say what went wrong.
+
+use std::error::Error;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use crate::cli::{Exit, Failure};
+use crate::config::ClientSettings;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Answers beyond this are not postrider's.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// HAL first, for the broker's routes; problem documents so that refusals name the field.
+const ACCEPTED: &str = "application/hal+json, application/json, application/problem+json";
+
+/// A running postrider.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    http: Client,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+/// What to send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body<'a> {
+    /// Nothing.
+    None,
+    /// JSON, as `application/json`.
+    Json(&'a Value),
+    /// Bytes of this content type.
+    Bytes(&'static str, &'a [u8]),
+}
+
+/// What came back, whatever its status.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// `Retry-After` in seconds.
+    pub(crate) retry_after: Option<Duration>,
+    /// The document; null when there is none or it is no JSON.
+    pub(crate) body: Value,
+}
+
+impl Api {
+    /// Prepares to call; nothing is sent yet.
+    pub(crate) fn new(settings: &ClientSettings) -> Result<Self, Failure> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("postrider-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::none());
+        if is_loopback(&settings.url) {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(Exit::Usage, format!("no HTTP client: {error}")))?;
+        let authorization = match &settings.token {
+            None => None,
+            Some(token) => Some(bearer(token.expose_secret())?),
+        };
+        Ok(Self {
+            http,
+            base: settings.url.clone(),
+            authorization,
+        })
+    }
+
+    /// GET of a document.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Value, Failure> {
+        let answer = self.call(Method::GET, path, query, Body::None).await?;
+        self.ok(answer)
+    }
+
+    /// Another method, JSON in and out.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Body<'_>,
+    ) -> Result<Value, Failure> {
+        let answer = self.call(method, path, &[], body).await?;
+        self.ok(answer)
+    }
+
+    /// One request; an error only when there is no answer.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Body<'_>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self
+            .http
+            .request(method, self.url(path, query))
+            .header(ACCEPT, ACCEPTED);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let answer = with_body(request, body).send().await;
+        let response = answer.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let bytes = self.read(response).await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Answer {
+            status,
+            retry_after,
+            body,
+        })
+    }
+
+    /// The document of a successful answer, else the failure that the status stands for.
+    pub(crate) fn ok(&self, answer: Answer) -> Result<Value, Failure> {
+        if answer.status.is_success() {
+            Ok(answer.body)
+        } else {
+            Err(self.refusal(&answer))
+        }
+    }
+
+    /// What an answer that is no success means for the caller.
+    pub(crate) fn refusal(&self, answer: &Answer) -> Failure {
+        let status = answer.status;
+        let detail = detail(&answer.body).unwrap_or_else(|| {
+            status
+                .canonical_reason()
+                .unwrap_or("no reason given")
+                .to_lowercase()
+        });
+        match status.as_u16() {
+            401 => Failure::new(
+                Exit::Credential,
+                format!("postrider refused the token: {detail}"),
+            )
+            .fix("give a token with --token-file, POSTRIDER_TOKEN or POSTRIDER_TOKEN_FILE"),
+            403 => Failure::new(
+                Exit::Credential,
+                format!("the token may not do this: {detail}"),
+            )
+            .fix("use a token whose role covers it: ingest, read or operate"),
+            429 => Failure::new(Exit::RateLimited, format!("rate limited: {detail}"))
+                .fix("try again later"),
+            500..=599 => Failure::new(
+                Exit::Unreachable,
+                format!("{} answered {}: {detail}", self.base, status.as_u16()),
+            )
+            .fix("look at /healthz and at the log of the running postrider"),
+            404 => Failure::new(Exit::No, format!("not found: {detail}")),
+            code => Failure::new(Exit::No, format!("refused ({code}): {detail}")),
+        }
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let what = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else {
+            root_cause(error)
+        };
+        Failure::new(
+            Exit::Unreachable,
+            format!("cannot reach postrider at {}: {what}", self.base),
+        )
+        .fix("start one with `postrider serve`, or name its address with --url or POSTRIDER_URL")
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            if bytes.len() + chunk.len() > MAX_ANSWER {
+                let message = format!("{} answered more than {MAX_ANSWER} bytes", self.base);
+                return Err(Failure::new(Exit::Unreachable, message));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| Failure::usage("the token can't be sent in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn with_body(request: RequestBuilder, body: Body<'_>) -> RequestBuilder {
+    match body {
+        Body::None => request,
+        Body::Json(value) => request.json(value),
+        Body::Bytes(content_type, bytes) => request
+            .header(CONTENT_TYPE, content_type)
+            .body(bytes.to_vec()),
+    }
+}
+
+/// `Retry-After` as seconds or as a date, the latter against the answer's own clock.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let header = |name| {
+        response
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()
+            .map(str::to_owned)
+    };
+    let value = header(RETRY_AFTER)?;
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: String| {
+        jiff::fmt::rfc2822::DateTimeParser::new()
+            .parse_timestamp(text.trim())
+            .ok()
+    };
+    let until: Timestamp = date(value)?;
+    let now = date(header(reqwest::header::DATE)?)?;
+    Duration::try_from(until.duration_since(now)).ok()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// What an error document says, in any of the shapes that postrider and a Pact Broker use.
+fn detail(body: &Value) -> Option<String> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str);
+    let said = text("detail")
+        .or_else(|| text("error"))
+        .or_else(|| text("title"));
+    let listed = listed(body.get("errors"));
+    match (said, listed.is_empty()) {
+        (said, true) => said.map(str::to_owned),
+        (Some(said), false) => Some(format!("{said}: {}", listed.join("; "))),
+        (None, false) => Some(listed.join("; ")),
+    }
+}
+
+/// `{"request.url": ["is missing"]}` of the broker, `[{"pointer", "detail"}]` of a problem.
+pub(super) fn listed(errors: Option<&Value>) -> Vec<String> {
+    match errors {
+        Some(Value::Object(by_key)) => by_key
+            .iter()
+            .flat_map(|(key, messages)| {
+                let messages = messages.as_array().cloned().unwrap_or_default();
+                messages
+                    .into_iter()
+                    .map(move |message| format!("{key} {}", message.as_str().unwrap_or_default()))
+            })
+            .collect(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| {
+                let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+                format!("{} {}", text("pointer"), text("detail"))
+                    .trim()
+                    .to_owned()
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_both_shapes_are_read() {
+        for (body, expected) in [
+            (json!({"title": "Bad", "detail": "no"}), Some("no")),
+            (
+                json!({"errors": {"request.url": ["is missing"]}}),
+                Some("request.url is missing"),
+            ),
+            (
+                json!({"title": "Validation errors", "errors": [{"pointer": "/a", "detail": "b"}]}),
+                Some("Validation errors: /a b"),
+            ),
+            (json!(null), None),
+        ] {
+            assert_eq!(detail(&body).as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn names_are_encoded_as_path_segments_below_the_base() {
+        let settings = ClientSettings {
+            url: "http://h/base/".parse().unwrap(),
+            token: None,
+        };
+        let api = Api::new(&settings).unwrap();
+        let url = api.url(&["secrets", "a/b c"], &[("q", "x&y".to_owned())]);
+        assert_eq!(url.as_str(), "http://h/base/secrets/a%2Fb%20c?q=x%26y");
+    }
+}

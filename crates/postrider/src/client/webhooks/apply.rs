@@ -1,0 +1,207 @@
+//! `postrider webhooks apply`: plan, and with `--yes` act.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::plan::{Action, Step, name, plan};
+use super::{ApplyArgs, documents, uuids};
+use crate::cli::{Connection, Exit, Failure, Format, Out, complain, printable};
+use crate::client::{Api, Body};
+
+/// A larger file is a mistake.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// Values in the plan are cut after this many characters.
+const MAX_SHOWN: usize = 100;
+
+/// Carries it out: exit 1 if the server refused any document.
+pub(super) async fn run(
+    args: &ApplyArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let wanted = read(&args.file)?;
+    let api = connect(&args.connection)?;
+    let existing = documents(&api, &uuids(&api).await?).await?;
+    let steps = plan(wanted, &existing, args.replace)?;
+    let format = args.output.format();
+    if format == Format::Table {
+        for step in &steps {
+            print_step(step, out);
+        }
+    }
+    let mut refused = 0;
+    let mut done = Vec::new();
+    for step in &steps {
+        let outcome = if args.yes {
+            act(&api, step).await?
+        } else {
+            None
+        };
+        if let Some(refusal) = &outcome {
+            refused += 1;
+            complain(&format!(
+                "error: {}: {}",
+                printable(&name(&step.document)),
+                refusal.message
+            ));
+        }
+        done.push(outcome);
+    }
+    match format {
+        Format::Json => out.json(&json!({ "applied": args.yes, "webhooks": rows(&steps, &done) })),
+        Format::Table => print_summary(&steps, args.yes, refused, out),
+    }
+    Ok(if refused == 0 { Exit::Fine } else { Exit::No })
+}
+
+/// Does one step; `Some` when the server refused the document itself.
+async fn act(api: &Api, step: &Step) -> Result<Option<Failure>, Failure> {
+    let given = step.document.get("uuid").and_then(Value::as_str);
+    let (method, path) = match (&step.action, given) {
+        (Action::Unchanged { .. }, _) => return Ok(None),
+        (Action::Create, None) => (Method::POST, vec!["webhooks"]),
+        (Action::Create, Some(uuid)) => (Method::PUT, vec!["webhooks", uuid]),
+        (Action::Replace { uuid, .. }, _) => (Method::PUT, vec!["webhooks", uuid.as_str()]),
+    };
+    let answer = api
+        .call(method, &path, &[], Body::Json(&step.document))
+        .await?;
+    if answer.status.is_success() {
+        return Ok(None);
+    }
+    let refusal = api.refusal(&answer);
+    if refusal.exit == Exit::No {
+        Ok(Some(refusal))
+    } else {
+        Err(refusal)
+    }
+}
+
+/// YAML is read as such, and JSON is YAML.
+fn read(path: &Path) -> Result<Vec<Value>, Failure> {
+    let text = read_text(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let mut documents = Vec::new();
+    for document in serde_norway::Deserializer::from_str(&text) {
+        let value = Value::deserialize(document).map_err(|error| {
+            Failure::usage(format!("the file is neither JSON nor YAML: {error}"))
+                .fix("write one webhook document or a list of them")
+        })?;
+        match value {
+            Value::Array(items) => documents.extend(items),
+            Value::Null => {}
+            one => documents.push(one),
+        }
+    }
+    if documents.is_empty() {
+        return Err(Failure::usage("the file holds no webhook"));
+    }
+    Ok(documents)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path)?)
+    };
+    let mut text = String::new();
+    source.take(MAX_FILE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn print_step(step: &Step, out: &mut Out) {
+    let name = printable(&name(&step.document));
+    match &step.action {
+        Action::Create => out.line(format_args!("create     {name}")),
+        Action::Replace { uuid, differences } => {
+            out.line(format_args!("replace    {name} ({uuid})"));
+            for difference in differences {
+                let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
+                out.line(format_args!(
+                    "             {}: {now} -> {wanted}",
+                    difference.field
+                ));
+            }
+        }
+        Action::Unchanged { uuid, hidden } => {
+            out.line(format_args!("unchanged  {name} ({uuid})"));
+            for field in hidden {
+                out.line(format_args!(
+                    "             {field}: starred by the server, not compared (--replace sends it)"
+                ));
+            }
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = if value.is_null() {
+        "nothing".to_owned()
+    } else {
+        printable(&value.to_string())
+    };
+    if text.chars().count() <= MAX_SHOWN {
+        return text;
+    }
+    text.chars().take(MAX_SHOWN).chain("…".chars()).collect()
+}
+
+fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {
+    let creates = steps
+        .iter()
+        .filter(|step| step.action == Action::Create)
+        .count();
+    let replaces = steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Replace { .. }))
+        .count();
+    let unchanged = steps.len() - creates - replaces;
+    let refused = if refused > 0 {
+        format!(", {refused} refused")
+    } else {
+        String::new()
+    };
+    out.line(format_args!(
+        "{creates} to create, {replaces} to replace, {unchanged} unchanged{refused}"
+    ));
+    if !acted && creates + replaces > 0 {
+        out.line("nothing was changed yet: add --yes to apply the plan");
+    }
+}
+
+fn rows(steps: &[Step], done: &[Option<Failure>]) -> Vec<Value> {
+    let row = |(step, refusal): (&Step, &Option<Failure>)| {
+        let (action, uuid, differences) = match &step.action {
+            Action::Create => (
+                "create",
+                step.document.get("uuid").and_then(Value::as_str),
+                None,
+            ),
+            Action::Replace { uuid, differences } => {
+                ("replace", Some(uuid.as_str()), Some(differences))
+            }
+            Action::Unchanged { uuid, .. } => ("unchanged", Some(uuid.as_str()), None),
+        };
+        let fields: Vec<Value> = differences
+            .into_iter()
+            .flatten()
+            .map(|difference| {
+                json!({ "field": difference.field, "now": difference.now, "wanted": difference.wanted })
+            })
+            .collect();
+        json!({
+            "description": step.document.get("description"),
+            "uuid": uuid,
+            "action": action,
+            "differences": fields,
+            "refused": refusal.as_ref().map(|refusal| refusal.message.clone()),
+        })
+    };
+    steps.iter().zip(done).map(row).collect()
+}

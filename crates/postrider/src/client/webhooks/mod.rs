@@ -1,0 +1,247 @@
+//! `postrider webhooks`, over the routes that a Pact Broker has.
+
+mod apply;
+mod plan;
+
+use std::cmp::Reverse;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use postrider_domain::WebhookUuid;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::deliveries::last;
+use super::{Api, Body};
+use crate::cli::{Connection, Exit, Failure, Format, Out, OutputArgs, cell};
+
+/// Documents fetched at a time: a collection only links to them.
+const PARALLEL: usize = 8;
+
+/// What to do with webhooks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhooksCommand {
+    /// List webhooks with the outcome of their last delivery
+    #[command(after_help = "Example:\n  postrider webhooks list")]
+    List(ListArgs),
+    /// Show a webhook as YAML that `webhooks apply` takes
+    #[command(
+        after_help = "Example:\n  postrider webhooks show dCGCl-Ba3PqEFJ_iE9mJkQ > webhook.yaml"
+    )]
+    Show(OneArgs),
+    /// Delete a webhook; what waits for it is discarded
+    #[command(after_help = "Example:\n  postrider webhooks delete dCGCl-Ba3PqEFJ_iE9mJkQ")]
+    Delete(OneArgs),
+    /// Create and replace webhooks from a file
+    #[command(
+        after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes\n\nThe file holds one webhook document or a list, JSON or YAML. A document with a uuid is that\nwebhook, one without is the webhook of the same description. Without --yes the plan is shown\nand nothing is changed. Values that the server stars are compared only where the file stars\nthem too; --replace sends a document whose only difference could be such a value."
+    )]
+    Apply(ApplyArgs),
+}
+
+/// How to list.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which webhook.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// Its uuid
+    #[arg(value_parser = uuid)]
+    uuid: WebhookUuid,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What to apply.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// File to read; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+    /// Replace also where only values that the server stars could differ
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries it out.
+pub(crate) async fn run(
+    command: WebhooksCommand,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    match command {
+        WebhooksCommand::List(args) => list(&connect(&args.connection)?, &args, out).await?,
+        WebhooksCommand::Show(args) => {
+            let webhook = connect(&args.connection)?
+                .get(&["webhooks", args.uuid.as_str()], &[])
+                .await?;
+            match args.output.format() {
+                Format::Json => out.json(&webhook),
+                Format::Table => out.line(yaml(&webhook)?.trim_end()),
+            }
+        }
+        WebhooksCommand::Delete(args) => {
+            let path = ["webhooks", args.uuid.as_str()];
+            connect(&args.connection)?
+                .send(Method::DELETE, &path, Body::None)
+                .await?;
+            match args.output.format() {
+                Format::Json => out.json(&json!({ "deleted": args.uuid })),
+                Format::Table => out.line(format_args!("deleted {}", args.uuid)),
+            }
+        }
+        WebhooksCommand::Apply(args) => return apply::run(&args, connect, out).await,
+    }
+    Ok(Exit::Fine)
+}
+
+/// The document without what the server adds.
+fn yaml(webhook: &Value) -> Result<String, Failure> {
+    let mut document = webhook.clone();
+    if let Some(members) = document.as_object_mut() {
+        for key in ["createdAt", "updatedAt", "_links"] {
+            members.shift_remove(key);
+        }
+    }
+    serde_norway::to_string(&document)
+        .map_err(|error| Failure::new(Exit::No, format!("the webhook can't be written: {error}")))
+}
+
+/// The uuids that the collection links to.
+async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
+    let collection = api.get(&["webhooks"], &[]).await?;
+    let links = collection
+        .pointer("/_links/pb:webhooks")
+        .and_then(Value::as_array);
+    let uuid = |link: &Value| {
+        let href = link.get("href")?.as_str()?;
+        href.trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .map(str::to_owned)
+    };
+    Ok(links.into_iter().flatten().filter_map(uuid).collect())
+}
+
+/// All webhooks in the collection's order; one that is deleted meanwhile is left out.
+async fn documents(api: &Api, uuids: &[String]) -> Result<Vec<Value>, Failure> {
+    let fetched: Vec<Option<Value>> = stream::iter(uuids)
+        .map(|uuid| async move {
+            let answer = api
+                .call(Method::GET, &["webhooks", uuid], &[], Body::None)
+                .await?;
+            if answer.status.as_u16() == 404 {
+                Ok(None)
+            } else {
+                api.ok(answer).map(Some)
+            }
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    Ok(fetched.into_iter().flatten().collect())
+}
+
+async fn list(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> {
+    let uuids = uuids(api).await?;
+    let mut webhooks = documents(api, &uuids).await?;
+    webhooks.sort_by_key(|webhook| Reverse(cell(webhook, "createdAt")));
+    webhooks.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
+    let listed: Vec<(Value, Value)> = stream::iter(webhooks)
+        .map(|webhook| async move {
+            let delivery = last_delivery(api, &webhook).await?;
+            Ok::<_, Failure>((webhook, delivery))
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    match args.output.format() {
+        Format::Json => {
+            let rows: Vec<Value> = listed
+                .into_iter()
+                .map(|(webhook, delivery)| json!({ "webhook": webhook, "last_delivery": delivery }))
+                .collect();
+            out.json(&json!({ "webhooks": rows }));
+        }
+        Format::Table => print(&listed, out),
+    }
+    Ok(())
+}
+
+async fn last_delivery(api: &Api, webhook: &Value) -> Result<Value, Failure> {
+    let query = [
+        ("webhook", cell(webhook, "uuid")),
+        ("limit", "1".to_owned()),
+    ];
+    let page = api.get(&["api", "v1", "deliveries"], &query).await?;
+    Ok(page
+        .pointer("/deliveries/0")
+        .cloned()
+        .unwrap_or(Value::Null))
+}
+
+fn print(listed: &[(Value, Value)], out: &mut Out) {
+    let row = |(webhook, delivery): &(Value, Value)| {
+        let enabled = webhook.get("enabled").and_then(Value::as_bool) == Some(true);
+        vec![
+            cell(webhook, "uuid"),
+            cell(webhook, "description"),
+            if enabled {
+                "yes".to_owned()
+            } else {
+                "no".to_owned()
+            },
+            side(webhook, "consumer"),
+            side(webhook, "provider"),
+            cell(delivery, "updated_at"),
+            cell(delivery, "status"),
+            last(delivery, "last_outcome", "last_status_code"),
+        ]
+    };
+    out.table(
+        &[
+            "uuid",
+            "description",
+            "enabled",
+            "consumer",
+            "provider",
+            "last",
+            "status",
+            "outcome",
+        ],
+        listed.iter().map(row).collect(),
+        "no webhooks",
+    );
+}
+
+/// `Name`, `label x`, or `any`.
+fn side(webhook: &Value, side: &str) -> String {
+    let text = |key: &str| webhook.get(side)?.get(key)?.as_str().map(str::to_owned);
+    text("name")
+        .or_else(|| text("label").map(|label| format!("label {label}")))
+        .unwrap_or_else(|| "any".to_owned())
+}
+
+fn uuid(text: &str) -> Result<WebhookUuid, String> {
+    text.parse()
+        .map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
+}

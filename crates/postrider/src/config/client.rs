@@ -1,0 +1,82 @@
+//! How a command reaches a running postrider.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::parse;
+use super::problem::Problems;
+use super::reader::{Key, Reader, Reported, Sources};
+use super::sections::{self, LISTEN};
+use super::value::{Raw, Show, Wrong};
+
+const URL: Key = Key::plain("URL");
+const TOKEN: Key = Key {
+    ending: "TOKEN",
+    fallbacks: &[],
+    show: Show::Stars,
+};
+
+/// Address and credential.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientSettings {
+    /// Where postrider is.
+    pub(crate) url: Url,
+    /// The API token.
+    pub(crate) token: Option<SecretString>,
+}
+
+impl ClientSettings {
+    /// Reads them. What is wrong with a role's settings is no concern of a client's, misspelt
+    /// names aside.
+    pub(crate) fn resolve(sources: &Sources<'_>) -> Result<Self, Problems> {
+        let mut reader = Reader::new(*sources);
+        let of_the_file = reader.problems.clone();
+        // Only for the names that it knows.
+        sections::read(&mut reader).ok();
+        reader.problems = of_the_file;
+        let client = read(&mut reader);
+        let listen = reader.get(LISTEN, sections::DEFAULT_LISTEN, parse::listen);
+        reader.refuse_unknown();
+        let listen = listen.ok().and_then(reachable);
+        if let (Ok((url, token)), true) = (client, reader.problems.is_empty()) {
+            if let Some(url) = url.or(listen) {
+                return Ok(Self { url, token });
+            }
+            reader.setting_problem(URL, "is not set", "set it to postrider's address");
+        }
+        Err(Problems(reader.problems))
+    }
+}
+
+/// Reads the two settings of clients.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+) -> Result<(Option<Url>, Option<SecretString>), Reported> {
+    let url = reader.optional(URL, parse::http_url);
+    let token = reader.optional(TOKEN, token);
+    Ok((url?, token?))
+}
+
+fn token(raw: &Raw) -> Result<SecretString, Wrong> {
+    let text = raw.text();
+    // It becomes a header's value.
+    if text.is_empty() || text.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
+        return Err(Wrong::new(
+            "is no token: it is empty or holds spaces, line breaks or non-ASCII characters",
+            "give the token alone, without its role",
+        ));
+    }
+    Ok(SecretString::from(text))
+}
+
+/// The address at which something that listens on `listen` can be reached from this machine.
+fn reachable(listen: SocketAddr) -> Option<Url> {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port()))).ok()
+}

@@ -1,0 +1,483 @@
+//! Tables for resolving settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use postrider_domain::{LaneLimits, Rate};
+use secrecy::ExposeSecret;
+
+use super::client::ClientSettings;
+use super::problem::Problems;
+use super::reader::Sources;
+use super::settings::{Mode, Settings};
+use super::value::Origin;
+
+/// 32 bytes in base64.
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+#[derive(Default, Clone)]
+struct Given {
+    env: BTreeMap<String, String>,
+    file: Option<String>,
+    flags: BTreeMap<&'static str, String>,
+}
+
+fn env(pairs: &[(&str, &str)]) -> Given {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Given {
+        env: pairs.collect(),
+        ..Given::default()
+    }
+}
+
+fn file(text: &str) -> Given {
+    Given {
+        file: Some(text.to_owned()),
+        ..Given::default()
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    match path.to_str() {
+        Some("/secret/key") => Ok(format!("{KEY}\n")),
+        Some("/secret/token") => Ok("from-file\r\n".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+impl Given {
+    fn sources(&self) -> Sources<'_> {
+        let file = self
+            .file
+            .as_deref()
+            .map(|text| (Path::new("postrider.toml"), text));
+        Sources {
+            env: &self.env,
+            file,
+            flags: &self.flags,
+            read: &read,
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::resolve(&self.sources()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        Settings::resolve(&self.sources())
+            .err()
+            .map(|problems| lines(&problems))
+            .unwrap_or_default()
+    }
+}
+
+fn lines(problems: &Problems) -> Vec<String> {
+    problems.lines().collect()
+}
+
+fn shown(settings: &Settings, name: &str) -> (Option<String>, String) {
+    let shown = settings
+        .effective
+        .iter()
+        .find(|shown| shown.name == name)
+        .unwrap();
+    (shown.value.clone(), shown.origin.to_string())
+}
+
+/// Every setting with a value that differs from its default, and that value as it is shown.
+const ALL: [(&str, &str, &str); 35] = [
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@db/p?x=hunter2",
+        "postgres://u:***@db/p",
+    ),
+    ("AMQP_URL", "amqps://u:hunter2@mq", "amqps://u:***@mq"),
+    ("DATA_DIR", "/data", "/data"),
+    ("LISTEN", "0.0.0.0:80", "0.0.0.0:80"),
+    ("ADMIN_LISTEN", "127.0.0.1:0", "127.0.0.1:0"),
+    ("BASE_URL", "https://p.example", "https://p.example"),
+    ("TRUSTED_PROXIES", "10.0.0.1", "10.0.0.1"),
+    ("MASTER_KEY", KEY, "***"),
+    ("API_TOKENS", "read:hunter2", "***"),
+    ("WEBHOOK_RETRY_SCHEDULE", "1 2", "1 2"),
+    ("WEBHOOK_HTTP_CODE_SUCCESS", "200", "200"),
+    ("WEBHOOK_SCHEME_WHITELIST", "https http", "https http"),
+    ("WEBHOOK_HTTP_METHOD_WHITELIST", "POST PUT", "POST PUT"),
+    (
+        "WEBHOOK_HOST_WHITELIST",
+        "*.example /a{1,2}/",
+        "*.example /a{1,2}/",
+    ),
+    ("WEBHOOK_ALLOW_NETWORKS", "10.0.0.0/8", "10.0.0.0/8"),
+    ("WEBHOOK_TIMEOUT", "3s", "3s"),
+    ("WEBHOOK_CERTIFICATES", "/certs", "/certs"),
+    ("GITHUB_HOSTS", "github.example", "github.example"),
+    ("LANE_RATE", "5/s", "5/s"),
+    ("LANE_BURST", "3", "3"),
+    ("LANE_CONCURRENCY", "2", "2"),
+    ("PROBE_INTERVAL", "5s", "5s"),
+    ("POLL_INTERVAL", "200ms", "200ms"),
+    ("JANITOR_INTERVAL", "1s", "1s"),
+    ("LEASE", "4s", "4s"),
+    ("CLAIM_MARGIN", "2s", "2s"),
+    ("WORKER_CONCURRENCY", "7", "7"),
+    ("SHUTDOWN_GRACE", "1m", "1m"),
+    ("MONITOR_INTERVAL", "1s", "1s"),
+    ("SUSTAINED_FAILURES", "9", "9"),
+    ("RETENTION", "7d", "7d"),
+    ("DB_CONNECTIONS", "5", "5"),
+    ("SWEEP_AFTER", "30s", "30s"),
+    ("LOG_FORMAT", "text", "text"),
+    ("CRASH_AT", "sent:1", "sent:1"),
+];
+const MORE: [(&str, &str, &str); 3] = [
+    ("QUEUES", "3", "3"),
+    ("PREFETCH", "10", "10"),
+    ("MAX_UNPUBLISHED", "9", "9"),
+];
+
+fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ALL.into_iter().chain(MORE)
+}
+
+#[test]
+fn every_setting_can_come_from_the_environment() {
+    let given = Given {
+        env: all()
+            .map(|(name, value, _)| (format!("POSTRIDER_{name}"), value.to_owned()))
+            .collect(),
+        ..Given::default()
+    };
+    let settings = given.settings();
+    for (name, _, expected) in all() {
+        let variable = format!("POSTRIDER_{name}");
+        let origin = format!("environment {variable}");
+        assert_eq!(
+            shown(&settings, &variable),
+            (Some(expected.to_owned()), origin)
+        );
+    }
+    let text = format!("{settings:?}");
+    assert!(
+        !text.contains("hunter2") && !text.contains(KEY),
+        "a secret is in {text}"
+    );
+}
+
+#[test]
+fn every_setting_can_come_from_the_file() {
+    let lines = all().map(|(name, value, _)| format!("{} = {value:?}", name.to_lowercase()));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let settings = file(&text).settings();
+    for (name, _, expected) in all() {
+        let origin = format!("postrider.toml {}", name.to_lowercase());
+        assert_eq!(
+            shown(&settings, &format!("POSTRIDER_{name}")),
+            (Some(expected.to_owned()), origin)
+        );
+    }
+}
+
+#[test]
+fn the_tables_above_are_complete() {
+    let settings = Given::default().settings();
+    let known: BTreeSet<String> = settings
+        .effective
+        .iter()
+        .map(|shown| shown.name.clone())
+        .collect();
+    let foreign = [
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "RUST_LOG",
+        "POSTRIDER_URL",
+        "POSTRIDER_TOKEN",
+    ];
+    let mut expected: BTreeSet<String> = all()
+        .map(|(name, _, _)| format!("POSTRIDER_{name}"))
+        .collect();
+    expected.extend(foreign.map(str::to_owned));
+    assert_eq!(known, expected);
+}
+
+#[test]
+fn defaults() {
+    let settings = Given::default().settings();
+    assert!(
+        matches!(&settings.mode, Mode::Embedded { data_dir } if data_dir == Path::new("./postrider-data"))
+    );
+    assert_eq!(settings.listen.listen.to_string(), "127.0.0.1:9393");
+    assert_eq!(settings.listen.admin.to_string(), "127.0.0.1:9394");
+    assert_eq!(settings.lanes, postrider_domain::LaneRules::default());
+    assert_eq!(
+        settings.webhook.retry,
+        postrider_domain::RetryPolicy::default()
+    );
+    assert_eq!(settings.webhook.schemes, ["https"]);
+    assert_eq!(settings.webhook.methods, ["POST"]);
+    assert_eq!(
+        settings.webhook.success_codes,
+        [200, 201, 202, 203, 204, 205, 206]
+    );
+    assert_eq!(settings.monitor.sustained_failures, 3);
+    assert!(
+        settings
+            .effective
+            .iter()
+            .all(|shown| shown.origin == Origin::Default)
+    );
+}
+
+#[test]
+fn flag_before_environment_before_file_before_default() {
+    let mut given = file("listen = '127.0.0.1:3'");
+    assert_eq!(given.settings().listen.listen.port(), 3);
+    given
+        .env
+        .insert("POSTRIDER_LISTEN".to_owned(), "127.0.0.1:2".to_owned());
+    assert_eq!(given.settings().listen.listen.port(), 2);
+    given.flags.insert("LISTEN", "127.0.0.1:1".to_owned());
+    let settings = given.settings();
+    assert_eq!(settings.listen.listen.port(), 1);
+    assert_eq!(shown(&settings, "POSTRIDER_LISTEN").1, "flag --listen");
+    given = file("listen = '127.0.0.1:3'");
+    given
+        .env
+        .insert("POSTRIDER_LISTEN".to_owned(), "  ".to_owned());
+    assert_eq!(
+        given.settings().listen.listen.port(),
+        3,
+        "an empty variable is not set"
+    );
+}
+
+#[test]
+fn other_programs_variables_are_fall_backs() {
+    let mut given = env(&[
+        ("DATABASE_URL", "postgres://db/x"),
+        ("AMQP_URL", "amqp://mq"),
+        ("POSTRIDER_MASTER_KEY", KEY),
+        ("PACT_BROKER_WEBHOOK_HTTP_METHOD_WHITELIST", "GET POST"),
+        ("PACT_BROKER_WEBHOOK_SCHEME_WHITELIST", "http"),
+        ("POSTRIDER_WEBHOOK_SCHEME_WHITELIST", "https"),
+        ("PACT_BROKER_BASE_URL", "https://ignored"),
+        ("POSTRIDER_TEST_DATABASE_URL", "ignored"),
+    ]);
+    let settings = given.settings();
+    assert!(matches!(settings.mode, Mode::Distributed { .. }));
+    assert_eq!(settings.webhook.methods, ["GET", "POST"]);
+    assert_eq!(settings.webhook.schemes, ["https"]);
+    assert_eq!(
+        shown(&settings, "POSTRIDER_DATABASE_URL").1,
+        "environment DATABASE_URL"
+    );
+    given.env.insert(
+        "POSTRIDER_DATABASE_URL".to_owned(),
+        "postgres://ours/x".to_owned(),
+    );
+    let Mode::Distributed { database_url, .. } = given.settings().mode else {
+        panic!("embedded")
+    };
+    assert_eq!(database_url.expose_secret(), "postgres://ours/x");
+}
+
+#[test]
+fn secrets_may_be_files() {
+    let settings = env(&[("POSTRIDER_MASTER_KEY_FILE", "/secret/key")]).settings();
+    assert!(settings.access.master_key.is_some());
+    assert!(
+        file("master_key_file = '/secret/key'")
+            .settings()
+            .access
+            .master_key
+            .is_some()
+    );
+    insta::assert_snapshot!(
+        env(&[("POSTRIDER_MASTER_KEY_FILE", "/secret/key"), ("POSTRIDER_MASTER_KEY", KEY)])
+            .problems().join("\n"),
+        @"error: POSTRIDER_MASTER_KEY (environment): is given together with POSTRIDER_MASTER_KEY_FILE; fix: keep one of the two"
+    );
+    insta::assert_snapshot!(
+        env(&[("POSTRIDER_API_TOKENS_FILE", "/nowhere")]).problems().join("\n"),
+        @r#"error: POSTRIDER_API_TOKENS_FILE (environment): cannot read "/nowhere": entity not found; fix: name a file that this user can read"#
+    );
+    assert_eq!(
+        env(&[("POSTRIDER_LISTEN_FILE", "/x")]).problems().len(),
+        1,
+        "LISTEN is no secret"
+    );
+}
+
+#[test]
+fn one_url_alone_is_refused_by_the_missing_one_s_name() {
+    insta::assert_snapshot!(
+        env(&[("DATABASE_URL", "postgres://db/x")]).problems().join("\n"),
+        @"error: POSTRIDER_AMQP_URL (default): is missing although POSTRIDER_DATABASE_URL is set: distributed mode needs both; fix: set POSTRIDER_AMQP_URL, e.g. amqp://user:password@host, or leave both out for embedded mode"
+    );
+    insta::assert_snapshot!(
+        env(&[("POSTRIDER_AMQP_URL", "amqp://mq")]).problems().join("\n"),
+        @"error: POSTRIDER_DATABASE_URL (default): is missing although POSTRIDER_AMQP_URL is set: distributed mode needs both; fix: set POSTRIDER_DATABASE_URL, e.g. postgres://user@host/postrider, or leave both out for embedded mode"
+    );
+}
+
+#[test]
+fn distributed_mode_needs_a_master_key() {
+    let urls = [
+        ("DATABASE_URL", "postgres://db/x"),
+        ("AMQP_URL", "amqp://mq"),
+    ];
+    let problems = env(&urls).problems().join("\n");
+    assert!(problems.contains("POSTRIDER_MASTER_KEY"), "{problems}");
+    assert!(problems.contains("openssl rand -base64 32"), "{problems}");
+}
+
+#[test]
+fn an_open_door_is_refused() {
+    for (listen, open) in [
+        ("127.0.0.1:1", false),
+        ("[::1]:1", false),
+        ("0.0.0.0:1", true),
+        ("[::]:1", true),
+        ("10.0.0.1:1", true),
+    ] {
+        let refused = !env(&[("POSTRIDER_LISTEN", listen)]).problems().is_empty();
+        assert_eq!(refused, open, "{listen}");
+        let tokens = ("POSTRIDER_API_TOKENS", "operate:x");
+        assert_eq!(
+            env(&[("POSTRIDER_LISTEN", listen), tokens]).problems(),
+            [""; 0]
+        );
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let mut given = file(
+        "lisen = 'x'\nretention = 0\n[[lane]]\nmatch = ['h/c']\nrate = 'fast'\nbrst = 2\n[[lane]]\nrate = '1/s'",
+    );
+    given.env = env(&[
+        ("POSTRIDER_LISTNE", "x"),
+        ("POSTRIDER_WEBHOOK_TIMEOUT", "soon"),
+        ("POSTRIDER_MASTER_KEY", "hunter2"),
+        ("POSTRIDER_DATABASE_URL", "mysql://hunter2"),
+        ("POSTRIDER_FRESHNESS", "auto"),
+    ])
+    .env;
+    given.flags.insert("ADMIN_LISTEN", "nowhere".to_owned());
+    let problems = given.problems();
+    assert!(
+        !problems
+            .iter()
+            .any(|line| line.contains("hunter2") || line.contains('\n'))
+    );
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    error: POSTRIDER_DATABASE_URL (environment): is no URL of postgres, postgresql; fix: write a URL such as postgres://user@host/postrider
+    error: --admin-listen (flag): "nowhere" is no address with a port; fix: write ADDRESS:PORT, e.g. 127.0.0.1:9393 or [::]:9393
+    error: POSTRIDER_MASTER_KEY (environment): the master key has to be 32 bytes in base64: make one with `openssl rand -base64 32` (this is no base64); fix: make one with `openssl rand -base64 32`
+    error: POSTRIDER_WEBHOOK_TIMEOUT (environment): "soon" is no duration: use forms such as 250ms, 15s, 5m, 24h, 30d, or a bare number of seconds; fix: write 1ms to 10m, e.g. 15s
+    error: lane 1: brst (postrider.toml): is not a setting of a lane; fix: did you mean burst?
+    error: lane 1: rate (postrider.toml): "fast" is no rate: use a whole number from 1 and a window up to 1d, such as 3/s, 75/min, 500/h, 180/6s, or unlimited; fix: write N/s, N/min, N/h or unlimited
+    error: lane 2: match (postrider.toml): names no lanes; fix: write a list of HOST/CREDENTIAL, e.g. ["api.github.com/githubToken"]
+    error: retention (postrider.toml): "0" is out of range; fix: write 1s to 3650d, e.g. 15s
+    error: POSTRIDER_FRESHNESS (environment): is not a setting; fix: remove it; `postrider config show` lists all settings
+    error: POSTRIDER_LISTNE (environment): is not a setting; fix: did you mean POSTRIDER_LISTEN?
+    error: lisen (postrider.toml): is not a setting; fix: did you mean listen?
+    "#);
+}
+
+#[test]
+fn a_broken_file_is_reported_without_its_text() {
+    let problems = file("listen = '127.0.0.1:1'\nmaster_key = hunter2\n")
+        .problems()
+        .join("\n");
+    assert!(
+        problems.contains("line 2") && !problems.contains("hunter2"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn lanes_of_the_file() {
+    let settings = file(
+        "lane_rate = '30/min'\n[[lane]]\nmatch = ['api.github.com/*', 'x/y']\nname = 'gh'\nrate = '10/s'\nburst = 2\nconcurrency = 3\nper_hour = 450\n",
+    )
+    .settings();
+    let rule = settings.lanes.overrides.first().unwrap();
+    assert_eq!(rule.matches, ["api.github.com/*", "x/y"]);
+    assert_eq!(rule.name.as_deref(), Some("gh"));
+    assert_eq!(rule.rate, Some("10/s".parse::<Rate>().unwrap()));
+    assert_eq!(
+        (rule.burst, rule.concurrency, rule.per_hour),
+        (Some(2), Some(3), Some(450))
+    );
+    let rate: Rate = "30/min".parse().unwrap();
+    assert_eq!(
+        settings.lanes.github,
+        LaneLimits {
+            rate,
+            ..LaneLimits::GITHUB
+        }
+    );
+    assert_eq!(
+        settings.lanes.other,
+        LaneLimits {
+            rate,
+            ..LaneLimits::OTHER
+        }
+    );
+}
+
+#[test]
+fn lists_and_numbers_may_be_toml_values() {
+    let settings = file(
+        "webhook_retry_schedule = [1, '2m']\nwebhook_http_code_success = [204]\nwebhook_timeout = 7\nqueues = 3",
+    )
+    .settings();
+    assert_eq!(
+        settings
+            .webhook
+            .retry
+            .schedule
+            .iter()
+            .map(std::time::Duration::as_secs)
+            .collect::<Vec<_>>(),
+        [1, 120]
+    );
+    assert_eq!(settings.webhook.success_codes, [204]);
+    assert_eq!(settings.webhook.timeout.as_secs(), 7);
+    assert_eq!(settings.queue.queues, 3);
+    assert_eq!(file("listen = { a = 1 }").problems().len(), 1);
+}
+
+#[test]
+fn clients_need_little() {
+    let resolve = |given: &Given| ClientSettings::resolve(&given.sources());
+    let client = resolve(&Given::default()).unwrap();
+    assert_eq!(client.url.as_str(), "http://127.0.0.1:9393/");
+    assert!(client.token.is_none());
+    let mut given = env(&[
+        ("DATABASE_URL", "postgres://only/this"),
+        ("POSTRIDER_LISTEN", "0.0.0.0:1234"),
+        ("POSTRIDER_TOKEN", "t"),
+    ]);
+    let client = resolve(&given).unwrap();
+    assert_eq!(client.url.as_str(), "http://127.0.0.1:1234/");
+    assert_eq!(client.token.unwrap().expose_secret(), "t");
+    given
+        .flags
+        .insert("URL", "https://p.example/base".to_owned());
+    given.flags.insert("TOKEN_FILE", "/secret/token".to_owned());
+    let client = resolve(&given).unwrap();
+    assert_eq!(client.url.as_str(), "https://p.example/base");
+    assert_eq!(client.token.unwrap().expose_secret(), "from-file");
+    given
+        .env
+        .insert("POSTRIDER_TOEKN".to_owned(), "x".to_owned());
+    insta::assert_snapshot!(
+        lines(&resolve(&given).unwrap_err()).join("\n"),
+        @"error: POSTRIDER_TOEKN (environment): is not a setting; fix: did you mean POSTRIDER_TOKEN?"
+    );
+}

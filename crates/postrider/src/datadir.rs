@@ -1,0 +1,172 @@
+//! The data dir of embedded mode: database, master key, and a lock that keeps a second process
+//! out.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use postrider_store::MasterKey;
+use rustix::fs::{FlockOperation, flock};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::cli::{Exit, Failure};
+use crate::config::{environment::read_text, without_newline};
+
+const DATABASE: &str = "postrider.db";
+const MASTER_KEY: &str = "master.key";
+const LOCK: &str = "postrider.lock";
+
+/// A data dir that this process has to itself until the value is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// The lock is the open file's; the kernel gives it back however the process ends.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory when missing (0700) and locks it.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| unusable(path, "cannot be made", &error))?;
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|error| unusable(&lock_path, "cannot be opened", &error))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                Failure::usage(format!(
+                    "another postrider is running on {}",
+                    path.display()
+                ))
+                .fix("stop it, or give this one its own POSTRIDER_DATA_DIR")
+            } else {
+                unusable(&lock_path, "cannot be locked", &error.into())
+            }
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    /// The key in `master.key`, made at the first start (0600).
+    pub(crate) fn master_key(&self) -> Result<MasterKey, Failure> {
+        let path = self.path.join(MASTER_KEY);
+        match read_text(&path) {
+            Ok(text) => {
+                let text = SecretString::from(without_newline(&text));
+                MasterKey::from_base64(&text).map_err(|what| {
+                    Failure::usage(format!("{}: {what}", path.display())).fix(
+                        "put the right key back: what was sealed with it can't be read without",
+                    )
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.new_master_key(&path),
+            Err(error) => Err(unusable(&path, "cannot be read", &error)),
+        }
+    }
+
+    /// A key over an existing database would only hide that the right one is gone. The file
+    /// appears whole or not at all: a crash must not leave half a key.
+    fn new_master_key(&self, path: &Path) -> Result<MasterKey, Failure> {
+        if self.database().exists() {
+            return Err(Failure::usage(format!("{} is gone", path.display()))
+                .fix("put it back from a backup, or set POSTRIDER_MASTER_KEY"));
+        }
+        let key = MasterKey::generate();
+        write_whole(path, &key.to_base64())
+            .map_err(|error| unusable(path, "cannot be written", &error))?;
+        Ok(key)
+    }
+}
+
+fn write_whole(path: &Path, text: &SecretString) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    writeln!(file, "{}", text.expose_secret())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    path.parent()
+        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("{} {what}: {error}", path.display()))
+        .fix("set POSTRIDER_DATA_DIR to a directory that this user may write")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn directory_and_key_are_for_their_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let dir = DataDir::open(&path).unwrap();
+        let key = dir.master_key().unwrap();
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("master.key")), 0o600);
+        assert_eq!(dir.master_key().unwrap().id(), key.id());
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out_until_the_first_ends() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = DataDir::open(parent.path()).unwrap();
+        let failure = DataDir::open(parent.path()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(
+            failure.message.contains("another postrider is running"),
+            "{failure}"
+        );
+        drop(first);
+        DataDir::open(parent.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(parent.path()).unwrap();
+        fs::write(dir.database(), "").unwrap();
+        assert!(
+            dir.master_key()
+                .unwrap_err()
+                .message
+                .contains("master.key is gone")
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_a_usage_error() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("file");
+        fs::write(&path, "").unwrap();
+        assert_eq!(DataDir::open(&path).unwrap_err().exit, Exit::Usage);
+    }
+}

@@ -1,0 +1,122 @@
+//! The roles, alone or together in one process.
+//!
+//! | role | takes | gives |
+//! |---|---|---|
+//! | ingest | HTTP | rows, copies on the road |
+//! | worker | copies, due rows | requests, outcomes |
+//! | monitor | outcomes | incidents, figures |
+
+mod opened;
+mod running;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Exit;
+use crate::config::Settings;
+
+pub(crate) use running::Running;
+
+/// After the second signal a process ends at once, with this code.
+const INTERRUPTED: u8 = 130;
+/// Log lines on their way out when the process ends.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Which roles a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// All of them.
+    Serve,
+    /// HTTP in.
+    Ingest,
+    /// Delivers.
+    Worker,
+    /// Watches.
+    Monitor,
+}
+
+impl Role {
+    /// Its name in logs and on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Ingest => "ingest",
+            Self::Worker => "worker",
+            Self::Monitor => "monitor",
+        }
+    }
+
+    /// Whether it listens for events.
+    pub(crate) fn ingests(self) -> bool {
+        matches!(self, Self::Serve | Self::Ingest)
+    }
+
+    /// Whether it sends.
+    pub(crate) fn delivers(self) -> bool {
+        matches!(self, Self::Serve | Self::Worker)
+    }
+
+    /// Whether it watches.
+    pub(crate) fn monitors(self) -> bool {
+        matches!(self, Self::Serve | Self::Monitor)
+    }
+}
+
+/// All roles in one process.
+pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    Box::pin(run(settings, Role::Serve)).await
+}
+
+/// HTTP in.
+pub(crate) async fn ingest(settings: Settings) -> anyhow::Result<ExitCode> {
+    Box::pin(run(settings, Role::Ingest)).await
+}
+
+/// Delivers.
+pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
+    Box::pin(run(settings, Role::Worker)).await
+}
+
+/// Watches.
+pub(crate) async fn monitor(settings: Settings) -> anyhow::Result<ExitCode> {
+    Box::pin(run(settings, Role::Monitor)).await
+}
+
+/// Runs until a signal, then drains; a second signal ends the process at once.
+async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
+    postrider_telemetry::init(&settings.log.filter, settings.log.format)?;
+    if let Some(at) = settings.crash_at {
+        postrider_telemetry::step::arm(at);
+    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let started = tokio::select! {
+        started = Running::start(&settings, role) => started,
+        _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+        _ = terminate.recv() => return Ok(Exit::Fine.into()),
+    };
+    let running = started?;
+    running.announce();
+    let ended = tokio::select! {
+        failed = running.failed() => Err(failed),
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    tracing::info!(role = role.as_str(), "stopping");
+    let drained = tokio::select! {
+        () = running.stop() => true,
+        _ = interrupt.recv() => false,
+        _ = terminate.recv() => false,
+    };
+    if drained {
+        tracing::info!(role = role.as_str(), "stopped");
+    }
+    if !postrider_telemetry::flush(LAST_LINES_WITHIN) {
+        // Standard output hangs; the process ends all the same.
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    ended?;
+    Ok(if drained { Exit::Fine.into() } else { ExitCode::from(INTERRUPTED) })
+}

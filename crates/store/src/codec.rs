@@ -1,0 +1,172 @@
+//! How values stand in rows, the same in both backends.
+
+mod document;
+
+use std::time::Duration;
+
+use postrider_domain::{
+    Event, EventName, HoldCause, LaneLimits, LaneState, Outcome, Rate, StoredStatus, WebhookState,
+    WebhookUuid,
+};
+
+use crate::{IncidentKind, StoreError};
+
+pub(crate) use document::{open_webhook, seal_webhook, shown_name};
+
+/// A lane's limits as columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LimitColumns {
+    pub(crate) limited: bool,
+    /// Requests in each window; none: no rate limit.
+    pub(crate) rate_count: Option<i64>,
+    /// The window in milliseconds.
+    pub(crate) rate_per_ms: Option<i64>,
+    pub(crate) burst: i64,
+    pub(crate) concurrency: i64,
+    pub(crate) per_hour: Option<i64>,
+}
+
+impl From<LaneLimits> for LimitColumns {
+    fn from(limits: LaneLimits) -> Self {
+        let (rate_count, rate_per_ms) = match limits.rate {
+            Rate::Unlimited => (None, None),
+            Rate::Limited { count, per } => (Some(i64::from(count)), Some(millis(per))),
+        };
+        Self {
+            limited: limits.is_limited(),
+            rate_count,
+            rate_per_ms,
+            burst: i64::from(limits.burst),
+            concurrency: i64::from(limits.concurrency),
+            per_hour: limits.per_hour.map(i64::from),
+        }
+    }
+}
+
+impl LimitColumns {
+    /// The limits that these columns say.
+    pub(crate) fn limits(self) -> Result<LaneLimits, StoreError> {
+        let rate = match (self.rate_count, self.rate_per_ms) {
+            (Some(count), Some(per)) => Rate::Limited {
+                count: count_of(count)?,
+                per: from_millis(per),
+            },
+            (None, None) => Rate::Unlimited,
+            (Some(_), None) | (None, Some(_)) => return Err(unreadable("rate", "half of one")),
+        };
+        Ok(LaneLimits {
+            rate,
+            burst: count_of(self.burst)?,
+            concurrency: count_of(self.concurrency)?,
+            per_hour: self.per_hour.map(count_of).transpose()?,
+        })
+    }
+}
+
+/// Milliseconds, as rows and statements count durations; at most about 292 million years.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The duration that a count of milliseconds is; nothing below zero.
+pub(crate) fn from_millis(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A count of this program's, kept in a wider column.
+pub(crate) fn count_of(number: i64) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| unreadable("count", &number.to_string()))
+}
+
+/// An HTTP status as kept.
+pub(crate) fn status_code(number: i32) -> Result<u16, StoreError> {
+    u16::try_from(number).map_err(|_| unreadable("HTTP status", &number.to_string()))
+}
+
+/// The event's text in `events.body` and in a claim.
+pub(crate) fn event_text(event: &Event) -> Result<String, StoreError> {
+    serde_json::to_string(event)
+        .map_err(|error| StoreError::Unusable(format!("the event can't be written: {error}")))
+}
+
+/// A fingerprint as kept.
+pub(crate) fn fingerprint(bytes: &[u8]) -> Result<[u8; 16], StoreError> {
+    bytes
+        .try_into()
+        .map_err(|_| unreadable("fingerprint", &format!("{} bytes", bytes.len())))
+}
+
+/// The outcome that a stored word says.
+pub(crate) fn outcome(text: &str) -> Result<Outcome, StoreError> {
+    text.parse().map_err(|_| unreadable("outcome", text))
+}
+
+/// The event name that a stored word says.
+pub(crate) fn event_name(text: &str) -> Result<EventName, StoreError> {
+    text.parse().map_err(|_| unreadable("event name", text))
+}
+
+/// The webhook uuid that a stored text says.
+pub(crate) fn webhook_uuid(text: &str) -> Result<WebhookUuid, StoreError> {
+    text.parse().map_err(|_| unreadable("webhook uuid", text))
+}
+
+/// The status that a stored word says.
+pub(crate) fn stored_status(text: &str) -> Result<StoredStatus, StoreError> {
+    [
+        StoredStatus::Waiting,
+        StoredStatus::Sending,
+        StoredStatus::Delivered,
+        StoredStatus::Failed,
+        StoredStatus::Discarded,
+    ]
+    .into_iter()
+    .find(|status| status.as_str() == text)
+    .ok_or_else(|| unreadable("delivery status", text))
+}
+
+/// The webhook state that a stored word says.
+pub(crate) fn webhook_state(text: &str) -> Result<WebhookState, StoreError> {
+    [
+        WebhookState::Enabled,
+        WebhookState::Disabled,
+        WebhookState::Deleted,
+    ]
+    .into_iter()
+    .find(|state| state.as_str() == text)
+    .ok_or_else(|| unreadable("webhook state", text))
+}
+
+/// The hold cause that a stored word says.
+pub(crate) fn hold_cause(text: &str) -> Result<HoldCause, StoreError> {
+    [
+        HoldCause::Credential,
+        HoldCause::SecretMissing,
+        HoldCause::Manual,
+    ]
+    .into_iter()
+    .find(|cause| cause.as_str() == text)
+    .ok_or_else(|| unreadable("hold cause", text))
+}
+
+/// A lane's state; the column `hold_cause` is null while the lane is open.
+pub(crate) fn lane_state(cause: Option<&str>) -> Result<LaneState, StoreError> {
+    cause.map_or(Ok(LaneState::Open), |text| {
+        hold_cause(text).map(LaneState::Held)
+    })
+}
+
+/// The incident kind that a stored word says.
+pub(crate) fn incident_kind(text: &str) -> Result<IncidentKind, StoreError> {
+    IncidentKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| unreadable("incident kind", text))
+}
+
+fn unreadable(what: &str, found: &str) -> StoreError {
+    StoreError::Corrupt(format!("{what} {found:?}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! T1, T2: an event and its deliveries enter.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use postrider_domain::{DeliveryId, EventId};
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::Pg;
+use super::rows::{fault, get, is_conflict, uuids};
+use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, StoreError, codec};
+
+/// T1, one statement (ATOMIC_KEY), which writes nothing unless the webhooks are still at the
+/// version `$1` (VERSION_IN_COMMIT). Keys go in sorted, so that two batches can't wait for
+/// each other. Answers whether the version was right and which events were written.
+const COMMIT: &str = "
+with version as (select from meta where webhooks_version = $1),
+entry as (
+    select e.* from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::text[], $8::text[], $9::bytea[], $10::text[])
+        as e (id, key, name, broker, consumer, provider, body, fingerprint, traceparent)
+    where exists (select from version)),
+wanted as (
+    select * from unnest($11::uuid[], $12::uuid[], $13::bigint[], $14::bigint[])
+        as d (id, event_id, webhook_id, lane_id)),
+taken as (
+    insert into idempotency (key, event_id, fingerprint)
+    select key, id, fingerprint from entry where key is not null order by key
+    on conflict (key) do nothing
+    returning event_id),
+fresh as (
+    select * from entry
+    where key is null or id in (select event_id from taken)),
+event as (
+    insert into events (id, name, broker, consumer, provider, body, fingerprint, traceparent,
+        delivery_ids, keyed)
+    select f.id, f.name, f.broker, f.consumer, f.provider, f.body, f.fingerprint, f.traceparent,
+        coalesce(g.ids, '{}'), f.key is not null
+    from fresh f
+    left join (select event_id, array_agg(id order by id) as ids from wanted group by event_id) g
+        on g.event_id = f.id
+    returning id),
+delivery as (
+    insert into deliveries (id, event_id, webhook_id, lane_id, next_at, held_base)
+    select d.id, d.event_id, d.webhook_id, d.lane_id,
+        case when l.limited then now() else now() + $15 * interval '1 millisecond' end,
+        l.held_total
+    from wanted d
+    join fresh f on f.id = d.event_id
+    join lanes l on l.id = d.lane_id)
+select exists (select from version) as matched, array(select id from event) as accepted";
+
+/// What the winners of keys committed: a second statement, because the losing one's snapshot
+/// can't see them.
+const WINNERS: &str = "
+select i.key, i.event_id, i.fingerprint, d.id as delivery_id, w.uuid as webhook_uuid
+from idempotency i
+left join events e on e.id = i.event_id
+left join deliveries d on d.id = any(e.delivery_ids)
+left join webhooks w on w.id = d.webhook_id
+where i.key = any($1)
+order by i.key, d.id";
+
+/// T2.
+const HURRY: &str = "
+update deliveries set next_at = now(), updated_at = now()
+where id = any($1) and status = 'waiting' and claim_no = 0 and next_at > now()";
+
+/// Lane by lane, so that only the index of open deliveries is read.
+const COUNT_UNCLAIMED: &str = "
+select count(*) from (
+    select from lanes l cross join lateral (
+        select from deliveries d
+        where d.lane_id = l.id and d.next_at is not null and d.status = 'waiting'
+            and d.claim_no = 0
+        limit $1) each
+    limit $1) counted";
+
+const RECENT: &str = "
+select e.id as event_id, e.fingerprint, d.id as delivery_id, w.uuid as webhook_uuid
+from (
+    select id, fingerprint, delivery_ids from events
+    where fingerprint = $1 and not keyed
+        and received_at > now() - $2 * interval '1 millisecond'
+    order by received_at desc, id desc limit 1) e
+left join deliveries d on d.id = any(e.delivery_ids)
+left join webhooks w on w.id = d.webhook_id
+order by d.id";
+
+pub(super) const STATEMENTS: &[(&str, &str)] = &[
+    ("commit", COMMIT),
+    ("winners", WINNERS),
+    ("hurry", HURRY),
+    ("count_unclaimed", COUNT_UNCLAIMED),
+    ("recent", RECENT),
+];
+
+/// Tries of a commit that loses a deadlock.
+const TRIES: u32 = 5;
+
+impl Pg {
+    pub(crate) async fn commit_events(
+        &self,
+        batch: &IntakeBatch,
+    ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
+        let entries = first_of_each_key(&batch.entries);
+        let Some(accepted) = self.commit(batch.webhooks_version, &entries).await? else {
+            return Ok(None);
+        };
+        let losers: Vec<&str> = batch
+            .entries
+            .iter()
+            .filter(|entry| !accepted.contains(&entry.event.id.0))
+            .filter_map(|entry| entry.event.key.as_deref())
+            .collect();
+        let winners = self.winners(&losers).await?;
+        let result = |entry: &IntakeEntry| {
+            if accepted.contains(&entry.event.id.0) {
+                return Ok(IntakeResult::Accepted);
+            }
+            let winner = entry.event.key.as_deref().and_then(|key| winners.get(key));
+            winner.cloned().map(IntakeResult::Duplicate).ok_or_else(|| {
+                // Retention removed the key between the two statements: repeating helps.
+                StoreError::Unavailable("an idempotency key vanished".to_owned())
+            })
+        };
+        batch.entries.iter().map(result).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn commit(
+        &self,
+        version: i64,
+        entries: &[&IntakeEntry],
+    ) -> Result<Option<HashSet<Uuid>>, StoreError> {
+        let columns = Columns::of(entries)?;
+        for _ in 1..TRIES {
+            match self.commit_once(version, &columns).await {
+                Err(error) if is_conflict(&error) => {}
+                done => return matched(&done.map_err(fault)?),
+            }
+        }
+        matched(&self.commit_once(version, &columns).await.map_err(fault)?)
+    }
+
+    async fn commit_once(&self, version: i64, c: &Columns) -> Result<PgRow, sqlx::Error> {
+        sqlx::query(COMMIT)
+            .bind(version)
+            .bind(&c.ids)
+            .bind(&c.keys)
+            .bind(&c.names)
+            .bind(&c.brokers)
+            .bind(&c.consumers)
+            .bind(&c.providers)
+            .bind(&c.bodies)
+            .bind(&c.fingerprints)
+            .bind(&c.traceparents)
+            .bind(&c.delivery_ids)
+            .bind(&c.delivery_events)
+            .bind(&c.delivery_webhooks)
+            .bind(&c.delivery_lanes)
+            .bind(codec::millis(self.sweep_after))
+            .fetch_one(&self.pool)
+            .await
+    }
+
+    async fn winners(&self, keys: &[&str]) -> Result<HashMap<String, Committed>, StoreError> {
+        let mut winners = HashMap::new();
+        if keys.is_empty() {
+            return Ok(winners);
+        }
+        let rows =
+            sqlx::query(WINNERS).bind(keys).fetch_all(&self.pool).await.map_err(fault)?;
+        for row in &rows {
+            let committed = match winners.entry(get(row, "key")?) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => new.insert(committed(row)?),
+            };
+            add_delivery(committed, row)?;
+        }
+        Ok(winners)
+    }
+
+    pub(crate) async fn hurry(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
+        let hurry = sqlx::query(HURRY).bind(uuids(ids)).execute(&self.pool);
+        hurry.await.map(drop).map_err(fault)
+    }
+
+    pub(crate) async fn count_unclaimed(&self, limit: u32) -> Result<u32, StoreError> {
+        let count: i64 = sqlx::query_scalar(COUNT_UNCLAIMED)
+            .bind(i64::from(limit))
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault)?;
+        codec::count_of(count)
+    }
+
+    pub(crate) async fn recent_event(
+        &self,
+        fingerprint: &[u8; 16],
+        within: Duration,
+    ) -> Result<Option<Committed>, StoreError> {
+        let rows = sqlx::query(RECENT)
+            .bind(fingerprint.as_slice())
+            .bind(codec::millis(within))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let mut found = committed(first)?;
+        for row in &rows {
+            add_delivery(&mut found, row)?;
+        }
+        Ok(Some(found))
+    }
+}
+
+fn matched(row: &PgRow) -> Result<Option<HashSet<Uuid>>, StoreError> {
+    if !get::<bool, _>(row, "matched")? {
+        return Ok(None);
+    }
+    Ok(Some(get::<Vec<Uuid>, _>(row, "accepted")?.into_iter().collect()))
+}
+
+fn committed(row: &PgRow) -> Result<Committed, StoreError> {
+    Ok(Committed {
+        event_id: EventId(get(row, "event_id")?),
+        deliveries: Vec::new(),
+        fingerprint: codec::fingerprint(get(row, "fingerprint")?)?,
+    })
+}
+
+fn add_delivery(committed: &mut Committed, row: &PgRow) -> Result<(), StoreError> {
+    let Some(id) = get::<Option<Uuid>, _>(row, "delivery_id")? else { return Ok(()) };
+    let webhook = codec::webhook_uuid(get(row, "webhook_uuid")?)?;
+    committed.deliveries.push((DeliveryId(id), webhook));
+    Ok(())
+}
+
+/// The entries to write: of those with the same key the first.
+fn first_of_each_key(entries: &[IntakeEntry]) -> Vec<&IntakeEntry> {
+    let mut keys = HashSet::new();
+    let mut first = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.event.key.as_deref().is_none_or(|key| keys.insert(key)) {
+            first.push(entry);
+        }
+    }
+    first
+}
+
+/// A batch, column by column, as `unnest` takes it.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    keys: Vec<Option<String>>,
+    names: Vec<&'static str>,
+    brokers: Vec<String>,
+    consumers: Vec<String>,
+    providers: Vec<String>,
+    bodies: Vec<String>,
+    fingerprints: Vec<Vec<u8>>,
+    traceparents: Vec<Option<String>>,
+    delivery_ids: Vec<Uuid>,
+    delivery_events: Vec<Uuid>,
+    delivery_webhooks: Vec<i64>,
+    delivery_lanes: Vec<i64>,
+}
+
+impl Columns {
+    fn of(entries: &[&IntakeEntry]) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for entry in entries {
+            columns.push_event(entry)?;
+            for delivery in &entry.deliveries {
+                columns.delivery_ids.push(delivery.id.0);
+                columns.delivery_events.push(entry.event.id.0);
+                columns.delivery_webhooks.push(delivery.webhook_id.0);
+                columns.delivery_lanes.push(delivery.lane_id.0);
+            }
+        }
+        Ok(columns)
+    }
+
+    fn push_event(&mut self, entry: &IntakeEntry) -> Result<(), StoreError> {
+        let new = &entry.event;
+        self.ids.push(new.id.0);
+        self.keys.push(new.key.clone());
+        self.names.push(new.event.event_name.as_str());
+        self.brokers.push(new.event.broker.clone());
+        self.consumers.push(new.event.consumer.name.clone());
+        self.providers.push(new.event.provider.name.clone());
+        self.bodies.push(codec::event_text(&new.event)?);
+        self.fingerprints.push(new.fingerprint.to_vec());
+        self.traceparents.push(new.traceparent.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! J1-J4: the janitor. It looks at no lane's state, holds no lease and skips what is locked.
+
+use jiff::{Timestamp, ToSpan};
+use postrider_domain::DeliveryId;
+use sqlx::postgres::PgRow;
+
+use super::Pg;
+use super::rows::{at, fault, get};
+use crate::{Expired, StoreError};
+
+/// J1, J2 among the rows of each lane whose `next_at` lies in `($2, now()]`; that of a claimed
+/// row never lies before the end of its claim. Five losses make a row poison (POISON_ROW).
+const EXPIRE: &str = "
+with gone as (
+    select d.id from lanes l cross join lateral (
+        select each.id from deliveries each
+        where each.lane_id = l.id and each.next_at > $2 and each.next_at <= now()
+            and each.status = 'sending' and each.claimed_until <= now()
+        order by each.next_at limit $1) d
+    limit $1),
+locked as (
+    select d.id, d.claim_no, d.attempt, d.maybe_sent, d.updated_at, d.lost_claims + 1 >= 5 as poison
+    from deliveries d join gone g on g.id = d.id
+    where d.status = 'sending' and d.claimed_until <= now()
+    order by d.id
+    for update of d skip locked),
+back as (
+    update deliveries d set
+        status = case when k.poison then 'failed' else 'waiting' end,
+        next_at = case when k.poison then null else d.created_at end,
+        last_outcome = case when k.poison then 'poison' else 'lost' end,
+        last_status_code = null,
+        attempt = d.attempt - 1, maybe_sent = true, lost_claims = d.lost_claims + 1,
+        attempts_recorded = d.attempts_recorded + 1,
+        claimed_by = null, claimed_until = null, updated_at = now()
+    from locked k where d.id = k.id
+    returning d.id, d.webhook_id),
+attempt as (
+    insert into attempts (delivery_id, claim_no, number, started_at, duration_ms, outcome,
+        possible_duplicate, request, response)
+    select id, claim_no, attempt, updated_at,
+        (extract(epoch from now() - updated_at) * 1000)::bigint, 'lost', maybe_sent, '', ''
+    from locked
+    on conflict (delivery_id, claim_no) do nothing),
+aside as (
+    insert into poisoned (delivery_id, webhook_id)
+    select b.id, b.webhook_id from back b join locked k on k.id = b.id where k.poison
+    on conflict (delivery_id) do update set at = now())
+select k.id, k.poison from gone g left join locked k on k.id = g.id";
+
+/// The database's clock, and where the scan may start.
+const WINDOW: &str = "select now() as now";
+
+const NEEDS_SWEEP: &str = "select exists (select from webhooks where needs_sweep)";
+
+/// J3. Time held counts on in the new lane.
+const REHOME: &str = "
+with moved as (
+    select d.id, w.lane_id, n.held_total - o.held_total as held
+    from webhooks w
+    join deliveries d on d.webhook_id = w.id
+    join lanes o on o.id = d.lane_id
+    join lanes n on n.id = w.lane_id
+    where w.needs_sweep and d.next_at is not null and d.status = 'waiting'
+        and d.lane_id <> w.lane_id
+    limit $1
+    for update of d skip locked)
+update deliveries d set lane_id = m.lane_id, held_base = d.held_base + m.held,
+    next_at = case when d.claim_no = 0 then d.created_at else d.next_at end,
+    updated_at = now()
+from moved m where d.id = m.id";
+
+/// J4.
+const DISCARD: &str = "
+with gone as (
+    select d.id, w.state
+    from webhooks w join deliveries d on d.webhook_id = w.id
+    where w.needs_sweep and w.state <> 'enabled' and d.next_at is not null
+        and d.status = 'waiting'
+    limit $1
+    for update of d skip locked)
+update deliveries d set status = 'discarded', next_at = null,
+    last_outcome = case when g.state = 'deleted' then 'webhook_deleted'
+        else 'webhook_disabled' end,
+    last_status_code = null, updated_at = now()
+from gone g where d.id = g.id";
+
+/// A webhook is swept once nothing open is out of place; not before two minutes have passed,
+/// since an intake statement from before the change may commit late.
+const SWEPT: &str = "
+update webhooks w set needs_sweep = false
+where w.needs_sweep and w.updated_at < now() - interval '2 minutes' and not exists (
+    select from deliveries d
+    where d.webhook_id = w.id and d.next_at is not null
+        and (d.lane_id <> w.lane_id or w.state <> 'enabled'))";
+
+pub(super) const STATEMENTS: &[(&str, &str)] = &[
+    ("expire", EXPIRE),
+    ("expiry_window", WINDOW),
+    ("needs_sweep", NEEDS_SWEEP),
+    ("rehome", REHOME),
+    ("discard", DISCARD),
+    ("swept", SWEPT),
+];
+
+/// Up to when this process has looked through expired claims. A held lane may have a million
+/// older rows that wait; they are not read each time.
+#[derive(Debug, Default)]
+pub(super) struct ExpiryWindow {
+    passed: Option<Timestamp>,
+    full_pass: Option<Timestamp>,
+}
+
+impl ExpiryWindow {
+    /// Where a pass at `now` starts: a minute before the last one, for claims that committed
+    /// late; every tenth minute at the beginning.
+    fn from(&self, now: Timestamp) -> Timestamp {
+        let recent = self.full_pass.is_some_and(|full| now < full + 10.minutes());
+        match self.passed {
+            Some(passed) if recent => passed - 60.seconds(),
+            Some(_) | None => Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn completed(&mut self, from: Timestamp, now: Timestamp) {
+        self.passed = Some(now);
+        if from == Timestamp::UNIX_EPOCH {
+            self.full_pass = Some(now);
+        }
+    }
+}
+
+impl Pg {
+    pub(crate) async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {
+        let row = sqlx::query(WINDOW).fetch_one(&self.pool).await.map_err(fault)?;
+        let now = at(&row, "now")?;
+        let from = self.window(|window| window.from(now));
+        let found = sqlx::query(EXPIRE)
+            .bind(i64::from(limit))
+            .bind(jiff_sqlx::ToSqlx::to_sqlx(from))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        if found.len() < limit as usize {
+            self.window(|window| window.completed(from, now));
+        }
+        expired(&found)
+    }
+
+    fn window<T>(&self, with: impl FnOnce(&mut ExpiryWindow) -> T) -> T {
+        with(&mut self.expiry.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) async fn rehome(&self, limit: u32) -> Result<u64, StoreError> {
+        self.sweep(REHOME, limit).await
+    }
+
+    pub(crate) async fn discard(&self, limit: u32) -> Result<u64, StoreError> {
+        let discarded = self.sweep(DISCARD, limit).await?;
+        if discarded == 0 && self.needs_sweep().await? {
+            sqlx::query(SWEPT).execute(&self.pool).await.map_err(fault)?;
+        }
+        Ok(discarded)
+    }
+
+    async fn sweep(&self, statement: &'static str, limit: u32) -> Result<u64, StoreError> {
+        if !self.needs_sweep().await? {
+            return Ok(0);
+        }
+        let swept = sqlx::query(statement).bind(i64::from(limit)).execute(&self.pool).await;
+        Ok(swept.map_err(fault)?.rows_affected())
+    }
+
+    async fn needs_sweep(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar(NEEDS_SWEEP).fetch_one(&self.pool).await.map_err(fault)
+    }
+}
+
+fn expired(found: &[PgRow]) -> Result<Expired, StoreError> {
+    let mut expired = Expired::default();
+    for row in found {
+        // A row that somebody else has locked is being recorded or expired by them.
+        let Some(id) = get::<Option<uuid::Uuid>, _>(row, "id")? else { continue };
+        if get::<bool, _>(row, "poison")? {
+            expired.poisoned.push(DeliveryId(id));
+        } else {
+            expired.given_back.push(DeliveryId(id));
+        }
+    }
+    Ok(expired)
+}

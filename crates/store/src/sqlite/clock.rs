@@ -1,0 +1,42 @@
+//! The database's clock (rule `DB_CLOCK`): SQLite has none of its own, so the process that owns
+//! the file reads it here, once for each turn of the writer or each read.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+use crate::StoreError;
+
+/// Microseconds since the epoch, as kept in rows.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this backend that reads the wall clock, as Postgres reads now()"
+)]
+pub(super) fn now() -> i64 {
+    micros(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+/// A duration as kept in rows; longer than 292,000 years is cut.
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The instant that lies `after` later.
+pub(super) fn later(instant: i64, after: Duration) -> i64 {
+    instant.saturating_add(micros(after))
+}
+
+/// A kept duration; negative ones read as zero.
+pub(super) fn duration(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or_default())
+}
+
+/// A kept instant.
+pub(super) fn timestamp(micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(micros)
+        .map_err(|_| StoreError::Corrupt(format!("{micros} microseconds is no instant")))
+}

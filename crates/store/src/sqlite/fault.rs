@@ -1,0 +1,65 @@
+//! What a statement can fail with, before the caller is told in the store's words.
+
+use sqlx::error::ErrorKind;
+
+use crate::StoreError;
+
+/// A failed step: lets `?` take both kinds of error.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite or the way there.
+    Sql(sqlx::Error),
+    /// Already named.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(StoreError::Corrupt(error.to_string()))
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Store(error) => error,
+            Fault::Sql(error) => named(&error),
+        }
+    }
+}
+
+/// Errors of the values and the schema are `Corrupt`, all others may pass: a busy or full disk,
+/// a lock of another process, a closed connection.
+fn named(error: &sqlx::Error) -> StoreError {
+    let corrupt = match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code();
+            // SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_ERROR (a table that is not there, ...).
+            !matches!(database.kind(), ErrorKind::Other)
+                || matches!(code.as_deref(), Some("1" | "11" | "26"))
+        }
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::TypeNotFound { .. }
+        | sqlx::Error::RowNotFound => true,
+        _ => false,
+    };
+    if corrupt {
+        StoreError::Corrupt(error.to_string())
+    } else {
+        StoreError::Unavailable(error.to_string())
+    }
+}

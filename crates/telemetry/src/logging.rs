@@ -1,0 +1,85 @@
+//! Log lines on standard output: one a line, flat, and without secrets.
+//!
+//! A line is made on the thread that logs and handed to a thread that writes, so a reader that
+//! hangs never stops deliveries.
+
+mod line;
+mod redact;
+mod sink;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use redact::{guard_secrets, redact};
+use sink::Sink;
+
+static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One flat JSON object a line: `timestamp` (RFC 3339, UTC, milliseconds), `level`
+    /// (`ERROR` to `TRACE`), `target`, `message`, and the event's own fields.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter is not in the syntax of `RUST_LOG`.
+    #[error("log filter {0:?} is not understood")]
+    Filter(String),
+    /// The process has a subscriber already.
+    #[error("logging is set up already")]
+    Installed,
+    /// The thread that writes could not be started.
+    #[error("cannot start the log writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Installs logging for the whole process. `filter` is in the syntax of `RUST_LOG`, such as
+/// `info` or `info,postrider_deliver=debug`.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
+    let filter = EnvFilter::try_new(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))?;
+    let sink = Arc::new(Sink::new(format));
+    let lines = Lines {
+        format,
+        sink: Arc::clone(&sink),
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    subscriber.try_init().map_err(|_| LoggingError::Installed)?;
+    sink.start(std::io::stdout())
+        .map_err(LoggingError::Thread)?;
+    SINK.set(sink).map_err(|_| LoggingError::Installed)
+}
+
+/// Waits until every line logged so far is written, at most `within`. Returns whether it is.
+/// Call it before the process ends.
+pub fn flush(within: Duration) -> bool {
+    SINK.get().is_none_or(|sink| sink.flush(within))
+}
+
+/// Turns events into lines.
+struct Lines {
+    format: LogFormat,
+    sink: Arc<Sink>,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let line = line::of_event(self.format, Timestamp::now(), event);
+        self.sink.write(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests;

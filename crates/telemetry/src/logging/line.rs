@@ -1,0 +1,167 @@
+//! The text of one line. Written field by field into one buffer: there is a line for each
+//! delivery.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+use super::LogFormat;
+use super::redact::redact;
+
+/// Causes of an error that are written; an error may name itself as its source.
+const MAX_CAUSES: usize = 16;
+
+/// The fields of an event; texts are without secrets.
+pub(crate) struct Fields {
+    format: LogFormat,
+    message: String,
+    /// Set by events of the crate `log`, whose own target says nothing.
+    target: Option<String>,
+    /// What follows the message in the line, with its separators.
+    rest: String,
+}
+
+pub(crate) fn of_event(format: LogFormat, at: Timestamp, event: &Event<'_>) -> String {
+    let metadata = event.metadata();
+    let mut fields = Fields::new(format);
+    event.record(&mut fields);
+    fields.line(at, *metadata.level(), metadata.target())
+}
+
+/// A line of a message and one number.
+pub(crate) fn of_count(
+    format: LogFormat,
+    at: Timestamp,
+    message: &str,
+    field: &str,
+    count: u64,
+) -> String {
+    let mut fields = Fields::new(format);
+    message.clone_into(&mut fields.message);
+    fields.add_plain(field, count);
+    fields.line(at, Level::WARN, "postrider_telemetry")
+}
+
+impl Fields {
+    fn new(format: LogFormat) -> Self {
+        Self {
+            format,
+            message: String::new(),
+            target: None,
+            rest: String::with_capacity(512),
+        }
+    }
+
+    /// The line with its end.
+    fn line(self, at: Timestamp, level: Level, target: &str) -> String {
+        let Self {
+            format,
+            message,
+            target: given,
+            rest,
+        } = self;
+        let target = given.as_deref().unwrap_or(target);
+        match format {
+            LogFormat::Json => {
+                let (target, message) = (quoted(target), quoted(&message));
+                format!(
+                    r#"{{"timestamp":"{at:.3}","level":"{level}","target":{target},"message":{message}{rest}}}"#
+                ) + "\n"
+            }
+            LogFormat::Text => {
+                format!(
+                    "{at:.3} {level:>5} {target}: {}{rest}\n",
+                    one_line(&message)
+                )
+            }
+        }
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
+        match name {
+            "message" => self.message = redact(text).into_owned(),
+            "log.target" => self.target = Some(text.to_owned()),
+            name if name.starts_with("log.") => {}
+            name => self.add_plain(name, quoted(&redact(text))),
+        }
+    }
+
+    /// Adds a value that is written as it is.
+    fn add_plain(&mut self, name: &str, value: impl fmt::Display) {
+        // These say something else at the top level.
+        let reserved = ["timestamp", "level", "target"].contains(&name);
+        let prefix = if reserved { "field." } else { "" };
+        let written = match self.format {
+            LogFormat::Json => write!(self.rest, r#","{prefix}{name}":{value}"#),
+            LogFormat::Text => write!(self.rest, " {prefix}{name}={value}"),
+        };
+        // Writing to a String only fails when the value's own Display does.
+        if written.is_err() {
+            self.rest.clear();
+        }
+    }
+}
+
+/// The text as JSON writes it.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// A message can't pretend to be two lines, nor colour the terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add_text(field.name(), &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add_text(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add_plain(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add_plain(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if !field.name().starts_with("log.") {
+            self.add_plain(field.name(), value);
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no number for infinity.
+        if value.is_finite() {
+            self.add_plain(field.name(), value);
+        } else {
+            self.add_plain(field.name(), "null");
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let causes = std::iter::successors(value.source(), |&cause| cause.source());
+        for cause in causes.take(MAX_CAUSES) {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+        }
+        self.add_text(field.name(), &text);
+    }
+}

@@ -1,0 +1,117 @@
+//! Tests of the metrics.
+
+use super::*;
+
+fn lane(name: &str, state: LaneGauge) -> LaneSample {
+    let remaining = Some(4999);
+    LaneSample {
+        lane: name.to_owned(),
+        state,
+        backlog: 3,
+        github_ratelimit_remaining: remaining,
+    }
+}
+
+/// Every metric has a value.
+fn filled() -> Metrics {
+    let metrics = Metrics::new("1.2.3").unwrap();
+    metrics.events_received(5);
+    metrics.events_duplicate(2);
+    metrics.outcome_recorded("accepted");
+    metrics.attempt_took(Duration::from_millis(3));
+    metrics.delivered_after(Duration::from_secs(2));
+    metrics.set_oldest_pending_age(Duration::from_millis(1500));
+    metrics.set_queue_depths(vec![("q.0".to_owned(), 7)]);
+    metrics.set_lanes(vec![lane("api.github.com/a", LaneGauge::Paused)]);
+    metrics.set_webhooks(vec![WebhookSample {
+        webhook: "d2181b32-8b03-4daf-8cc0-d9168b2f6fac".to_owned(),
+        consecutive_failures: 4,
+        last_success: Some(1_790_000_000),
+    }]);
+    metrics.set_incidents(vec![("credential".to_owned(), 1)]);
+    metrics
+}
+
+#[track_caller]
+fn assert_line(text: &str, line: &str) {
+    assert!(
+        text.lines().any(|found| found == line),
+        "no line {line:?} in\n{text}"
+    );
+}
+
+#[test]
+fn every_number_is_shown() {
+    let text = filled().render().unwrap();
+    for line in [
+        "postrider_events_received_total 5",
+        "postrider_events_duplicate_total 2",
+        r#"postrider_deliveries_total{outcome="accepted"} 1"#,
+        r#"postrider_delivery_attempt_duration_seconds_bucket{le="0.005"} 1"#,
+        "postrider_delivery_attempt_duration_seconds_sum 0.003",
+        "postrider_delivery_end_to_end_seconds_count 1",
+        "postrider_oldest_pending_age_seconds 1.5",
+        r#"postrider_queue_depth{queue="q.0"} 7"#,
+        r#"postrider_lane_state{lane="api.github.com/a",state="paused"} 1"#,
+        r#"postrider_lane_state{lane="api.github.com/a",state="open"} 0"#,
+        r#"postrider_lane_backlog{lane="api.github.com/a"} 3"#,
+        r#"postrider_github_ratelimit_remaining{lane="api.github.com/a"} 4999"#,
+        r#"postrider_consecutive_failures{webhook="d2181b32-8b03-4daf-8cc0-d9168b2f6fac"} 4"#,
+        r#"postrider_incidents_open{kind="credential"} 1"#,
+        r#"postrider_build_info{version="1.2.3"} 1"#,
+    ] {
+        assert_line(&text, line);
+    }
+    assert!(
+        text.contains("postrider_last_success_timestamp_seconds{webhook="),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_metric_has_help_and_type_and_the_prefix() {
+    let text = filled().render().unwrap();
+    let described = |kind: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+        lines
+            .filter_map(|line| line.split(' ').next())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let help = described("# HELP ");
+    assert_eq!(help, described("# TYPE "));
+    assert_eq!(help.len(), 14);
+    assert!(
+        help.iter().all(|name| name.starts_with("postrider_")),
+        "{help:?}"
+    );
+}
+
+#[test]
+fn what_vanished_is_no_longer_shown() {
+    let metrics = filled();
+    metrics.set_lanes(vec![lane("other", LaneGauge::Held)]);
+    metrics.set_webhooks(Vec::new());
+    metrics.set_queue_depths(Vec::new());
+    metrics.set_incidents(Vec::new());
+    let text = metrics.render().unwrap();
+    assert_line(
+        &text,
+        r#"postrider_lane_state{lane="other",state="held"} 1"#,
+    );
+    for gone in ["api.github.com/a", "d2181b32", "q.0", "credential"] {
+        assert!(!text.contains(gone), "{gone} in\n{text}");
+    }
+    assert_line(&text, "postrider_events_received_total 5");
+}
+
+#[test]
+fn a_clone_counts_with_the_original() {
+    let metrics = Metrics::new("1").unwrap();
+    metrics.clone().events_received(1);
+    metrics.events_received(1);
+    assert_line(
+        &metrics.render().unwrap(),
+        "postrider_events_received_total 2",
+    );
+}

@@ -1,0 +1,37 @@
+//! Names that others compare: metrics, and the messages of log lines.
+
+/// Log line: one attempt of one delivery was made.
+pub const DELIVERY_ATTEMPTED: &str = "delivery.attempted";
+/// Log line: the process listens; fields `role`, `listen`, `admin_listen`.
+pub const LISTENING: &str = "listening";
+/// Log line: lines were lost because nobody read standard output; field `dropped`.
+pub const LOG_LINES_DROPPED: &str = "log.lines_dropped";
+
+/// Counter: events accepted, duplicates not counted.
+pub const EVENTS_RECEIVED: &str = "postrider_events_received_total";
+/// Counter: events that were a repeat of an accepted one.
+pub const EVENTS_DUPLICATE: &str = "postrider_events_duplicate_total";
+/// Counter by `outcome`: outcomes recorded.
+pub const DELIVERIES: &str = "postrider_deliveries_total";
+/// Histogram: one attempt, from its start to its classified answer.
+pub const DELIVERY_ATTEMPT_DURATION: &str = "postrider_delivery_attempt_duration_seconds";
+/// Histogram: from the acceptance of the event to the delivery's final outcome `accepted`.
+pub const DELIVERY_END_TO_END: &str = "postrider_delivery_end_to_end_seconds";
+/// Gauge by `queue`: messages ready in a queue.
+pub const QUEUE_DEPTH: &str = "postrider_queue_depth";
+/// Gauge: age of the oldest delivery that waits.
+pub const OLDEST_PENDING_AGE: &str = "postrider_oldest_pending_age_seconds";
+/// Gauge by `lane` and `state`: 1 for the state that the lane is in.
+pub const LANE_STATE: &str = "postrider_lane_state";
+/// Gauge by `lane`: deliveries that wait in the lane.
+pub const LANE_BACKLOG: &str = "postrider_lane_backlog";
+/// Gauge by `lane`: what GitHub last said remains of the credential's hourly budget.
+pub const GITHUB_RATELIMIT_REMAINING: &str = "postrider_github_ratelimit_remaining";
+/// Gauge by `webhook`: failures since the last success.
+pub const CONSECUTIVE_FAILURES: &str = "postrider_consecutive_failures";
+/// Gauge by `webhook`: time of the last success.
+pub const LAST_SUCCESS_TIMESTAMP: &str = "postrider_last_success_timestamp_seconds";
+/// Gauge by `kind`: incidents that are open.
+pub const INCIDENTS_OPEN: &str = "postrider_incidents_open";
+/// Gauge by `version`: always 1.
+pub const BUILD_INFO: &str = "postrider_build_info";

@@ -1,0 +1,203 @@
+//! Postgres and RabbitMQ instances of a test's own, to be killed, wiped and started again.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::SOON;
+use super::wait::{Looking, wait_until};
+
+/// The script that starts services; `tests/run` uses it too.
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service");
+
+/// A Postgres of the test's own.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    server: Server,
+}
+
+/// A RabbitMQ of the test's own.
+#[derive(Debug)]
+pub(crate) struct Rabbit {
+    server: Server,
+    _epmd: Server,
+}
+
+impl Postgres {
+    pub(crate) async fn start() -> Result<Self> {
+        let server = Server::new("postgres", readable_dir()?, free_port()?, &[])?;
+        let mut postgres = Self { server };
+        postgres.restart().await?;
+        Ok(postgres)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Kills all its processes.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.server.kill()
+    }
+
+    /// Starts it, again and again while leftovers of a killed one are in its way.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        self.server.up().await?;
+        let url = format!("postgres://postgres@{}/postgres", self.address());
+        wait_until("Postgres to answer", SOON, async || {
+            let connected = sqlx::postgres::PgPool::connect(&url).await;
+            Ok(Looking::when(connected.is_ok(), || format!("{connected:?}")))
+        })
+        .await
+    }
+}
+
+impl Rabbit {
+    pub(crate) async fn start() -> Result<Self> {
+        let dir = readable_dir()?;
+        let (dist, epmd) = (free_port()?, free_port()?);
+        let numbers = [dist.to_string(), epmd.to_string()];
+        let mut mapper = Server::new("epmd", readable_dir()?, epmd, &[])?;
+        mapper.up().await?;
+        let server = Server::new("rabbitmq", dir, free_port()?, &numbers)?;
+        let mut rabbit = Self { server, _epmd: mapper };
+        rabbit.restart().await?;
+        Ok(rabbit)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.server.kill()
+    }
+
+    /// Deletes everything it stored. It must not run.
+    pub(crate) fn wipe(&self) -> Result<()> {
+        Ok(fs::remove_dir_all(self.data())?)
+    }
+
+    /// Where it stores queues and messages.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.server.dir.path().join("mnesia")
+    }
+
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        self.server.up().await
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    kind: &'static str,
+    arguments: Vec<String>,
+    port: u16,
+    child: Option<Child>,
+    dir: TempDir,
+}
+
+impl Server {
+    fn new(kind: &'static str, dir: TempDir, port: u16, more: &[String]) -> Result<Self> {
+        let path = dir.path().to_str().context("a path in UTF-8")?.to_owned();
+        let mut arguments = vec![kind.to_owned(), path, port.to_string()];
+        arguments.extend_from_slice(more);
+        Ok(Self { kind, arguments, port, child: None, dir })
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Starts it and waits for its port.
+    async fn up(&mut self) -> Result<()> {
+        let what = format!("{} to take connections", self.kind);
+        wait_until(&what, SOON * 2, async || {
+            if !self.runs()? {
+                self.child = Some(self.spawn()?);
+            }
+            let connected = TcpStream::connect(self.address()).await;
+            Ok(Looking::when(connected.is_ok(), || self.log()))
+        })
+        .await
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let log = File::create(self.dir.path().join("service.log"))?;
+        let child = Command::new(SCRIPT)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn();
+        child.with_context(|| format!("starting {}", self.kind))
+    }
+
+    fn runs(&mut self) -> Result<bool> {
+        match &mut self.child {
+            None => Ok(false),
+            Some(child) => Ok(child.try_wait()?.is_none()),
+        }
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { bail!("{} does not run", self.kind) };
+        let children = children_of(child.id())?;
+        child.kill()?;
+        for pid in children {
+            // One that is gone already is killed too.
+            drop(kill_process(pid, Signal::KILL));
+        }
+        child.wait()?;
+        Ok(())
+    }
+
+    fn log(&self) -> String {
+        let text = fs::read_to_string(self.dir.path().join("service.log")).unwrap_or_default();
+        let tail: Vec<&str> = text.lines().rev().take(5).collect();
+        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            drop(self.kill());
+        }
+    }
+}
+
+/// A server's user may differ from the test's.
+fn readable_dir() -> Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = fs::Permissions::from_mode(0o755);
+    Ok(tempfile::Builder::new().prefix("postrider-it-").permissions(permissions).tempdir()?)
+}
+
+/// A port below the range that outgoing connections use.
+fn free_port() -> Result<u16> {
+    for _ in 0..100 {
+        let port = rand::random_range(10_240..30_000);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port found")
+}
+
+fn children_of(pid: u32) -> Result<Vec<Pid>> {
+    let path = format!("/proc/{pid}/task");
+    let mut children = Vec::new();
+    for task in fs::read_dir(Path::new(&path))? {
+        let text = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        let pids = text.split_whitespace().filter_map(|word| word.parse().ok());
+        children.extend(pids.filter_map(Pid::from_raw));
+    }
+    Ok(children)
+}

@@ -1,0 +1,179 @@
+//! A token dies: its lane is held and nothing else; with a new secret everything goes out, once
+//! and oldest first.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use postrider_github_double::{Double, Entry, Kind, Options, TokenSeen};
+use serde_json::Value;
+
+use crate::harness::{
+    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Settled, event, settled, wait_until,
+    webhook,
+};
+
+const EVENTS: usize = 500;
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long a held lane is watched.
+const WATCH: Duration = Duration::from_secs(6);
+
+/// Two lanes at one GitHub, and the first one's token is dead.
+struct Held {
+    cluster: Cluster,
+    api: Api,
+    double: Double,
+    webhook: String,
+    accepted: Vec<Accepted>,
+    /// Events of the healthy lane.
+    others: Vec<Accepted>,
+}
+
+impl Held {
+    async fn start(mode: Mode) -> Result<Self> {
+        let options = Options::default().with_tokens(["token-of-a", "token-of-b"]);
+        let double = Double::start(options).await?;
+        let plan = Plan::new(mode)
+            .set("GITHUB_HOSTS", double.addr())
+            .set("LANE_RATE", "200/s")
+            .set("PROBE_INTERVAL", format!("{}s", PROBE_EVERY.as_secs()));
+        let cluster = plan.start().await?;
+        let api = cluster.api()?;
+        api.set_secret("tokenA", "token-of-a").await?;
+        api.set_secret("tokenB", "token-of-b").await?;
+        let base = double.base_url();
+        let uuid = api.create_webhook(&webhook(&base, "acme/a", "a", "tokenA")).await?;
+        api.create_webhook(&webhook(&base, "acme/b", "b", "tokenB")).await?;
+        double.accept_tokens(["token-of-b"]);
+        let load = Load::of(EVENTS)?;
+        let accepted = load.send(&cluster.intakes(), |number| event(number, "a")).await?;
+        let mut held =
+            Self { cluster, api, double, webhook: uuid, accepted, others: Vec::new() };
+        held.until_held().await?;
+        Ok(held)
+    }
+
+    async fn until_held(&self) -> Result<()> {
+        let (api, double) = (&self.api, &self.double);
+        wait_until("the lane to be held", SOON, async || {
+            let lane = api.lane("/tokenA").await?.unwrap_or_default();
+            let is_held = lane["state"] == "held" && lane["cause"] == "credential";
+            Ok(Looking::when(is_held, || lane.to_string()))
+        })
+        .await?;
+        let refused = double.journal().iter().filter(|entry| entry.kind == Kind::Dispatch).count();
+        // The proof, and what another worker had in flight.
+        ensure!((1..=4).contains(&refused), "{refused} deliveries met the dead token");
+        let shown = api.deliveries("status=held").await?;
+        ensure!(shown.len() == EVENTS, "{} are shown as held", shown.len());
+        Ok(())
+    }
+
+    /// One read per interval and no delivery, while the other lane works.
+    async fn watch(&mut self) -> Result<()> {
+        let before = self.double.journal().len();
+        let from = tokio::time::Instant::now();
+        let load = Load::of(100)?.over(WATCH / 2);
+        self.others = load.send(&self.cluster.intakes(), |number| event(number, "b")).await?;
+        wait_until("the watch to be over", WATCH * 2, async || {
+            Ok(Looking::when(from.elapsed() >= WATCH, String::new))
+        })
+        .await?;
+        let seen = self.double.journal().split_off(before);
+        let of_a = |entry: &&Entry| entry.token == TokenSeen::Dead(0);
+        let attempts = seen.iter().filter(of_a).filter(|entry| entry.kind != Kind::Read).count();
+        ensure!(attempts == 0, "{attempts} deliveries were tried in the held lane");
+        let probes: Vec<&Entry> = seen.iter().filter(of_a).collect();
+        let paths: Vec<&str> = probes.iter().map(|entry| entry.path.as_str()).collect();
+        ensure!(paths.iter().all(|path| path.ends_with("/rate_limit")), "{paths:?}");
+        let wanted = usize::try_from(WATCH.as_secs() / PROBE_EVERY.as_secs())?;
+        ensure!(probes.len() <= wanted + 1, "{} probes in {WATCH:?}", probes.len());
+        ensure!(probes.len() * 2 >= wanted, "{} probes in {WATCH:?}", probes.len());
+        let delivered = seen.iter().filter(|entry| entry.accepted && is_of(entry, "acme/b"));
+        ensure!(delivered.count() == 100, "the other lane delivers: {:?}", self.double.counts());
+        let lane = self.api.lane("/tokenB").await?.context("the other lane")?;
+        ensure!(lane["state"] == "open", "{lane}");
+        Ok(())
+    }
+
+    /// Everything arrived once, oldest first.
+    async fn all_arrived(self) -> Result<()> {
+        let all = [self.accepted.as_slice(), &self.others].concat();
+        let Settled { duplicates, marked, .. } =
+            Box::pin(settled(&self.api, &self.double, &all, SOON)).await?;
+        ensure!(duplicates == 0 && marked == 0, "{duplicates} duplicates, {marked} marked");
+        let journal = self.double.accepted();
+        let arrived: Vec<&str> = journal
+            .iter()
+            .filter(|entry| is_of(entry, "acme/a"))
+            .filter_map(|entry| entry.delivery_id.as_deref())
+            .collect();
+        ensure!(arrived.len() == EVENTS, "{} arrived", arrived.len());
+        let out_of_order = arrived.windows(2).find(|pair| pair[0] > pair[1]);
+        ensure!(out_of_order.is_none(), "not oldest first: {out_of_order:?}");
+        let shown = self.api.delivery(arrived[0]).await?;
+        ensure!(attempts(&shown, "accepted") == 1, "{shown}");
+        self.cluster.finish().await
+    }
+}
+
+fn is_of(entry: &Entry, repo: &str) -> bool {
+    entry.repo.as_deref() == Some(repo)
+}
+
+fn attempts(shown: &Value, outcome: &str) -> usize {
+    let all = shown["attempts"].as_array();
+    all.map_or(0, |all| all.iter().filter(|one| one["outcome"] == outcome).count())
+}
+
+async fn new_secret(mode: Mode) -> Result<()> {
+    let mut held = Box::pin(Held::start(mode)).await?;
+    Box::pin(held.watch()).await?;
+    held.double.accept_tokens(["token-of-a-2", "token-of-b"]);
+    held.api.set_secret("tokenA", "token-of-a-2").await?;
+    Box::pin(held.all_arrived()).await
+}
+
+async fn moved_to_another_secret(mode: Mode) -> Result<()> {
+    let mut held = Box::pin(Held::start(mode)).await?;
+    Box::pin(held.watch()).await?;
+    held.double.accept_tokens(["token-of-b", "token-of-c"]);
+    held.api.set_secret("tokenC", "token-of-c").await?;
+    let moved = webhook(&held.double.base_url(), "acme/a", "a", "tokenC");
+    let path = format!("/webhooks/{}", held.webhook);
+    held.api.with_json("PUT", &path, &moved).await?.ok()?;
+    Box::pin(held.all_arrived()).await
+}
+
+async fn deleted_while_held(mode: Mode) -> Result<()> {
+    let held = Box::pin(Held::start(mode)).await?;
+    let path = format!("/webhooks/{}", held.webhook);
+    let answer = held.api.send(held.api.call("DELETE", &path)?).await?;
+    ensure!(answer.status == 204, "{}: {}", answer.status, answer.text);
+    wait_until("all that waited to be discarded", SOON, async || {
+        let discarded = held.api.deliveries("status=discarded").await?.len();
+        Ok(Looking::when(discarded == EVENTS, || format!("{discarded} discarded")))
+    })
+    .await?;
+    ensure!(held.double.counts().accepted == 0, "{:?}", held.double.counts());
+    held.cluster.finish().await
+}
+
+macro_rules! in_both_modes {
+    ($($embedded:ident, $distributed:ident: $test:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $embedded() -> Result<()> {
+            Box::pin($test(Mode::Embedded)).await
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $distributed() -> Result<()> {
+            Box::pin($test(Mode::Distributed)).await
+        }
+    )*};
+}
+
+in_both_modes! {
+    embedded_new_secret, distributed_new_secret: new_secret;
+    embedded_moved, distributed_moved: moved_to_another_secret;
+    embedded_deleted, distributed_deleted: deleted_while_held;
+}
