@@ -24,7 +24,14 @@ struct Case {
 
 fn case(name: &'static str, body: impl Into<Vec<u8>>, status: u16, named: &'static str) -> Case {
     let (content_type, headers) = (JSON, Vec::new());
-    Case { name, content_type, headers, body: body.into(), status, named: vec![named] }
+    Case {
+        name,
+        content_type,
+        headers,
+        body: body.into(),
+        status,
+        named: vec![named],
+    }
 }
 
 impl Case {
@@ -74,48 +81,77 @@ fn cloud(member: &str, value: Value) -> String {
         "type": "io.pact.contract_requiring_verification_published",
         "data": event(1, "billing"),
     });
-    set(&mut cloud, &format!("/{member}"), (!value.is_null()).then_some(value));
+    set(
+        &mut cloud,
+        &format!("/{member}"),
+        (!value.is_null()).then_some(value),
+    );
     cloud.to_string()
 }
 
-fn types() -> Vec<Case> {
+/// The good event with one wrong member, which has to be named.
+fn bad(pointer: &'static str, value: Value) -> Case {
+    case(pointer, with(pointer, value), 400, pointer)
+}
+
+/// The good event without one member, which has to be named.
+fn lacks(pointer: &'static str) -> Case {
+    case(pointer, without(pointer), 400, pointer)
+}
+
+fn whole_events() -> Vec<Case> {
+    let two = r#"{"event_name":"contract_published","consumer":{"name":""},"provider":{}}"#;
+    let unknown = with("/event_name", json!("contract_publisht"));
     vec![
         case("a number", "7", 400, ""),
         case("a string", "\"x\"", 400, ""),
         case("null", "null", 400, ""),
-        case("event_name a number", with("/event_name", json!(7)), 400, "/event_name"),
-        case("event_name null", with("/event_name", Value::Null), 400, "/event_name"),
-        case("event_name missing", without("/event_name"), 400, "/event_name"),
-        case("event_name empty", with("/event_name", json!("")), 400, "/event_name"),
-        case("event_name unknown", with("/event_name", json!("contract_publisht")), 422, "/event_name"),
-        case("consumer missing", without("/consumer"), 400, "/consumer"),
-        case("consumer a string", with("/consumer", json!("checkout")), 400, "/consumer"),
-        case("consumer null", with("/consumer", Value::Null), 400, "/consumer"),
-        case("consumer.name missing", without("/consumer/name"), 400, "/consumer/name"),
-        case("consumer.name empty", with("/consumer/name", json!("")), 400, "/consumer/name"),
-        case("consumer.name a list", with("/consumer/name", json!(["a"])), 400, "/consumer/name"),
-        case("consumer.name too long", with("/consumer/name", json!("n".repeat(256))), 400, "/consumer/name"),
-        case("provider missing", without("/provider"), 400, "/provider"),
-        case("provider a list", with("/provider", json!([])), 400, "/provider"),
-        case("provider.name true", with("/provider/name", json!(true)), 400, "/provider/name"),
-        case("provider.name too long in bytes", with("/provider/name", json!("é".repeat(128))), 400, "/provider/name"),
-        case("tags a string", with("/consumer/tags", json!("main")), 400, "/consumer/tags"),
-        case("a tag a number", with("/consumer/tags", json!(["a", 1])), 400, "/consumer/tags/1"),
-        case("labels an object", with("/provider/labels", json!({})), 400, "/provider/labels"),
-        case("version_number a number", with("/consumer/version_number", json!(1.5)), 400, "/consumer/version_number"),
-        case("branch a list", with("/provider/branch", json!(["main"])), 400, "/provider/branch"),
-        case("version_descriptions a string", with("/provider/version_descriptions", json!("x")), 400, "/provider/version_descriptions"),
-        case("pact_url an object", with("/pact_url", json!({})), 400, "/pact_url"),
-        case("occurred_at no time", with("/occurred_at", json!("yesterday")), 400, "/occurred_at"),
-        case("occurred_at a number", with("/occurred_at", json!(1_700_000_000)), 400, "/occurred_at"),
-        case("verification_success a string", with("/verification_success", json!("true")), 400, "/verification_success"),
-        case("broker a number", with("/broker", json!(1)), 400, "/broker"),
-        case("broker too long", with("/broker", json!("b".repeat(256))), 400, "/broker"),
-        case("id a number", with("/id", json!(5)), 400, "/id"),
-        case("id empty", with("/id", json!("")), 400, "/id"),
-        case("id too long", with("/id", json!("k".repeat(256))), 400, "/id"),
-        case("two faults, both named", r#"{"event_name":"contract_published","consumer":{"name":""},"provider":{}}"#, 400, "/consumer/name")
-            .and("/provider/name"),
+        case("two faults", two, 400, "/consumer/name").and("/provider/name"),
+        case("an unknown event", unknown, 422, "/event_name"),
+        lacks("/event_name"),
+        lacks("/consumer"),
+        lacks("/consumer/name"),
+        lacks("/provider"),
+        lacks("/provider/name"),
+    ]
+}
+
+fn types() -> Vec<Case> {
+    vec![
+        bad("/event_name", json!(7)),
+        bad("/event_name", Value::Null),
+        bad("/event_name", json!("")),
+        bad("/consumer", json!("checkout")),
+        bad("/consumer", Value::Null),
+        bad("/consumer/name", json!("")),
+        bad("/consumer/name", json!(["a"])),
+        bad("/consumer/name", json!("n".repeat(256))),
+        bad("/consumer/tags", json!("main")),
+        bad("/consumer/version_number", json!(1.5)),
+        case(
+            "a tag",
+            with("/consumer/tags", json!(["a", 1])),
+            400,
+            "/consumer/tags/1",
+        ),
+        bad("/provider", json!([])),
+        bad("/provider/name", json!(true)),
+        // 256 bytes in 128 characters.
+        bad("/provider/name", json!("é".repeat(128))),
+        bad("/provider/labels", json!({})),
+        bad("/provider/branch", json!(["main"])),
+        bad("/provider/version_descriptions", json!("x")),
+        bad("/pact_url", json!({})),
+        bad("/build_url", json!(0)),
+        bad("/verification_result_url", json!([])),
+        bad("/occurred_at", json!("yesterday")),
+        bad("/occurred_at", json!(1_700_000_000)),
+        bad("/verification_success", json!("true")),
+        bad("/broker", json!(1)),
+        bad("/broker", json!("b".repeat(256))),
+        bad("/id", json!(5)),
+        bad("/id", json!("")),
+        bad("/id", json!("k".repeat(256))),
     ]
 }
 
@@ -130,16 +166,51 @@ fn texts() -> Vec<Case> {
         case("empty body", "", 400, ""),
         case("no JSON", "event_name=x", 400, ""),
         case("cut off", r#"{"event_name": "contr"#, 400, ""),
-        case("trailing text", format!("{} x", event(1, "billing")), 400, ""),
+        case(
+            "trailing text",
+            format!("{} x", event(1, "billing")),
+            400,
+            "",
+        ),
         case("invalid UTF-8", broken, 400, "UTF-8"),
-        case("a lone surrogate", with("/pact_url", json!("S")).replace("\"S\"", r#""\ud800""#), 400, ""),
-        case("U+0000 in a name", with("/consumer/name", json!("a\0b")), 400, "/consumer/name"),
-        case("U+0000 in a tag", with("/consumer/tags", json!(["a", "\0"])), 400, "/consumer/tags/1"),
-        case("U+0000 in an unknown member", with("/unknown", json!({"x": "\0"})), 400, "/unknown/x"),
-        case("a raw control character", with("/pact_url", json!("S")).replace("\"S\"", "\"a\u{1}b\""), 400, ""),
+        case(
+            "a lone surrogate",
+            with("/pact_url", json!("S")).replace("\"S\"", r#""\ud800""#),
+            400,
+            "",
+        ),
+        case(
+            "U+0000 in a name",
+            with("/consumer/name", json!("a\0b")),
+            400,
+            "/consumer/name",
+        ),
+        case(
+            "U+0000 in a tag",
+            with("/consumer/tags", json!(["a", "\0"])),
+            400,
+            "/consumer/tags/1",
+        ),
+        case(
+            "U+0000 in an unknown member",
+            with("/unknown", json!({"x": "\0"})),
+            400,
+            "/unknown/x",
+        ),
+        case(
+            "a raw control character",
+            with("/pact_url", json!("S")).replace("\"S\"", "\"a\u{1}b\""),
+            400,
+            "",
+        ),
         case("2,000 levels", deep, 400, ""),
         case("2,000 levels in a member", deep_member, 400, ""),
-        case("not a number", with("/x", json!(0)).replace(r#""x":0"#, r#""x":NaN"#), 400, ""),
+        case(
+            "not a number",
+            with("/x", json!(0)).replace(r#""x":0"#, r#""x":NaN"#),
+            400,
+            "",
+        ),
         case("an empty array", "[]", 400, ""),
         case("no lines", "\n\n \n", 400, "").of_type(LINES),
         case("a broken line", "{\"event_name\":\n", 400, "/0").of_type(LINES),
@@ -157,32 +228,78 @@ fn sizes_and_headers() -> Vec<Case> {
         case("10,001 events", many, 413, "10000"),
         case("no content type", good(), 415, "Content-Type").of_type(""),
         case("text", good(), 415, "Content-Type").of_type("text/plain"),
-        case("a form", "event_name=x", 415, "Content-Type").of_type("application/x-www-form-urlencoded"),
+        case("a form", "event_name=x", 415, "Content-Type")
+            .of_type("application/x-www-form-urlencoded"),
         case("XML", "<event/>", 415, "Content-Type").of_type("application/xml"),
         case("another charset", good(), 415, "utf-8").of_type("application/json; charset=latin1"),
         case("an empty key", good(), 400, "Idempotency-Key").with("Idempotency-Key", ""),
         case("a long key", good(), 400, "Idempotency-Key").with("Idempotency-Key", "k".repeat(256)),
-        case("two keys", good(), 400, "Idempotency-Key").with("Idempotency-Key", "a").with("Idempotency-Key", "b"),
+        case("two keys", good(), 400, "Idempotency-Key")
+            .with("Idempotency-Key", "a")
+            .with("Idempotency-Key", "b"),
     ]
 }
 
 fn cloud_events() -> Vec<Case> {
-    let of = |name, member: &str, value, status, named| case(name, cloud(member, value), status, named).of_type(CLOUD);
+    let of = |name, member: &str, value, status, named| {
+        case(name, cloud(member, value), status, named).of_type(CLOUD)
+    };
     vec![
-        of("no specversion", "specversion", Value::Null, 400, "/specversion"),
-        of("another specversion", "specversion", json!("0.3"), 400, "/specversion"),
+        of(
+            "no specversion",
+            "specversion",
+            Value::Null,
+            400,
+            "/specversion",
+        ),
+        of(
+            "another specversion",
+            "specversion",
+            json!("0.3"),
+            400,
+            "/specversion",
+        ),
         of("no source", "source", Value::Null, 400, "/source"),
         of("no id", "id", Value::Null, 400, "/id"),
-        of("an unknown type", "type", json!("com.example.push"), 422, "/type"),
+        of(
+            "an unknown type",
+            "type",
+            json!("com.example.push"),
+            422,
+            "/type",
+        ),
         of("a time that is none", "time", json!("noon"), 400, "/time"),
         of("no data", "data", Value::Null, 400, "/data"),
-        of("data without consumer", "data", json!({"provider": {"name": "p"}}), 400, "/data/consumer"),
-        of("data_base64 that is none", "data", Value::Null, 400, "/data"),
-        case("a batch that is an object", cloud("id", json!("2")), 400, "").of_type(CLOUD_BATCH),
-        case("binary mode without id", event(1, "billing").to_string(), 400, "ce-id")
-            .with("ce-specversion", "1.0")
-            .with("ce-source", "/ci")
-            .with("ce-type", "contract_published"),
+        of(
+            "data without consumer",
+            "data",
+            json!({"provider": {"name": "p"}}),
+            400,
+            "/data/consumer",
+        ),
+        of(
+            "data_base64 that is none",
+            "data",
+            Value::Null,
+            400,
+            "/data",
+        ),
+        case(
+            "a batch that is an object",
+            cloud("id", json!("2")),
+            400,
+            "",
+        )
+        .of_type(CLOUD_BATCH),
+        case(
+            "binary mode without id",
+            event(1, "billing").to_string(),
+            400,
+            "ce-id",
+        )
+        .with("ce-specversion", "1.0")
+        .with("ce-source", "/ci")
+        .with("ce-type", "contract_published"),
     ]
 }
 
@@ -202,23 +319,43 @@ async fn check(api: &Api, case: &Case) -> Result<()> {
     let (status, headers, text) = send(api, case).await?;
     let shown: String = text.chars().take(600).collect();
     ensure!(status == case.status, "{}: {status} {shown}", case.name);
-    let problem: Value = serde_json::from_str(&text).with_context(|| format!("{}: {shown}", case.name))?;
+    let problem: Value =
+        serde_json::from_str(&text).with_context(|| format!("{}: {shown}", case.name))?;
     // A call of several events is answered with an array of problems.
     let (problem, many) = match &problem {
         Value::Array(all) => (all.first().context("an element")?, true),
         one => (one, false),
     };
-    let kind = headers.get("content-type").map_or("", |value| value.to_str().unwrap_or(""));
-    ensure!(many || kind.starts_with("application/problem+json"), "{}: {kind}", case.name);
-    ensure!(problem["status"] == status && problem["title"].is_string(), "{}: {shown}", case.name);
+    let kind = headers
+        .get("content-type")
+        .map_or("", |value| value.to_str().unwrap_or(""));
+    ensure!(
+        many || kind.starts_with("application/problem+json"),
+        "{}: {kind}",
+        case.name
+    );
+    ensure!(
+        problem["status"] == status && problem["title"].is_string(),
+        "{}: {shown}",
+        case.name
+    );
     let detail = problem["detail"].as_str().unwrap_or_default();
     ensure!(!detail.is_empty(), "{}: {shown}", case.name);
     let pointers: Vec<&str> = problem["errors"]
         .as_array()
-        .map(|errors| errors.iter().filter_map(|error| error["pointer"].as_str()).collect())
+        .map(|errors| {
+            errors
+                .iter()
+                .filter_map(|error| error["pointer"].as_str())
+                .collect()
+        })
         .unwrap_or_default();
     for named in &case.named {
-        let is_named = if named.starts_with('/') { pointers.contains(named) } else { detail.contains(named) };
+        let is_named = if named.starts_with('/') {
+            pointers.contains(named)
+        } else {
+            detail.contains(named)
+        };
         ensure!(is_named, "{}: {named} is not named in {shown}", case.name);
     }
     Ok(())
@@ -228,10 +365,26 @@ async fn nothing_bad_is_stored(mode: Mode) -> Result<()> {
     let cluster = Plan::new(mode).start().await?;
     let api = cluster.api()?;
     // A target that nothing may reach.
-    api.create_webhook(&hook_webhook("http://127.0.0.1:9", "none", "billing")).await?;
-    let before = crate::smoke::sum(&cluster.admin(api_process(mode))?.get("/metrics").await?.text, "postrider_events_received_total");
-    let cases: Vec<Case> =
-        [types(), texts(), sizes_and_headers(), cloud_events()].into_iter().flatten().collect();
+    api.create_webhook(&hook_webhook("http://127.0.0.1:9", "none", "billing"))
+        .await?;
+    let before = crate::smoke::sum(
+        &cluster
+            .admin(api_process(mode))?
+            .get("/metrics")
+            .await?
+            .text,
+        "postrider_events_received_total",
+    );
+    let cases: Vec<Case> = [
+        whole_events(),
+        types(),
+        texts(),
+        sizes_and_headers(),
+        cloud_events(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     ensure!(cases.len() >= 40, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
@@ -239,10 +392,24 @@ async fn nothing_bad_is_stored(mode: Mode) -> Result<()> {
             wrong.push(format!("{error:#}"));
         }
     }
-    ensure!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    let metrics = cluster.admin(api_process(mode))?.get("/metrics").await?.text;
+    ensure!(
+        wrong.is_empty(),
+        "{} of {} are wrong:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+    let metrics = cluster
+        .admin(api_process(mode))?
+        .get("/metrics")
+        .await?
+        .text;
     let after = crate::smoke::sum(&metrics, "postrider_events_received_total");
-    ensure!((after - before).abs() < 0.5, "{} events were taken", after - before);
+    ensure!(
+        (after - before).abs() < 0.5,
+        "{} events were taken",
+        after - before
+    );
     ensure!(api.deliveries("").await?.is_empty(), "deliveries were made");
     mixed_batch(&api).await?;
     same_key_other_content(&api).await?;
@@ -258,7 +425,8 @@ fn api_process(mode: Mode) -> &'static str {
 
 /// The good events of a mixed call are taken, the bad ones named each in its place.
 async fn mixed_batch(api: &Api) -> Result<()> {
-    let events = json!([event(1, "x"), {"event_name": 1}, event(2, "x"), {"event_name": "nonsense"}]);
+    let events =
+        json!([event(1, "x"), {"event_name": 1}, event(2, "x"), {"event_name": "nonsense"}]);
     let answer = api.with_json("POST", "/events", &events).await?;
     let elements = answer.ok()?;
     let statuses: Vec<Option<u64>> = elements
@@ -267,8 +435,14 @@ async fn mixed_batch(api: &Api) -> Result<()> {
         .iter()
         .map(|element| element["status"].as_u64())
         .collect();
-    ensure!(statuses == [Some(202), Some(400), Some(202), Some(400)], "{elements}");
-    ensure!(elements[1]["errors"][0]["pointer"] == "/1/event_name", "{elements}");
+    ensure!(
+        statuses == [Some(202), Some(400), Some(202), Some(400)],
+        "{elements}"
+    );
+    ensure!(
+        elements[1]["errors"][0]["pointer"] == "/1/event_name",
+        "{elements}"
+    );
     Ok(())
 }
 

@@ -23,6 +23,7 @@ struct Secrets {
     canaries: Canaries,
     token: String,
     dead_token: String,
+    other: String,
     operate: String,
     ingest: String,
     inline: String,
@@ -37,6 +38,7 @@ impl Secrets {
         Self {
             token: make("the webhook secret"),
             dead_token: make("the webhook secret's first value"),
+            other: make("another webhook secret"),
             operate: make("the token for operating"),
             ingest: make("the token for sending events"),
             inline: make("the inline credential"),
@@ -62,12 +64,17 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
     let mut cluster = Box::pin(plan.start()).await?;
     let api = cluster.api()?.with_token(&secrets.operate);
     let mut answers = vec![cli_sets_secret(&cluster, &secrets).await?];
+    api.set_secret("otherKey", &secrets.other).await?;
     make_webhooks(&api, &double, &secrets, &mut answers).await?;
     publish(&cluster, &secrets).await?;
     until_held(&api).await?;
     api.set_secret("githubToken", &secrets.token).await?;
     until_final(&api).await?;
-    ensure!(double.counts().accepted > 0, "something was delivered: {:?}", double.counts());
+    ensure!(
+        double.counts().accepted > 0,
+        "something was delivered: {:?}",
+        double.counts()
+    );
 
     read_everything(&api, &mut answers).await?;
     refuse_strangers(&cluster, &secrets, &mut answers).await?;
@@ -93,7 +100,12 @@ async fn cli_sets_secret(cluster: &Cluster, secrets: &Secrets) -> Result<String>
         setting("URL", cluster.api()?.base()),
         setting("TOKEN", &secrets.operate),
     ];
-    let output = run(&["secrets", "set", "githubToken"], &settings, &secrets.dead_token).await?;
+    let output = run(
+        &["secrets", "set", "githubToken"],
+        &settings,
+        &secrets.dead_token,
+    )
+    .await?;
     let told = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
     ensure!(output.status.success(), "secrets set: {told}");
     Ok(told)
@@ -117,15 +129,31 @@ async fn make_webhooks(
     basic["request"]["username"] = json!("robot");
     basic["request"]["password"] = json!(secrets.password);
     let mut in_url = hook_webhook(&base, "url", "billing");
-    in_url["request"]["url"] =
-        json!(format!("http://robot:{}@{}/hook/url", secrets.in_url, double.addr()));
-    // A target that says everything back, and one that refuses.
-    let echo = format!("{} {} {}", secrets.inline, secrets.password, secrets.token);
-    let said = Play::Status { status: 500, headers: Vec::new(), body: echo };
-    double.script_repeating("inline", vec![said])?;
-    double.script_repeating("url", vec![Play::status(500)])?;
+    in_url["request"]["url"] = json!(format!(
+        "http://robot:{}@{}/hook/url",
+        secrets.in_url,
+        double.addr()
+    ));
+    let mut header = hook_webhook(&base, "header", "billing");
+    header["request"]["headers"]["X-Key"] = json!("${user.otherKey}");
+    // Targets that refuse, and say back what they were given.
+    let basic_pair = STANDARD.encode(format!("robot:{}", secrets.password));
+    let said = [
+        ("inline", format!("no: Bearer {}", secrets.inline)),
+        ("basic", format!("no: {} {basic_pair}", secrets.password)),
+        ("url", format!("no: {}", secrets.in_url)),
+        ("header", format!("no: {}", secrets.other)),
+    ];
+    for (hook, body) in said {
+        let play = Play::Status {
+            status: 500,
+            headers: Vec::new(),
+            body,
+        };
+        double.script_repeating(hook, vec![play])?;
+    }
     let seed = webhook(&base, "acme/billing", "billing", "githubToken");
-    for hook in [inline, basic, in_url, seed] {
+    for hook in [inline, basic, in_url, header, seed] {
         let answer = api.with_json("POST", "/webhooks", &hook).await?;
         ensure!(answer.status == 201, "{}: {}", answer.status, answer.text);
         answers.push(format!("{:?}{}", answer.headers, answer.text));
@@ -135,7 +163,8 @@ async fn make_webhooks(
 
 async fn publish(cluster: &Cluster, secrets: &Secrets) -> Result<()> {
     let load = Load::of(EVENTS)?.with_token(&secrets.ingest);
-    load.send(&cluster.intakes(), |number| event(number, "billing")).await?;
+    load.send(&cluster.intakes(), |number| event(number, "billing"))
+        .await?;
     Ok(())
 }
 
@@ -159,8 +188,14 @@ async fn until_final(api: &Api) -> Result<()> {
 async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
     let webhooks = api.get("/webhooks").await?.ok()?;
     answers.push(webhooks.to_string());
-    for link in webhooks["_links"]["pb:webhooks"].as_array().into_iter().flatten() {
-        let path = link["href"].as_str().and_then(|href| href.split_once("/webhooks/"));
+    for link in webhooks["_links"]["pb:webhooks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let path = link["href"]
+            .as_str()
+            .and_then(|href| href.split_once("/webhooks/"));
         let (_, uuid) = path.context("a link to a webhook")?;
         answers.push(api.get(&format!("/webhooks/{uuid}")).await?.text);
     }
@@ -168,9 +203,11 @@ async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
         answers.push(api.get(&format!("/api/v1/{path}")).await?.text);
     }
     let ids = api.deliveries("").await?;
-    let ids: Vec<String> =
-        ids.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect();
-    ensure!(ids.len() == 4 * EVENTS, "{} deliveries", ids.len());
+    let ids: Vec<String> = ids
+        .iter()
+        .filter_map(|row| row["id"].as_str().map(str::to_owned))
+        .collect();
+    ensure!(ids.len() == 5 * EVENTS, "{} deliveries", ids.len());
     answers.extend(api.each_delivery(ids).await?.iter().map(Value::to_string));
     Ok(())
 }
@@ -187,9 +224,19 @@ async fn refuse_strangers(
     let refused = [
         api.get("/webhooks").await?,
         ingest_only.get("/api/v1/secrets").await?,
-        operate.with_json("PUT", "/api/v1/secrets/x", &json!({ "valeu": secrets.token })).await?,
-        operate.with_json("PUT", "/api/v1/secrets/x", &json!([secrets.token])).await?,
-        operate.with_json("POST", "/webhooks", &json!({ "request": secrets.inline })).await?,
+        operate
+            .with_json(
+                "PUT",
+                "/api/v1/secrets/x",
+                &json!({ "valeu": secrets.token }),
+            )
+            .await?,
+        operate
+            .with_json("PUT", "/api/v1/secrets/x", &json!([secrets.token]))
+            .await?,
+        operate
+            .with_json("POST", "/webhooks", &json!({ "request": secrets.inline }))
+            .await?,
     ];
     let statuses: Vec<u16> = refused.iter().map(|answer| answer.status).collect();
     ensure!(statuses[..4] == [401, 403, 400, 400], "{statuses:?}");
@@ -226,7 +273,11 @@ async fn look_into_postgres(cluster: &mut Cluster, canaries: &mut Canaries) -> R
             rows += 1;
         }
     }
-    ensure!(tables.len() >= 10 && rows >= 8 * EVENTS, "{} tables, {rows} rows", tables.len());
+    ensure!(
+        tables.len() >= 10 && rows >= 8 * EVENTS,
+        "{} tables, {rows} rows",
+        tables.len()
+    );
     pool.close().await;
     Ok(())
 }
@@ -238,7 +289,10 @@ fn the_scan_finds_a_value_in_each_form() -> Result<()> {
     let value = canaries.make("a value");
     let dir = tempfile::tempdir()?;
     fs::write(dir.path().join("clean"), "nothing")?;
-    ensure!(canaries.look_below(dir.path(), &[])? == 1, "one file was looked at");
+    ensure!(
+        canaries.look_below(dir.path(), &[])? == 1,
+        "one file was looked at"
+    );
     let forms = [
         value.clone(),
         hex::encode(&value),
@@ -251,7 +305,10 @@ fn the_scan_finds_a_value_in_each_form() -> Result<()> {
         ensure!(found.is_err(), "{form} is not found");
     }
     fs::write(dir.path().join("leak"), &value)?;
-    ensure!(canaries.look_below(Path::new(dir.path()), &[]).is_err(), "the file is found");
+    ensure!(
+        canaries.look_below(Path::new(dir.path()), &[]).is_err(),
+        "the file is found"
+    );
     Ok(())
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use postrider_github_double::{Double, Options};
 
-use crate::harness::{Cluster, Load, Mode, Plan, Settled, event, settled, webhook};
+use crate::harness::{Cluster, Load, Mode, Plan, Settled, event, say, settled, webhook};
 
-/// Events of one cell; 26 cells make more than 20,000.
-const EVENTS: usize = 800;
+/// Events of one cell; 23 cells make more than 20,000.
+const EVENTS: usize = 900;
 /// Requests that one process may have in flight (`POSTRIDER_WORKER_CONCURRENCY` of the plans).
 const IN_FLIGHT: usize = 64;
 /// Longest wait for everything to be delivered after the fault is over.
@@ -29,7 +29,11 @@ impl Cell {
     async fn start(plan: Plan) -> Result<Self> {
         // Requests take a while, so that some are in flight whenever something happens.
         let latency = Some(Duration::from_millis(15));
-        let double = Double::start(Options { latency, ..Options::default() }).await?;
+        let double = Double::start(Options {
+            latency,
+            ..Options::default()
+        })
+        .await?;
         let cluster = plan.start().await?;
         let api = cluster.api()?;
         api.set_secret("githubToken", "test-token").await?;
@@ -45,7 +49,7 @@ impl Cell {
         time: Duration,
         in_flight: usize,
         fault: impl AsyncFnOnce(&mut Cluster, &Double) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Settled> {
         let intakes = self.cluster.intakes();
         let load = Load::of(EVENTS)?.over(time);
         let (accepted, happened) = tokio::join!(
@@ -55,12 +59,16 @@ impl Cell {
         happened?;
         let accepted = accepted?;
         let api = self.cluster.api()?;
-        let Settled { deliveries, duplicates, marked } =
-            Box::pin(settled(&api, &self.double, &accepted, AT_REST_WITHIN)).await?;
-        ensure!(deliveries == EVENTS, "{deliveries} deliveries");
-        ensure!(marked <= in_flight, "{marked} marked, {duplicates} duplicates, at most {in_flight}");
-        println!("{EVENTS} events, {duplicates} duplicates, {marked} marked");
-        self.cluster.finish().await
+        let settled = settled(&api, &self.double, &accepted, AT_REST_WITHIN);
+        let figures = Box::pin(settled).await?;
+        say(&format!("{figures:?}"));
+        ensure!(figures.deliveries == EVENTS, "{figures:?}");
+        ensure!(
+            figures.marked <= in_flight,
+            "{figures:?}, at most {in_flight} in flight"
+        );
+        self.cluster.finish().await?;
+        Ok(figures)
     }
 }
 

@@ -41,13 +41,24 @@ impl Held {
         api.set_secret("tokenA", "token-of-a").await?;
         api.set_secret("tokenB", "token-of-b").await?;
         let base = double.base_url();
-        let uuid = api.create_webhook(&webhook(&base, "acme/a", "a", "tokenA")).await?;
-        api.create_webhook(&webhook(&base, "acme/b", "b", "tokenB")).await?;
+        let uuid = api
+            .create_webhook(&webhook(&base, "acme/a", "a", "tokenA"))
+            .await?;
+        api.create_webhook(&webhook(&base, "acme/b", "b", "tokenB"))
+            .await?;
         double.accept_tokens(["token-of-b"]);
-        let load = Load::of(EVENTS)?;
-        let accepted = load.send(&cluster.intakes(), |number| event(number, "a")).await?;
-        let mut held =
-            Self { cluster, api, double, webhook: uuid, accepted, others: Vec::new() };
+        let load = Load::of(EVENTS)?.one_after_the_other();
+        let accepted = load
+            .send(&cluster.intakes(), |number| event(number, "a"))
+            .await?;
+        let held = Self {
+            cluster,
+            api,
+            double,
+            webhook: uuid,
+            accepted,
+            others: Vec::new(),
+        };
         held.until_held().await?;
         Ok(held)
     }
@@ -60,9 +71,16 @@ impl Held {
             Ok(Looking::when(is_held, || lane.to_string()))
         })
         .await?;
-        let refused = double.journal().iter().filter(|entry| entry.kind == Kind::Dispatch).count();
+        let refused = double
+            .journal()
+            .iter()
+            .filter(|entry| entry.kind == Kind::Dispatch)
+            .count();
         // The proof, and what another worker had in flight.
-        ensure!((1..=4).contains(&refused), "{refused} deliveries met the dead token");
+        ensure!(
+            (1..=4).contains(&refused),
+            "{refused} deliveries met the dead token"
+        );
         let shown = api.deliveries("status=held").await?;
         ensure!(shown.len() == EVENTS, "{} are shown as held", shown.len());
         Ok(())
@@ -73,23 +91,49 @@ impl Held {
         let before = self.double.journal().len();
         let from = tokio::time::Instant::now();
         let load = Load::of(100)?.over(WATCH / 2);
-        self.others = load.send(&self.cluster.intakes(), |number| event(number, "b")).await?;
+        self.others = load
+            .send(&self.cluster.intakes(), |number| event(number, "b"))
+            .await?;
         wait_until("the watch to be over", WATCH * 2, async || {
             Ok(Looking::when(from.elapsed() >= WATCH, String::new))
         })
         .await?;
         let seen = self.double.journal().split_off(before);
         let of_a = |entry: &&Entry| entry.token == TokenSeen::Dead(0);
-        let attempts = seen.iter().filter(of_a).filter(|entry| entry.kind != Kind::Read).count();
-        ensure!(attempts == 0, "{attempts} deliveries were tried in the held lane");
+        let attempts = seen
+            .iter()
+            .filter(of_a)
+            .filter(|entry| entry.kind != Kind::Read)
+            .count();
+        ensure!(
+            attempts == 0,
+            "{attempts} deliveries were tried in the held lane"
+        );
         let probes: Vec<&Entry> = seen.iter().filter(of_a).collect();
         let paths: Vec<&str> = probes.iter().map(|entry| entry.path.as_str()).collect();
-        ensure!(paths.iter().all(|path| path.ends_with("/rate_limit")), "{paths:?}");
+        ensure!(
+            paths.iter().all(|path| path.ends_with("/rate_limit")),
+            "{paths:?}"
+        );
         let wanted = usize::try_from(WATCH.as_secs() / PROBE_EVERY.as_secs())?;
-        ensure!(probes.len() <= wanted + 1, "{} probes in {WATCH:?}", probes.len());
-        ensure!(probes.len() * 2 >= wanted, "{} probes in {WATCH:?}", probes.len());
-        let delivered = seen.iter().filter(|entry| entry.accepted && is_of(entry, "acme/b"));
-        ensure!(delivered.count() == 100, "the other lane delivers: {:?}", self.double.counts());
+        ensure!(
+            probes.len() <= wanted + 1,
+            "{} probes in {WATCH:?}",
+            probes.len()
+        );
+        ensure!(
+            probes.len() * 2 >= wanted,
+            "{} probes in {WATCH:?}",
+            probes.len()
+        );
+        let delivered = seen
+            .iter()
+            .filter(|entry| entry.accepted && is_of(entry, "acme/b"));
+        ensure!(
+            delivered.count() == 100,
+            "the other lane delivers: {:?}",
+            self.double.counts()
+        );
         let lane = self.api.lane("/tokenB").await?.context("the other lane")?;
         ensure!(lane["state"] == "open", "{lane}");
         Ok(())
@@ -98,9 +142,13 @@ impl Held {
     /// Everything arrived once, oldest first.
     async fn all_arrived(self) -> Result<()> {
         let all = [self.accepted.as_slice(), &self.others].concat();
-        let Settled { duplicates, marked, .. } =
-            Box::pin(settled(&self.api, &self.double, &all, SOON)).await?;
-        ensure!(duplicates == 0 && marked == 0, "{duplicates} duplicates, {marked} marked");
+        let Settled {
+            duplicates, marked, ..
+        } = Box::pin(settled(&self.api, &self.double, &all, SOON)).await?;
+        ensure!(
+            duplicates == 0 && marked == 0,
+            "{duplicates} duplicates, {marked} marked"
+        );
         let journal = self.double.accepted();
         let arrived: Vec<&str> = journal
             .iter()
@@ -108,7 +156,13 @@ impl Held {
             .filter_map(|entry| entry.delivery_id.as_deref())
             .collect();
         ensure!(arrived.len() == EVENTS, "{} arrived", arrived.len());
-        let out_of_order = arrived.windows(2).find(|pair| pair[0] > pair[1]);
+        let number_of = |id: &str| {
+            self.accepted
+                .iter()
+                .position(|event| event.deliveries.iter().any(|own| own == id))
+        };
+        let order: Vec<_> = arrived.iter().map(|id| number_of(id)).collect();
+        let out_of_order = order.windows(2).find(|pair| pair[0] > pair[1]);
         ensure!(out_of_order.is_none(), "not oldest first: {out_of_order:?}");
         let shown = self.api.delivery(arrived[0]).await?;
         ensure!(attempts(&shown, "accepted") == 1, "{shown}");
@@ -122,7 +176,9 @@ fn is_of(entry: &Entry, repo: &str) -> bool {
 
 fn attempts(shown: &Value, outcome: &str) -> usize {
     let all = shown["attempts"].as_array();
-    all.map_or(0, |all| all.iter().filter(|one| one["outcome"] == outcome).count())
+    all.map_or(0, |all| {
+        all.iter().filter(|one| one["outcome"] == outcome).count()
+    })
 }
 
 async fn new_secret(mode: Mode) -> Result<()> {
@@ -151,10 +207,16 @@ async fn deleted_while_held(mode: Mode) -> Result<()> {
     ensure!(answer.status == 204, "{}: {}", answer.status, answer.text);
     wait_until("all that waited to be discarded", SOON, async || {
         let discarded = held.api.deliveries("status=discarded").await?.len();
-        Ok(Looking::when(discarded == EVENTS, || format!("{discarded} discarded")))
+        Ok(Looking::when(discarded == EVENTS, || {
+            format!("{discarded} discarded")
+        }))
     })
     .await?;
-    ensure!(held.double.counts().accepted == 0, "{:?}", held.double.counts());
+    ensure!(
+        held.double.counts().accepted == 0,
+        "{:?}",
+        held.double.counts()
+    );
     held.cluster.finish().await
 }
 

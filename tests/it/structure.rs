@@ -22,26 +22,53 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("queue", &["domain", "render", "telemetry"]),
     ("store", &["domain", "render", "telemetry"]),
     ("github", &["domain", "render", "telemetry"]),
-    ("ingest", &["domain", "render", "queue", "store", "github", "telemetry"]),
-    ("deliver", &["domain", "render", "queue", "store", "github", "telemetry"]),
-    ("monitor", &["domain", "render", "queue", "store", "github", "telemetry"]),
+    (
+        "ingest",
+        &["domain", "render", "queue", "store", "github", "telemetry"],
+    ),
+    (
+        "deliver",
+        &["domain", "render", "queue", "store", "github", "telemetry"],
+    ),
+    (
+        "monitor",
+        &["domain", "render", "queue", "store", "github", "telemetry"],
+    ),
     (
         "postrider",
         &[
-            "domain", "render", "queue", "store", "github", "telemetry", "ingest", "deliver",
-            "monitor", "github-double",
+            "domain",
+            "render",
+            "queue",
+            "store",
+            "github",
+            "telemetry",
+            "ingest",
+            "deliver",
+            "monitor",
+            "github-double",
         ],
     ),
     ("github-double", &[]),
     (
         "bench",
-        &["domain", "render", "queue", "store", "telemetry", "github-double"],
+        &[
+            "domain",
+            "render",
+            "queue",
+            "store",
+            "telemetry",
+            "github-double",
+        ],
     ),
 ];
 
 /// Libraries that only one crate may know.
-const ONE_OWNER: &[(&str, &str)] =
-    &[("sqlx", "store"), ("jiff-sqlx", "store"), ("lapin", "queue")];
+const ONE_OWNER: &[(&str, &str)] = &[
+    ("sqlx", "store"),
+    ("jiff-sqlx", "store"),
+    ("lapin", "queue"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -50,10 +77,20 @@ fn root() -> PathBuf {
 /// The workspace's packages as cargo tells them.
 fn packages() -> Result<Vec<Value>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(root())
         .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     Ok(metadata["packages"].as_array().context("packages")?.clone())
 }
@@ -73,17 +110,25 @@ fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
 #[test]
 fn arrows_point_inward() -> Result<()> {
     let packages = packages()?;
-    let names: Vec<&str> =
-        packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let names: Vec<&str> = packages
+        .iter()
+        .filter_map(|package| package["name"].as_str())
+        .collect();
     for package in &packages {
         let name = short(package["name"].as_str().context("a name")?);
         let arrows = ARROWS.iter().find(|(crate_name, _)| *crate_name == name);
         let (_, allowed) = arrows.with_context(|| format!("{name} has no row in ARROWS"))?;
         for dependency in dependencies(package).filter(|dependency| names.contains(dependency)) {
-            ensure!(allowed.contains(&short(dependency)), "{name} may not use {dependency}");
+            ensure!(
+                allowed.contains(&short(dependency)),
+                "{name} may not use {dependency}"
+            );
         }
     }
-    ensure!(packages.len() == ARROWS.len(), "each row of ARROWS is a crate: {names:?}");
+    ensure!(
+        packages.len() == ARROWS.len(),
+        "each row of ARROWS is a crate: {names:?}"
+    );
     Ok(())
 }
 
@@ -133,14 +178,20 @@ fn sources() -> Result<Vec<Source>> {
     for dir in ["crates", "tests"] {
         collect(&root().join(dir), &mut paths)?;
     }
-    let rust = paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    let rust = paths
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"));
     let sources = rust.map(|path| {
         let text = fs::read_to_string(&path)?;
         let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
         Ok(Source { path, text, syntax })
     });
     let sources: Vec<Source> = sources.collect::<Result<_>>()?;
-    ensure!(sources.len() > 100, "only {} source files were found", sources.len());
+    ensure!(
+        sources.len() > 100,
+        "only {} source files were found",
+        sources.len()
+    );
     Ok(sources)
 }
 
@@ -177,7 +228,10 @@ struct Findings {
 
 impl Findings {
     fn of(source: &Source) -> Self {
-        let mut findings = Self { inside_tests: usize::from(source.is_test()), ..Self::default() };
+        let mut findings = Self {
+            inside_tests: usize::from(source.is_test()),
+            ..Self::default()
+        };
         findings.visit_file(&source.syntax);
         findings
     }
@@ -185,19 +239,24 @@ impl Findings {
     fn function(&mut self, signature: &syn::Signature, block: &syn::Block) {
         let first = signature.fn_token.span.start().line;
         let lines = block.brace_token.span.close().end().line - first + 1;
-        self.functions.push((signature.ident.to_string(), first, lines));
+        self.functions
+            .push((signature.ident.to_string(), first, lines));
     }
 }
 
 /// `#[test]`, `#[tokio::test]`, `#[cfg(test)]`.
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
-        let last = attribute.path().segments.last().map(|segment| segment.ident.to_string());
+        let last = attribute
+            .path()
+            .segments
+            .last()
+            .map(|segment| segment.ident.to_string());
         match last.as_deref() {
             Some("test") => true,
             Some("cfg") => matches!(
                 &attribute.meta,
-                syn::Meta::List(list) if list.tokens.to_string().contains("test")
+                syn::Meta::List(inner) if inner.tokens.to_string().contains("test")
             ),
             _ => false,
         }
@@ -280,7 +339,10 @@ fn functions_and_files_are_short() -> Result<()> {
         }
         for (name, line, lines) in Findings::of(&source).functions {
             if lines > LONGEST_FUNCTION {
-                faults.push(format!("{}:{line}: {name} has {lines} lines", source.name()));
+                faults.push(format!(
+                    "{}:{line}: {name} has {lines} lines",
+                    source.name()
+                ));
             }
             if !source.is_test() {
                 lengths.push(lines);
@@ -290,7 +352,10 @@ fn functions_and_files_are_short() -> Result<()> {
     none("too long", &faults)?;
     lengths.sort_unstable();
     let median = lengths[lengths.len() / 2];
-    ensure!(median < MEDIAN_FUNCTION_BELOW, "the median function has {median} lines");
+    ensure!(
+        median < MEDIAN_FUNCTION_BELOW,
+        "the median function has {median} lines"
+    );
     Ok(())
 }
 
@@ -303,18 +368,30 @@ fn nothing_is_left_to_do_and_nothing_unwrapped() -> Result<()> {
             faults.push(format!("{}:{line}: unwrap()", source.name()));
         }
         let unfinished = ["todo", "unimplemented", "dbg"];
-        for name in findings.macros.iter().filter(|name| unfinished.contains(&name.as_str())) {
+        for name in findings
+            .macros
+            .iter()
+            .filter(|name| unfinished.contains(&name.as_str()))
+        {
             faults.push(format!("{}: {name}!", source.name()));
         }
         for line in &findings.globs {
             faults.push(format!("{}:{line}: re-exports everything", source.name()));
         }
         let vague = ["utils", "util", "common", "helpers", "types", "misc"];
-        for name in findings.modules.iter().filter(|name| vague.contains(&name.as_str())) {
+        for name in findings
+            .modules
+            .iter()
+            .filter(|name| vague.contains(&name.as_str()))
+        {
             faults.push(format!("{}: a module named {name}", source.name()));
         }
-        if !source.text.starts_with("//!") {
-            faults.push(format!("{}: does not begin by saying what it is", source.name()));
+        let names_itself = source.name().ends_with("/tests.rs");
+        if !names_itself && !source.text.starts_with("//!") {
+            faults.push(format!(
+                "{}: does not begin by saying what it is",
+                source.name()
+            ));
         }
     }
     none("not in the house style", &faults)
@@ -326,7 +403,10 @@ fn sql_is_in_the_store_alone() -> Result<()> {
         r"(?is)\b(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|(create|alter|drop)\s+(table|index)\s)",
     )?;
     let mut faults = Vec::new();
-    for source in sources()?.iter().filter(|source| !source.is_of("store") && !source.is_of("bench")) {
+    for source in sources()?
+        .iter()
+        .filter(|source| !source.is_of("store") && !source.is_of("bench"))
+    {
         let literals = Findings::of(source).literals;
         for literal in literals.iter().filter(|literal| sql.is_match(literal)) {
             faults.push(format!("{}: {literal:?}", source.name()));

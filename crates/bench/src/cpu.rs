@@ -50,7 +50,9 @@ fn time_of_all(command: &str) -> anyhow::Result<Duration> {
     let mut sum = Duration::ZERO;
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if comm.trim() == command {
             sum += time_of(pid).unwrap_or_default();
@@ -65,7 +67,8 @@ fn time_of(pid: u32) -> Option<Duration> {
     // The command may hold blanks; what follows its closing parenthesis does not.
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks: u32 =
-        (11..=14).filter_map(|index| fields.get(index)?.parse::<u32>().ok()).sum();
+    let ticks: u32 = (11..=14)
+        .filter_map(|index| fields.get(index)?.parse::<u32>().ok())
+        .sum();
     Some(TICK * ticks)
 }

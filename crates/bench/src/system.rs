@@ -52,7 +52,9 @@ impl System {
     }
 
     pub(crate) fn processes(&self) -> impl Iterator<Item = (String, u32)> {
-        self.roles.iter().map(|(role, child)| (role.clone(), child.id()))
+        self.roles
+            .iter()
+            .map(|(role, child)| (role.clone(), child.id()))
     }
 
     /// SIGTERM to all, and their ends.
@@ -83,15 +85,25 @@ impl System {
             .env("NO_PROXY", target.ip().to_string())
             .stdin(Stdio::null());
         if args.mode == Mode::Distributed {
-            let database = args.database_url.as_deref().context("--database-url is missing")?;
+            let database = args
+                .database_url
+                .as_deref()
+                .context("--database-url is missing")?;
             let amqp = args.amqp_url.as_deref().context("--amqp-url is missing")?;
-            command.env("POSTRIDER_DATABASE_URL", database).env("POSTRIDER_AMQP_URL", amqp);
+            command
+                .env("POSTRIDER_DATABASE_URL", database)
+                .env("POSTRIDER_AMQP_URL", amqp);
         }
         Ok(command)
     }
 
     /// Starts a role; the address it listens on.
-    async fn role(&mut self, args: &Args, target: SocketAddr, role: &str) -> anyhow::Result<String> {
+    async fn role(
+        &mut self,
+        args: &Args,
+        target: SocketAddr,
+        role: &str,
+    ) -> anyhow::Result<String> {
         let log = self.dir.path().join(format!("{role}.log"));
         let child = self
             .command(args, target, role)?
@@ -102,7 +114,9 @@ impl System {
         let deadline = Instant::now() + LISTENS_WITHIN;
         loop {
             let text = std::fs::read_to_string(&log)?;
-            let line = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = text
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
             if let Some(found) = line.into_iter().find(|line| line["message"] == "listening") {
                 return Ok(found["listen"].as_str().unwrap_or_default().to_owned());
             }

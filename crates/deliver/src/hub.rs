@@ -209,6 +209,12 @@ impl Hub {
             .saturating_sub(self.in_flight)
     }
 
+    /// The most that one lane may have in flight here: a target that hangs must leave places
+    /// for the others.
+    fn share(&self) -> usize {
+        (self.context.config.concurrency / 2).max(1)
+    }
+
     fn finished(&mut self, lane: LaneId, verdict: Verdict) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let lane = self.lane(lane);

@@ -104,9 +104,15 @@ impl Lane {
         (self.limits.concurrency as usize).saturating_sub(self.in_flight)
     }
 
+    /// Free places when the lane may have at most `share` in flight.
+    pub(crate) fn room_within(&self, share: usize) -> usize {
+        self.room().min(share.saturating_sub(self.in_flight))
+    }
+
     /// Whether copies should be left to the store instead of waiting here.
-    pub(crate) fn is_stuck(&self) -> bool {
-        !self.is_open() || (self.room() == 0 && self.last_finished.elapsed() > STUCK_AFTER)
+    pub(crate) fn is_stuck(&self, share: usize) -> bool {
+        !self.is_open()
+            || (self.room_within(share) == 0 && self.last_finished.elapsed() > STUCK_AFTER)
     }
 
     /// How many to claim at once for a limited lane: free places, and at most what may leave

@@ -3,13 +3,13 @@
 //! | step | effect | a crash right after it |
 //! |---|---|---|
 //! | taken | a copy is off the road, unacknowledged | the road gives it out again |
-//! | claimed | waiting → sending, `claim_no` grows, committed | the claim expires; the next attempt is marked as a possible duplicate although nothing was sent |
+//! | claimed | waiting becomes sending under a new claim number | the claim expires; the next attempt is marked as a possible duplicate although nothing was sent |
 //! | sent | the target answered | the claim expires; the next attempt is a duplicate and marked as one |
 //! | recorded | outcome, next state and attempt are committed | the copy comes again, its claim gets nothing |
 //! | settled | the copy is acknowledged | nothing is left to do |
 //!
 //! Nobody sends without a claim, and the claim, not the lane's lease, is the permission to send
-//! (rule NO_LEASE_TO): right before the request leaves, the time since *before* the claim was
+//! (rule `NO_LEASE_TO`): right before the request leaves, the time since *before* the claim was
 //! asked for plus a whole time-out must fit into the claim (SEND_CHECK, DEADLINE_T0).
 
 use std::sync::Arc;

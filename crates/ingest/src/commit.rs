@@ -13,6 +13,7 @@ use std::time::Duration;
 use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookUuid};
 use postrider_queue::Message;
 use postrider_store::{IntakeBatch, IntakeEntry, IntakeResult, NewEvent, Store, StoreError};
+use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{Metrics, TraceContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -242,6 +243,7 @@ impl Parts {
                 entry.deliveries = table.deliveries(&entry.event.event);
             }
             if let Some(results) = self.store.commit_events(&batch).await? {
+                reached(Step::Committed, results.len());
                 return Ok(Done {
                     table,
                     entries: batch.entries,

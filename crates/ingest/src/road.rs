@@ -9,6 +9,7 @@ use std::time::Duration;
 use postrider_domain::{DeliveryId, LaneId};
 use postrider_queue::{Message, Published, Publisher};
 use postrider_store::Store;
+use postrider_telemetry::step::{Step, reached};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +97,7 @@ impl Dispatcher {
             return ids;
         };
         let answers = publisher.publish(messages).await;
+        reached(Step::Published, answers.len());
         let results = answers
             .into_iter()
             .chain(std::iter::repeat(Published::Refused));

@@ -21,9 +21,9 @@ const PRUNE_CHUNK: u32 = 1_000;
 /// Statements of retention in one round.
 const PRUNE_CHUNKS_MAX: u32 = 200;
 /// How often retention runs.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 /// Idempotency keys live this long.
-const KEEP_KEYS: Duration = Duration::from_secs(7 * 24 * 3600);
+const KEEP_KEYS: Duration = Duration::from_hours(7 * 24);
 
 /// Settings of the monitor.
 #[derive(Debug, Clone)]

@@ -36,12 +36,17 @@ pub(crate) struct Summary {
 
 /// Runs the tour.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let mut say = Say { to_stderr: args.json };
+    let mut say = Say {
+        to_stderr: args.json,
+    };
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut tour = Tour::start(args.events).await?;
     say.line(&format!("postrider   {}", tour.url()));
-    say.line(&format!("GitHub      {} (a stand-in on this machine)", tour.github_url()));
+    say.line(&format!(
+        "GitHub      {} (a stand-in on this machine)",
+        tour.github_url()
+    ));
     let summary = tokio::select! {
         summary = Box::pin(tour.go(&mut say)) => summary?,
         _ = &mut interrupted => {
@@ -54,11 +59,19 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         print_line(&serde_json::to_string(&summary)?);
     }
     if args.keep {
-        say.line(&format!("Running until Ctrl-C: try `postrider deliveries list --url {}`", tour.url()));
+        say.line(&format!(
+            "Running until Ctrl-C: try `postrider deliveries list --url {}`",
+            tour.url()
+        ));
         interrupted.await?;
     }
     tour.stop().await;
-    Ok(if summary.lost == 0 { Exit::Fine } else { Exit::No }.into())
+    Ok(if summary.lost == 0 {
+        Exit::Fine
+    } else {
+        Exit::No
+    }
+    .into())
 }
 
 /// What the tour tells a person: on standard output, or with `--json` on standard error.

@@ -61,7 +61,7 @@ pub struct Claim {
 pub enum LimitedClaim {
     /// These, oldest first; may be empty.
     Claimed(Vec<Claim>),
-    /// A claim under another epoch still runs (OLD_CLAIMS): claim nothing, start empty.
+    /// A claim under another epoch still runs (`OLD_CLAIMS`): claim nothing, start empty.
     OldClaims,
     /// The hour's budget is used up.
     HourFull,

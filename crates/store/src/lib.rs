@@ -142,6 +142,6 @@ impl Store {
 
     /// Closes connections after what is under way; for SQLite checkpoints the log.
     pub async fn close(&self) {
-        dispatch!(self, close())
+        dispatch!(self, close());
     }
 }

@@ -169,10 +169,7 @@ fn parts(sealed: &str) -> Option<(&str, &str)> {
 }
 
 fn eight_hex(hash: &[u8]) -> String {
-    hash.iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.get(..4).map(hex::encode).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Cell, IN_FLIGHT, plan};
 use crate::harness::{Mode, SOON};
@@ -15,13 +15,16 @@ const LOAD: Duration = Duration::from_secs(4);
 async fn crash(mode: Mode, process: &str, step: &str, in_flight: usize) -> Result<()> {
     let plan = plan(mode).set_for(process, "CRASH_AT", format!("{step}:{NTH}"));
     let cell = Box::pin(Cell::start(plan)).await?;
-    Box::pin(cell.under_load(LOAD, in_flight, async |cluster, _| {
+    let killed = cell.under_load(LOAD, in_flight, async |cluster, _| {
         let victim = cluster.process(process)?;
         victim.crashed(SOON).await?;
         victim.unset("CRASH_AT");
         cluster.restart(process).await
-    }))
-    .await
+    });
+    let figures = Box::pin(killed).await?;
+    // What was answered and not recorded is sent again, so this is where duplicates come from.
+    ensure!(step != "sent" || figures.duplicates > 0, "{figures:?}");
+    Ok(())
 }
 
 macro_rules! cells {

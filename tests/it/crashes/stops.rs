@@ -26,11 +26,16 @@ async fn rolling(mode: Mode, processes: &[&str]) -> Result<()> {
         Ok(())
     }))
     .await
+    .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn distributed_restarted_one_by_one() -> Result<()> {
-    Box::pin(rolling(Mode::Distributed, &["worker-1", "ingest-1", "worker-2", "ingest-2"])).await
+    Box::pin(rolling(
+        Mode::Distributed,
+        &["worker-1", "ingest-1", "worker-2", "ingest-2"],
+    ))
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

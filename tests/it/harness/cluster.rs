@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
@@ -10,14 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::SOON;
 use super::api::Api;
 use super::load::Intakes;
 use super::place::Services;
 use super::process::{Process, Setting, Signal, run, setting};
+use super::{SOON, say};
 
-/// Log lines of each process that a failed test shows.
-const TAIL: usize = 15;
+/// Log lines of each process that a failed test shows: so many warnings, and the last ones.
+const TAIL: usize = 12;
 /// Bytes of a line that it shows.
 const WIDTH: usize = 400;
 
@@ -62,7 +61,10 @@ impl Plan {
         Self {
             mode,
             workers: 2,
-            settings: settings.into_iter().map(|(name, value)| setting(name, value)).collect(),
+            settings: settings
+                .into_iter()
+                .map(|(name, value)| setting(name, value))
+                .collect(),
             special: Vec::new(),
             services: None,
         }
@@ -77,7 +79,8 @@ impl Plan {
 
     /// Sets a setting of one process.
     pub(crate) fn set_for(mut self, process: &str, name: &str, value: impl ToString) -> Self {
-        self.special.push((process.to_owned(), setting(name, value)));
+        self.special
+            .push((process.to_owned(), setting(name, value)));
         self
     }
 
@@ -136,14 +139,20 @@ impl Plan {
         }
         let ingests = (1..=2).map(|number| format!("ingest-{number}"));
         let workers = (1..=self.workers).map(|number| format!("worker-{number}"));
-        ingests.chain(workers).chain(["monitor".to_owned()]).collect()
+        ingests
+            .chain(workers)
+            .chain(["monitor".to_owned()])
+            .collect()
     }
 
     fn spawn(&self, name: &str, logs: &Path) -> Result<Process> {
         let role = name.split('-').next().unwrap_or(name);
         let own = self.special.iter().filter(|(process, _)| process == name);
         let own: Vec<Setting> = own.map(|(_, setting)| setting.clone()).collect();
-        let common = self.settings.iter().filter(|(key, _)| own.iter().all(|(name, _)| name != key));
+        let common = self
+            .settings
+            .iter()
+            .filter(|(key, _)| own.iter().all(|(name, _)| name != key));
         let settings = common.cloned().chain(own.clone()).collect();
         Process::spawn(name, &[role], settings, logs)
     }
@@ -201,11 +210,18 @@ impl Cluster {
     /// A client of a process's health and metrics.
     pub(crate) fn admin(&self, name: &str) -> Result<Api> {
         let process = self.processes.iter().find(|process| process.name() == name);
-        Api::new(&base(process.and_then(Process::admin).with_context(|| name.to_owned())?))
+        Api::new(&base(
+            process
+                .and_then(Process::admin)
+                .with_context(|| name.to_owned())?,
+        ))
     }
 
     pub(crate) fn process(&mut self, name: &str) -> Result<&mut Process> {
-        let found = self.processes.iter_mut().find(|process| process.name() == name);
+        let found = self
+            .processes
+            .iter_mut()
+            .find(|process| process.name() == name);
         found.with_context(|| format!("a process named {name}"))
     }
 
@@ -222,7 +238,10 @@ impl Cluster {
 
     /// Log lines of one message, over all processes.
     pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
-        self.processes.iter().flat_map(|process| process.lines(message)).collect()
+        self.processes
+            .iter()
+            .flat_map(|process| process.lines(message))
+            .collect()
     }
 
     /// SIGTERM to all; each ends with 0, and none has panicked.
@@ -256,15 +275,27 @@ impl Cluster {
     /// What a person needs to see of a failed test.
     fn tell(&self) {
         for process in &self.processes {
-            eprintln!("--- {} (last lines)", process.name());
+            say(&format!("--- {} (last lines)", process.name()));
             let output = process.output();
             let lines: Vec<&str> = output.lines().collect();
-            for line in &lines[lines.len().saturating_sub(TAIL)..] {
-                eprintln!("{}", line.chars().take(WIDTH).collect::<String>());
+            let is_loud = |line: &&&str| {
+                line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
+            };
+            let loud: Vec<&&str> = lines.iter().filter(is_loud).collect();
+            let rest = &lines[lines.len().saturating_sub(TAIL)..];
+            for line in loud[loud.len().saturating_sub(TAIL)..]
+                .iter()
+                .copied()
+                .chain(rest)
+            {
+                say(&line.chars().take(WIDTH).collect::<String>());
             }
             let errors = process.errors();
             if !errors.is_empty() {
-                eprintln!("--- {} (standard error)\n{errors}", process.name());
+                say(&format!(
+                    "--- {} (standard error)\n{errors}",
+                    process.name()
+                ));
             }
         }
     }
@@ -281,6 +312,3 @@ impl Drop for Cluster {
 fn base(address: SocketAddr) -> String {
     format!("http://{address}")
 }
-
-/// Time in which a process has to end after SIGTERM: its grace and what follows it.
-pub(crate) const GRACE: Duration = Duration::from_secs(14);

@@ -17,7 +17,7 @@ const SENDERS: usize = 8;
 /// A sender gives an answer up after this long, and asks again with the same keys.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A batch that is not accepted for this long fails the test.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(120);
+const ACCEPTED_WITHIN: Duration = Duration::from_mins(2);
 
 /// Addresses of the intakes that run, as they come and go.
 #[derive(Clone, Debug, Default)]
@@ -55,18 +55,35 @@ pub(crate) struct Load {
     client: reqwest::Client,
     key: Uuid,
     token: Option<String>,
+    senders: usize,
 }
 
 impl Load {
     /// As fast as they are accepted.
     pub(crate) fn of(events: usize) -> Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
-        Ok(Self { events, over: Duration::ZERO, client, key: Uuid::now_v7(), token: None })
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_WITHIN)
+            .build()?;
+        Ok(Self {
+            events,
+            over: Duration::ZERO,
+            client,
+            key: Uuid::now_v7(),
+            token: None,
+            senders: SENDERS,
+        })
     }
 
     /// Evenly over this time.
     pub(crate) fn over(mut self, time: Duration) -> Self {
         self.over = time;
+        self
+    }
+
+    /// Each call after the answer to the one before, so that all events have an order.
+    pub(crate) fn one_after_the_other(mut self) -> Self {
+        self.senders = 1;
         self
     }
 
@@ -91,16 +108,23 @@ impl Load {
             .enumerate()
             .map(|(batch, _)| {
                 let numbers = batch * BATCH..self.events.min((batch + 1) * BATCH);
-                let events = numbers.clone().map(|number| self.keyed(number, event(number)));
+                let events = numbers
+                    .clone()
+                    .map(|number| self.keyed(number, event(number)));
                 let body = Value::Array(events.collect());
                 self.until_accepted(intakes, batch, numbers, body)
             })
-            .buffer_unordered(SENDERS)
+            .buffer_unordered(self.senders)
             .try_collect()
             .await?;
         let mut accepted: Vec<Accepted> = accepted.into_iter().flatten().collect();
         accepted.sort_by_key(|event| event.number);
-        ensure!(accepted.len() == self.events, "{} of {} accepted", accepted.len(), self.events);
+        ensure!(
+            accepted.len() == self.events,
+            "{} of {} accepted",
+            accepted.len(),
+            self.events
+        );
         Ok(accepted)
     }
 
@@ -117,16 +141,20 @@ impl Load {
         body: Value,
     ) -> Result<Vec<Accepted>> {
         let tried = std::cell::Cell::new(batch);
-        wait_until("a batch of events to be accepted", ACCEPTED_WITHIN, async || {
-            tried.set(tried.get() + 1);
-            let Some(base) = intakes.pick(tried.get()) else {
-                return Ok(Looking::NotYet("no intake runs".to_owned()));
-            };
-            match self.post(&base, &body).await {
-                Ok(answers) => read(numbers.clone(), &answers),
-                Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
-            }
-        })
+        wait_until(
+            "a batch of events to be accepted",
+            ACCEPTED_WITHIN,
+            async || {
+                tried.set(tried.get() + 1);
+                let Some(base) = intakes.pick(tried.get()) else {
+                    return Ok(Looking::NotYet("no intake runs".to_owned()));
+                };
+                match self.post(&base, &body).await {
+                    Ok(answers) => read(numbers.clone(), &answers),
+                    Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
+                }
+            },
+        )
         .await
     }
 
@@ -149,7 +177,11 @@ impl Load {
 
 /// All elements accepted, or not yet all; any answer but 202 and 503 is wrong.
 fn read(numbers: std::ops::Range<usize>, answers: &[Value]) -> Result<Looking<Vec<Accepted>>> {
-    ensure!(answers.len() == numbers.len(), "{} answers: {answers:?}", answers.len());
+    ensure!(
+        answers.len() == numbers.len(),
+        "{} answers: {answers:?}",
+        answers.len()
+    );
     let mut accepted = Vec::new();
     for (number, answer) in numbers.zip(answers) {
         match answer["status"].as_u64() {
@@ -163,7 +195,14 @@ fn read(numbers: std::ops::Range<usize>, answers: &[Value]) -> Result<Looking<Ve
 
 fn accepted_one(number: usize, answer: &Value) -> Result<Accepted> {
     let deliveries = answer["deliveries"].as_array().context("deliveries")?;
-    let ids = deliveries.iter().map(|one| one["id"].as_str().context("id").map(str::to_owned));
+    let ids = deliveries
+        .iter()
+        .map(|one| one["id"].as_str().context("id").map(str::to_owned));
     let event_id = answer["event_id"].as_str().context("event_id")?.to_owned();
-    Ok(Accepted { number, event_id, deliveries: ids.collect::<Result<_>>()?, at: Instant::now() })
+    Ok(Accepted {
+        number,
+        event_id,
+        deliveries: ids.collect::<Result<_>>()?,
+        at: Instant::now(),
+    })
 }

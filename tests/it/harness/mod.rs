@@ -13,19 +13,26 @@ mod seed;
 mod services;
 mod wait;
 
-pub(crate) use api::{Answer, Api};
+pub(crate) use api::Api;
 pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
-pub(crate) use process::{Process, Signal, run, setting};
-pub(crate) use proxy::Proxy;
+pub(crate) use process::{Signal, run, setting};
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
-pub(crate) use services::{Postgres, Rabbit};
 pub(crate) use wait::{Looking, wait_until};
 
 use std::time::Duration;
 
 /// Enough for anything that has to happen soon, on a machine that does other work too.
 pub(crate) const SOON: Duration = Duration::from_secs(45);
+
+/// Tells whoever reads a test's output.
+#[expect(
+    clippy::print_stderr,
+    reason = "a test's output is for people, and kept when it fails"
+)]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

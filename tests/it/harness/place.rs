@@ -20,7 +20,7 @@ use super::services::{Postgres, Rabbit, SCRIPT};
 use super::wait::{Looking, wait_until};
 
 /// Longest wait for the one virtual host that a foreign RabbitMQ gives us.
-const TURN_WITHIN: Duration = Duration::from_secs(240);
+const TURN_WITHIN: Duration = Duration::from_mins(4);
 /// More queues than any test uses.
 const QUEUES: u16 = 8;
 
@@ -76,7 +76,10 @@ impl Services {
         database.set_path(&format!("it_{:032x}", rand::random::<u128>()));
         sql(&admin, format!("CREATE DATABASE {}", name_of(&database))).await?;
         let (broker, turn) = match &rabbit {
-            Some(own) => (Url::parse(&format!("amqp://guest:guest@{}/%2f", own.address()))?, None),
+            Some(own) => (
+                Url::parse(&format!("amqp://guest:guest@{}/%2f", own.address()))?,
+                None,
+            ),
             None => virtual_host().await?,
         };
         Ok(Self {
@@ -113,8 +116,12 @@ fn name_of(database: &Url) -> &str {
 }
 
 async fn sql(at: &Url, statement: String) -> Result<()> {
-    let pool = PgPool::connect(at.as_str()).await.context("the tests' Postgres")?;
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&pool).await?;
+    let pool = PgPool::connect(at.as_str())
+        .await
+        .context("the tests' Postgres")?;
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(&pool)
+        .await?;
     pool.close().await;
     Ok(())
 }
@@ -123,17 +130,25 @@ fn through(url: &Url, line: Option<&Proxy>) -> Result<String> {
     let mut url = url.clone();
     if let Some(line) = line {
         url.set_host(Some(&line.address().ip().to_string()))?;
-        url.set_port(Some(line.address().port())).ok().context("a URL with a port")?;
+        url.set_port(Some(line.address().port()))
+            .ok()
+            .context("a URL with a port")?;
     }
     Ok(url.into())
 }
 
 fn address(url: &Url, port: u16) -> Result<SocketAddr> {
     let addresses = url.socket_addrs(|| Some(port))?;
-    addresses.into_iter().find(SocketAddr::is_ipv4).context("an IPv4 address of a service")
+    addresses
+        .into_iter()
+        .find(SocketAddr::is_ipv4)
+        .context("an IPv4 address of a service")
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests are told where the services are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told where the services are"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -144,8 +159,9 @@ pub(crate) fn shared_rabbitmq_data() -> Option<PathBuf> {
 }
 
 fn given(name: &str, service: &str) -> Result<Url> {
-    let url = variable(name)
-        .with_context(|| format!("this test needs {service}: run it with tests/run, or set {name}"))?;
+    let url = variable(name).with_context(|| {
+        format!("this test needs {service}: run it with tests/run, or set {name}")
+    })?;
     Url::parse(&url).with_context(|| name.to_owned())
 }
 
@@ -159,14 +175,31 @@ async fn virtual_host() -> Result<(Url, Option<File>)> {
     };
     let name = format!("it-{:032x}", rand::random::<u128>());
     rabbitmqctl(&dir, &["add_vhost", &name])?;
-    rabbitmqctl(&dir, &["set_permissions", "-p", &name, broker.username(), ".*", ".*", ".*"])?;
+    rabbitmqctl(
+        &dir,
+        &[
+            "set_permissions",
+            "-p",
+            &name,
+            broker.username(),
+            ".*",
+            ".*",
+            ".*",
+        ],
+    )?;
     broker.set_path(&name);
     Ok((broker, None))
 }
 
 fn rabbitmqctl(dir: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(SCRIPT).args(["rabbitmqctl", dir]).args(arguments).output()?;
-    ensure!(output.status.success(), "rabbitmqctl {arguments:?}: {output:?}");
+    let output = Command::new(SCRIPT)
+        .args(["rabbitmqctl", dir])
+        .args(arguments)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "rabbitmqctl {arguments:?}: {output:?}"
+    );
     Ok(())
 }
 
@@ -186,10 +219,14 @@ async fn clear(broker: &Url) -> Result<()> {
     let channel = connection.create_channel().await?;
     let queues = (0..QUEUES).map(|index| format!("postrider.deliveries.v1.{index}"));
     for queue in queues.chain(["postrider.dead.v1".to_owned()]) {
-        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        channel
+            .queue_delete(queue.into(), QueueDeleteOptions::default())
+            .await?;
     }
     for exchange in ["postrider.deliveries", "postrider.dead"] {
-        channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await?;
+        channel
+            .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
+            .await?;
     }
     connection.close(200, "done".into()).await?;
     Ok(())

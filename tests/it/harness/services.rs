@@ -52,7 +52,9 @@ impl Postgres {
         let url = format!("postgres://postgres@{}/postgres", self.address());
         wait_until("Postgres to answer", SOON, async || {
             let connected = sqlx::postgres::PgPool::connect(&url).await;
-            Ok(Looking::when(connected.is_ok(), || format!("{connected:?}")))
+            Ok(Looking::when(connected.is_ok(), || {
+                format!("{connected:?}")
+            }))
         })
         .await
     }
@@ -66,7 +68,10 @@ impl Rabbit {
         let mut mapper = Server::new("epmd", readable_dir()?, epmd, &[])?;
         mapper.up().await?;
         let server = Server::new("rabbitmq", dir, free_port()?, &numbers)?;
-        let mut rabbit = Self { server, _epmd: mapper };
+        let mut rabbit = Self {
+            server,
+            _epmd: mapper,
+        };
         rabbit.restart().await?;
         Ok(rabbit)
     }
@@ -108,7 +113,13 @@ impl Server {
         let path = dir.path().to_str().context("a path in UTF-8")?.to_owned();
         let mut arguments = vec![kind.to_owned(), path, port.to_string()];
         arguments.extend_from_slice(more);
-        Ok(Self { kind, arguments, port, child: None, dir })
+        Ok(Self {
+            kind,
+            arguments,
+            port,
+            child: None,
+            dir,
+        })
     }
 
     fn address(&self) -> SocketAddr {
@@ -147,12 +158,16 @@ impl Server {
     }
 
     fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else { bail!("{} does not run", self.kind) };
+        let Some(mut child) = self.child.take() else {
+            bail!("{} does not run", self.kind)
+        };
         let children = children_of(child.id())?;
         child.kill()?;
         for pid in children {
-            // One that is gone already is killed too.
-            drop(kill_process(pid, Signal::KILL));
+            match kill_process(pid, Signal::KILL) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         child.wait()?;
         Ok(())
@@ -177,7 +192,10 @@ impl Drop for Server {
 fn readable_dir() -> Result<TempDir> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = fs::Permissions::from_mode(0o755);
-    Ok(tempfile::Builder::new().prefix("postrider-it-").permissions(permissions).tempdir()?)
+    Ok(tempfile::Builder::new()
+        .prefix("postrider-it-")
+        .permissions(permissions)
+        .tempdir()?)
 }
 
 /// A port below the range that outgoing connections use.

@@ -9,6 +9,7 @@ use postrider_telemetry::step::{Step, reached};
 
 use super::{Hub, Note, send};
 use crate::clock::Mark;
+use crate::lane::Lane;
 
 /// Deliveries in one claim statement (measured: 128 beats 64, 256 adds nothing).
 const BATCH_MAX: usize = 128;
@@ -21,6 +22,7 @@ impl Hub {
     /// Sorts copies to their lanes. For a limited lane a copy is only a wake-up.
     pub(super) fn road(&mut self, taken: Vec<Taken>) {
         let mut left = Vec::new();
+        let share = self.share();
         for copy in taken {
             let length = self.context.config.lease;
             let lane = self.lane(copy.message.lane_id);
@@ -29,7 +31,7 @@ impl Hub {
                 let led = lane.lease(length).is_some();
                 self.survey_wanted |= !led;
                 self.settle(std::slice::from_ref(&copy));
-            } else if lane.is_stuck() {
+            } else if lane.is_stuck(share) {
                 left.push(copy);
             } else {
                 lane.road.push_back(copy);
@@ -94,12 +96,13 @@ impl Hub {
     /// Copies of lanes that have room, at most a batch.
     fn gather(&mut self) -> Vec<Taken> {
         let mut room = self.room().min(BATCH_MAX);
+        let share = self.share();
         let mut asked = Vec::new();
         for lane in self.lanes.values_mut() {
             if room == 0 {
                 break;
             }
-            let count = lane.room().min(room).min(lane.road.len());
+            let count = lane.room_within(share).min(room).min(lane.road.len());
             if count > 0 && lane.is_open() {
                 asked.extend(lane.road.drain(..count));
                 lane.in_flight += count;
@@ -157,10 +160,11 @@ impl Hub {
 
     /// T4 and T5 for every lane that has something due and room for it.
     pub(super) fn claim_store(&mut self) {
+        let share = self.share();
         let ids: Vec<LaneId> = self
             .lanes
             .iter()
-            .filter(|(_, lane)| lane.due && !lane.claiming && lane.is_open() && lane.room() > 0)
+            .filter(|(_, lane)| lane.due && !lane_busy(lane, share))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
@@ -172,7 +176,8 @@ impl Hub {
     }
 
     fn claim_lane(&mut self, id: LaneId, suspect: bool) {
-        let (length, spare, terms) = (self.context.config.lease, self.room(), self.terms());
+        let (length, places, terms) = (self.context.config.lease, self.room(), self.terms());
+        let share = self.share();
         let lane = self.lane(id);
         let limited = lane.limits.is_limited();
         let lease = lane.lease(length);
@@ -182,9 +187,9 @@ impl Hub {
         let room = if limited {
             lane.paced_room()
         } else {
-            lane.room().min(BATCH_MAX)
+            lane.room_within(share).min(BATCH_MAX)
         };
-        let want = if suspect { 1 } else { room.min(spare) };
+        let want = if suspect { 1 } else { room.min(places) };
         lane.claiming = true;
         lane.due = false;
         lane.in_flight += want;
@@ -216,7 +221,8 @@ impl Hub {
 
     /// Tries one delivery that lost three claims, now and then.
     pub(super) fn claim_suspect(&mut self, id: LaneId) {
-        if self.surveys.is_multiple_of(SUSPECTS_EVERY) && !lane_busy(self.lane(id)) {
+        let share = self.share();
+        if self.surveys.is_multiple_of(SUSPECTS_EVERY) && !lane_busy(self.lane(id), share) {
             self.claim_lane(id, true);
         }
     }
@@ -264,6 +270,6 @@ impl Hub {
     }
 }
 
-fn lane_busy(lane: &crate::lane::Lane) -> bool {
-    lane.claiming || !lane.is_open() || lane.room() == 0
+fn lane_busy(lane: &Lane, share: usize) -> bool {
+    lane.claiming || !lane.is_open() || lane.room_within(share) == 0
 }

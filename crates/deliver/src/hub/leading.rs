@@ -42,10 +42,11 @@ impl Hub {
         for view in &views {
             self.see(view, started);
         }
+        let share = self.share();
         let stuck: Vec<_> = self
             .lanes
             .values_mut()
-            .filter(|lane| lane.is_stuck())
+            .filter(|lane| lane.is_stuck(share))
             .flat_map(|lane| lane.road.drain(..))
             .collect();
         self.leave_to_store(stuck);

@@ -101,8 +101,8 @@ pub(crate) fn seal_webhook(webhook: &Webhook, key: &MasterKey) -> Result<String,
 
 fn seal_request(request: &RequestTemplate, sealer: &Sealer<'_>) -> Result<Request, StoreError> {
     let headers = request.headers.iter().map(|(name, value)| {
-        let sealed = sealer.text(&header_field(name), value, is_secret_header(name))?;
-        Ok((name.clone(), sealed))
+        let text = sealer.text(&header_field(name), value, is_secret_header(name))?;
+        Ok((name.clone(), text))
     });
     Ok(Request {
         method: request.method.clone(),
@@ -194,11 +194,23 @@ fn has_user_info(url: &str) -> bool {
 /// What people call a webhook: its description, or `<METHOD> <host>` when that is blank.
 pub(crate) fn shown_name(webhook: &Webhook) -> String {
     let blank = |text: &&String| !text.trim().is_empty();
-    webhook.description.as_ref().filter(blank).cloned().unwrap_or_else(|| {
-        let (_, rest) = webhook.request.url.split_once(':').unwrap_or(("", &webhook.request.url));
-        let authority =
-            rest.trim_start_matches(['/', '\\']).split(['/', '\\', '?', '#']).next().unwrap_or("");
-        let host = authority.rsplit('@').next().unwrap_or(authority);
-        format!("{} {host}", webhook.request.method.to_uppercase())
-    })
+    webhook
+        .description
+        .as_ref()
+        .filter(blank)
+        .cloned()
+        .unwrap_or_else(|| {
+            let (_, rest) = webhook
+                .request
+                .url
+                .split_once(':')
+                .unwrap_or(("", &webhook.request.url));
+            let authority = rest
+                .trim_start_matches(['/', '\\'])
+                .split(['/', '\\', '?', '#'])
+                .next()
+                .unwrap_or("");
+            let host = authority.rsplit('@').next().unwrap_or(authority);
+            format!("{} {host}", webhook.request.method.to_uppercase())
+        })
 }

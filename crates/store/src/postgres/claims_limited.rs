@@ -55,6 +55,7 @@ insert into lane_minutes as m (lane_id, minute, n)
 values ($1, date_trunc('minute', now()), $2)
 on conflict (lane_id, minute) do update set n = m.n + excluded.n";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("lock_lane", LOCK_LANE),
     ("old_claims", OLD_CLAIMS),
@@ -103,7 +104,9 @@ async fn claim_in(
         .fetch_optional(&mut **tx)
         .await
         .map_err(fault)?;
-    let Some(lane) = lane else { return Ok(LimitedClaim::NotPermitted) };
+    let Some(lane) = lane else {
+        return Ok(LimitedClaim::NotPermitted);
+    };
     if has_old_claims(tx, lease).await? {
         return Ok(LimitedClaim::OldClaims);
     }
@@ -137,7 +140,9 @@ async fn has_old_claims(tx: &mut Tx, lease: Lease) -> Result<bool, StoreError> {
 
 /// What the hour's budget leaves; plenty where there is none.
 async fn free_in_hour(tx: &mut Tx, lease: Lease, limit: Option<i64>) -> Result<i64, StoreError> {
-    let Some(limit) = limit else { return Ok(i64::MAX) };
+    let Some(limit) = limit else {
+        return Ok(i64::MAX);
+    };
     let used: i64 = sqlx::query_scalar(HOUR_USED)
         .bind(lease.lane_id.0)
         .fetch_one(&mut **tx)

@@ -88,6 +88,7 @@ left join deliveries d on d.id = any(e.delivery_ids)
 left join webhooks w on w.id = d.webhook_id
 order by d.id";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("commit", COMMIT),
     ("winners", WINNERS),
@@ -125,7 +126,12 @@ impl Pg {
                 StoreError::Unavailable("an idempotency key vanished".to_owned())
             })
         };
-        batch.entries.iter().map(result).collect::<Result<_, _>>().map(Some)
+        batch
+            .entries
+            .iter()
+            .map(result)
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     async fn commit(
@@ -169,8 +175,11 @@ impl Pg {
         if keys.is_empty() {
             return Ok(winners);
         }
-        let rows =
-            sqlx::query(WINNERS).bind(keys).fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query(WINNERS)
+            .bind(keys)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         for row in &rows {
             let committed = match winners.entry(get(row, "key")?) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -206,7 +215,9 @@ impl Pg {
             .fetch_all(&self.pool)
             .await
             .map_err(fault)?;
-        let Some(first) = rows.first() else { return Ok(None) };
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
         let mut found = committed(first)?;
         for row in &rows {
             add_delivery(&mut found, row)?;
@@ -219,7 +230,9 @@ fn matched(row: &PgRow) -> Result<Option<HashSet<Uuid>>, StoreError> {
     if !get::<bool, _>(row, "matched")? {
         return Ok(None);
     }
-    Ok(Some(get::<Vec<Uuid>, _>(row, "accepted")?.into_iter().collect()))
+    Ok(Some(
+        get::<Vec<Uuid>, _>(row, "accepted")?.into_iter().collect(),
+    ))
 }
 
 fn committed(row: &PgRow) -> Result<Committed, StoreError> {
@@ -231,7 +244,9 @@ fn committed(row: &PgRow) -> Result<Committed, StoreError> {
 }
 
 fn add_delivery(committed: &mut Committed, row: &PgRow) -> Result<(), StoreError> {
-    let Some(id) = get::<Option<Uuid>, _>(row, "delivery_id")? else { return Ok(()) };
+    let Some(id) = get::<Option<Uuid>, _>(row, "delivery_id")? else {
+        return Ok(());
+    };
     let webhook = codec::webhook_uuid(get(row, "webhook_uuid")?)?;
     committed.deliveries.push((DeliveryId(id), webhook));
     Ok(())
@@ -242,7 +257,12 @@ fn first_of_each_key(entries: &[IntakeEntry]) -> Vec<&IntakeEntry> {
     let mut keys = HashSet::new();
     let mut first = Vec::with_capacity(entries.len());
     for entry in entries {
-        if entry.event.key.as_deref().is_none_or(|key| keys.insert(key)) {
+        if entry
+            .event
+            .key
+            .as_deref()
+            .is_none_or(|key| keys.insert(key))
+        {
             first.push(entry);
         }
     }

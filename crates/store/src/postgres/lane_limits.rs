@@ -44,6 +44,7 @@ with fresh as (
 update deliveries d set next_at = d.created_at, updated_at = now()
 from fresh f where d.id = f.id";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("lanes_differ", DIFFER),
     ("apply_limits", APPLY),
@@ -75,7 +76,9 @@ impl Pg {
         let mut changed = 0;
         let mut limited = Vec::new();
         for name in &names {
-            let Some(spec) = specs.iter().rfind(|spec| spec.name == *name) else { continue };
+            let Some(spec) = specs.iter().rfind(|spec| spec.name == *name) else {
+                continue;
+            };
             match apply(&mut tx, spec).await? {
                 Changed::Nothing => continue,
                 Changed::Limits | Changed::ToUnlimited => {}
@@ -91,14 +94,32 @@ impl Pg {
     }
 
     async fn differing(&self, specs: &[LaneSpec]) -> Result<Vec<String>, StoreError> {
-        let limits: Vec<_> = specs.iter().map(|spec| LimitColumns::from(spec.limits)).collect();
+        let limits: Vec<_> = specs
+            .iter()
+            .map(|spec| LimitColumns::from(spec.limits))
+            .collect();
         let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         sqlx::query_scalar(DIFFER)
             .bind(names)
-            .bind(limits.iter().map(|each| each.rate_count).collect::<Vec<_>>())
-            .bind(limits.iter().map(|each| each.rate_per_ms).collect::<Vec<_>>())
+            .bind(
+                limits
+                    .iter()
+                    .map(|each| each.rate_count)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                limits
+                    .iter()
+                    .map(|each| each.rate_per_ms)
+                    .collect::<Vec<_>>(),
+            )
             .bind(limits.iter().map(|each| each.burst).collect::<Vec<_>>())
-            .bind(limits.iter().map(|each| each.concurrency).collect::<Vec<_>>())
+            .bind(
+                limits
+                    .iter()
+                    .map(|each| each.concurrency)
+                    .collect::<Vec<_>>(),
+            )
             .bind(limits.iter().map(|each| each.per_hour).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await
@@ -134,7 +155,9 @@ pub(super) async fn apply(
         .fetch_optional(&mut **tx)
         .await
         .map_err(fault)?;
-    let Some(row) = row else { return Ok(Changed::Nothing) };
+    let Some(row) = row else {
+        return Ok(Changed::Nothing);
+    };
     let was: bool = row.try_get("was_limited").map_err(fault)?;
     let is: bool = row.try_get("limited").map_err(fault)?;
     Ok(match (was, is) {

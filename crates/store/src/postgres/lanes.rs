@@ -71,6 +71,7 @@ const RELEASE_BY_HAND: &str = concat!(
 const WEBHOOK_OF: &str = "
 select id from webhooks where lane_id = $1 and state = 'enabled' order by id limit 1";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("survey", SURVEY),
     ("lanes", LANES),
@@ -83,7 +84,10 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
 
 impl Pg {
     pub(crate) async fn survey(&self) -> Result<Vec<LaneView>, StoreError> {
-        let rows = sqlx::query(SURVEY).fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query(SURVEY)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         rows.iter().map(view).collect()
     }
 
@@ -92,8 +96,11 @@ impl Pg {
     }
 
     async fn lanes_named(&self, name: Option<&str>) -> Result<Vec<LaneInfo>, StoreError> {
-        let rows =
-            sqlx::query(LANES).bind(name).fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query(LANES)
+            .bind(name)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         rows.iter().map(info).collect()
     }
 
@@ -121,10 +128,7 @@ impl Pg {
         self.by_hand(HOLD_BY_HAND, name).await
     }
 
-    pub(crate) async fn release_by_hand(
-        &self,
-        name: &str,
-    ) -> Result<Option<LaneInfo>, StoreError> {
+    pub(crate) async fn release_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
         self.by_hand(RELEASE_BY_HAND, name).await
     }
 
@@ -133,7 +137,11 @@ impl Pg {
         statement: &'static str,
         name: &str,
     ) -> Result<Option<LaneInfo>, StoreError> {
-        sqlx::query(statement).bind(name).execute(&self.pool).await.map_err(fault)?;
+        sqlx::query(statement)
+            .bind(name)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
         Ok(self.lanes_named(Some(name)).await?.pop())
     }
 
@@ -147,7 +155,10 @@ impl Pg {
             .await
             .map_err(fault)?;
         let Some(id) = id else { return Ok(None) };
-        Ok(self.webhooks_by_id(&[postrider_domain::WebhookId(id)]).await?.pop())
+        Ok(self
+            .webhooks_by_id(&[postrider_domain::WebhookId(id)])
+            .await?
+            .pop())
     }
 }
 

@@ -49,6 +49,7 @@ where id = $1 and hold_cause is not null and hold_cause <> 'manual' and next_pro
     and (not limited or owner = $2 and epoch = $3 and lease_until > now())
 returning hold_gen, secret_rev";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("acquire", ACQUIRE),
     ("renew", RENEW),
@@ -70,7 +71,11 @@ impl Pg {
             .fetch_optional(&self.pool)
             .await
             .map_err(fault)?;
-        Ok(epoch.map(|epoch| Lease { lane_id: lane, worker, epoch }))
+        Ok(epoch.map(|epoch| Lease {
+            lane_id: lane,
+            worker,
+            epoch,
+        }))
     }
 
     pub(crate) async fn renew(

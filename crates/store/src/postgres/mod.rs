@@ -1,7 +1,7 @@
 //! The store over Postgres.
 //!
 //! Each module keeps its statements as constants; all of them are collected in
-//! [`statements`], and a test prepares each one against a freshly migrated database.
+//! `statements`, and a test prepares each one against a freshly migrated database.
 
 mod claims;
 mod claims_limited;
@@ -43,8 +43,12 @@ const PING: &str = "select 1";
 const READ_CANARY: &str = "select key_canary from meta";
 const SET_CANARY: &str = "update meta set key_canary = $1 where key_canary is null";
 
-pub(super) const STATEMENTS: &[(&str, &str)] =
-    &[("ping", PING), ("read_canary", READ_CANARY), ("set_canary", SET_CANARY)];
+#[cfg(test)]
+const STATEMENTS: &[(&str, &str)] = &[
+    ("ping", PING),
+    ("read_canary", READ_CANARY),
+    ("set_canary", SET_CANARY),
+];
 
 /// The Postgres backend.
 #[derive(Debug, Clone)]
@@ -71,7 +75,6 @@ pub(crate) fn statements() -> impl Iterator<Item = (&'static str, &'static str)>
         list::STATEMENTS,
         prune::STATEMENTS,
         record::STATEMENTS,
-        replay::STATEMENTS,
         schema::STATEMENTS,
         secrets::STATEMENTS,
         webhooks::STATEMENTS,
@@ -116,19 +119,32 @@ impl Pg {
     }
 
     pub(crate) async fn check_key(&self) -> Result<(), StoreError> {
-        let mut canary: Option<String> =
-            sqlx::query_scalar(READ_CANARY).fetch_one(&self.pool).await.map_err(fault)?;
+        let mut canary: Option<String> = sqlx::query_scalar(READ_CANARY)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault)?;
         if canary.is_none() {
             let sealed = self.key.seal(Sealed::Canary, "", CANARY)?;
-            sqlx::query(SET_CANARY).bind(sealed).execute(&self.pool).await.map_err(fault)?;
-            canary = sqlx::query_scalar(READ_CANARY).fetch_one(&self.pool).await.map_err(fault)?;
+            sqlx::query(SET_CANARY)
+                .bind(sealed)
+                .execute(&self.pool)
+                .await
+                .map_err(fault)?;
+            canary = sqlx::query_scalar(READ_CANARY)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(fault)?;
         }
         let sealed = canary.ok_or_else(|| StoreError::Corrupt("no key canary".to_owned()))?;
         self.key.open(Sealed::Canary, "", &sealed).map(drop)
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query(PING).execute(&self.pool).await.map(drop).map_err(fault)
+        sqlx::query(PING)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(fault)
     }
 
     pub(crate) async fn close(&self) {
@@ -148,12 +164,12 @@ fn options(url: &SecretString, timeout: Duration) -> Result<PgConnectOptions, St
             // Plans cached while a table was empty live on and scan what has grown since.
             ("plan_cache_mode", "force_custom_plan"),
             ("default_transaction_isolation", "read committed"),
+            // Compiling a plan costs more than any statement here runs.
+            ("jit", "off"),
             ("statement_timeout", timeout.as_str()),
         ])
         .disable_statement_logging())
 }
 
-/// The statements' now, shifted by a number of milliseconds, is written
-/// `now() + $n * interval '1 millisecond'` all over this backend.
 #[cfg(test)]
 mod tests;

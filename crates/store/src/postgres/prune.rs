@@ -11,7 +11,7 @@ use super::schema::{day_bounds, floor_id, partition_day};
 use crate::{StoreError, codec};
 
 /// Partitions of the attempts.
-const PARTITIONS: &str = "
+pub(super) const PARTITIONS: &str = "
 select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
 where i.inhparent = 'attempts'::regclass order by c.relname";
 
@@ -54,6 +54,7 @@ delete from idempotency where key in (
 
 const MINUTES: &str = "delete from lane_minutes where minute < now() - interval '3 hours'";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("partitions", PARTITIONS),
     ("cutoff", CUTOFF),
@@ -87,7 +88,10 @@ impl Pg {
         let pruned = self.in_chunks(DELIVERIES, keep, limit, Some(bound)).await?;
         self.in_chunks(EVENTS, keep, limit, Some(bound)).await?;
         self.in_chunks(KEYS, keep_keys, limit, None).await?;
-        sqlx::query(MINUTES).execute(&self.pool).await.map_err(fault)?;
+        sqlx::query(MINUTES)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
         Ok(pruned)
     }
 
@@ -100,12 +104,17 @@ impl Pg {
     ) -> Result<u64, StoreError> {
         let mut all = 0;
         for _ in 0..CHUNKS {
-            let mut query =
-                sqlx::query(statement).bind(codec::millis(keep)).bind(i64::from(limit));
+            let mut query = sqlx::query(statement)
+                .bind(codec::millis(keep))
+                .bind(i64::from(limit));
             if let Some(bound) = bound {
                 query = query.bind(bound);
             }
-            let gone = query.execute(&self.pool).await.map_err(fault)?.rows_affected();
+            let gone = query
+                .execute(&self.pool)
+                .await
+                .map_err(fault)?
+                .rows_affected();
             all += gone;
             if gone < u64::from(limit) {
                 break;
@@ -116,10 +125,14 @@ impl Pg {
 
     /// Whole days of attempts at once, where nothing of the day has to stay.
     async fn drop_days(&self, cutoff: jiff::Timestamp, keep: Duration) -> Result<(), StoreError> {
-        let names: Vec<String> =
-            sqlx::query_scalar(PARTITIONS).fetch_all(&self.pool).await.map_err(fault)?;
+        let names: Vec<String> = sqlx::query_scalar(PARTITIONS)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         for name in names {
-            let Some(day) = partition_day(&name) else { continue };
+            let Some(day) = partition_day(&name) else {
+                continue;
+            };
             let (from, to) = day_bounds(day)?;
             if to > floor_id(cutoff) {
                 continue;
@@ -142,7 +155,10 @@ impl Pg {
     /// call drops the day.
     async fn drop_day(&self, name: &str) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
-        sqlx::query("set local lock_timeout = '500ms'").execute(&mut *tx).await.map_err(fault)?;
+        sqlx::query("set local lock_timeout = '500ms'")
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
         let drop = sqlx::query(AssertSqlSafe(format!("drop table {name}")));
         match drop.execute(&mut *tx).await {
             Ok(_) => tx.commit().await.map_err(fault),

@@ -120,6 +120,7 @@ update lane_minutes m set n = greatest(0, m.n - r.n)
 from (select lane_id, minute, count(*)::integer as n from released group by lane_id, minute) r
 where m.lane_id = r.lane_id and m.minute = r.minute";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("record", RECORD),
     ("uncount", UNCOUNT),
@@ -147,7 +148,10 @@ impl Pg {
             let part = match self.record_patiently(&[recorded]).await {
                 Err(error) if is_refusal(&error) => {
                     tracing::error!(delivery_id = %recorded.id, %error, "attempt not kept");
-                    let bare = Recorded { attempt: None, ..(*recorded).clone() };
+                    let bare = Recorded {
+                        attempt: None,
+                        ..(*recorded).clone()
+                    };
                     self.record_patiently(&[&bare]).await
                 }
                 done => done,
@@ -174,14 +178,20 @@ impl Pg {
         if touched.is_empty() && !batch.iter().any(|each| is_release(each)) {
             let mut conn = self.pool.acquire().await?;
             let late = write(&mut conn, batch, &LaneNews::default()).await?;
-            return Ok(RecordReport { late, held: Vec::new() });
+            return Ok(RecordReport {
+                late,
+                held: Vec::new(),
+            });
         }
         let mut tx = self.pool.begin().await?;
         let news = lanes::record(&mut tx, &touched, batch).await?;
         uncount(&mut tx, batch).await?;
         let late = write(&mut tx, batch, &news).await?;
         tx.commit().await?;
-        Ok(RecordReport { late, held: news.newly_held() })
+        Ok(RecordReport {
+            late,
+            held: news.newly_held(),
+        })
     }
 }
 
@@ -201,7 +211,12 @@ async fn uncount(
     if ids.is_empty() {
         return Ok(());
     }
-    sqlx::query(UNCOUNT).bind(ids).bind(claims).execute(&mut **tx).await.map(drop)
+    sqlx::query(UNCOUNT)
+        .bind(ids)
+        .bind(claims)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 async fn write(
@@ -212,10 +227,17 @@ async fn write(
     let columns = RowColumns::of(batch, news);
     // Lanes that were locked have been dealt with, calm ones among them too.
     let calm = news.is_empty();
-    let found = columns.bind(sqlx::query(RECORD)).bind(calm).fetch_all(conn).await?;
+    let found = columns
+        .bind(sqlx::query(RECORD))
+        .bind(calm)
+        .fetch_all(conn)
+        .await?;
     let late = found.iter().map(|row| {
         let id = get(row, "id").map_err(undecodable)?;
-        Ok((DeliveryId(id), ClaimNo(get(row, "claim_no").map_err(undecodable)?)))
+        Ok((
+            DeliveryId(id),
+            ClaimNo(get(row, "claim_no").map_err(undecodable)?),
+        ))
     });
     late.collect()
 }
@@ -227,5 +249,8 @@ fn undecodable(error: StoreError) -> sqlx::Error {
 /// A claim is recorded once a statement.
 fn first_of_each_claim(batch: &[Recorded]) -> Vec<&Recorded> {
     let mut seen = HashSet::with_capacity(batch.len());
-    batch.iter().filter(|each| seen.insert((each.id, each.claim_no))).collect()
+    batch
+        .iter()
+        .filter(|each| seen.insert((each.id, each.claim_no)))
+        .collect()
 }

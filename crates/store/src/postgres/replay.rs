@@ -31,9 +31,6 @@ select a.name, a.n, c.last, c.seen
 from (select count(*) as seen, (array_agg(id order by id))[1] as last from chosen) c
 left join (select name, count(*) as n from again group by name) a on true";
 
-/// Everything here is put together at run time; what is constant is prepared as part of it.
-pub(super) const STATEMENTS: &[(&str, &str)] = &[];
-
 impl Pg {
     pub(crate) async fn replay(
         &self,
@@ -56,9 +53,7 @@ impl Pg {
         );
         query.push(FROM);
         push_filter(&mut query, filter);
-        query.push(
-            "), again as (select lane_id from matched where not open and enabled limit ",
-        );
+        query.push("), again as (select lane_id from matched where not open and enabled limit ");
         query.push_bind(MOST);
         query.push(
             ") select l.name, a.n, \
@@ -91,7 +86,9 @@ impl Pg {
         let mut before: Option<Uuid> = None;
         let mut left = MOST;
         while left > 0 {
-            let rows = self.replay_chunk(filter, forget_marks, before, left.min(CHUNK)).await?;
+            let rows = self
+                .replay_chunk(filter, forget_marks, before, left.min(CHUNK))
+                .await?;
             let Some(first) = rows.first() else { break };
             for row in &rows {
                 if let Some(name) = get::<Option<String>, _>(row, "name")? {
@@ -116,12 +113,19 @@ impl Pg {
         limit: i64,
     ) -> Result<Vec<PgRow>, StoreError> {
         let mut query = QueryBuilder::new("with chosen as (select d.id, ");
-        query.push_bind(forget_marks).push("::boolean as forget").push(FROM).push(REPLAYABLE);
+        query
+            .push_bind(forget_marks)
+            .push("::boolean as forget")
+            .push(FROM)
+            .push(REPLAYABLE);
         push_filter(&mut query, filter);
         if let Some(before) = before {
             query.push(" and d.id < ").push_bind(before);
         }
-        query.push(" order by d.id desc limit ").push_bind(limit).push(" for update of d");
+        query
+            .push(" order by d.id desc limit ")
+            .push_bind(limit)
+            .push(" for update of d");
         query.push(REPLAY);
         query.build().fetch_all(&self.pool).await.map_err(fault)
     }

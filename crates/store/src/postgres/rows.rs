@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{Claim, StoreError, codec};
 
 /// What a failed statement means to the caller.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn fault(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Configuration(_) => StoreError::Unusable(error.to_string()),
@@ -81,7 +82,9 @@ pub(super) fn tally(row: &PgRow, column: &str) -> Result<u64, StoreError> {
 
 /// An HTTP status, if there is one.
 pub(super) fn http_status(row: &PgRow, column: &str) -> Result<Option<u16>, StoreError> {
-    get::<Option<i32>, _>(row, column)?.map(codec::status_code).transpose()
+    get::<Option<i32>, _>(row, column)?
+        .map(codec::status_code)
+        .transpose()
 }
 
 /// The claim in a row of one of the claim statements.

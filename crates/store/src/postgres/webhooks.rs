@@ -6,8 +6,8 @@ use postrider_domain::{LaneId, WebhookId, WebhookState, WebhookUuid};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Transaction};
 
-use super::lane_limits::{self, BUMP, Changed};
 use super::Pg;
+use super::lane_limits::{self, BUMP, Changed};
 use super::rows::{at, fault, get};
 use crate::codec::{self, LimitColumns};
 use crate::{LaneSpec, Put, StoreError, StoredWebhook, WebhookTable, WebhookWrite};
@@ -55,6 +55,7 @@ const DELETE: &str = "
 update webhooks set state = 'deleted', rev = rev + 1, needs_sweep = true, updated_at = now()
 where uuid = $1 and state <> 'deleted'";
 
+#[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("webhooks_version", VERSION),
     ("webhook_table", TABLE),
@@ -74,29 +75,44 @@ impl Pg {
         &self,
         known: Option<i64>,
     ) -> Result<Option<WebhookTable>, StoreError> {
-        let version: i64 =
-            sqlx::query_scalar(VERSION).fetch_one(&self.pool).await.map_err(fault)?;
+        let version: i64 = sqlx::query_scalar(VERSION)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault)?;
         if known == Some(version) {
             return Ok(None);
         }
-        let rows = sqlx::query(TABLE).fetch_all(&self.pool).await.map_err(fault)?;
-        let first =
-            rows.first().ok_or_else(|| StoreError::Corrupt("no row in meta".to_owned()))?;
+        let rows = sqlx::query(TABLE)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        let first = rows
+            .first()
+            .ok_or_else(|| StoreError::Corrupt("no row in meta".to_owned()))?;
         let mut webhooks = Vec::with_capacity(rows.len());
         for row in &rows {
             if get::<Option<i64>, _>(row, "id")?.is_some() {
                 webhooks.push(Arc::new(self.read_webhook(row)?));
             }
         }
-        Ok(Some(WebhookTable { version: get(first, "webhooks_version")?, webhooks }))
+        Ok(Some(WebhookTable {
+            version: get(first, "webhooks_version")?,
+            webhooks,
+        }))
     }
 
     pub(crate) async fn webhook(
         &self,
         uuid: &WebhookUuid,
     ) -> Result<Option<StoredWebhook>, StoreError> {
-        let row = sqlx::query(BY_UUID).bind(uuid.as_str()).fetch_optional(&self.pool).await;
-        row.map_err(fault)?.as_ref().map(|row| self.read_webhook(row)).transpose()
+        let row = sqlx::query(BY_UUID)
+            .bind(uuid.as_str())
+            .fetch_optional(&self.pool)
+            .await;
+        row.map_err(fault)?
+            .as_ref()
+            .map(|row| self.read_webhook(row))
+            .transpose()
     }
 
     pub(crate) async fn webhooks_by_id(
@@ -104,7 +120,11 @@ impl Pg {
         ids: &[WebhookId],
     ) -> Result<Vec<StoredWebhook>, StoreError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        let rows = sqlx::query(BY_ID).bind(ids).fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query(BY_ID)
+            .bind(ids)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         rows.iter().map(|row| self.read_webhook(row)).collect()
     }
 
@@ -115,20 +135,31 @@ impl Pg {
         let (lane, changed) = lane_of(&mut tx, &write.lane).await?;
         let replaced = put(&mut tx, write, lane, &document).await?;
         let uuid = write.webhook.uuid.as_str();
-        let row = sqlx::query(BY_UUID).bind(uuid).fetch_one(&mut *tx).await.map_err(fault)?;
+        let row = sqlx::query(BY_UUID)
+            .bind(uuid)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(fault)?;
         let stored = self.read_webhook(&row)?;
         tx.commit().await.map_err(fault)?;
         if let Changed::ToLimited(lane) = changed {
             self.fresh_due_now(lane).await?;
         }
-        Ok(if replaced { Put::Replaced(stored) } else { Put::Created(stored) })
+        Ok(if replaced {
+            Put::Replaced(stored)
+        } else {
+            Put::Created(stored)
+        })
     }
 
     pub(crate) async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
         sqlx::query(BUMP).execute(&mut *tx).await.map_err(fault)?;
-        let deleted =
-            sqlx::query(DELETE).bind(uuid.as_str()).execute(&mut *tx).await.map_err(fault)?;
+        let deleted = sqlx::query(DELETE)
+            .bind(uuid.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
         if deleted.rows_affected() == 0 {
             tx.rollback().await.map_err(fault)?;
             return Ok(false);
@@ -149,7 +180,9 @@ impl Pg {
             lane_id: LaneId(get(row, "lane_id")?),
             lane: get(row, "lane")?,
             lane_limited: get(row, "limited")?,
-            secret_names: get::<Vec<String>, _>(row, "secret_names")?.into_iter().collect(),
+            secret_names: get::<Vec<String>, _>(row, "secret_names")?
+                .into_iter()
+                .collect(),
             webhook,
         })
     }
@@ -174,7 +207,10 @@ async fn lane_of(tx: &mut Tx, spec: &LaneSpec) -> Result<(i64, Changed), StoreEr
     } else {
         Changed::Nothing
     };
-    let id = sqlx::query_scalar(LANE_ID).bind(&spec.name).fetch_one(&mut **tx).await;
+    let id = sqlx::query_scalar(LANE_ID)
+        .bind(&spec.name)
+        .fetch_one(&mut **tx)
+        .await;
     Ok((id.map_err(fault)?, changed))
 }
 
@@ -185,8 +221,11 @@ async fn put(
     lane: i64,
     document: &str,
 ) -> Result<bool, StoreError> {
-    let state =
-        if write.webhook.enabled { WebhookState::Enabled } else { WebhookState::Disabled };
+    let state = if write.webhook.enabled {
+        WebhookState::Enabled
+    } else {
+        WebhookState::Disabled
+    };
     let secrets: Vec<&str> = write.secret_names.iter().map(String::as_str).collect();
     for statement in [REPLACE, CREATE] {
         let written = sqlx::query(statement)
@@ -202,5 +241,8 @@ async fn put(
             return Ok(statement == REPLACE);
         }
     }
-    Err(StoreError::Corrupt(format!("webhook {} was not written", write.webhook.uuid)))
+    Err(StoreError::Corrupt(format!(
+        "webhook {} was not written",
+        write.webhook.uuid
+    )))
 }

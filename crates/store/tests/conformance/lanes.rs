@@ -11,13 +11,20 @@ use crate::harness::{World, wait_until};
 pub(crate) async fn a_survey_tells_what_a_worker_needs(world: World) {
     let store = world.another(HOUR).await;
     let spec = LaneSpec {
-        limits: postrider_domain::LaneLimits { per_hour: Some(7), burst: 2, ..limited("a").limits },
+        limits: postrider_domain::LaneLimits {
+            per_hour: Some(7),
+            burst: 2,
+            ..limited("a").limits
+        },
         ..limited("a")
     };
     let one = put(&store, "one", &spec).await;
     let seen = lane(&store, one.lane_id).await;
     assert_eq!((seen.name.as_str(), seen.limits), ("a", spec.limits));
-    assert_eq!((seen.state, seen.hold_gen, seen.paused_for), (LaneState::Open, 0, None));
+    assert_eq!(
+        (seen.state, seen.hold_gen, seen.paused_for),
+        (LaneState::Open, 0, None)
+    );
     assert!(!(seen.due || seen.open || seen.leased || seen.probe_due));
     accept(&store, &one, 1).await;
     let seen = lane(&store, one.lane_id).await;
@@ -44,10 +51,16 @@ pub(crate) async fn a_manual_hold_is_opened_by_hand_only(world: World) {
     assert_eq!(held.backlog, 1);
     let (_, opened) = store.set_secret("token", &"new".into()).await.unwrap();
     assert!(opened.is_empty());
-    assert_eq!(store.claim_probe(one.lane_id, None, MINUTE).await.unwrap(), None);
+    assert_eq!(
+        store.claim_probe(one.lane_id, None, MINUTE).await.unwrap(),
+        None
+    );
     let seen = lane(store, one.lane_id).await;
     assert!(!seen.probe_due);
-    let probe = ProbeClaim { hold_gen: seen.hold_gen, secret_rev: seen.secret_rev };
+    let probe = ProbeClaim {
+        hold_gen: seen.hold_gen,
+        secret_rev: seen.secret_rev,
+    };
     assert!(!store.release_probed(one.lane_id, probe).await.unwrap());
     let open = store.release_by_hand("a").await.unwrap().unwrap();
     assert_eq!((open.state, open.held_since), (LaneState::Open, None));
@@ -61,16 +74,36 @@ pub(crate) async fn a_probe_opens_only_its_own_hold(world: World) {
     let store = world.store();
     let one = put_write(store, &write(webhook("one"), &unlimited("a"), &["token"])).await;
     hold_with(store, &one).await;
-    let stale = store.claim_probe(one.lane_id, None, Duration::ZERO).await.unwrap().unwrap();
+    let stale = store
+        .claim_probe(one.lane_id, None, Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
     store.release_by_hand("a").await.unwrap().unwrap();
     hold_with(store, &one).await;
-    assert!(!store.release_probed(one.lane_id, stale).await.unwrap(), "another hold");
-    let fresh = store.claim_probe(one.lane_id, None, Duration::ZERO).await.unwrap().unwrap();
+    assert!(
+        !store.release_probed(one.lane_id, stale).await.unwrap(),
+        "another hold"
+    );
+    let fresh = store
+        .claim_probe(one.lane_id, None, Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(fresh.hold_gen > stale.hold_gen);
-    let older = ProbeClaim { secret_rev: fresh.secret_rev - 1, ..fresh };
-    assert!(!store.release_probed(one.lane_id, older).await.unwrap(), "another secret");
+    let older = ProbeClaim {
+        secret_rev: fresh.secret_rev - 1,
+        ..fresh
+    };
+    assert!(
+        !store.release_probed(one.lane_id, older).await.unwrap(),
+        "another secret"
+    );
     assert!(store.release_probed(one.lane_id, fresh).await.unwrap());
-    assert!(!store.release_probed(one.lane_id, fresh).await.unwrap(), "open already");
+    assert!(
+        !store.release_probed(one.lane_id, fresh).await.unwrap(),
+        "open already"
+    );
     assert_eq!(lane(store, one.lane_id).await.state, LaneState::Open);
 }
 
@@ -78,12 +111,19 @@ pub(crate) async fn a_probe_opens_only_its_own_hold(world: World) {
 pub(crate) async fn one_probe_an_interval(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
-    assert_eq!(store.claim_probe(one.lane_id, None, MINUTE).await.unwrap(), None, "open");
+    assert_eq!(
+        store.claim_probe(one.lane_id, None, MINUTE).await.unwrap(),
+        None,
+        "open"
+    );
     hold_with(store, &one).await;
     assert!(lane(store, one.lane_id).await.probe_due);
-    let probe = store.claim_probe(one.lane_id, None, ms(50)).await.unwrap();
+    let probe = store.claim_probe(one.lane_id, None, MOMENT).await.unwrap();
     assert!(probe.is_some());
-    assert_eq!(store.claim_probe(one.lane_id, None, ms(50)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_probe(one.lane_id, None, MOMENT).await.unwrap(),
+        None
+    );
     let next = wait_until("the interval ends", async || {
         store.claim_probe(one.lane_id, None, HOUR).await.unwrap()
     });
@@ -105,35 +145,73 @@ pub(crate) async fn limited_lanes_are_probed_by_their_leader(world: World) {
         let probe = store.claim_probe(one.lane_id, wrong, MINUTE).await.unwrap();
         assert_eq!(probe, None);
     }
-    assert!(store.claim_probe(one.lane_id, Some(lease), MINUTE).await.unwrap().is_some());
+    assert!(
+        store
+            .claim_probe(one.lane_id, Some(lease), MINUTE)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 pub(crate) async fn pauses_end_by_themselves(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
-    store.pause(one.lane_id, ms(100)).await.unwrap();
+    store.pause(one.lane_id, MOMENT).await.unwrap();
     let paused = lane(store, one.lane_id).await.paused_for;
-    assert!(paused.is_some_and(|left| left <= ms(100)), "{paused:?}");
+    assert!(paused.is_some_and(|left| left <= MOMENT), "{paused:?}");
     let info = store.lanes().await.unwrap().remove(0);
     assert!(info.paused_until.is_some());
     wait_until("the pause ends", async || {
-        lane(store, one.lane_id).await.paused_for.is_none().then_some(())
+        lane(store, one.lane_id)
+            .await
+            .paused_for
+            .is_none()
+            .then_some(())
     })
     .await;
-    assert!(store.lanes().await.unwrap().remove(0).paused_until.is_none());
+    assert!(
+        store
+            .lanes()
+            .await
+            .unwrap()
+            .remove(0)
+            .paused_until
+            .is_none()
+    );
 }
 
 pub(crate) async fn limits_follow_the_settings(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
-    assert_eq!(store.sync_lanes(&[unlimited("a"), unlimited("unknown")]).await.unwrap(), 0);
-    assert_eq!(store.lanes().await.unwrap().len(), 1, "lanes are made by webhooks");
+    assert_eq!(
+        store
+            .sync_lanes(&[unlimited("a"), unlimited("unknown")])
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        store.lanes().await.unwrap().len(),
+        1,
+        "lanes are made by webhooks"
+    );
     assert!(!one.lane_limited);
     let before = version(store).await;
     assert_eq!(store.sync_lanes(&[limited("a")]).await.unwrap(), 1);
     assert_eq!(lane(store, one.lane_id).await.limits, limited("a").limits);
-    assert!(store.webhook(&one.webhook.uuid).await.unwrap().unwrap().lane_limited);
-    assert!(version(store).await > before, "caches of the kind are reloaded");
+    assert!(
+        store
+            .webhook(&one.webhook.uuid)
+            .await
+            .unwrap()
+            .unwrap()
+            .lane_limited
+    );
+    assert!(
+        version(store).await > before,
+        "caches of the kind are reloaded"
+    );
     // A webhook that is written brings its lane's limits along.
     put(store, "two", &unlimited("a")).await;
     assert_eq!(lane(store, one.lane_id).await.limits, unlimited("a").limits);

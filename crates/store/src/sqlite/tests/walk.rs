@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use postrider_domain::{DeliveryStatus, HoldCause, LaneState, Outcome, Rate};
+use postrider_domain::{DeliveryId, DeliveryStatus, HoldCause, LaneState, Outcome, Rate};
 
 use super::{Fixture, LIMITED, batch, recorded, terms, worker};
+use crate::StoredWebhook;
 use crate::{
     Claim, ClaimTerms, DeliveryFilter, HoldProof, IntakeResult, Lease, LimitedClaim, Recorded,
     Transition,
@@ -494,9 +495,8 @@ async fn one_key_is_one_event_in_a_batch_and_across_batches() {
     );
 }
 
-#[tokio::test]
-async fn replay_and_retention() {
-    let store = Fixture::new().await;
+/// Four accepted deliveries, the first three failed.
+async fn three_of_four_failed(store: &Fixture) -> (StoredWebhook, Vec<DeliveryId>) {
     let webhook = store
         .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
         .await;
@@ -519,6 +519,13 @@ async fn replay_and_retention() {
         .record(&claims.iter().map(failed).collect::<Vec<_>>())
         .await
         .unwrap();
+    (webhook, ids)
+}
+
+#[tokio::test]
+async fn replay_counts_before_it_acts_and_keeps_the_marks() {
+    let store = Fixture::new().await;
+    let (webhook, ids) = three_of_four_failed(&store).await;
     let filter = DeliveryFilter {
         ids: Some(ids[1..].to_vec()),
         ..DeliveryFilter::default()
@@ -539,6 +546,23 @@ async fn replay_and_retention() {
         (replayed.attempt, replayed.claim_no.0, replayed.maybe_sent),
         (1, 2, true)
     );
+}
+
+#[tokio::test]
+async fn retention_drops_what_is_final_and_nothing_else() {
+    let store = Fixture::new().await;
+    let (webhook, ids) = three_of_four_failed(&store).await;
+    let filter = DeliveryFilter {
+        ids: Some(ids[1..].to_vec()),
+        ..DeliveryFilter::default()
+    };
+    store.lite.replay(&filter, false, true).await.unwrap();
+    let again = store
+        .lite
+        .claim_due(webhook.lane_id, 9, false, terms(20))
+        .await
+        .unwrap();
+    assert_eq!(again.len(), 3);
     assert_eq!(
         store
             .lite
@@ -548,19 +572,13 @@ async fn replay_and_retention() {
         1
     );
     assert!(store.lite.delivery(ids[0]).await.unwrap().is_none());
-    let page = store
-        .lite
-        .deliveries(&DeliveryFilter::default(), None, 2)
-        .await
-        .unwrap();
+    let all = DeliveryFilter::default();
+    let page = store.lite.deliveries(&all, None, 2).await.unwrap();
     assert_eq!(
         page.deliveries.iter().map(|row| row.id).collect::<Vec<_>>(),
         [ids[3], ids[2]]
     );
-    let rest = store
-        .lite
-        .deliveries(&DeliveryFilter::default(), page.next.as_ref(), 2)
-        .await;
+    let rest = store.lite.deliveries(&all, page.next.as_ref(), 2).await;
     assert_eq!(rest.unwrap().deliveries.len(), 1);
     let stats = store.lite.stats().await.unwrap();
     assert_eq!(stats.sending, 3);
