@@ -24,14 +24,7 @@ struct Case {
 
 fn case(name: &'static str, body: impl Into<Vec<u8>>, status: u16, named: &'static str) -> Case {
     let (content_type, headers) = (JSON, Vec::new());
-    Case {
-        name,
-        content_type,
-        headers,
-        body: body.into(),
-        status,
-        named: vec![named],
-    }
+    Case { name, content_type, headers, body: body.into(), status, named: vec![named] }
 }
 
 impl Case {
@@ -81,11 +74,7 @@ fn cloud(member: &str, value: Value) -> String {
         "type": "io.pact.contract_requiring_verification_published",
         "data": event(1, "billing"),
     });
-    set(
-        &mut cloud,
-        &format!("/{member}"),
-        (!value.is_null()).then_some(value),
-    );
+    set(&mut cloud, &format!("/{member}"), (!value.is_null()).then_some(value));
     cloud.to_string()
 }
 
@@ -128,12 +117,7 @@ fn types() -> Vec<Case> {
         bad("/consumer/name", json!("n".repeat(256))),
         bad("/consumer/tags", json!("main")),
         bad("/consumer/version_number", json!(1.5)),
-        case(
-            "a tag",
-            with("/consumer/tags", json!(["a", 1])),
-            400,
-            "/consumer/tags/1",
-        ),
+        case("a tag", with("/consumer/tags", json!(["a", 1])), 400, "/consumer/tags/1"),
         bad("/provider", json!([])),
         bad("/provider/name", json!(true)),
         // 256 bytes in 128 characters.
@@ -166,12 +150,7 @@ fn texts() -> Vec<Case> {
         case("empty body", "", 400, ""),
         case("no JSON", "event_name=x", 400, ""),
         case("cut off", r#"{"event_name": "contr"#, 400, ""),
-        case(
-            "trailing text",
-            format!("{} x", event(1, "billing")),
-            400,
-            "",
-        ),
+        case("trailing text", format!("{} x", event(1, "billing")), 400, ""),
         case("invalid UTF-8", broken, 400, "UTF-8"),
         case(
             "a lone surrogate",
@@ -179,12 +158,7 @@ fn texts() -> Vec<Case> {
             400,
             "",
         ),
-        case(
-            "U+0000 in a name",
-            with("/consumer/name", json!("a\0b")),
-            400,
-            "/consumer/name",
-        ),
+        case("U+0000 in a name", with("/consumer/name", json!("a\0b")), 400, "/consumer/name"),
         case(
             "U+0000 in a tag",
             with("/consumer/tags", json!(["a", "\0"])),
@@ -205,12 +179,7 @@ fn texts() -> Vec<Case> {
         ),
         case("2,000 levels", deep, 400, ""),
         case("2,000 levels in a member", deep_member, 400, ""),
-        case(
-            "not a number",
-            with("/x", json!(0)).replace(r#""x":0"#, r#""x":NaN"#),
-            400,
-            "",
-        ),
+        case("not a number", with("/x", json!(0)).replace(r#""x":0"#, r#""x":NaN"#), 400, ""),
         case("an empty array", "[]", 400, ""),
         case("no lines", "\n\n \n", 400, "").of_type(LINES),
         case("a broken line", "{\"event_name\":\n", 400, "/0").of_type(LINES),
@@ -245,29 +214,11 @@ fn cloud_events() -> Vec<Case> {
         case(name, cloud(member, value), status, named).of_type(CLOUD)
     };
     vec![
-        of(
-            "no specversion",
-            "specversion",
-            Value::Null,
-            400,
-            "/specversion",
-        ),
-        of(
-            "another specversion",
-            "specversion",
-            json!("0.3"),
-            400,
-            "/specversion",
-        ),
+        of("no specversion", "specversion", Value::Null, 400, "/specversion"),
+        of("another specversion", "specversion", json!("0.3"), 400, "/specversion"),
         of("no source", "source", Value::Null, 400, "/source"),
         of("no id", "id", Value::Null, 400, "/id"),
-        of(
-            "an unknown type",
-            "type",
-            json!("com.example.push"),
-            422,
-            "/type",
-        ),
+        of("an unknown type", "type", json!("com.example.push"), 422, "/type"),
         of("a time that is none", "time", json!("noon"), 400, "/time"),
         of("no data", "data", Value::Null, 400, "/data"),
         of(
@@ -277,29 +228,12 @@ fn cloud_events() -> Vec<Case> {
             400,
             "/data/consumer",
         ),
-        of(
-            "data_base64 that is none",
-            "data",
-            Value::Null,
-            400,
-            "/data",
-        ),
-        case(
-            "a batch that is an object",
-            cloud("id", json!("2")),
-            400,
-            "",
-        )
-        .of_type(CLOUD_BATCH),
-        case(
-            "binary mode without id",
-            event(1, "billing").to_string(),
-            400,
-            "ce-id",
-        )
-        .with("ce-specversion", "1.0")
-        .with("ce-source", "/ci")
-        .with("ce-type", "contract_published"),
+        of("data_base64 that is none", "data", Value::Null, 400, "/data"),
+        case("a batch that is an object", cloud("id", json!("2")), 400, "").of_type(CLOUD_BATCH),
+        case("binary mode without id", event(1, "billing").to_string(), 400, "ce-id")
+            .with("ce-specversion", "1.0")
+            .with("ce-source", "/ci")
+            .with("ce-type", "contract_published"),
     ]
 }
 
@@ -326,36 +260,18 @@ async fn check(api: &Api, case: &Case) -> Result<()> {
         Value::Array(all) => (all.first().context("an element")?, true),
         one => (one, false),
     };
-    let kind = headers
-        .get("content-type")
-        .map_or("", |value| value.to_str().unwrap_or(""));
-    ensure!(
-        many || kind.starts_with("application/problem+json"),
-        "{}: {kind}",
-        case.name
-    );
-    ensure!(
-        problem["status"] == status && problem["title"].is_string(),
-        "{}: {shown}",
-        case.name
-    );
+    let kind = headers.get("content-type").map_or("", |value| value.to_str().unwrap_or(""));
+    ensure!(many || kind.starts_with("application/problem+json"), "{}: {kind}", case.name);
+    ensure!(problem["status"] == status && problem["title"].is_string(), "{}: {shown}", case.name);
     let detail = problem["detail"].as_str().unwrap_or_default();
     ensure!(!detail.is_empty(), "{}: {shown}", case.name);
     let pointers: Vec<&str> = problem["errors"]
         .as_array()
-        .map(|errors| {
-            errors
-                .iter()
-                .filter_map(|error| error["pointer"].as_str())
-                .collect()
-        })
+        .map(|errors| errors.iter().filter_map(|error| error["pointer"].as_str()).collect())
         .unwrap_or_default();
     for named in &case.named {
-        let is_named = if named.starts_with('/') {
-            pointers.contains(named)
-        } else {
-            detail.contains(named)
-        };
+        let is_named =
+            if named.starts_with('/') { pointers.contains(named) } else { detail.contains(named) };
         ensure!(is_named, "{}: {named} is not named in {shown}", case.name);
     }
     Ok(())
@@ -365,26 +281,15 @@ async fn nothing_bad_is_stored(mode: Mode) -> Result<()> {
     let cluster = Plan::new(mode).start().await?;
     let api = cluster.api()?;
     // A target that nothing may reach.
-    api.create_webhook(&hook_webhook("http://127.0.0.1:9", "none", "billing"))
-        .await?;
+    api.create_webhook(&hook_webhook("http://127.0.0.1:9", "none", "billing")).await?;
     let before = crate::smoke::sum(
-        &cluster
-            .admin(api_process(mode))?
-            .get("/metrics")
-            .await?
-            .text,
+        &cluster.admin(api_process(mode))?.get("/metrics").await?.text,
         "postrider_events_received_total",
     );
-    let cases: Vec<Case> = [
-        whole_events(),
-        types(),
-        texts(),
-        sizes_and_headers(),
-        cloud_events(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let cases: Vec<Case> = [whole_events(), types(), texts(), sizes_and_headers(), cloud_events()]
+        .into_iter()
+        .flatten()
+        .collect();
     ensure!(cases.len() >= 40, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
@@ -399,17 +304,9 @@ async fn nothing_bad_is_stored(mode: Mode) -> Result<()> {
         cases.len(),
         wrong.join("\n")
     );
-    let metrics = cluster
-        .admin(api_process(mode))?
-        .get("/metrics")
-        .await?
-        .text;
+    let metrics = cluster.admin(api_process(mode))?.get("/metrics").await?.text;
     let after = crate::smoke::sum(&metrics, "postrider_events_received_total");
-    ensure!(
-        (after - before).abs() < 0.5,
-        "{} events were taken",
-        after - before
-    );
+    ensure!((after - before).abs() < 0.5, "{} events were taken", after - before);
     ensure!(api.deliveries("").await?.is_empty(), "deliveries were made");
     mixed_batch(&api).await?;
     same_key_other_content(&api).await?;
@@ -435,14 +332,8 @@ async fn mixed_batch(api: &Api) -> Result<()> {
         .iter()
         .map(|element| element["status"].as_u64())
         .collect();
-    ensure!(
-        statuses == [Some(202), Some(400), Some(202), Some(400)],
-        "{elements}"
-    );
-    ensure!(
-        elements[1]["errors"][0]["pointer"] == "/1/event_name",
-        "{elements}"
-    );
+    ensure!(statuses == [Some(202), Some(400), Some(202), Some(400)], "{elements}");
+    ensure!(elements[1]["errors"][0]["pointer"] == "/1/event_name", "{elements}");
     Ok(())
 }
 

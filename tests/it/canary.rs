@@ -70,11 +70,7 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
     until_held(&api).await?;
     api.set_secret("githubToken", &secrets.token).await?;
     until_final(&api).await?;
-    ensure!(
-        double.counts().accepted > 0,
-        "something was delivered: {:?}",
-        double.counts()
-    );
+    ensure!(double.counts().accepted > 0, "something was delivered: {:?}", double.counts());
 
     read_everything(&api, &mut answers).await?;
     refuse_strangers(&cluster, &secrets, &mut answers).await?;
@@ -96,16 +92,8 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
 
 /// By the command line, so that its way is looked at too.
 async fn cli_sets_secret(cluster: &Cluster, secrets: &Secrets) -> Result<String> {
-    let settings = [
-        setting("URL", cluster.api()?.base()),
-        setting("TOKEN", &secrets.operate),
-    ];
-    let output = run(
-        &["secrets", "set", "githubToken"],
-        &settings,
-        &secrets.dead_token,
-    )
-    .await?;
+    let settings = [setting("URL", cluster.api()?.base()), setting("TOKEN", &secrets.operate)];
+    let output = run(&["secrets", "set", "githubToken"], &settings, &secrets.dead_token).await?;
     let told = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
     ensure!(output.status.success(), "secrets set: {told}");
     Ok(told)
@@ -129,11 +117,8 @@ async fn make_webhooks(
     basic["request"]["username"] = json!("robot");
     basic["request"]["password"] = json!(secrets.password);
     let mut in_url = hook_webhook(&base, "url", "billing");
-    in_url["request"]["url"] = json!(format!(
-        "http://robot:{}@{}/hook/url",
-        secrets.in_url,
-        double.addr()
-    ));
+    in_url["request"]["url"] =
+        json!(format!("http://robot:{}@{}/hook/url", secrets.in_url, double.addr()));
     let mut header = hook_webhook(&base, "header", "billing");
     header["request"]["headers"]["X-Key"] = json!("${user.otherKey}");
     // Targets that refuse, and say back what they were given.
@@ -145,11 +130,7 @@ async fn make_webhooks(
         ("header", format!("no: {}", secrets.other)),
     ];
     for (hook, body) in said {
-        let play = Play::Status {
-            status: 500,
-            headers: Vec::new(),
-            body,
-        };
+        let play = Play::Status { status: 500, headers: Vec::new(), body };
         double.script_repeating(hook, vec![play])?;
     }
     let seed = webhook(&base, "acme/billing", "billing", "githubToken");
@@ -163,8 +144,7 @@ async fn make_webhooks(
 
 async fn publish(cluster: &Cluster, secrets: &Secrets) -> Result<()> {
     let load = Load::of(EVENTS)?.with_token(&secrets.ingest);
-    load.send(&cluster.intakes(), |number| event(number, "billing"))
-        .await?;
+    load.send(&cluster.intakes(), |number| event(number, "billing")).await?;
     Ok(())
 }
 
@@ -188,14 +168,8 @@ async fn until_final(api: &Api) -> Result<()> {
 async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
     let webhooks = api.get("/webhooks").await?.ok()?;
     answers.push(webhooks.to_string());
-    for link in webhooks["_links"]["pb:webhooks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let path = link["href"]
-            .as_str()
-            .and_then(|href| href.split_once("/webhooks/"));
+    for link in webhooks["_links"]["pb:webhooks"].as_array().into_iter().flatten() {
+        let path = link["href"].as_str().and_then(|href| href.split_once("/webhooks/"));
         let (_, uuid) = path.context("a link to a webhook")?;
         answers.push(api.get(&format!("/webhooks/{uuid}")).await?.text);
     }
@@ -203,10 +177,8 @@ async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
         answers.push(api.get(&format!("/api/v1/{path}")).await?.text);
     }
     let ids = api.deliveries("").await?;
-    let ids: Vec<String> = ids
-        .iter()
-        .filter_map(|row| row["id"].as_str().map(str::to_owned))
-        .collect();
+    let ids: Vec<String> =
+        ids.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect();
     ensure!(ids.len() == 5 * EVENTS, "{} deliveries", ids.len());
     answers.extend(api.each_delivery(ids).await?.iter().map(Value::to_string));
     Ok(())
@@ -224,19 +196,9 @@ async fn refuse_strangers(
     let refused = [
         api.get("/webhooks").await?,
         ingest_only.get("/api/v1/secrets").await?,
-        operate
-            .with_json(
-                "PUT",
-                "/api/v1/secrets/x",
-                &json!({ "valeu": secrets.token }),
-            )
-            .await?,
-        operate
-            .with_json("PUT", "/api/v1/secrets/x", &json!([secrets.token]))
-            .await?,
-        operate
-            .with_json("POST", "/webhooks", &json!({ "request": secrets.inline }))
-            .await?,
+        operate.with_json("PUT", "/api/v1/secrets/x", &json!({ "valeu": secrets.token })).await?,
+        operate.with_json("PUT", "/api/v1/secrets/x", &json!([secrets.token])).await?,
+        operate.with_json("POST", "/webhooks", &json!({ "request": secrets.inline })).await?,
     ];
     let statuses: Vec<u16> = refused.iter().map(|answer| answer.status).collect();
     ensure!(statuses[..4] == [401, 403, 400, 400], "{statuses:?}");
@@ -273,11 +235,7 @@ async fn look_into_postgres(cluster: &mut Cluster, canaries: &mut Canaries) -> R
             rows += 1;
         }
     }
-    ensure!(
-        tables.len() >= 10 && rows >= 8 * EVENTS,
-        "{} tables, {rows} rows",
-        tables.len()
-    );
+    ensure!(tables.len() >= 10 && rows >= 8 * EVENTS, "{} tables, {rows} rows", tables.len());
     pool.close().await;
     Ok(())
 }
@@ -289,10 +247,7 @@ fn the_scan_finds_a_value_in_each_form() -> Result<()> {
     let value = canaries.make("a value");
     let dir = tempfile::tempdir()?;
     fs::write(dir.path().join("clean"), "nothing")?;
-    ensure!(
-        canaries.look_below(dir.path(), &[])? == 1,
-        "one file was looked at"
-    );
+    ensure!(canaries.look_below(dir.path(), &[])? == 1, "one file was looked at");
     let forms = [
         value.clone(),
         hex::encode(&value),
@@ -305,10 +260,7 @@ fn the_scan_finds_a_value_in_each_form() -> Result<()> {
         ensure!(found.is_err(), "{form} is not found");
     }
     fs::write(dir.path().join("leak"), &value)?;
-    ensure!(
-        canaries.look_below(Path::new(dir.path()), &[]).is_err(),
-        "the file is found"
-    );
+    ensure!(canaries.look_below(Path::new(dir.path()), &[]).is_err(), "the file is found");
     Ok(())
 }
 

@@ -18,11 +18,7 @@ use crate::harness::{
 /// An exit code, and what has to be told on standard error.
 fn check(output: &Output, code: i32, told: &[&str]) -> Result<()> {
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.code() == Some(code),
-        "{}: {errors}",
-        output.status
-    );
+    ensure!(output.status.code() == Some(code), "{}: {errors}", output.status);
     for word in told {
         ensure!(errors.contains(word), "{word} is not told: {errors}");
     }
@@ -35,26 +31,10 @@ async fn the_demo_loses_nothing() -> Result<()> {
     check(&output, 0, &[])?;
     let out = String::from_utf8(output.stdout)?;
     let summary: Value = serde_json::from_str(out.lines().last().context("a last line")?)?;
-    ensure!(
-        summary["events"] == 200 && summary["delivered"] == 200,
-        "{summary}"
-    );
-    ensure!(
-        summary["lost"] == 0 && summary["duplicates"] == 0,
-        "{summary}"
-    );
-    ensure!(
-        summary["held_peak"]
-            .as_u64()
-            .is_some_and(|held| held >= 100),
-        "{summary}"
-    );
-    ensure!(
-        summary["seconds"]
-            .as_f64()
-            .is_some_and(|seconds| seconds < 10.0),
-        "{summary}"
-    );
+    ensure!(summary["events"] == 200 && summary["delivered"] == 200, "{summary}");
+    ensure!(summary["lost"] == 0 && summary["duplicates"] == 0, "{summary}");
+    ensure!(summary["held_peak"].as_u64().is_some_and(|held| held >= 100), "{summary}");
+    ensure!(summary["seconds"].as_f64().is_some_and(|seconds| seconds < 10.0), "{summary}");
     Ok(())
 }
 
@@ -67,11 +47,7 @@ async fn config_check_tells_all_problems_at_once() -> Result<()> {
         setting("WEBHOK_TIMEOUT", "5s"),
     ];
     let output = run(&["config", "check"], &wrong, "").await?;
-    let told = [
-        "POSTRIDER_LISTEN",
-        "POSTRIDER_WEBHOOK_TIMEOUT",
-        "POSTRIDER_WEBHOK_TIMEOUT",
-    ];
+    let told = ["POSTRIDER_LISTEN", "POSTRIDER_WEBHOOK_TIMEOUT", "POSTRIDER_WEBHOK_TIMEOUT"];
     check(&output, 2, &told)
 }
 
@@ -87,12 +63,7 @@ async fn config_show_stars_secrets() -> Result<()> {
     let output = run(&["config", "show", "-o", "json"], &settings, "").await?;
     check(&output, 0, &[])?;
     let shown = String::from_utf8(output.stdout)?;
-    for hidden in [
-        secret.as_str(),
-        "a-token-to-be-starred",
-        "pg-password",
-        "mq-password",
-    ] {
+    for hidden in [secret.as_str(), "a-token-to-be-starred", "pg-password", "mq-password"] {
         ensure!(!shown.contains(hidden), "{hidden} is shown: {shown}");
     }
     ensure!(serde_json::from_str::<Value>(&shown).is_ok(), "{shown}");
@@ -102,17 +73,9 @@ async fn config_show_stars_secrets() -> Result<()> {
 #[tokio::test]
 async fn one_url_alone_is_refused() -> Result<()> {
     let database = [setting("DATABASE_URL", "postgres://127.0.0.1/x")];
-    check(
-        &run(&["serve"], &database, "").await?,
-        2,
-        &["POSTRIDER_AMQP_URL"],
-    )?;
+    check(&run(&["serve"], &database, "").await?, 2, &["POSTRIDER_AMQP_URL"])?;
     let amqp = [setting("AMQP_URL", "amqp://127.0.0.1")];
-    check(
-        &run(&["serve"], &amqp, "").await?,
-        2,
-        &["POSTRIDER_DATABASE_URL"],
-    )
+    check(&run(&["serve"], &amqp, "").await?, 2, &["POSTRIDER_DATABASE_URL"])
 }
 
 #[tokio::test]
@@ -137,20 +100,12 @@ async fn distributed_mode_needs_a_master_key() -> Result<()> {
         setting("DATABASE_URL", "postgres://127.0.0.1/x"),
         setting("AMQP_URL", "amqp://127.0.0.1"),
     ];
-    check(
-        &run(&["worker"], &settings, "").await?,
-        2,
-        &["POSTRIDER_MASTER_KEY"],
-    )
+    check(&run(&["worker"], &settings, "").await?, 2, &["POSTRIDER_MASTER_KEY"])
 }
 
 #[tokio::test]
 async fn usage_errors_exit_with_2() -> Result<()> {
-    for args in [
-        &["no-such-command"][..],
-        &["demo", "--events", "x"],
-        &["secrets", "set"],
-    ] {
+    for args in [&["no-such-command"][..], &["demo", "--events", "x"], &["secrets", "set"]] {
         check(&run(args, &[], "").await?, 2, &[])?;
     }
     Ok(())
@@ -195,30 +150,17 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
 
 #[tokio::test]
 async fn nobody_there_exits_with_3() -> Result<()> {
-    let output = run(
-        &["lanes", "list"],
-        &[setting("URL", "http://127.0.0.1:9")],
-        "",
-    )
-    .await?;
+    let output = run(&["lanes", "list"], &[setting("URL", "http://127.0.0.1:9")], "").await?;
     check(&output, 3, &[])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_token_exits_with_4() -> Result<()> {
-    let cluster = Plan::new(Mode::Embedded)
-        .set("API_TOKENS", "operate:right-token")
-        .start()
-        .await?;
-    let settings = [
-        setting("URL", cluster.api()?.base()),
-        setting("TOKEN", "wrong-token"),
-    ];
+    let cluster =
+        Plan::new(Mode::Embedded).set("API_TOKENS", "operate:right-token").start().await?;
+    let settings = [setting("URL", cluster.api()?.base()), setting("TOKEN", "wrong-token")];
     check(&run(&["lanes", "list"], &settings, "").await?, 4, &[])?;
-    let settings = [
-        setting("URL", cluster.api()?.base()),
-        setting("TOKEN", "right-token"),
-    ];
+    let settings = [setting("URL", cluster.api()?.base()), setting("TOKEN", "right-token")];
     check(&run(&["lanes", "list"], &settings, "").await?, 0, &[])?;
     cluster.finish().await
 }
@@ -247,11 +189,7 @@ async fn a_wrong_master_key_is_refused() -> Result<()> {
 async fn a_wrong_master_key_is_refused_distributed() -> Result<()> {
     let cluster = Plan::new(Mode::Distributed).start().await?;
     cluster.api()?.set_secret("githubToken", "x").await?;
-    let kept = cluster
-        .settings()
-        .iter()
-        .filter(|(name, _)| name != "MASTER_KEY")
-        .cloned();
+    let kept = cluster.settings().iter().filter(|(name, _)| name != "MASTER_KEY").cloned();
     let mut settings: Vec<_> = kept.collect();
     settings.push(setting("MASTER_KEY", STANDARD.encode([9; 32])));
     for role in ["worker", "ingest"] {
@@ -267,10 +205,7 @@ async fn a_newer_database_is_refused() -> Result<()> {
     let pool = PgPool::connect(database.as_str()).await?;
     let newer = "INSERT INTO _sqlx_migrations SELECT 99999999999999, description, installed_on, \
                  success, checksum, execution_time FROM _sqlx_migrations LIMIT 1";
-    ensure!(
-        sqlx::query(newer).execute(&pool).await?.rows_affected() == 1,
-        "a migration is known"
-    );
+    ensure!(sqlx::query(newer).execute(&pool).await?.rows_affected() == 1, "a migration is known");
     pool.close().await;
     let settings = cluster.settings().to_vec();
     for role in ["worker", "ingest", "migrate"] {
@@ -299,14 +234,8 @@ async fn topology_names_the_queues() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_signal_ends_at_once() -> Result<()> {
     let latency = Some(std::time::Duration::from_secs(20));
-    let double = Double::start(Options {
-        latency,
-        ..Options::default()
-    })
-    .await?;
-    let plan = Plan::new(Mode::Embedded)
-        .set("WEBHOOK_TIMEOUT", "30s")
-        .set("SHUTDOWN_GRACE", "30s");
+    let double = Double::start(Options { latency, ..Options::default() }).await?;
+    let plan = Plan::new(Mode::Embedded).set("WEBHOOK_TIMEOUT", "30s").set("SHUTDOWN_GRACE", "30s");
     let mut cluster = plan.start().await?;
     let api = cluster.api()?;
     api.set_secret("githubToken", "test-token").await?;
@@ -317,24 +246,14 @@ async fn the_second_signal_ends_at_once() -> Result<()> {
     let serve = cluster.process("serve")?;
     serve.signal(Signal::TERM)?;
     wait_until("the first signal to be seen", SOON, async || {
-        Ok(Looking::when(
-            !serve.lines("stopping").is_empty(),
-            String::new,
-        ))
+        Ok(Looking::when(!serve.lines("stopping").is_empty(), String::new))
     })
     .await?;
-    ensure!(
-        serve.exit_status()?.is_none(),
-        "it waits for the request in flight"
-    );
+    ensure!(serve.exit_status()?.is_none(), "it waits for the request in flight");
     let asked = std::time::Instant::now();
     serve.signal(Signal::TERM)?;
     let status = serve.ended(SOON).await?;
-    ensure!(
-        !status.success() && asked.elapsed().as_secs() < 5,
-        "{status}, {:?}",
-        asked.elapsed()
-    );
+    ensure!(!status.success() && asked.elapsed().as_secs() < 5, "{status}, {:?}", asked.elapsed());
     cluster.restart("serve").await?;
     drop(double);
     cluster.process("serve")?.kill().await?;
@@ -354,23 +273,15 @@ async fn commands_on_a_running_postrider() -> Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     say(&["secrets", "set", "githubToken"], "test-token\n").await?;
-    ensure!(
-        say(&["secrets", "list"], "").await?.contains("githubToken"),
-        "the secret is listed"
-    );
+    ensure!(say(&["secrets", "list"], "").await?.contains("githubToken"), "the secret is listed");
     let file = cluster.dir().join("webhooks.json");
     let hook = webhook(&double.base_url(), "acme/billing", "billing", "githubToken");
     fs::write(&file, hook.to_string())?;
     let file = file.to_str().context("a path in UTF-8")?.to_owned();
     say(&["webhooks", "apply", "-f", &file, "--yes"], "").await?;
     let listed: Value = serde_json::from_str(&say(&["webhooks", "list", "--json"], "").await?)?;
-    ensure!(
-        listed.to_string().contains("Notify acme/billing"),
-        "{listed}"
-    );
-    let lines: Vec<String> = (0..3)
-        .map(|number| event(number, "billing").to_string())
-        .collect();
+    ensure!(listed.to_string().contains("Notify acme/billing"), "{listed}");
+    let lines: Vec<String> = (0..3).map(|number| event(number, "billing").to_string()).collect();
     let lines = lines.join("\n");
     say(&["events", "publish", "-f", "-"], &lines).await?;
     double.wait_for(3, SOON).await?;
@@ -382,32 +293,19 @@ async fn commands_on_a_running_postrider() -> Result<()> {
     .await?;
     let shown = say(&["deliveries", "list", "--json"], "").await?;
     ensure!(shown.matches("delivered").count() >= 3, "{shown}");
-    let id = api.deliveries("").await?[0]["id"]
-        .as_str()
-        .context("an id")?
-        .to_owned();
-    ensure!(
-        say(&["deliveries", "show", &id], "").await?.contains(&id),
-        "the delivery is shown"
-    );
+    let id = api.deliveries("").await?[0]["id"].as_str().context("an id")?.to_owned();
+    ensure!(say(&["deliveries", "show", &id], "").await?.contains(&id), "the delivery is shown");
     let lane = api.lane("/githubToken").await?.context("a lane")?["name"].clone();
     let lane = lane.as_str().context("a name")?.to_owned();
     say(&["lanes", "hold", &lane], "").await?;
-    ensure!(
-        say(&["lanes", "list"], "").await?.contains("held"),
-        "the lane is held"
-    );
+    ensure!(say(&["lanes", "list"], "").await?.contains("held"), "the lane is held");
     say(&["lanes", "release", &lane], "").await?;
     say(&["deliveries", "replay", &id, "--yes"], "").await?;
     double.wait_for(4, SOON).await?;
     say(&["incidents", "list"], "").await?;
     say(&["secrets", "delete", "githubToken"], "").await?;
-    let refused = run(
-        &["events", "publish", "-f", "-"],
-        &settings,
-        r#"{"event_name":"x"}"#,
-    )
-    .await?;
+    let refused =
+        run(&["events", "publish", "-f", "-"], &settings, r#"{"event_name":"x"}"#).await?;
     check(&refused, 1, &[])?;
     cluster.finish().await
 }
@@ -422,25 +320,12 @@ async fn lists_follow_their_pages() -> Result<()> {
     let hook = webhook(&double.base_url(), "acme/billing", "billing", "githubToken");
     api.create_webhook(&hook).await?;
     let load = Load::of(1_300)?;
-    load.send(&cluster.intakes(), |number| event(number, "billing"))
-        .await?;
-    ensure!(
-        api.deliveries("").await?.len() == 1_300,
-        "all are listed over two pages"
-    );
+    load.send(&cluster.intakes(), |number| event(number, "billing")).await?;
+    ensure!(api.deliveries("").await?.len() == 1_300, "all are listed over two pages");
     let settings = [setting("URL", api.base())];
-    let output = run(
-        &["deliveries", "list", "--json", "--limit", "1250"],
-        &settings,
-        "",
-    )
-    .await?;
+    let output = run(&["deliveries", "list", "--json", "--limit", "1250"], &settings, "").await?;
     check(&output, 0, &[])?;
     let shown = String::from_utf8(output.stdout)?;
-    ensure!(
-        shown.matches("\"event_id\"").count() == 1_250,
-        "{} rows",
-        shown.lines().count()
-    );
+    ensure!(shown.matches("\"event_id\"").count() == 1_250, "{} rows", shown.lines().count());
     cluster.finish().await
 }

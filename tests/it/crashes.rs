@@ -29,11 +29,7 @@ impl Cell {
     async fn start(plan: Plan) -> Result<Self> {
         // Requests take a while, so that some are in flight whenever something happens.
         let latency = Some(Duration::from_millis(15));
-        let double = Double::start(Options {
-            latency,
-            ..Options::default()
-        })
-        .await?;
+        let double = Double::start(Options { latency, ..Options::default() }).await?;
         let cluster = plan.start().await?;
         let api = cluster.api()?;
         api.set_secret("githubToken", "test-token").await?;
@@ -63,10 +59,7 @@ impl Cell {
         let figures = Box::pin(settled).await?;
         say(&format!("{figures:?}"));
         ensure!(figures.deliveries == EVENTS, "{figures:?}");
-        ensure!(
-            figures.marked <= in_flight,
-            "{figures:?}, at most {in_flight} in flight"
-        );
+        ensure!(figures.marked <= in_flight, "{figures:?}, at most {in_flight} in flight");
         self.cluster.finish().await?;
         Ok(figures)
     }

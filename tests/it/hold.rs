@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use postrider_github_double::{Double, Entry, Kind, Options, TokenSeen};
+use postrider_github_double::{Double, Entry, Kind, Options, Play, TokenSeen};
 use serde_json::Value;
 
 use crate::harness::{
-    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Settled, event, settled, wait_until,
-    webhook,
+    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Settled, event, hook_webhook, settled,
+    wait_until, webhook,
 };
 
 const EVENTS: usize = 500;
@@ -41,24 +41,12 @@ impl Held {
         api.set_secret("tokenA", "token-of-a").await?;
         api.set_secret("tokenB", "token-of-b").await?;
         let base = double.base_url();
-        let uuid = api
-            .create_webhook(&webhook(&base, "acme/a", "a", "tokenA"))
-            .await?;
-        api.create_webhook(&webhook(&base, "acme/b", "b", "tokenB"))
-            .await?;
+        let uuid = api.create_webhook(&webhook(&base, "acme/a", "a", "tokenA")).await?;
+        api.create_webhook(&webhook(&base, "acme/b", "b", "tokenB")).await?;
         double.accept_tokens(["token-of-b"]);
         let load = Load::of(EVENTS)?.one_after_the_other();
-        let accepted = load
-            .send(&cluster.intakes(), |number| event(number, "a"))
-            .await?;
-        let held = Self {
-            cluster,
-            api,
-            double,
-            webhook: uuid,
-            accepted,
-            others: Vec::new(),
-        };
+        let accepted = load.send(&cluster.intakes(), |number| event(number, "a")).await?;
+        let held = Self { cluster, api, double, webhook: uuid, accepted, others: Vec::new() };
         held.until_held().await?;
         Ok(held)
     }
@@ -71,16 +59,9 @@ impl Held {
             Ok(Looking::when(is_held, || lane.to_string()))
         })
         .await?;
-        let refused = double
-            .journal()
-            .iter()
-            .filter(|entry| entry.kind == Kind::Dispatch)
-            .count();
+        let refused = double.journal().iter().filter(|entry| entry.kind == Kind::Dispatch).count();
         // The proof, and what another worker had in flight.
-        ensure!(
-            (1..=4).contains(&refused),
-            "{refused} deliveries met the dead token"
-        );
+        ensure!((1..=4).contains(&refused), "{refused} deliveries met the dead token");
         let shown = api.deliveries("status=held").await?;
         ensure!(shown.len() == EVENTS, "{} are shown as held", shown.len());
         Ok(())
@@ -91,49 +72,23 @@ impl Held {
         let before = self.double.journal().len();
         let from = tokio::time::Instant::now();
         let load = Load::of(100)?.over(WATCH / 2);
-        self.others = load
-            .send(&self.cluster.intakes(), |number| event(number, "b"))
-            .await?;
+        self.others = load.send(&self.cluster.intakes(), |number| event(number, "b")).await?;
         wait_until("the watch to be over", WATCH * 2, async || {
             Ok(Looking::when(from.elapsed() >= WATCH, String::new))
         })
         .await?;
         let seen = self.double.journal().split_off(before);
         let of_a = |entry: &&Entry| entry.token == TokenSeen::Dead(0);
-        let attempts = seen
-            .iter()
-            .filter(of_a)
-            .filter(|entry| entry.kind != Kind::Read)
-            .count();
-        ensure!(
-            attempts == 0,
-            "{attempts} deliveries were tried in the held lane"
-        );
+        let attempts = seen.iter().filter(of_a).filter(|entry| entry.kind != Kind::Read).count();
+        ensure!(attempts == 0, "{attempts} deliveries were tried in the held lane");
         let probes: Vec<&Entry> = seen.iter().filter(of_a).collect();
         let paths: Vec<&str> = probes.iter().map(|entry| entry.path.as_str()).collect();
-        ensure!(
-            paths.iter().all(|path| path.ends_with("/rate_limit")),
-            "{paths:?}"
-        );
+        ensure!(paths.iter().all(|path| path.ends_with("/rate_limit")), "{paths:?}");
         let wanted = usize::try_from(WATCH.as_secs() / PROBE_EVERY.as_secs())?;
-        ensure!(
-            probes.len() <= wanted + 1,
-            "{} probes in {WATCH:?}",
-            probes.len()
-        );
-        ensure!(
-            probes.len() * 2 >= wanted,
-            "{} probes in {WATCH:?}",
-            probes.len()
-        );
-        let delivered = seen
-            .iter()
-            .filter(|entry| entry.accepted && is_of(entry, "acme/b"));
-        ensure!(
-            delivered.count() == 100,
-            "the other lane delivers: {:?}",
-            self.double.counts()
-        );
+        ensure!(probes.len() <= wanted + 1, "{} probes in {WATCH:?}", probes.len());
+        ensure!(probes.len() * 2 >= wanted, "{} probes in {WATCH:?}", probes.len());
+        let delivered = seen.iter().filter(|entry| entry.accepted && is_of(entry, "acme/b"));
+        ensure!(delivered.count() == 100, "the other lane delivers: {:?}", self.double.counts());
         let lane = self.api.lane("/tokenB").await?.context("the other lane")?;
         ensure!(lane["state"] == "open", "{lane}");
         Ok(())
@@ -142,13 +97,9 @@ impl Held {
     /// Everything arrived once, oldest first.
     async fn all_arrived(self) -> Result<()> {
         let all = [self.accepted.as_slice(), &self.others].concat();
-        let Settled {
-            duplicates, marked, ..
-        } = Box::pin(settled(&self.api, &self.double, &all, SOON)).await?;
-        ensure!(
-            duplicates == 0 && marked == 0,
-            "{duplicates} duplicates, {marked} marked"
-        );
+        let Settled { duplicates, marked, .. } =
+            Box::pin(settled(&self.api, &self.double, &all, SOON)).await?;
+        ensure!(duplicates == 0 && marked == 0, "{duplicates} duplicates, {marked} marked");
         let journal = self.double.accepted();
         let arrived: Vec<&str> = journal
             .iter()
@@ -157,9 +108,7 @@ impl Held {
             .collect();
         ensure!(arrived.len() == EVENTS, "{} arrived", arrived.len());
         let number_of = |id: &str| {
-            self.accepted
-                .iter()
-                .position(|event| event.deliveries.iter().any(|own| own == id))
+            self.accepted.iter().position(|event| event.deliveries.iter().any(|own| own == id))
         };
         let order: Vec<_> = arrived.iter().map(|id| number_of(id)).collect();
         let out_of_order = order.windows(2).find(|pair| pair[0] > pair[1]);
@@ -176,9 +125,7 @@ fn is_of(entry: &Entry, repo: &str) -> bool {
 
 fn attempts(shown: &Value, outcome: &str) -> usize {
     let all = shown["attempts"].as_array();
-    all.map_or(0, |all| {
-        all.iter().filter(|one| one["outcome"] == outcome).count()
-    })
+    all.map_or(0, |all| all.iter().filter(|one| one["outcome"] == outcome).count())
 }
 
 async fn new_secret(mode: Mode) -> Result<()> {
@@ -207,16 +154,10 @@ async fn deleted_while_held(mode: Mode) -> Result<()> {
     ensure!(answer.status == 204, "{}: {}", answer.status, answer.text);
     wait_until("all that waited to be discarded", SOON, async || {
         let discarded = held.api.deliveries("status=discarded").await?.len();
-        Ok(Looking::when(discarded == EVENTS, || {
-            format!("{discarded} discarded")
-        }))
+        Ok(Looking::when(discarded == EVENTS, || format!("{discarded} discarded")))
     })
     .await?;
-    ensure!(
-        held.double.counts().accepted == 0,
-        "{:?}",
-        held.double.counts()
-    );
+    ensure!(held.double.counts().accepted == 0, "{:?}", held.double.counts());
     held.cluster.finish().await
 }
 
@@ -238,4 +179,49 @@ in_both_modes! {
     embedded_new_secret, distributed_new_secret: new_secret;
     embedded_moved, distributed_moved: moved_to_another_secret;
     embedded_deleted, distributed_deleted: deleted_while_held;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_elsewhere_a_delivery_proves_the_credential() -> Result<()> {
+    Box::pin(a_delivery_proves_the_credential(Mode::Embedded)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn distributed_elsewhere_a_delivery_proves_the_credential() -> Result<()> {
+    Box::pin(a_delivery_proves_the_credential(Mode::Distributed)).await
+}
+
+/// A target that is not GitHub: three refusals in a row hold the lane, then one delivery an
+/// interval asks again, and the first that is not refused opens it.
+async fn a_delivery_proves_the_credential(mode: Mode) -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let refusals = 4;
+    double.script("target", vec![Play::status(401); refusals])?;
+    let cluster = Plan::new(mode).start().await?;
+    let api = cluster.api()?;
+    api.set_secret("apiToken", "token-of-the-target").await?;
+    let mut hook = hook_webhook(&double.base_url(), "target", "a");
+    hook["request"]["headers"]["Authorization"] = "Bearer ${user.apiToken}".into();
+    api.create_webhook(&hook).await?;
+    let accepted = api.publish(&event(1, "a")).await?;
+    let id = accepted["deliveries"][0]["id"].as_str().context("a delivery")?;
+    wait_until("the delivery to arrive", SOON, async || {
+        let shown = api.delivery(id).await?;
+        Ok(Looking::when(shown["status"] == "delivered", || shown.to_string()))
+    })
+    .await?;
+    let shown = api.delivery(id).await?;
+    let attempts = shown["attempts"].as_array().context("attempts")?;
+    let outcomes: Vec<_> = attempts.iter().filter_map(|each| each["outcome"].as_str()).collect();
+    let expected: Vec<_> =
+        std::iter::repeat_n("credential", refusals).chain(["accepted"]).collect();
+    ensure!(outcomes == expected, "{shown}");
+    ensure!(attempts.iter().all(|each| each["number"] == 1), "a refusal uses up no step: {shown}");
+    wait_until("the lane to be open", SOON, async || {
+        let lane = api.lane("/apiToken").await?.unwrap_or_default();
+        Ok(Looking::when(lane["state"] == "open", || lane.to_string()))
+    })
+    .await?;
+    ensure!(double.counts().hooks == refusals as u64 + 1, "{:?}", double.counts());
+    cluster.finish().await
 }

@@ -19,10 +19,7 @@ async fn same_key_twice(mode: Mode) -> Result<()> {
     api.set_secret("githubToken", "test-token").await?;
     let hook = webhook(&double.base_url(), "acme/billing", "billing", "githubToken");
     api.create_webhook(&hook).await?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(SOON)
-        .build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build()?;
     let intakes = cluster.intakes();
     let accepted: Vec<Accepted> = stream::iter(0..KEYS)
         .map(async |number| at_two_replicas(&client, &intakes, number).await)
@@ -30,17 +27,10 @@ async fn same_key_twice(mode: Mode) -> Result<()> {
         .try_collect()
         .await?;
     let figures = Box::pin(settled(&api, &double, &accepted, Duration::from_mins(1))).await?;
-    ensure!(
-        figures.deliveries == KEYS && figures.duplicates == 0,
-        "{figures:?}"
-    );
+    ensure!(figures.deliveries == KEYS && figures.duplicates == 0, "{figures:?}");
     let late = at_two_replicas_again(&client, &intakes, &accepted[0]).await?;
     ensure!(late["duplicate"] == true, "{late}");
-    ensure!(
-        double.counts().accepted == u64::try_from(KEYS)?,
-        "{:?}",
-        double.counts()
-    );
+    ensure!(double.counts().accepted == u64::try_from(KEYS)?, "{:?}", double.counts());
     cluster.finish().await
 }
 
@@ -49,29 +39,19 @@ async fn at_two_replicas(
     intakes: &Intakes,
     number: usize,
 ) -> Result<Accepted> {
-    let (one, other) = tokio::join!(
-        publish(client, intakes, 0, number),
-        publish(client, intakes, 1, number)
-    );
+    let (one, other) =
+        tokio::join!(publish(client, intakes, 0, number), publish(client, intakes, 1, number));
     let (one, other) = (one?, other?);
     ensure!(one["event_id"] == other["event_id"], "{one} and {other}");
-    ensure!(
-        one["deliveries"] == other["deliveries"],
-        "{one} and {other}"
-    );
-    let duplicates = [&one, &other]
-        .into_iter()
-        .filter(|answer| answer["duplicate"] == true);
+    ensure!(one["deliveries"] == other["deliveries"], "{one} and {other}");
+    let duplicates = [&one, &other].into_iter().filter(|answer| answer["duplicate"] == true);
     ensure!(duplicates.count() == 1, "{one} and {other}");
     let text = |value: &Value| value.as_str().context("an id").map(str::to_owned);
     let deliveries = one["deliveries"].as_array().context("deliveries")?;
     Ok(Accepted {
         number,
         event_id: text(&one["event_id"])?,
-        deliveries: deliveries
-            .iter()
-            .map(|one| text(&one["id"]))
-            .collect::<Result<_>>()?,
+        deliveries: deliveries.iter().map(|one| text(&one["id"])).collect::<Result<_>>()?,
         at: std::time::Instant::now(),
     })
 }
@@ -93,9 +73,7 @@ async fn publish(
     number: usize,
 ) -> Result<Value> {
     let base = intakes.pick(replica).context("an intake")?;
-    let call = client
-        .post(format!("{base}/events"))
-        .header("Idempotency-Key", number.to_string());
+    let call = client.post(format!("{base}/events")).header("Idempotency-Key", number.to_string());
     let response = call.json(&event(number, "billing")).send().await?;
     let status = response.status();
     let text = response.text().await?;

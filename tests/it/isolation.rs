@@ -20,15 +20,11 @@ async fn a_hanging_target(mode: Mode) -> Result<()> {
     let began = Instant::now();
     let healthy = Double::start(Options::default()).await?;
     // The default, which is more than one lane may take.
-    let plan = Plan::new(mode)
-        .set("WEBHOOK_TIMEOUT", "10s")
-        .set("WORKER_CONCURRENCY", 512);
+    let plan = Plan::new(mode).set("WEBHOOK_TIMEOUT", "10s").set("WORKER_CONCURRENCY", 512);
     let cluster = plan.start().await?;
     let api = cluster.api()?;
-    api.create_webhook(&hook_webhook(&hanging.base_url(), "stuck", "stuck"))
-        .await?;
-    api.create_webhook(&hook_webhook(&healthy.base_url(), "fine", "fine"))
-        .await?;
+    api.create_webhook(&hook_webhook(&hanging.base_url(), "stuck", "stuck")).await?;
+    api.create_webhook(&hook_webhook(&healthy.base_url(), "fine", "fine")).await?;
 
     let intakes = cluster.intakes();
     let (to_hanging, to_healthy) = (Load::of(EVENTS)?.over(OVER), Load::of(EVENTS)?.over(OVER));
@@ -36,31 +32,16 @@ async fn a_hanging_target(mode: Mode) -> Result<()> {
         to_hanging.send(&intakes, |number| event(number, "stuck")),
         to_healthy.send(&intakes, |number| event(number, "fine")),
     );
-    ensure!(
-        stuck?.len() == EVENTS,
-        "the hanging target's events are accepted too"
-    );
+    ensure!(stuck?.len() == EVENTS, "the hanging target's events are accepted too");
     let fine = fine?;
-    healthy
-        .wait_for(u64::try_from(EVENTS)?, Duration::from_secs(20))
-        .await?;
-    ensure!(
-        hanging.counts().requests >= 64,
-        "the hanging target is tried: {:?}",
-        hanging.counts()
-    );
+    healthy.wait_for(u64::try_from(EVENTS)?, Duration::from_secs(20)).await?;
+    ensure!(hanging.counts().requests >= 64, "the hanging target is tried: {:?}", hanging.counts());
 
     let mut waits = waits(&fine, &healthy, began)?;
     waits.sort_unstable();
     let p99 = waits[waits.len() * 99 / 100];
-    say(&format!(
-        "p50 {:?}, p99 {p99:?} beside a target that hangs",
-        waits[waits.len() / 2]
-    ));
-    ensure!(
-        p99 < P99_AT_MOST,
-        "p99 is {p99:?} beside a target that hangs for 10 s"
-    );
+    say(&format!("p50 {:?}, p99 {p99:?} beside a target that hangs", waits[waits.len() / 2]));
+    ensure!(p99 < P99_AT_MOST, "p99 is {p99:?} beside a target that hangs for 10 s");
     Ok(())
 }
 

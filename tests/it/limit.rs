@@ -30,44 +30,26 @@ async fn four_workers_share_a_limit_and_lose_their_leader() -> Result<()> {
     api.create_webhook(&hook).await?;
 
     let load = Load::of(WAITING)?;
-    let accepted = load
-        .send(&cluster.intakes(), |number| event(number, "billing"))
-        .await?;
+    let accepted = load.send(&cluster.intakes(), |number| event(number, "billing")).await?;
     double.wait_for(500, SOON).await?;
     let leader = leader(&mut cluster)?;
     cluster.process(&leader)?.kill().await?;
     let at_kill = double.counts().accepted;
     wait_until("another worker to lead the lane", SOON, async || {
         let accepted = double.counts().accepted;
-        Ok(Looking::when(accepted > at_kill + 20, || {
-            format!("{accepted} accepted")
-        }))
+        Ok(Looking::when(accepted > at_kill + 20, || format!("{accepted} accepted")))
     })
     .await?;
     cluster.restart(&leader).await?;
 
     let figures = Box::pin(settled(&api, &double, &accepted, WITHIN)).await?;
-    ensure!(
-        figures.marked <= 1,
-        "a lane of one request at a time: {figures:?}"
-    );
+    ensure!(figures.marked <= 1, "a lane of one request at a time: {figures:?}");
     let counts = double.counts();
-    ensure!(
-        !double.banned() && counts.violations == 0,
-        "the limit was exceeded: {counts:?}"
-    );
-    ensure!(
-        double.in_flight_peak() <= 2,
-        "{} at one time",
-        double.in_flight_peak()
-    );
+    ensure!(!double.banned() && counts.violations == 0, "the limit was exceeded: {counts:?}");
+    ensure!(double.in_flight_peak() <= 2, "{} at one time", double.in_flight_peak());
     let used = share_used(&double.accepted())?;
     say(&format!("{:.1} % of the allowed rate used", used * 100.0));
-    ensure!(
-        used >= 0.9,
-        "only {:.1} % of the allowed rate was used",
-        used * 100.0
-    );
+    ensure!(used >= 0.9, "only {:.1} % of the allowed rate was used", used * 100.0);
     cluster.finish().await
 }
 
@@ -84,18 +66,10 @@ fn leader(cluster: &mut Cluster) -> Result<String> {
 /// Requests that were made of those that might have been made between the first and the last,
 /// without the gap in which the lane changed its leader.
 fn share_used(journal: &[Entry]) -> Result<f64> {
-    let (first, last) = (
-        journal.first().context("entries")?,
-        journal.last().context("entries")?,
-    );
-    let gaps = journal
-        .windows(2)
-        .map(|pair| pair[1].at.saturating_sub(pair[0].at));
+    let (first, last) = (journal.first().context("entries")?, journal.last().context("entries")?);
+    let gaps = journal.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at));
     let change = gaps.max().context("a gap")?;
-    ensure!(
-        change < Duration::from_secs(15),
-        "the change of leader took {change:?}"
-    );
+    ensure!(change < Duration::from_secs(15), "the change of leader took {change:?}");
     let time = last.at.saturating_sub(first.at).saturating_sub(change);
     let allowed = time.as_secs_f64() * f64::from(REQUESTS) / WINDOW.as_secs_f64();
     Ok(f64::from(u32::try_from(journal.len() - 2)?) / allowed)

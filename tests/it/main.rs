@@ -12,5 +12,6 @@ mod hold;
 mod idempotency;
 mod isolation;
 mod limit;
+mod readme;
 mod smoke;
 mod structure;

@@ -26,40 +26,23 @@ async fn an_event_becomes_a_dispatch(mode: Mode) -> Result<()> {
 
     let accepted = api.publish(&event(7, "billing")).await?;
     ensure!(accepted["duplicate"] == false, "{accepted}");
-    ensure!(
-        accepted["deliveries"][0]["webhook_uuid"] == uuid.as_str(),
-        "{accepted}"
-    );
-    let id = accepted["deliveries"][0]["id"]
-        .as_str()
-        .context("a delivery")?
-        .to_owned();
+    ensure!(accepted["deliveries"][0]["webhook_uuid"] == uuid.as_str(), "{accepted}");
+    let id = accepted["deliveries"][0]["id"].as_str().context("a delivery")?.to_owned();
 
     double.wait_for(1, SOON).await?;
     check_dispatch(&double, &id)?;
     crate::harness::wait_until("the delivery to be recorded", SOON, async || {
         let shown = api.delivery(&id).await?;
-        Ok(crate::harness::Looking::when(
-            shown["status"] == "delivered",
-            || shown.to_string(),
-        ))
+        Ok(crate::harness::Looking::when(shown["status"] == "delivered", || shown.to_string()))
     })
     .await?;
     let shown = api.delivery(&id).await?;
     check_delivery(&shown, &accepted, &uuid)?;
     let listed = api.deliveries("status=delivered&consumer=checkout").await?;
-    ensure!(
-        listed.len() == 1 && listed[0]["id"] == id.as_str(),
-        "{listed:?}"
-    );
-    ensure!(
-        api.deliveries("status=failed").await?.is_empty(),
-        "nothing failed"
-    );
+    ensure!(listed.len() == 1 && listed[0]["id"] == id.as_str(), "{listed:?}");
+    ensure!(api.deliveries("status=failed").await?.is_empty(), "nothing failed");
 
-    let ignored = api
-        .publish(&event(8, "a provider that nobody wants"))
-        .await?;
+    let ignored = api.publish(&event(8, "a provider that nobody wants")).await?;
     ensure!(ignored["deliveries"] == json!([]), "{ignored}");
 
     check_log(&cluster, &accepted, &id, &uuid)?;
@@ -74,10 +57,7 @@ fn check_dispatch(double: &Double, id: &str) -> Result<()> {
     let body: Value = serde_json::from_str(entry.body.as_deref().context("a body")?)?;
     let schema: Value = serde_json::from_str(REPOSITORY_DISPATCH_SCHEMA)?;
     let validator = jsonschema::validator_for(&schema)?;
-    let errors: Vec<String> = validator
-        .iter_errors(&body)
-        .map(|error| error.to_string())
-        .collect();
+    let errors: Vec<String> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
     ensure!(errors.is_empty(), "{errors:?} in {body}");
     let wanted = json!({
         "event_type": EVENT_NAME,
@@ -93,16 +73,8 @@ fn check_dispatch(double: &Double, id: &str) -> Result<()> {
         }
     });
     ensure!(body == wanted, "{body}");
-    ensure!(
-        entry.user_agent.as_deref() == Some("PactFlow"),
-        "{:?}",
-        entry.user_agent
-    );
-    ensure!(
-        entry.path == "/repos/acme/billing/dispatches",
-        "{}",
-        entry.path
-    );
+    ensure!(entry.user_agent.as_deref() == Some("PactFlow"), "{:?}", entry.user_agent);
+    ensure!(entry.path == "/repos/acme/billing/dispatches", "{}", entry.path);
     Ok(())
 }
 
@@ -124,17 +96,11 @@ fn check_delivery(shown: &Value, accepted: &Value, uuid: &str) -> Result<()> {
     }
     let attempts = shown["attempts"].as_array().context("attempts")?;
     ensure!(attempts.len() == 1, "{shown}");
-    ensure!(
-        attempts[0]["number"] == 1 && attempts[0]["outcome"] == "accepted",
-        "{shown}"
-    );
+    ensure!(attempts[0]["number"] == 1 && attempts[0]["outcome"] == "accepted", "{shown}");
     ensure!(attempts[0]["possible_duplicate"] == false, "{shown}");
     ensure!(attempts[0]["status_code"] == 204, "{shown}");
     ensure!(shown["event"]["pact_url"].is_string(), "{shown}");
-    ensure!(
-        !shown.to_string().contains("test-token"),
-        "the token is redacted: {shown}"
-    );
+    ensure!(!shown.to_string().contains("test-token"), "the token is redacted: {shown}");
     Ok(())
 }
 
@@ -160,25 +126,11 @@ fn check_log(cluster: &Cluster, accepted: &Value, id: &str, uuid: &str) -> Resul
     for (key, value) in wanted {
         ensure!(line[key] == value, "{key} is {} in {line}", line[key]);
     }
-    for key in [
-        "timestamp",
-        "trace_id",
-        "span_id",
-        "lane",
-        "github_request_id",
-    ] {
-        ensure!(
-            line[key].as_str().is_some_and(|text| !text.is_empty()),
-            "{key} in {line}"
-        );
+    for key in ["timestamp", "trace_id", "span_id", "lane", "github_request_id"] {
+        ensure!(line[key].as_str().is_some_and(|text| !text.is_empty()), "{key} in {line}");
     }
     ensure!(line["duration_ms"].is_u64(), "{line}");
-    ensure!(
-        line["lane"]
-            .as_str()
-            .is_some_and(|lane| lane.ends_with("/githubToken")),
-        "{line}"
-    );
+    ensure!(line["lane"].as_str().is_some_and(|lane| lane.ends_with("/githubToken")), "{line}");
     Ok(())
 }
 
@@ -193,22 +145,14 @@ async fn check_metrics(cluster: &Cluster) -> Result<()> {
         let admin = cluster.admin(name)?;
         for path in ["/livez", "/readyz", "/startupz", "/healthz"] {
             let answer = admin.get(path).await?;
-            ensure!(
-                answer.status == 200,
-                "{name}{path}: {} {}",
-                answer.status,
-                answer.text
-            );
+            ensure!(answer.status == 200, "{name}{path}: {} {}", answer.status, answer.text);
         }
         let text = admin.get("/metrics").await?.text;
         received += sum(&text, "postrider_events_received_total");
         delivered += sum(&text, r#"postrider_deliveries_total{outcome="accepted"}"#);
         ensure!(sum(&text, "postrider_build_info") >= 1.0, "{name}: {text}");
     }
-    ensure!(
-        (received - 2.0_f64).abs() < 0.1,
-        "{received} events received"
-    );
+    ensure!((received - 2.0_f64).abs() < 0.1, "{received} events received");
     ensure!((delivered - 1.0_f64).abs() < 0.1, "{delivered} deliveries");
     Ok(())
 }
@@ -216,7 +160,5 @@ async fn check_metrics(cluster: &Cluster) -> Result<()> {
 /// The sum of the samples whose line begins like this.
 pub(crate) fn sum(text: &str, beginning: &str) -> f64 {
     let lines = text.lines().filter(|line| line.starts_with(beginning));
-    lines
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

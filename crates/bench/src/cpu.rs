@@ -67,8 +67,6 @@ fn time_of(pid: u32) -> Option<Duration> {
     // The command may hold blanks; what follows its closing parenthesis does not.
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks: u32 = (11..=14)
-        .filter_map(|index| fields.get(index)?.parse::<u32>().ok())
-        .sum();
+    let ticks: u32 = (11..=14).filter_map(|index| fields.get(index)?.parse::<u32>().ok()).sum();
     Some(TICK * ticks)
 }

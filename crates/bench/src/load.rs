@@ -26,23 +26,13 @@ pub(crate) struct Load<'a> {
 
 impl<'a> Load<'a> {
     pub(crate) fn new(system: &System, double: &'a Double) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()?;
-        Ok(Self {
-            client,
-            base: system.base_url(),
-            double,
-            next: Arc::default(),
-        })
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        Ok(Self { client, base: system.base_url(), double, next: Arc::default() })
     }
 
     /// Secret and webhook.
     pub(crate) async fn prepare(&self) -> anyhow::Result<()> {
-        let secret = self
-            .client
-            .put(format!("{}/api/v1/secrets/githubToken", self.base));
+        let secret = self.client.put(format!("{}/api/v1/secrets/githubToken", self.base));
         answered(secret.json(&json!({ "value": "test-token" }))).await?;
         let webhook = json!({
             "description": "bench",
@@ -72,12 +62,7 @@ impl<'a> Load<'a> {
                 }
             }
         });
-        answered(
-            self.client
-                .post(format!("{}/webhooks", self.base))
-                .json(&webhook),
-        )
-        .await?;
+        answered(self.client.post(format!("{}/webhooks", self.base)).json(&webhook)).await?;
         Ok(())
     }
 
@@ -88,23 +73,13 @@ impl<'a> Load<'a> {
             .map(|call| {
                 let size = batch.min(count - call * batch);
                 let events: Vec<Value> = (0..size).map(|_| self.event().1).collect();
-                let body = if size == 1 {
-                    events[0].clone()
-                } else {
-                    Value::Array(events)
-                };
-                answered(
-                    self.client
-                        .post(format!("{}/events", self.base))
-                        .json(&body),
-                )
+                let body = if size == 1 { events[0].clone() } else { Value::Array(events) };
+                answered(self.client.post(format!("{}/events", self.base)).json(&body))
             })
             .buffer_unordered(callers)
             .collect::<Vec<_>>()
             .await;
-        results
-            .into_iter()
-            .collect::<anyhow::Result<Vec<Value>>>()?;
+        results.into_iter().collect::<anyhow::Result<Vec<Value>>>()?;
         Ok(())
     }
 
@@ -120,10 +95,7 @@ impl<'a> Load<'a> {
         for _ in 0..rate * seconds {
             tick.tick().await;
             let (version, event) = self.event();
-            let call = self
-                .client
-                .post(format!("{}/events", self.base))
-                .json(&event);
+            let call = self.client.post(format!("{}/events", self.base)).json(&event);
             sent.insert(version, Instant::now());
             calls.spawn(answered(call));
         }
@@ -139,16 +111,9 @@ impl<'a> Load<'a> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let stats = answered(self.client.get(format!("{}/api/v1/stats", self.base))).await?;
-            let lanes = stats["backlog"]
-                .as_array()
-                .context("stats without `backlog`")?;
-            let waiting: u64 = lanes
-                .iter()
-                .filter_map(|lane| lane["waiting"].as_u64())
-                .sum();
-            let sending = stats["sending"]
-                .as_u64()
-                .context("stats without `sending`")?;
+            let lanes = stats["backlog"].as_array().context("stats without `backlog`")?;
+            let waiting: u64 = lanes.iter().filter_map(|lane| lane["waiting"].as_u64()).sum();
+            let sending = stats["sending"].as_u64().context("stats without `sending`")?;
             if waiting + sending == 0 {
                 return Ok(());
             }

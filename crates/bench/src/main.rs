@@ -101,29 +101,20 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(args: &Args) -> anyhow::Result<Report> {
     let epoch = Instant::now();
-    let double = Double::start(Options {
-        journal_capacity: 200_000,
-        ..Options::default()
-    })
-    .await?;
-    let system = System::start(args, double.addr())
-        .await
-        .context("starting postrider")?;
+    let double = Double::start(Options { journal_capacity: 200_000, ..Options::default() }).await?;
+    let system = System::start(args, double.addr()).await.context("starting postrider")?;
     let load = Load::new(&system, &double)?;
     load.prepare().await?;
     // Warm: connections, plans, caches.
-    load.burst(args.events.min(1_000), args.batch, args.callers)
-        .await?;
-    load.until_recorded(u64::from(args.events.min(1_000)))
-        .await?;
+    load.burst(args.events.min(1_000), args.batch, args.callers).await?;
+    load.until_recorded(u64::from(args.events.min(1_000))).await?;
 
     let before = double.counts();
     let cpu = cpu::Reading::of(&system)?;
     let started = Instant::now();
     load.burst(args.events, args.batch, args.callers).await?;
     let accepted_in = started.elapsed();
-    load.until_recorded(before.accepted + u64::from(args.events))
-        .await?;
+    load.until_recorded(before.accepted + u64::from(args.events)).await?;
     let recorded_in = started.elapsed();
     let used = cpu::Reading::of(&system)?.since(&cpu);
     let duplicates = double.counts().duplicates;
@@ -134,10 +125,8 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
     };
     system.stop()?;
     let count = f64::from(args.events);
-    let per_delivery: std::collections::BTreeMap<String, f64> = used
-        .into_iter()
-        .map(|(name, time)| (name, time.as_secs_f64() * 1e6 / count))
-        .collect();
+    let per_delivery: std::collections::BTreeMap<String, f64> =
+        used.into_iter().map(|(name, time)| (name, time.as_secs_f64() * 1e6 / count)).collect();
     Ok(Report {
         mode: args.mode,
         events: args.events,
@@ -170,19 +159,8 @@ async fn gentle(
             waits.push((epoch + entry.at).saturating_duration_since(*at));
         }
     }
-    anyhow::ensure!(
-        waits.len() == sent.len(),
-        "{} of {} arrived",
-        waits.len(),
-        sent.len()
-    );
+    anyhow::ensure!(waits.len() == sent.len(), "{} of {} arrived", waits.len(), sent.len());
     waits.sort_unstable();
     let at = |percent: usize| waits[(waits.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-    Ok(Gentle {
-        rate,
-        events: waits.len(),
-        p50_ms: at(50),
-        p99_ms: at(99),
-        max_ms: at(100),
-    })
+    Ok(Gentle { rate, events: waits.len(), p50_ms: at(50), p99_ms: at(99), max_ms: at(100) })
 }

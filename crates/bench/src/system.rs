@@ -52,9 +52,7 @@ impl System {
     }
 
     pub(crate) fn processes(&self) -> impl Iterator<Item = (String, u32)> {
-        self.roles
-            .iter()
-            .map(|(role, child)| (role.clone(), child.id()))
+        self.roles.iter().map(|(role, child)| (role.clone(), child.id()))
     }
 
     /// SIGTERM to all, and their ends.
@@ -85,14 +83,9 @@ impl System {
             .env("NO_PROXY", target.ip().to_string())
             .stdin(Stdio::null());
         if args.mode == Mode::Distributed {
-            let database = args
-                .database_url
-                .as_deref()
-                .context("--database-url is missing")?;
+            let database = args.database_url.as_deref().context("--database-url is missing")?;
             let amqp = args.amqp_url.as_deref().context("--amqp-url is missing")?;
-            command
-                .env("POSTRIDER_DATABASE_URL", database)
-                .env("POSTRIDER_AMQP_URL", amqp);
+            command.env("POSTRIDER_DATABASE_URL", database).env("POSTRIDER_AMQP_URL", amqp);
         }
         Ok(command)
     }
@@ -114,9 +107,7 @@ impl System {
         let deadline = Instant::now() + LISTENS_WITHIN;
         loop {
             let text = std::fs::read_to_string(&log)?;
-            let line = text
-                .lines()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             if let Some(found) = line.into_iter().find(|line| line["message"] == "listening") {
                 return Ok(found["listen"].as_str().unwrap_or_default().to_owned());
             }

@@ -41,11 +41,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new(store: Store) -> Self {
-        Self {
-            store,
-            prepared: Mutex::default(),
-            unsealed: Mutex::default(),
-        }
+        Self { store, prepared: Mutex::default(), unsealed: Mutex::default() }
     }
 
     /// The claim's webhook at the claim's revision or newer.
@@ -56,10 +52,7 @@ impl Cache {
         }
         let found = self.store.webhooks_by_id(&[claim.webhook_id]).await?;
         let stored = found.into_iter().next().ok_or_else(|| {
-            StoreError::Corrupt(format!(
-                "delivery {} names a webhook that is not there",
-                claim.id
-            ))
+            StoreError::Corrupt(format!("delivery {} names a webhook that is not there", claim.id))
         })?;
         let prepared = Arc::new(prepare(stored));
         locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
@@ -79,10 +72,7 @@ impl Cache {
         if let Some(known) = known.filter(fresh) {
             return Ok(known);
         }
-        let values = self
-            .store
-            .secret_values(&prepared.stored.secret_names)
-            .await?;
+        let values = self.store.secret_values(&prepared.stored.secret_names).await?;
         let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev));
         locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
         Ok(unsealed)
@@ -103,12 +93,7 @@ pub(crate) fn prepare(stored: StoredWebhook) -> Prepared {
 fn unseal(values: SecretValues, prepared: &Prepared, secret_rev: i64) -> Unsealed {
     postrider_telemetry::guard_secrets(values.values().map(ExposeSecret::expose_secret));
     let redactor = Redactor::for_request(&prepared.stored.webhook.request, &values);
-    Unsealed {
-        webhook_rev: prepared.rev,
-        secret_rev,
-        values,
-        redactor,
-    }
+    Unsealed { webhook_rev: prepared.rev, secret_rev, values, redactor }
 }
 
 /// Nothing panics while a lock is held, so a poisoned one still holds whole entries.

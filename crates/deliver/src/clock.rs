@@ -18,10 +18,7 @@ pub(crate) struct Mark {
 impl Mark {
     /// This moment.
     pub(crate) fn now() -> Self {
-        Self {
-            boot: read(ClockId::Boottime),
-            wall: read(ClockId::Realtime),
-        }
+        Self { boot: read(ClockId::Boottime), wall: read(ClockId::Realtime) }
     }
 
     /// Time since then, never less than what really passed.
@@ -49,10 +46,8 @@ mod tests {
 
     #[test]
     fn takes_the_larger_of_two_clocks() {
-        let at = |boot, wall| Mark {
-            boot: Duration::from_secs(boot),
-            wall: Duration::from_secs(wall),
-        };
+        let at =
+            |boot, wall| Mark { boot: Duration::from_secs(boot), wall: Duration::from_secs(wall) };
         assert_eq!(at(13, 103).since(at(10, 100)), Duration::from_secs(3));
         // Suspended where boot time stood still: the wall clock tells.
         assert_eq!(at(10, 160).since(at(10, 100)), Duration::from_mins(1));

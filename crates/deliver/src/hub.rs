@@ -34,11 +34,7 @@ pub(crate) enum Note {
     /// Something was committed for these lanes.
     Wake(Vec<LaneId>),
     /// A claim of road copies came back.
-    RoadClaimed {
-        asked: Vec<Taken>,
-        result: Result<Vec<Claim>, StoreError>,
-        asked_at: Mark,
-    },
+    RoadClaimed { asked: Vec<Taken>, result: Result<Vec<Claim>, StoreError>, asked_at: Mark },
     /// A claim from the store came back.
     StoreClaimed {
         lane: LaneId,
@@ -51,22 +47,11 @@ pub(crate) enum Note {
     /// Holds or pauses of these lanes are committed.
     Committed(Vec<LaneId>),
     /// A survey came back.
-    Surveyed {
-        started: Mark,
-        result: Result<Vec<LaneView>, StoreError>,
-    },
+    Surveyed { started: Mark, result: Result<Vec<LaneView>, StoreError> },
     /// A renewal came back.
-    Renewed {
-        asked: Vec<Lease>,
-        started: Mark,
-        result: Result<Vec<Lease>, StoreError>,
-    },
+    Renewed { asked: Vec<Lease>, started: Mark, result: Result<Vec<Lease>, StoreError> },
     /// An acquisition came back.
-    Acquired {
-        lane: LaneId,
-        started: Mark,
-        result: Result<Option<Lease>, StoreError>,
-    },
+    Acquired { lane: LaneId, started: Mark, result: Result<Option<Lease>, StoreError> },
     /// A probe ended.
     Probed { lane: LaneId },
 }
@@ -148,19 +133,10 @@ impl Hub {
                     self.lane(id).due = true;
                 }
             }
-            Note::RoadClaimed {
-                asked,
-                result,
-                asked_at,
-            } => {
+            Note::RoadClaimed { asked, result, asked_at } => {
                 self.road_claimed(asked, result, asked_at);
             }
-            Note::StoreClaimed {
-                lane,
-                want,
-                result,
-                asked_at,
-            } => {
+            Note::StoreClaimed { lane, want, result, asked_at } => {
                 self.store_claimed(lane, want, result, asked_at);
             }
             Note::Finished { lane, verdict } => self.finished(lane, verdict),
@@ -171,16 +147,8 @@ impl Hub {
                 self.survey_wanted = true;
             }
             Note::Surveyed { started, result } => self.surveyed(started, result),
-            Note::Renewed {
-                asked,
-                started,
-                result,
-            } => self.renewed(&asked, started, result),
-            Note::Acquired {
-                lane,
-                started,
-                result,
-            } => self.acquired(lane, started, result),
+            Note::Renewed { asked, started, result } => self.renewed(&asked, started, result),
+            Note::Acquired { lane, started, result } => self.acquired(lane, started, result),
             Note::Probed { lane } => {
                 self.lane(lane).probing = false;
                 self.survey_wanted = true;
@@ -203,10 +171,7 @@ impl Hub {
     }
 
     fn room(&self) -> usize {
-        self.context
-            .config
-            .concurrency
-            .saturating_sub(self.in_flight)
+        self.context.config.concurrency.saturating_sub(self.in_flight)
     }
 
     /// The most that one lane may have in flight here: a target that hangs must leave places
@@ -231,45 +196,24 @@ impl Hub {
         let recorder = self.recorder.clone();
         let notes = self.notes.clone();
         let lane_id = claim.lane_id;
-        let lane = self.lane(lane_id);
-        let gate = Arc::clone(&lane.gate);
-        let pacer = lane.pacer.clone();
+        let way = self.lane(lane_id).way();
         if self.stopping {
-            gate.close();
+            way.gate.close();
         }
         let tag = taken.map(|taken| taken.tag);
         self.tracker.spawn(async move {
             let held = Held { claim, asked_at };
-            let made = std::panic::AssertUnwindSafe(Box::pin(attempt(
-                &context,
-                &held,
-                &gate,
-                pacer.as_deref(),
-            )))
-            .catch_unwind()
-            .await;
+            let made = std::panic::AssertUnwindSafe(Box::pin(attempt(&context, &held, &way)))
+                .catch_unwind()
+                .await;
             let mut verdict = Verdict::Continue;
             if let Ok(finished) = made {
                 verdict = finished.verdict;
-                send(
-                    &recorder,
-                    Entry {
-                        recorded: finished.recorded,
-                        tag,
-                    },
-                )
-                .await;
+                send(&recorder, Entry { recorded: finished.recorded, tag }).await;
             } else {
                 tracing::error!(delivery_id = %held.claim.id, "attempt.panicked");
             }
-            send(
-                &notes,
-                Note::Finished {
-                    lane: lane_id,
-                    verdict,
-                },
-            )
-            .await;
+            send(&notes, Note::Finished { lane: lane_id, verdict }).await;
         });
     }
 
@@ -278,7 +222,7 @@ impl Hub {
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Note>) {
         self.stopping = true;
         for lane in self.lanes.values_mut() {
-            lane.gate.close();
+            lane.close_gate();
             lane.road.clear();
         }
         let deadline = Instant::now() + self.context.config.grace;
@@ -292,11 +236,8 @@ impl Hub {
                 }
             }
         }
-        let leases: Vec<Lease> = self
-            .lanes
-            .values()
-            .filter_map(|lane| lane.leading.map(|led| led.lease))
-            .collect();
+        let leases: Vec<Lease> =
+            self.lanes.values().filter_map(|lane| lane.leading.map(|led| led.lease)).collect();
         if !leases.is_empty()
             && let Err(error) = give_up(&self.store, &leases).await
         {
@@ -305,22 +246,16 @@ impl Hub {
     }
 
     fn release(&self, claim: &Claim, taken: Option<&Taken>) {
-        let entry = Entry {
-            recorded: released(claim).recorded,
-            tag: taken.map(|taken| taken.tag),
-        };
+        let entry = Entry { recorded: released(claim).recorded, tag: taken.map(|taken| taken.tag) };
         let recorder = self.recorder.clone();
-        self.tracker
-            .spawn(async move { send(&recorder, entry).await });
+        self.tracker.spawn(async move { send(&recorder, entry).await });
     }
 }
 
 async fn give_up(store: &Store, leases: &[Lease]) -> Result<(), StoreError> {
     match tokio::time::timeout(Duration::from_secs(2), store.give_up(leases)).await {
         Ok(done) => done,
-        Err(_) => Err(StoreError::Unavailable(
-            "no answer within two seconds".to_owned(),
-        )),
+        Err(_) => Err(StoreError::Unavailable("no answer within two seconds".to_owned())),
     }
 }
 

@@ -17,11 +17,7 @@ const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// Runs until cancelled.
 pub(crate) async fn run(store: Store, every: Duration, cancel: CancellationToken) {
     let mut wait = every;
-    while cancel
-        .run_until_cancelled(tokio::time::sleep(wait))
-        .await
-        .is_some()
-    {
+    while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
         wait = match round(&store).await {
             Ok(()) => every,
             Err(error) => {

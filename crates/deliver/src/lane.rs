@@ -7,6 +7,7 @@ use std::time::Duration;
 use postrider_domain::{HoldCause, LaneLimits, LaneState, Rate};
 use postrider_queue::Taken;
 use postrider_store::{LaneView, Lease};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clock::Mark;
@@ -16,6 +17,54 @@ use crate::step::Gate;
 /// A lane that is full and finishes nothing for this long does not get copies held for it:
 /// they are left to the store, so that they don't take the place of other lanes' copies.
 const STUCK_AFTER: Duration = Duration::from_millis(200);
+
+/// A lane that finishes this many attempts in [`PACE_WINDOW`] may have as many claimed beyond its
+/// concurrency, so that claims come in batches; a slow lane claims only what it can send now.
+const AHEAD_MAX: usize = 128;
+/// Over which a lane's pace is measured.
+const PACE_WINDOW: Duration = Duration::from_millis(100);
+/// A busy lane waits until so many places are free, instead of claiming one by one.
+const REFILL_MIN: usize = 64;
+
+/// How many attempts a lane finished lately.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    since: Instant,
+    current: usize,
+    before: usize,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { since: Instant::now(), current: 0, before: 0 }
+    }
+
+    fn count(&mut self, finished: usize) {
+        let age = self.since.elapsed();
+        if age > PACE_WINDOW {
+            self.before = if age < 2 * PACE_WINDOW { self.current } else { 0 };
+            self.current = 0;
+            self.since = Instant::now();
+        }
+        self.current += finished;
+    }
+
+    fn ahead(&self) -> usize {
+        if self.since.elapsed() > 2 * PACE_WINDOW {
+            return 0;
+        }
+        self.current.max(self.before).min(AHEAD_MAX)
+    }
+}
+
+/// What an attempt needs of its lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) pacer: Option<Arc<Pacer>>,
+    /// As many requests at once as the lane's concurrency.
+    pub(crate) places: Arc<Semaphore>,
+}
 
 /// Leadership as this process knows it.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +85,7 @@ enum Blocked {
 
 /// One lane.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an independent thing under way"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent thing under way")]
 pub(crate) struct Lane {
     pub(crate) limits: LaneLimits,
     /// Copies that wait for a free place.
@@ -57,7 +103,9 @@ pub(crate) struct Lane {
     pub(crate) leading: Option<Leading>,
     /// Set at the first poll that saw no claim of another epoch (AFTER_CLAIMS).
     pub(crate) pacer: Option<Arc<Pacer>>,
-    pub(crate) gate: Arc<Gate>,
+    gate: Arc<Gate>,
+    places: Arc<Semaphore>,
+    pace: Pace,
     held: bool,
     paused_until: Option<Instant>,
     blocked: Option<Blocked>,
@@ -69,12 +117,7 @@ impl Lane {
     /// which the claim's own guards do at once.
     pub(crate) fn unseen() -> Self {
         Self {
-            limits: LaneLimits {
-                rate: Rate::Unlimited,
-                burst: 1,
-                concurrency: 64,
-                per_hour: None,
-            },
+            limits: LaneLimits { rate: Rate::Unlimited, burst: 1, concurrency: 64, per_hour: None },
             road: VecDeque::new(),
             in_flight: 0,
             due: false,
@@ -84,6 +127,8 @@ impl Lane {
             leading: None,
             pacer: None,
             gate: Arc::default(),
+            places: Arc::new(Semaphore::new(64)),
+            pace: Pace::new(),
             held: false,
             paused_until: None,
             blocked: None,
@@ -93,15 +138,29 @@ impl Lane {
 
     /// Whether anything may be claimed and sent, as far as this worker knows.
     pub(crate) fn is_open(&self) -> bool {
-        let paused = self
-            .paused_until
-            .is_some_and(|until| until > Instant::now());
+        let paused = self.paused_until.is_some_and(|until| until > Instant::now());
         !self.held && !paused && self.blocked.is_none()
     }
 
-    /// Free places.
+    /// How many more may be claimed.
     pub(crate) fn room(&self) -> usize {
-        (self.limits.concurrency as usize).saturating_sub(self.in_flight)
+        let ahead = if self.limits.is_limited() { 0 } else { self.pace.ahead() };
+        (self.limits.concurrency as usize + ahead).saturating_sub(self.in_flight)
+    }
+
+    /// Whether `count` of `wanted` is worth a claim now: everything, enough, or the most that a
+    /// slow lane will ever get.
+    pub(crate) fn is_worth(&self, count: usize, wanted: usize) -> bool {
+        count > 0 && (count == wanted || count >= REFILL_MIN || self.pace.ahead() < REFILL_MIN)
+    }
+
+    /// What the lane's next attempt goes by.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            gate: Arc::clone(&self.gate),
+            pacer: self.pacer.clone(),
+            places: Arc::clone(&self.places),
+        }
     }
 
     /// Free places when the lane may have at most `share` in flight.
@@ -124,9 +183,7 @@ impl Lane {
             }
             Some(_) | None => 128,
         };
-        self.room()
-            .min(usize::try_from(per_second).unwrap_or(128))
-            .min(128)
+        self.room().min(usize::try_from(per_second).unwrap_or(128)).min(128)
     }
 
     /// The lease, if it can still be valid by this process's own clock.
@@ -139,6 +196,7 @@ impl Lane {
     pub(crate) fn finished(&mut self, count: usize) {
         self.in_flight = self.in_flight.saturating_sub(count);
         self.last_finished = Instant::now();
+        self.pace.count(count);
     }
 
     /// The target refused the credential or asked for a pause: nothing more leaves from here
@@ -159,6 +217,7 @@ impl Lane {
     /// long the pause still lasts.
     pub(crate) fn see(&mut self, view: &LaneView, started: Mark) -> Option<Duration> {
         if self.limits != view.limits {
+            self.places = Arc::new(Semaphore::new(view.limits.concurrency as usize));
             self.limits = view.limits;
             self.pacer = None;
         }
@@ -192,7 +251,7 @@ impl Lane {
     }
 
     /// Attempts that were given the old gate are not sent.
-    fn close_gate(&self) {
+    pub(crate) fn close_gate(&self) {
         self.gate.close();
     }
 

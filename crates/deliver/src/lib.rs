@@ -94,12 +94,8 @@ impl Worker {
         });
         tracker.spawn(janitor);
         tracker.spawn(pass_on(lanes, notes.clone()));
-        let recorder = Recorder {
-            store: store.clone(),
-            entries,
-            settler: settler.clone(),
-            committed,
-        };
+        let recorder =
+            Recorder { store: store.clone(), entries, settler: settler.clone(), committed };
         let recorder = tracker.spawn(recorder.run());
         let channels = (notes.clone(), outcomes, settler);
         let hub = Hub::new(context, store, worker, tracker.clone(), channels);
@@ -107,22 +103,9 @@ impl Worker {
         let unusable: Arc<OnceLock<String>> = Arc::default();
         let road = road.map(|consumer| {
             let unusable = Arc::clone(&unusable);
-            tracker.spawn(hub::read_road(
-                consumer,
-                notes.clone(),
-                unusable,
-                cancel.clone(),
-            ))
+            tracker.spawn(hub::read_road(consumer, notes.clone(), unusable, cancel.clone()))
         });
-        Ok(Self {
-            notes,
-            cancel,
-            tracker,
-            hub,
-            recorder,
-            road,
-            unusable,
-        })
+        Ok(Self { notes, cancel, tracker, hub, recorder, road, unusable })
     }
 
     /// For ingest in the same process.
@@ -145,14 +128,7 @@ impl Worker {
     /// rest by closing the channel, gives up leases.
     pub async fn stop(self) {
         self.cancel.cancel();
-        let Self {
-            hub,
-            recorder,
-            road,
-            tracker,
-            notes,
-            ..
-        } = self;
+        let Self { hub, recorder, road, tracker, notes, .. } = self;
         drop(notes);
         finished("hub", hub.await);
         // The hub held the last sender but those of attempts that outlived the grace.
@@ -165,10 +141,7 @@ impl Worker {
             finished_road(consumer.close(FLUSH_WITHIN).await);
         }
         tracker.close();
-        if tokio::time::timeout(Duration::from_secs(1), tracker.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(1), tracker.wait()).await.is_err() {
             tracing::debug!(left = tracker.len(), "shutdown.tasks_left");
         }
     }

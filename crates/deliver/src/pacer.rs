@@ -22,10 +22,7 @@ impl Pacer {
         if let Some(limiter) = &limiter {
             drain(limiter, limits.burst);
         }
-        Self {
-            limiter,
-            clock: DefaultClock::default(),
-        }
+        Self { limiter, clock: DefaultClock::default() }
     }
 
     /// Waits for the next slot.
@@ -60,16 +57,8 @@ mod tests {
     use super::*;
 
     fn limits(count: u32, per_ms: u64, burst: u32) -> LaneLimits {
-        let rate = Rate::Limited {
-            count,
-            per: Duration::from_millis(per_ms),
-        };
-        LaneLimits {
-            rate,
-            burst,
-            concurrency: 1,
-            per_hour: None,
-        }
+        let rate = Rate::Limited { count, per: Duration::from_millis(per_ms) };
+        LaneLimits { rate, burst, concurrency: 1, per_hour: None }
     }
 
     #[test]
@@ -77,10 +66,7 @@ mod tests {
         for burst in [1, 2, 5] {
             let pacer = Pacer::empty(&limits(10, 60_000, burst));
             let limiter = pacer.limiter.as_ref().unwrap();
-            assert!(
-                limiter.check().is_err(),
-                "burst {burst} left something to send"
-            );
+            assert!(limiter.check().is_err(), "burst {burst} left something to send");
         }
     }
 
@@ -101,12 +87,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unlimited_lane_never_waits() {
-        let unlimited = LaneLimits {
-            rate: Rate::Unlimited,
-            burst: 1,
-            concurrency: 1,
-            per_hour: Some(5),
-        };
+        let unlimited =
+            LaneLimits { rate: Rate::Unlimited, burst: 1, concurrency: 1, per_hour: Some(5) };
         Pacer::empty(&unlimited).ready().await;
     }
 }

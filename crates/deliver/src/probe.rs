@@ -5,17 +5,25 @@
 //! read: one delivery of the lane is made, by the holder of the probe alone, and any answer but
 //! a refusal of the credential opens the lane.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_domain::{Event, EventName, LaneId, Pacticipant, TargetKind};
+use postrider_domain::{Event, EventName, LaneId, Outcome, Pacticipant, TargetKind};
 use postrider_github::ProbeReading;
 use postrider_render::{RenderedRequest, Variables};
-use postrider_store::{Lease, ProbeClaim, SecretValues, Store, StoreError};
+use postrider_store::{
+    ClaimTerms, Lease, ProbeClaim, Recorded, SecretValues, Store, StoreError, Transition, WorkerId,
+};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::cache::{Prepared, prepare};
+use crate::clock::Mark;
+use crate::hub::send;
+use crate::lane::Way;
 use crate::policy;
-use crate::step::Context;
+use crate::record::Entry;
+use crate::step::{Context, Held, attempt};
 use crate::target::Reply;
 
 /// What a probe found.
@@ -29,30 +37,113 @@ enum Finding {
     Limited(Option<Duration>),
 }
 
-/// Makes one probe if it is this worker's to make.
-pub(crate) async fn probe(
-    context: &Context,
-    store: &Store,
-    lane: LaneId,
-    lease: Option<Lease>,
-) -> Result<(), StoreError> {
-    let Some(claim) = store.claim_probe(lane, lease, context.config.probe).await? else {
-        return Ok(());
-    };
-    let Some(webhook) = store.lane_webhook(lane).await? else {
-        return Ok(());
-    };
-    let names = webhook.secret_names.clone();
-    let values = store.secret_values(&names).await?;
-    let has_all = names.iter().all(|name| values.contains_key(name));
-    let prepared = prepare(webhook);
-    let finding = if has_all {
-        ask(context, &prepared, &values).await
-    } else {
-        Finding::StillHeld
-    };
-    tracing::info!(lane = prepared.lane, finding = ?finding, "lane.probed");
-    conclude(store, lane, claim, finding).await
+/// What a probe works with.
+pub(crate) struct Prober {
+    pub(crate) context: Arc<Context>,
+    pub(crate) store: Store,
+    pub(crate) worker: WorkerId,
+    pub(crate) recorder: mpsc::Sender<Entry>,
+    /// The lane's pacer with a gate of its own: the lane's is closed while it is held.
+    pub(crate) way: Way,
+}
+
+impl Prober {
+    /// Makes one probe if it is this worker's to make. It spends a slot of the lane's limiter.
+    pub(crate) async fn probe(&self, lane: LaneId, lease: Option<Lease>) -> Result<(), StoreError> {
+        let every = self.context.config.probe;
+        let Some(claim) = self.store.claim_probe(lane, lease, every).await? else {
+            return Ok(());
+        };
+        let Some(webhook) = self.store.lane_webhook(lane).await? else { return Ok(()) };
+        let names = webhook.secret_names.clone();
+        let values = self.store.secret_values(&names).await?;
+        let has_all = names.iter().all(|name| values.contains_key(name));
+        let prepared = prepare(webhook);
+        let finding = match request_of(&self.context, &prepared, &values) {
+            Some(request) if has_all => self.ask(request, lane, claim, lease).await?,
+            Some(_) | None => Finding::StillHeld,
+        };
+        tracing::info!(lane = prepared.lane, finding = ?finding, "lane.probed");
+        conclude(&self.store, lane, claim, finding).await
+    }
+
+    async fn ask(
+        &self,
+        request: RenderedRequest,
+        lane: LaneId,
+        claim: ProbeClaim,
+        lease: Option<Lease>,
+    ) -> Result<Finding, StoreError> {
+        match TargetKind::of(&request.url) {
+            TargetKind::RepositoryDispatch | TargetKind::WorkflowDispatch => {
+                if let Some(pacer) = &self.way.pacer {
+                    pacer.ready().await;
+                }
+                Ok(ask_github(&self.context, request).await)
+            }
+            TargetKind::Other => self.send_one(lane, claim, lease).await,
+        }
+    }
+
+    /// The canary: one real delivery under the probe's right.
+    async fn send_one(
+        &self,
+        lane: LaneId,
+        probe: ProbeClaim,
+        lease: Option<Lease>,
+    ) -> Result<Finding, StoreError> {
+        let length = self.context.config.claim_length();
+        let terms = ClaimTerms { worker: self.worker, length };
+        let asked_at = Mark::now();
+        let Some(claim) = self.store.claim_canary(lane, probe, lease, terms).await? else {
+            return Ok(Finding::StillHeld);
+        };
+        let held = Held { claim, asked_at };
+        let mut finished = attempt(&self.context, &held, &self.way).await;
+        let finding = read_canary(&finished.recorded);
+        spare(&mut finished.recorded);
+        send(&self.recorder, Entry { recorded: finished.recorded, tag: None }).await;
+        Ok(finding)
+    }
+}
+
+/// Any answer that is no refusal of the credential proves it; silence proves nothing.
+fn read_canary(recorded: &Recorded) -> Finding {
+    let Some(attempt) = &recorded.attempt else { return Finding::StillHeld };
+    match attempt.outcome {
+        Outcome::Accepted
+        | Outcome::ServerError
+        | Outcome::NotFound
+        | Outcome::Permission
+        | Outcome::Invalid
+        | Outcome::Redirected
+        | Outcome::RateLimited => Finding::Good,
+        Outcome::Credential
+        | Outcome::SecretMissing
+        | Outcome::Timeout
+        | Outcome::ConnectError
+        | Outcome::Blocked
+        | Outcome::RenderError
+        | Outcome::Lost
+        | Outcome::Poison
+        | Outcome::WebhookDeleted
+        | Outcome::WebhookDisabled => Finding::StillHeld,
+    }
+}
+
+/// The delivery that was picked for a probe must not pay for it: unless it went through, may
+/// have, or met a limit, its attempt is given back.
+fn spare(recorded: &mut Recorded) {
+    match recorded.transition {
+        Transition::Delivered
+        | Transition::Limited { .. }
+        | Transition::Released
+        | Transition::Retry { uncertain: true, .. }
+        | Transition::Failed { uncertain: true } => {}
+        Transition::Retry { uncertain: false, .. }
+        | Transition::Failed { uncertain: false }
+        | Transition::HeldBack { .. } => recorded.transition = Transition::Released,
+    }
 }
 
 async fn conclude(
@@ -68,37 +159,26 @@ async fn conclude(
             }
             Ok(())
         }
-        Finding::Limited(pause) => {
-            store
-                .pause(lane, pause.unwrap_or(Duration::from_mins(1)))
-                .await
-        }
+        Finding::Limited(pause) => store.pause(lane, pause.unwrap_or(Duration::from_mins(1))).await,
         Finding::StillHeld => Ok(()),
     }
 }
 
-async fn ask(context: &Context, prepared: &Prepared, values: &SecretValues) -> Finding {
+/// A request of the lane, for its URL and credential; `None` when it can't be sent at all.
+fn request_of(
+    context: &Context,
+    prepared: &Prepared,
+    values: &SecretValues,
+) -> Option<RenderedRequest> {
     let event = placeholder();
     let variables = Variables {
         event: &event,
         event_name: "test",
         delivery_id: postrider_domain::DeliveryId(Uuid::nil()),
     };
-    let rendered = prepared
-        .request
-        .render(&variables, values, &context.config.user_agent);
-    let Ok(request) = rendered else {
-        return Finding::StillHeld;
-    };
-    if policy::check(&request, &context.config).is_err() {
-        return Finding::StillHeld;
-    }
-    match TargetKind::of(&request.url) {
-        TargetKind::RepositoryDispatch | TargetKind::WorkflowDispatch => {
-            ask_github(context, request).await
-        }
-        TargetKind::Other => Finding::StillHeld,
-    }
+    let rendered = prepared.request.render(&variables, values, &context.config.user_agent).ok()?;
+    policy::check(&rendered, &context.config).ok()?;
+    Some(rendered)
 }
 
 async fn ask_github(context: &Context, mut request: RenderedRequest) -> Finding {
@@ -110,15 +190,13 @@ async fn ask_github(context: &Context, mut request: RenderedRequest) -> Finding 
     request.body = None;
     request.headers.remove(http::header::CONTENT_TYPE);
     match context.client.send(&request).await {
-        Reply::Answered {
-            status,
-            headers,
-            body,
-        } => match postrider_github::read_probe(status.as_u16(), &headers, &body) {
-            ProbeReading::Good => Finding::Good,
-            ProbeReading::Limited(pause) => Finding::Limited(pause),
-            ProbeReading::Refused | ProbeReading::Unknown => Finding::StillHeld,
-        },
+        Reply::Answered { status, headers, body } => {
+            match postrider_github::read_probe(status.as_u16(), &headers, &body) {
+                ProbeReading::Good => Finding::Good,
+                ProbeReading::Limited(pause) => Finding::Limited(pause),
+                ProbeReading::Refused | ProbeReading::Unknown => Finding::StillHeld,
+            }
+        }
         Reply::TimedOut { .. } | Reply::ConnectFailed(_) | Reply::Broken(_) | Reply::Blocked(_) => {
             Finding::StillHeld
         }
@@ -127,10 +205,7 @@ async fn ask_github(context: &Context, mut request: RenderedRequest) -> Finding 
 
 /// Only URL and credential of the rendered request are used.
 fn placeholder() -> Event {
-    let side = |name: &str| Pacticipant {
-        name: name.to_owned(),
-        ..Pacticipant::default()
-    };
+    let side = |name: &str| Pacticipant { name: name.to_owned(), ..Pacticipant::default() };
     Event {
         event_name: EventName::ContractPublished,
         occurred_at: None,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 /// Outcomes in one statement.
 const BATCH_MAX: usize = 200;
 /// How long a batch is filled while more is coming.
-const LINGER: Duration = Duration::from_millis(3);
+const LINGER: Duration = Duration::from_millis(10);
 
 /// An outcome on its way to the store.
 #[derive(Debug)]

@@ -29,8 +29,8 @@ use postrider_telemetry::{Metrics, TRACEPARENT, TraceContext};
 
 use crate::cache::{Cache, Prepared, Unsealed};
 use crate::clock::Mark;
+use crate::lane::Way;
 use crate::log::{self, Attempted};
-use crate::pacer::Pacer;
 use crate::target::{Client, Reply};
 use crate::{WorkerConfig, policy};
 
@@ -83,12 +83,7 @@ pub(crate) struct Finished {
 }
 
 /// Makes the attempt that a claim is for.
-pub(crate) async fn attempt(
-    context: &Context,
-    held: &Held,
-    gate: &Gate,
-    pacer: Option<&Pacer>,
-) -> Finished {
+pub(crate) async fn attempt(context: &Context, held: &Held, way: &Way) -> Finished {
     let claim = &held.claim;
     let ready = match prepare(context, claim).await {
         Ok(ready) => ready,
@@ -99,21 +94,19 @@ pub(crate) async fn attempt(
         Ok(request) => request,
         Err(refusal) => return conclude(context, claim, &ready, refusal.made()),
     };
-    if let Some(pacer) = pacer {
+    let Ok(_place) = way.places.acquire().await else {
+        return released(claim);
+    };
+    if let Some(pacer) = &way.pacer {
         pacer.ready().await;
     }
-    if gate.is_closed() || too_late(&context.config, held) {
+    if way.gate.is_closed() || too_late(&context.config, held) {
         return released(claim);
     }
     let started = Started::now();
     let reply = context.client.send(&request).await;
     reached(Step::Sent, 1);
-    conclude(
-        context,
-        claim,
-        &ready,
-        started.made(reply, &request, &ready),
-    )
+    conclude(context, claim, &ready, started.made(reply, &request, &ready))
 }
 
 /// Rule SEND_CHECK: the answer must be able to arrive within the claim.
@@ -160,22 +153,10 @@ async fn prepare(context: &Context, claim: &Claim) -> Result<Ready, NotReady> {
         }
     };
     let prepared = context.cache.prepared(claim).await.map_err(store_away)?;
-    let unsealed = context
-        .cache
-        .unsealed(claim, &prepared)
-        .await
-        .map_err(store_away)?;
-    let parent = claim
-        .traceparent
-        .as_deref()
-        .and_then(|text| text.parse::<TraceContext>().ok());
+    let unsealed = context.cache.unsealed(claim, &prepared).await.map_err(store_away)?;
+    let parent = claim.traceparent.as_deref().and_then(|text| text.parse::<TraceContext>().ok());
     let trace = parent.map_or_else(TraceContext::new_root, |parent| parent.child());
-    Ok(Ready {
-        prepared,
-        unsealed,
-        event,
-        trace,
-    })
+    Ok(Ready { prepared, unsealed, event, trace })
 }
 
 impl Ready {
@@ -187,9 +168,7 @@ impl Ready {
             delivery_id: claim.id,
         };
         let rendered =
-            self.prepared
-                .request
-                .render(&variables, &self.unsealed.values, &config.user_agent);
+            self.prepared.request.render(&variables, &self.unsealed.values, &config.user_agent);
         let mut request = rendered.map_err(Refusal::from_render)?;
         policy::check(&request, config).map_err(Refusal::Blocked)?;
         if let Ok(value) = self.trace.to_traceparent().parse() {
@@ -252,10 +231,7 @@ struct Started {
 
 impl Started {
     fn now() -> Self {
-        Self {
-            at: Timestamp::now(),
-            instant: tokio::time::Instant::now(),
-        }
+        Self { at: Timestamp::now(), instant: tokio::time::Instant::now() }
     }
 
     fn made(self, reply: Reply, request: &RenderedRequest, ready: &Ready) -> Made {
@@ -271,11 +247,7 @@ impl Started {
             response: String::new(),
         };
         match reply {
-            Reply::Answered {
-                status,
-                headers,
-                body,
-            } => {
+            Reply::Answered { status, headers, body } => {
                 made.answer = postrider_github::answer(made.kind, status.as_u16(), &headers, &body);
                 made.status_code = Some(status.as_u16());
                 made.github_request_id = postrider_github::request_id(&headers);
@@ -308,12 +280,7 @@ fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Fini
     let config = &context.config;
     let kind = made.kind;
     let classified = classify(kind, &made.answer, &config.success_codes);
-    let decision = decide(
-        &config.retry,
-        claim.attempt,
-        classified.outcome,
-        rand::random(),
-    );
+    let decision = decide(&config.retry, claim.attempt, classified.outcome, rand::random());
     let transition = transition(config, claim, kind, &classified, &decision);
     let attempted = Attempted {
         claim,
@@ -370,16 +337,11 @@ fn transition(
 ) -> Transition {
     match decision {
         Decision::Deliver => Transition::Delivered,
-        Decision::RetryAfter(after) => Transition::Retry {
-            after: *after,
-            uncertain: classified.uncertain,
-        },
-        Decision::GiveUp => Transition::Failed {
-            uncertain: classified.uncertain,
-        },
-        Decision::PauseLane => Transition::Limited {
-            pause: classified.pause,
-        },
+        Decision::RetryAfter(after) => {
+            Transition::Retry { after: *after, uncertain: classified.uncertain }
+        }
+        Decision::GiveUp => Transition::Failed { uncertain: classified.uncertain },
+        Decision::PauseLane => Transition::Limited { pause: classified.pause },
         Decision::HoldLane => {
             let (cause, proof) = hold(kind, classified.outcome);
             Transition::HeldBack {
@@ -387,12 +349,7 @@ fn transition(
                 secret_rev: claim.secret_rev,
                 proof,
                 probe_after: config.probe,
-                retry_after: config
-                    .retry
-                    .schedule
-                    .first()
-                    .copied()
-                    .unwrap_or(config.poll),
+                retry_after: config.retry.schedule.first().copied().unwrap_or(config.poll),
             }
         }
     }
@@ -413,9 +370,7 @@ fn hold(kind: TargetKind, outcome: Outcome) -> (HoldCause, HoldProof) {
 /// A row that can't be read fails alone and says why; it never takes a worker down.
 fn unreadable(context: &Context, claim: &Claim, what: &str) -> Finished {
     tracing::error!(delivery_id = %claim.id, error = what, "delivery.unreadable");
-    context
-        .metrics
-        .outcome_recorded(Outcome::RenderError.as_str());
+    context.metrics.outcome_recorded(Outcome::RenderError.as_str());
     Finished {
         verdict: Verdict::Continue,
         recorded: Recorded {

@@ -82,16 +82,12 @@ impl Client {
             .connect_timeout(config.timeout)
             .pool_idle_timeout(Duration::from_mins(1))
             .tcp_nodelay(true)
-            .dns_resolver(Arc::new(GuardedResolver {
-                policy: config.addresses.clone(),
-            }));
+            .dns_resolver(Arc::new(GuardedResolver { policy: config.addresses.clone() }));
         if let Some(proxy) = &config.proxy {
             builder = builder.proxy(proxy_of(proxy, config.no_proxy.as_deref())?);
         }
         builder = builder.tls_certs_merge(certificates(&config.certificates)?);
-        let http = builder
-            .build()
-            .map_err(|error| ClientError::Build(chain(&error)))?;
+        let http = builder.build().map_err(|error| ClientError::Build(chain(&error)))?;
         Ok(Self {
             http,
             addresses: config.addresses.clone(),
@@ -116,10 +112,8 @@ impl Client {
         if let Err(refused) = self.check_literal(url) {
             return Reply::Blocked(refused);
         }
-        let mut builder = self
-            .http
-            .request(request.method.clone(), url.clone())
-            .headers(request.headers.clone());
+        let mut builder =
+            self.http.request(request.method.clone(), url.clone()).headers(request.headers.clone());
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
@@ -140,9 +134,7 @@ impl Client {
             Some(Host::Ipv6(address)) => address.into(),
             Some(Host::Domain(_)) | None => return Ok(()),
         };
-        self.addresses
-            .check(address)
-            .map_err(|blocked| blocked.to_string())
+        self.addresses.check(address).map_err(|blocked| blocked.to_string())
     }
 }
 
@@ -178,11 +170,7 @@ async fn read(mut response: reqwest::Response, deadline: Instant) -> Reply {
             break;
         }
     }
-    Reply::Answered {
-        status,
-        headers,
-        body: body.into(),
-    }
+    Reply::Answered { status, headers, body: body.into() }
 }
 
 fn failed(error: reqwest::Error) -> Reply {
@@ -225,10 +213,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Where a 307 or 308 leads, if that is the same scheme, host and port.
 fn same_origin_redirect(reply: &Reply, from: &Url) -> Option<Url> {
-    let Reply::Answered {
-        status, headers, ..
-    } = reply
-    else {
+    let Reply::Answered { status, headers, .. } = reply else {
         return None;
     };
     if !matches!(status.as_u16(), 307 | 308) {

@@ -33,19 +33,13 @@ const DENIED_V4: [(Ipv4Net, &str); 16] = [
 /// back to addresses that this list can't see.
 const DENIED_V6: [(Ipv6Net, &str); 15] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
-    (
-        v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
-        "unspecified or IPv4-compatible",
-    ),
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), "unspecified or IPv4-compatible"),
     (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), "IPv4-translated"),
     (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), "NAT64"),
     (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "NAT64"),
     (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "discard"),
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "Teredo"),
-    (
-        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
-        "IETF protocol assignments",
-    ),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "IETF protocol assignments"),
     (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "documentation"),
     (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "6to4"),
     (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "documentation"),
@@ -60,10 +54,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
 }
 
 const fn v6(s: [u16; 8], prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(
-        Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]),
-        prefix,
-    )
+    Ipv6Net::new_assert(Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]), prefix)
 }
 
 /// Which addresses deliveries may connect to.
@@ -92,11 +83,7 @@ impl AddressPolicy {
     /// (`::ffff:10.0.0.1`) is judged as what it is.
     pub fn check(&self, ip: IpAddr) -> Result<(), BlockedAddress> {
         let address = ip.to_canonical();
-        if self
-            .allow
-            .iter()
-            .any(|net| net.contains(&ip) || net.contains(&address))
-        {
+        if self.allow.iter().any(|net| net.contains(&ip) || net.contains(&address)) {
             return Ok(());
         }
         match denied_range(address) {
@@ -127,10 +114,7 @@ fn first_containing<N>(
     table: &[(N, &'static str)],
     contains: impl Fn(&N) -> bool,
 ) -> Option<&'static str> {
-    table
-        .iter()
-        .find(|(net, _)| contains(net))
-        .map(|(_, range)| *range)
+    table.iter().find(|(net, _)| contains(net)).map(|(_, range)| *range)
 }
 
 #[cfg(test)]

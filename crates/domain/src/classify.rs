@@ -137,22 +137,14 @@ pub struct Classified {
 /// targets that are not GitHub's.
 pub fn classify(kind: TargetKind, answer: &Answer, success_codes: &[u16]) -> Classified {
     match *answer {
-        Answer::Response {
-            status,
-            github,
-            retry_after,
-        } => {
+        Answer::Response { status, github, retry_after } => {
             let (outcome, pause) = match (kind.is_github(), github) {
                 (true, Some(github)) => by_meaning(github),
                 (true, None) => by_status(status, github_success_codes(kind), retry_after),
                 (false, _) => by_status(status, success_codes, retry_after),
             };
             let uncertain = outcome == Outcome::ServerError && matches!(status, 502 | 504);
-            Classified {
-                outcome,
-                uncertain,
-                pause,
-            }
+            Classified { outcome, uncertain, pause }
         }
         Answer::Timeout { sent } => without_answer(Outcome::Timeout, sent),
         Answer::ConnectFailed => without_answer(Outcome::ConnectError, false),
@@ -164,11 +156,7 @@ pub fn classify(kind: TargetKind, answer: &Answer, success_codes: &[u16]) -> Cla
 }
 
 fn without_answer(outcome: Outcome, uncertain: bool) -> Classified {
-    Classified {
-        outcome,
-        uncertain,
-        pause: None,
-    }
+    Classified { outcome, uncertain, pause: None }
 }
 
 fn by_meaning(answer: GithubAnswer) -> (Outcome, Option<Duration>) {

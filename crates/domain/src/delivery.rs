@@ -61,14 +61,8 @@ pub enum DeliveryStatus {
 
 impl DeliveryStatus {
     /// All six.
-    pub const ALL: [Self; 6] = [
-        Self::Queued,
-        Self::Delivered,
-        Self::Retrying,
-        Self::Held,
-        Self::Failed,
-        Self::Discarded,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Delivered, Self::Retrying, Self::Held, Self::Failed, Self::Discarded];
 
     /// What to show. `held` is never stored (rule `HELD_DERIVED`): it is a waiting delivery
     /// in a held lane, and it wins over `queued` and `retrying`.

@@ -3,14 +3,8 @@
 use std::time::Duration;
 
 /// Units from the longest to the shortest; the first name of each is the one printed.
-const UNITS: [(&str, u64); 6] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("min", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 6] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,17 +19,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
 }
 
 fn parse(text: &str) -> Option<Duration> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(split)?;
     let unit = if unit.is_empty() { "s" } else { unit };
     let (_, millis) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(millis)
-        .map(Duration::from_millis)
+    number.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)
 }
 
 /// Prints a duration in the longest unit that leaves it whole; what is below a millisecond is
@@ -48,9 +36,7 @@ pub fn print_duration(duration: Duration) -> String {
     UNITS
         .into_iter()
         .find(|(_, unit)| millis.is_multiple_of(u128::from(*unit)))
-        .map_or_else(String::new, |(name, unit)| {
-            format!("{}{name}", millis / u128::from(unit))
-        })
+        .map_or_else(String::new, |(name, unit)| format!("{}{name}", millis / u128::from(unit)))
 }
 
 #[cfg(test)]

@@ -65,10 +65,7 @@ impl fmt::Display for EventName {
 impl FromStr for EventName {
     type Err = UnknownEventName;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|name| name.as_str() == text)
-            .ok_or(UnknownEventName)
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or(UnknownEventName)
     }
 }
 

@@ -50,12 +50,8 @@ pub enum InvalidHostEntry {
 impl HostWhitelist {
     /// Reads entries separated by blanks.
     pub fn parse(text: &str) -> Result<Self, InvalidHostEntry> {
-        let entries = text
-            .split_whitespace()
-            .map(|word| Ok((word.to_owned(), entry(word)?)));
-        Ok(Self {
-            entries: entries.collect::<Result<_, InvalidHostEntry>>()?,
-        })
+        let entries = text.split_whitespace().map(|word| Ok((word.to_owned(), entry(word)?)));
+        Ok(Self { entries: entries.collect::<Result<_, InvalidHostEntry>>()? })
     }
 
     /// Whether a webhook may point to this URL.
@@ -76,10 +72,7 @@ impl HostWhitelist {
 }
 
 fn entry(word: &str) -> Result<Entry, InvalidHostEntry> {
-    if let Some(pattern) = word
-        .strip_prefix('/')
-        .and_then(|rest| rest.strip_suffix('/'))
-    {
+    if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         return regexp(word, pattern);
     }
     if let Some(net) = parse_net(word) {
@@ -96,22 +89,15 @@ fn entry(word: &str) -> Result<Entry, InvalidHostEntry> {
 }
 
 fn regexp(word: &str, pattern: &str) -> Result<Entry, InvalidHostEntry> {
-    Regex::new(pattern)
-        .map(Entry::Regexp)
-        .map_err(|error| InvalidHostEntry::Regexp {
-            entry: word.to_owned(),
-            reason: error.to_string(),
-        })
+    Regex::new(pattern).map(Entry::Regexp).map_err(|error| InvalidHostEntry::Regexp {
+        entry: word.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn parse_net(word: &str) -> Option<IpNet> {
-    let bare = word
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(word);
-    bare.parse::<IpNet>()
-        .ok()
-        .or_else(|| bare.parse::<IpAddr>().ok().map(IpNet::from))
+    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
+    bare.parse::<IpNet>().ok().or_else(|| bare.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 impl Entry {
@@ -151,10 +137,7 @@ fn matches_wildcard(pattern: &str, host: &str) -> bool {
     let ending = wanted.trim_start_matches('*').to_ascii_lowercase();
     wanted_rest.eq_ignore_ascii_case(rest)
         && !ending.contains('*')
-        && label
-            .to_ascii_lowercase()
-            .strip_suffix(&ending)
-            .is_some_and(|start| !start.is_empty())
+        && label.to_ascii_lowercase().strip_suffix(&ending).is_some_and(|start| !start.is_empty())
 }
 
 #[cfg(test)]

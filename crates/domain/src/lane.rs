@@ -23,22 +23,15 @@ impl LaneLimits {
     /// What a lane at GitHub gets: below the limit of about 80 content-creating requests a
     /// minute, one at a time (GitHub docs: rate limits, best practices).
     pub const GITHUB: Self = Self {
-        rate: Rate::Limited {
-            count: 75,
-            per: Duration::from_mins(1),
-        },
+        rate: Rate::Limited { count: 75, per: Duration::from_mins(1) },
         burst: 1,
         concurrency: 1,
         per_hour: None,
     };
 
     /// What any other lane gets.
-    pub const OTHER: Self = Self {
-        rate: Rate::Unlimited,
-        burst: 1,
-        concurrency: 64,
-        per_hour: None,
-    };
+    pub const OTHER: Self =
+        Self { rate: Rate::Unlimited, burst: 1, concurrency: 64, per_hour: None };
 
     /// The pause after which one more request may go out, burst and safety margin considered;
     /// `None` when the rate has no limit. See [`Rate::interval_with_burst`].

@@ -72,11 +72,7 @@ impl LaneRules {
         short_hash: &dyn Fn(&str) -> String,
     ) -> Result<(String, LaneLimits), LaneError> {
         let url = parse_template(&request.url)?;
-        let own_name = format!(
-            "{}/{}",
-            host_and_port(&url)?,
-            credential(request, short_hash)
-        );
+        let own_name = format!("{}/{}", host_and_port(&url)?, credential(request, short_hash));
         let joined = self.rule_for(&own_name).and_then(|rule| rule.name.clone());
         let name = joined.unwrap_or(own_name);
         let limits = self.limits_for(&name);
@@ -87,28 +83,14 @@ impl LaneRules {
     /// exception gives. Lanes joined under one name have GitHub's defaults if any of them may
     /// be at GitHub.
     pub fn limits_for(&self, lane_name: &str) -> LaneLimits {
-        let named = self
-            .overrides
-            .iter()
-            .find(|rule| rule.name.as_deref() == Some(lane_name));
+        let named = self.overrides.iter().find(|rule| rule.name.as_deref() == Some(lane_name));
         if let Some(rule) = named {
-            let defaults = if self.may_be_github(rule) {
-                self.github
-            } else {
-                self.other
-            };
+            let defaults = if self.may_be_github(rule) { self.github } else { self.other };
             return rule.applied_to(defaults);
         }
-        let host = lane_name
-            .rsplit_once('/')
-            .map_or(lane_name, |(host, _)| host);
-        let defaults = if self.github_hosts.matches(host) {
-            self.github
-        } else {
-            self.other
-        };
-        self.rule_for(lane_name)
-            .map_or(defaults, |rule| rule.applied_to(defaults))
+        let host = lane_name.rsplit_once('/').map_or(lane_name, |(host, _)| host);
+        let defaults = if self.github_hosts.matches(host) { self.github } else { self.other };
+        self.rule_for(lane_name).map_or(defaults, |rule| rule.applied_to(defaults))
     }
 
     fn rule_for(&self, own_name: &str) -> Option<&LaneRule> {
@@ -119,14 +101,9 @@ impl LaneRules {
 
     fn may_be_github(&self, rule: &LaneRule) -> bool {
         rule.matches.iter().any(|glob| {
-            let host = glob
-                .rsplit_once('/')
-                .map_or(glob.as_str(), |(host, _)| host);
+            let host = glob.rsplit_once('/').map_or(glob.as_str(), |(host, _)| host);
             self.github_hosts.matches(host)
-                || self
-                    .github_hosts
-                    .words()
-                    .any(|word| glob_matches(host, word))
+                || self.github_hosts.words().any(|word| glob_matches(host, word))
         })
     }
 }
@@ -162,13 +139,8 @@ fn parse_template(template: &str) -> Result<Url, LaneError> {
 }
 
 fn host_and_port(url: &Url) -> Result<String, LaneError> {
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .ok_or(LaneError::NoHost)?;
-    Ok(url
-        .port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(LaneError::NoHost)?;
+    Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 fn credential(request: &RequestTemplate, short_hash: &dyn Fn(&str) -> String) -> String {
@@ -191,14 +163,10 @@ fn credential(request: &RequestTemplate, short_hash: &dyn Fn(&str) -> String) ->
 /// URL, in this order.
 fn secret_name(request: &RequestTemplate) -> Option<String> {
     let is_authorization = |name: &str| name.eq_ignore_ascii_case("authorization");
-    let (authorization, others): (Vec<_>, Vec<_>) = request
-        .headers
-        .iter()
-        .partition(|(name, _)| is_authorization(name));
+    let (authorization, others): (Vec<_>, Vec<_>) =
+        request.headers.iter().partition(|(name, _)| is_authorization(name));
     let in_headers = |headers: Vec<&(String, String)>| {
-        headers
-            .into_iter()
-            .find_map(|(_, value)| owned_user_name(value))
+        headers.into_iter().find_map(|(_, value)| owned_user_name(value))
     };
     in_headers(authorization)
         .or_else(|| request.password.as_deref().and_then(owned_user_name))
@@ -225,9 +193,9 @@ fn in_json(value: &Value) -> Option<String> {
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
         Value::String(text) => owned_user_name(text),
         Value::Array(items) => items.iter().find_map(in_json),
-        Value::Object(members) => members
-            .iter()
-            .find_map(|(key, value)| owned_user_name(key).or_else(|| in_json(value))),
+        Value::Object(members) => {
+            members.iter().find_map(|(key, value)| owned_user_name(key).or_else(|| in_json(value)))
+        }
     }
 }
 
@@ -241,17 +209,10 @@ fn basic(request: &RequestTemplate) -> Option<String> {
 /// The credential written into a header; its scheme is left out, for `token x` and `Bearer x`
 /// are the same to GitHub.
 fn inline(request: &RequestTemplate) -> Option<&str> {
-    let values = request
-        .headers
-        .iter()
-        .filter(|(name, _)| is_credential_header(name));
-    let value = values
-        .map(|(_, value)| value.trim())
-        .find(|value| !value.is_empty())?;
+    let values = request.headers.iter().filter(|(name, _)| is_credential_header(name));
+    let value = values.map(|(_, value)| value.trim()).find(|value| !value.is_empty())?;
     let after_scheme = value.split_once(' ').filter(|(scheme, _)| {
-        ["bearer", "token", "basic"]
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
+        ["bearer", "token", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     });
     Some(after_scheme.map_or(value, |(_, credential)| credential.trim()))
 }

@@ -28,10 +28,7 @@ pub(crate) fn replace_all(text: &str, replacement: &str) -> String {
 pub(crate) fn first_user_name(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some((before, inner, _)) = next(rest) {
-        if let Some(name) = inner
-            .strip_prefix("user.")
-            .filter(|name| is_secret_name(name))
-        {
+        if let Some(name) = inner.strip_prefix("user.").filter(|name| is_secret_name(name)) {
             return Some(name);
         }
         rest = rest.get(before.len() + 2..).unwrap_or_default();

@@ -10,15 +10,8 @@ use crate::duration::{parse_duration, print_duration};
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 
 /// Windows that are written by a word; the first word of each is the one printed.
-const WINDOWS: [(&str, u64); 7] = [
-    ("s", 1),
-    ("sec", 1),
-    ("min", 60),
-    ("m", 60),
-    ("h", 3_600),
-    ("hour", 3_600),
-    ("d", 86_400),
-];
+const WINDOWS: [(&str, u64); 7] =
+    [("s", 1), ("sec", 1), ("min", 60), ("m", 60), ("h", 3_600), ("hour", 3_600), ("d", 86_400)];
 
 /// How fast a lane may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,11 +77,7 @@ impl Rate {
 /// Rounded up, so that the intervals of a window are never shorter than the window.
 fn divided_up(per: Duration, parts: u32) -> Duration {
     let part = per / parts;
-    if part * parts < per {
-        part + Duration::from_nanos(1)
-    } else {
-        part
-    }
+    if part * parts < per { part + Duration::from_nanos(1) } else { part }
 }
 
 impl FromStr for Rate {
@@ -118,10 +107,7 @@ impl fmt::Display for Rate {
         let Self::Limited { count, per } = self else {
             return f.write_str("unlimited");
         };
-        match WINDOWS
-            .into_iter()
-            .find(|(_, seconds)| *per == Duration::from_secs(*seconds))
-        {
+        match WINDOWS.into_iter().find(|(_, seconds)| *per == Duration::from_secs(*seconds)) {
             Some((word, _)) => write!(f, "{count}/{word}"),
             None => write!(f, "{count}/{}", print_duration(*per)),
         }

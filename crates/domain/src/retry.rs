@@ -30,11 +30,7 @@ pub struct RetryPolicy {
 /// Pact Broker's `webhook_retry_schedule` (Pact Broker 2.120).
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            schedule: [10, 60, 120, 300, 600, 1200]
-                .map(Duration::from_secs)
-                .to_vec(),
-        }
+        Self { schedule: [10, 60, 120, 300, 600, 1200].map(Duration::from_secs).to_vec() }
     }
 }
 
@@ -43,12 +39,8 @@ impl Default for RetryPolicy {
 impl FromStr for RetryPolicy {
     type Err = InvalidDuration;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = text
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|w| !w.is_empty());
-        Ok(Self {
-            schedule: words.map(parse_duration).collect::<Result<_, _>>()?,
-        })
+        let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|w| !w.is_empty());
+        Ok(Self { schedule: words.map(parse_duration).collect::<Result<_, _>>()? })
     }
 }
 
@@ -115,18 +107,12 @@ fn only_step(policy: &RetryPolicy, attempt: u32) -> Option<Duration> {
 }
 
 fn retry_after(wait: Option<Duration>, jitter: f64) -> Decision {
-    wait.map_or(Decision::GiveUp, |wait| {
-        Decision::RetryAfter(lengthened(wait, jitter))
-    })
+    wait.map_or(Decision::GiveUp, |wait| Decision::RetryAfter(lengthened(wait, jitter)))
 }
 
 fn lengthened(wait: Duration, jitter: f64) -> Duration {
     let fifth = wait / 5;
-    let share = if jitter.is_nan() {
-        0.0
-    } else {
-        jitter.clamp(0.0, 1.0)
-    };
+    let share = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
     let extra = Duration::try_from_secs_f64(fifth.as_secs_f64() * share).unwrap_or(fifth);
     wait.saturating_add(extra.min(fifth))
 }

@@ -66,11 +66,7 @@ impl HostPatterns {
     /// github.com and GitHub Enterprise Cloud with data residency:
     /// `api.github.com api.*.ghe.com`.
     pub fn github() -> Self {
-        Self {
-            words: ["api.github.com", "api.*.ghe.com"]
-                .map(str::to_owned)
-                .to_vec(),
-        }
+        Self { words: ["api.github.com", "api.*.ghe.com"].map(str::to_owned).to_vec() }
     }
 
     /// Whether a host, or a `host:port`, is in the list.
@@ -87,13 +83,8 @@ impl HostPatterns {
 impl FromStr for HostPatterns {
     type Err = InvalidHostPattern;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = text
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|w| !w.is_empty());
-        words
-            .map(parse_pattern)
-            .collect::<Result<_, _>>()
-            .map(|words| Self { words })
+        let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|w| !w.is_empty());
+        words.map(parse_pattern).collect::<Result<_, _>>().map(|words| Self { words })
     }
 }
 

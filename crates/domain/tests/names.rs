@@ -26,10 +26,7 @@ fn statuses_read_back_and_are_those_of_json() {
         assert_eq!(serde_json::json!(status), status.as_str());
     }
     let error = "sending".parse::<DeliveryStatus>().unwrap_err();
-    assert!(
-        error.contains("queued, delivered, retrying, held, failed, discarded"),
-        "{error}"
-    );
+    assert!(error.contains("queued, delivered, retrying, held, failed, discarded"), "{error}");
 }
 
 #[test]
@@ -46,10 +43,6 @@ fn held_wins_over_queued_and_retrying_and_over_nothing_else() {
         (StoredStatus::Discarded, true, 0, DeliveryStatus::Discarded),
     ];
     for (stored, lane_held, attempts, shown) in table {
-        assert_eq!(
-            DeliveryStatus::shown(stored, lane_held, attempts),
-            shown,
-            "{stored:?}"
-        );
+        assert_eq!(DeliveryStatus::shown(stored, lane_held, attempts), shown, "{stored:?}");
     }
 }

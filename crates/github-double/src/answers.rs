@@ -116,11 +116,7 @@ pub(crate) fn exact(case: &str) -> Reply {
 
 pub(crate) fn plain(status: u16, body: ReplyBody) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Reply {
-        status,
-        headers: HeaderMap::new(),
-        body,
-    }
+    Reply { status, headers: HeaderMap::new(), body }
 }
 
 /// As recorded for a renamed repository, with another status and target.

@@ -121,10 +121,7 @@ fn count_keys(
     match object.get(key) {
         None => Ok(()),
         Some(Value::Object(inner)) if inner.len() <= allowed => Ok(()),
-        Some(Value::Object(inner)) => Err(Refusal::TooManyKeys {
-            allowed,
-            supplied: inner.len(),
-        }),
+        Some(Value::Object(inner)) => Err(Refusal::TooManyKeys { allowed, supplied: inner.len() }),
         Some(
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
         ) => Err(Refusal::WrongType(key, "an object")),

@@ -196,12 +196,7 @@ fn huge(bytes: u64) -> AnswerBody {
     let pieces = stream::unfold(bytes, |left| async move {
         let piece = usize::try_from(left).map_or(HUGE_PIECE.len(), |n| n.min(HUGE_PIECE.len()));
         let after = left - piece as u64;
-        (piece > 0).then(|| {
-            (
-                Ok(Frame::data(Bytes::from_static(&HUGE_PIECE[..piece]))),
-                after,
-            )
-        })
+        (piece > 0).then(|| (Ok(Frame::data(Bytes::from_static(&HUGE_PIECE[..piece]))), after))
     });
     StreamBody::new(pieces).boxed_unsync()
 }

@@ -57,12 +57,7 @@ struct ScriptText {
 pub(crate) fn journal(shared: &Shared, query: Option<&str>) -> Reply {
     let number = |name: &str| {
         let mut pairs = query.unwrap_or_default().split('&');
-        pairs.find_map(|pair| {
-            pair.strip_prefix(name)?
-                .strip_prefix('=')?
-                .parse::<u64>()
-                .ok()
-        })
+        pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
     };
     let from = number("from").unwrap_or(0);
     let limit = number("limit").map_or(PAGE, |n| usize::try_from(n).unwrap_or(PAGE_MAX));

@@ -121,20 +121,9 @@ impl Shared {
         let json = parse(body);
         let mut state = self.state();
         state.serial += 1;
-        let stamp = Stamp {
-            serial: state.serial,
-            epoch,
-        };
-        let seen = state
-            .tokens
-            .look_up(call.headers.get(header::AUTHORIZATION));
-        let request = Request {
-            call,
-            body,
-            json: json.as_ref(),
-            seen,
-            stamp,
-        };
+        let stamp = Stamp { serial: state.serial, epoch };
+        let seen = state.tokens.look_up(call.headers.get(header::AUTHORIZATION));
+        let request = Request { call, body, json: json.as_ref(), seen, stamp };
         let answer = state.answer(&request, play);
         let entry = state.entry(&request, &answer, self.started);
         let accepted = entry.accepted;
@@ -176,10 +165,7 @@ impl Shared {
         for play in &plays {
             play.check()?;
         }
-        let script = Script {
-            plays: plays.into(),
-            repeat_last,
-        };
+        let script = Script { plays: plays.into(), repeat_last };
         let mut state = self.state();
         if script.plays.is_empty() {
             state.scripts.remove(target);
@@ -257,11 +243,9 @@ impl State {
         let reply = match play {
             Play::Recorded(case) => exact(case),
             Play::RecordedWith { case, headers } => exact(case).with_headers(&headers),
-            Play::Status {
-                status,
-                headers,
-                body,
-            } => plain(status, ReplyBody::Whole(body.into())).with_headers(&headers),
+            Play::Status { status, headers, body } => {
+                plain(status, ReplyBody::Whole(body.into())).with_headers(&headers)
+            }
             Play::Accept => accepted(request),
             Play::Check => self.ordinary(request),
             Play::Delay(wait, then) => {
@@ -269,19 +253,9 @@ impl State {
             }
             Play::Reset | Play::ResetBeforeRead => return Answer::Reset,
             Play::HalfOpen => return Answer::Silent,
-            Play::SlowBody {
-                status,
-                body,
-                chunk,
-                every,
-            } => plain(
-                status,
-                ReplyBody::Drip {
-                    body: body.into(),
-                    chunk: chunk.max(1),
-                    every,
-                },
-            ),
+            Play::SlowBody { status, body, chunk, every } => {
+                plain(status, ReplyBody::Drip { body: body.into(), chunk: chunk.max(1), every })
+            }
             Play::LostAnswer => return Answer::Cut { accepted: true },
             Play::HugeBody { status, bytes } => plain(status, ReplyBody::Huge(bytes)),
             Play::Redirect { status, location } => redirect(status, &location),
@@ -342,21 +316,13 @@ impl State {
             seq: 0,
             at: whole_micros(call.arrived.saturating_duration_since(started)),
             method: call.method.to_string(),
-            path: if told {
-                call.path.clone()
-            } else {
-                String::new()
-            },
+            path: if told { call.path.clone() } else { String::new() },
             kind: call.route.kind(),
             repo: text(call.route.repo()),
             hook: text(call.route.hook()),
             token: request.seen,
             user_agent: text(request.header("user-agent")),
-            event_type: text(
-                request
-                    .json
-                    .and_then(|json| json.get("event_type")?.as_str()),
-            ),
+            event_type: text(request.json.and_then(|json| json.get("event_type")?.as_str())),
             delivery_id: delivery_id(request).map(str::to_owned),
             headers: self.kept_headers(request),
             body: self.kept_body(request),

@@ -53,12 +53,7 @@ impl Double {
             stopping.clone(),
             tasks.clone(),
         ));
-        Ok(Self {
-            addr,
-            shared,
-            stopping,
-            tasks,
-        })
+        Ok(Self { addr, shared, stopping, tasks })
     }
 
     /// Address it listens on.
@@ -165,11 +160,7 @@ impl Double {
         if matches!(reached, Ok(Ok(_))) {
             return Ok(());
         }
-        Err(NotReached {
-            wanted: accepted,
-            accepted: self.counts().accepted,
-            cap,
-        })
+        Err(NotReached { wanted: accepted, accepted: self.counts().accepted, cap })
     }
 }
 

@@ -206,12 +206,10 @@ impl Journal {
     /// process and other processes read whole lines.
     fn write(&mut self, entry: &Entry) {
         let Some(file) = &mut self.file else { return };
-        let written = serde_json::to_vec(entry)
-            .map_err(io::Error::from)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                file.write_all(&line)
-            });
+        let written = serde_json::to_vec(entry).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            file.write_all(&line)
+        });
         if let Err(error) = written {
             self.counts.unwritten += 1;
             tracing::warn!(%error, "journal line not written");

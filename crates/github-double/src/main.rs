@@ -44,11 +44,7 @@ struct Arguments {
 
 impl Arguments {
     fn options(self) -> Options {
-        let base = if self.bench {
-            Options::bench()
-        } else {
-            Options::default()
-        };
+        let base = if self.bench { Options::bench() } else { Options::default() };
         Options {
             tokens: self.tokens,
             rate: self.rate,
@@ -96,9 +92,7 @@ fn window(text: &str) -> anyhow::Result<Window> {
 /// `20ms`, `6s`, `1m`; a bare number is seconds.
 fn time(text: &str) -> anyhow::Result<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits
-        .parse()
-        .context("expected a time such as 20ms or 6s")?;
+    let number: u64 = digits.parse().context("expected a time such as 20ms or 6s")?;
     match text.strip_prefix(digits) {
         Some("ms") => Ok(Duration::from_millis(number)),
         Some("s" | "") => Ok(Duration::from_secs(number)),

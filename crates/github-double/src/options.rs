@@ -63,11 +63,7 @@ impl Default for Options {
 impl Options {
     /// Settings for a receiver in a benchmark: counts and the set of delivery ids, no entries.
     pub fn bench() -> Self {
-        Self {
-            journal_capacity: 0,
-            journal_bodies: false,
-            ..Self::default()
-        }
+        Self { journal_capacity: 0, journal_bodies: false, ..Self::default() }
     }
 
     /// Replaces the tokens that are accepted at first.

@@ -88,11 +88,7 @@ pub enum ScriptError {
 impl Play {
     /// Shorthand for an answer with a status and nothing else.
     pub fn status(status: u16) -> Self {
-        Self::Status {
-            status,
-            headers: Vec::new(),
-            body: String::new(),
-        }
+        Self::Status { status, headers: Vec::new(), body: String::new() }
     }
 
     /// Checks names, codes and headers, so that playing cannot fail later.
@@ -103,9 +99,7 @@ impl Play {
                 check_case(case)?;
                 check_headers(headers)
             }
-            Self::Status {
-                status, headers, ..
-            } => {
+            Self::Status { status, headers, .. } => {
                 check_status(*status)?;
                 check_headers(headers)
             }
@@ -133,11 +127,7 @@ fn check_case(case: &str) -> Result<(), ScriptError> {
 }
 
 fn check_status(status: u16) -> Result<(), ScriptError> {
-    if (200..=999).contains(&status) {
-        Ok(())
-    } else {
-        Err(ScriptError::BadStatus(status))
-    }
+    if (200..=999).contains(&status) { Ok(()) } else { Err(ScriptError::BadStatus(status)) }
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), ScriptError> {
@@ -200,19 +190,10 @@ impl TryFrom<PlayText> for Play {
     fn try_from(text: PlayText) -> Result<Self, ScriptError> {
         Ok(match text {
             PlayText::Recorded(case) => Self::Recorded(known(case)?),
-            PlayText::RecordedWith { case, headers } => Self::RecordedWith {
-                case: known(case)?,
-                headers,
-            },
-            PlayText::Status {
-                status,
-                headers,
-                body,
-            } => Self::Status {
-                status,
-                headers,
-                body,
-            },
+            PlayText::RecordedWith { case, headers } => {
+                Self::RecordedWith { case: known(case)?, headers }
+            }
+            PlayText::Status { status, headers, body } => Self::Status { status, headers, body },
             PlayText::Accept => Self::Accept,
             PlayText::Check => Self::Check,
             PlayText::Delay { ms, then } => {
@@ -221,17 +202,9 @@ impl TryFrom<PlayText> for Play {
             PlayText::Reset => Self::Reset,
             PlayText::ResetBeforeRead => Self::ResetBeforeRead,
             PlayText::HalfOpen => Self::HalfOpen,
-            PlayText::SlowBody {
-                status,
-                body,
-                chunk,
-                every_ms,
-            } => Self::SlowBody {
-                status,
-                body,
-                chunk,
-                every: Duration::from_millis(every_ms),
-            },
+            PlayText::SlowBody { status, body, chunk, every_ms } => {
+                Self::SlowBody { status, body, chunk, every: Duration::from_millis(every_ms) }
+            }
             PlayText::LostAnswer => Self::LostAnswer,
             PlayText::HugeBody { status, bytes } => Self::HugeBody { status, bytes },
             PlayText::Redirect { status, location } => Self::Redirect { status, location },

@@ -35,11 +35,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     Whole(Bytes),
-    Drip {
-        body: Bytes,
-        chunk: usize,
-        every: Duration,
-    },
+    Drip { body: Bytes, chunk: usize, every: Duration },
     Huge(u64),
 }
 
@@ -54,11 +50,7 @@ pub(crate) struct Stamp {
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
-        Self {
-            status,
-            headers,
-            body: ReplyBody::Whole(body),
-        }
+        Self { status, headers, body: ReplyBody::Whole(body) }
     }
 
     pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
@@ -70,11 +62,7 @@ impl Reply {
 
     /// A recording byte for byte.
     pub(crate) fn exact(recording: &Recording) -> Self {
-        Self::new(
-            recording.status,
-            recording.headers.clone(),
-            recording.body.clone(),
-        )
+        Self::new(recording.status, recording.headers.clone(), recording.body.clone())
     }
 
     /// A recording as if answered now: own request id, today's date, the limit's reset at the next
@@ -96,13 +84,7 @@ impl Reply {
     /// The recording of this name, live. 500 if there is none, which a test rules out.
     pub(crate) fn case(name: &str, stamp: Stamp) -> Self {
         recorded(name).map_or_else(
-            || {
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    HeaderMap::new(),
-                    Bytes::new(),
-                )
-            },
+            || Self::new(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), Bytes::new()),
             |recording| Self::live(recording, stamp),
         )
     }
@@ -123,10 +105,9 @@ impl Reply {
     #[must_use]
     pub(crate) fn with_headers(mut self, headers: &[(String, String)]) -> Self {
         for (name, value) in headers {
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::try_from(name.as_str()),
-                HeaderValue::try_from(value.as_str()),
-            ) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()))
+            {
                 self.headers.insert(name, value);
             }
         }

@@ -71,13 +71,9 @@ pub(crate) fn parse(body: &Body) -> Option<Value> {
 
 pub(crate) fn delivery_id<'a>(request: &'a Request<'_>) -> Option<&'a str> {
     let in_body = request.json.and_then(|json| {
-        [
-            "/client_payload/delivery_id",
-            "/inputs/delivery_id",
-            "/delivery_id",
-        ]
-        .iter()
-        .find_map(|pointer| json.pointer(pointer)?.as_str())
+        ["/client_payload/delivery_id", "/inputs/delivery_id", "/delivery_id"]
+            .iter()
+            .find_map(|pointer| json.pointer(pointer)?.as_str())
     });
     in_body.or_else(|| request.header("x-postrider-delivery-id"))
 }

@@ -26,31 +26,20 @@ impl Route {
         let path = without_root(path);
         let segments: Vec<&str> = path.split('/').skip(1).take(8).collect();
         match (method.as_str(), segments.as_slice()) {
-            ("POST", ["repos", owner, repo, "dispatches"]) => Self::Dispatch {
-                repo: slug(owner, repo),
-            },
-            (
-                "POST",
-                [
-                    "repos",
-                    owner,
-                    repo,
-                    "actions",
-                    "workflows",
-                    id,
-                    "dispatches",
-                ],
-            ) if !id.is_empty() => Self::WorkflowDispatch {
-                repo: slug(owner, repo),
-            },
-            (_, ["hook", name]) if !name.is_empty() => Self::Hook {
-                name: (*name).to_owned(),
-            },
+            ("POST", ["repos", owner, repo, "dispatches"]) => {
+                Self::Dispatch { repo: slug(owner, repo) }
+            }
+            ("POST", ["repos", owner, repo, "actions", "workflows", id, "dispatches"])
+                if !id.is_empty() =>
+            {
+                Self::WorkflowDispatch { repo: slug(owner, repo) }
+            }
+            (_, ["hook", name]) if !name.is_empty() => Self::Hook { name: (*name).to_owned() },
             ("GET", ["rate_limit"]) => Self::RateLimit,
             ("GET", ["user"]) => Self::User,
-            ("GET", ["repos", owner, repo]) if !repo.is_empty() => Self::Repo {
-                repo: slug(owner, repo),
-            },
+            ("GET", ["repos", owner, repo]) if !repo.is_empty() => {
+                Self::Repo { repo: slug(owner, repo) }
+            }
             ("GET", ["versions"]) => Self::Versions,
             ("GET", ["_journal"]) => Self::Journal,
             ("POST", ["_control"]) => Self::Control,

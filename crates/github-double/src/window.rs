@@ -35,13 +35,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(rate: Option<Window>, ban: bool, style: LimitStyle) -> Self {
-        Self {
-            rate,
-            ban,
-            style,
-            spent: HashMap::new(),
-            banned: HashSet::new(),
-        }
+        Self { rate, ban, style, spent: HashMap::new(), banned: HashSet::new() }
     }
 
     pub(crate) fn set(&mut self, rate: Option<Window>, ban: bool) {
@@ -88,10 +82,7 @@ fn spend(
     points: u32,
     now: Instant,
 ) -> Result<(), Duration> {
-    while spent
-        .front()
-        .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= rate.per)
-    {
+    while spent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= rate.per) {
         spent.pop_front();
     }
     let budget = rate.count.saturating_mul(WRITE_POINTS);

@@ -65,9 +65,7 @@ const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 impl TokenKind {
     /// The kind of a token, by its prefix.
     pub fn of(token: &str) -> Self {
-        let found = PREFIXES
-            .into_iter()
-            .find(|(prefix, _)| token.starts_with(prefix));
+        let found = PREFIXES.into_iter().find(|(prefix, _)| token.starts_with(prefix));
         found.map_or(Self::Unknown, |(_, kind)| kind)
     }
 
@@ -116,34 +114,20 @@ pub fn check_token(value: &str) -> TokenCheck {
     let is_broken_up = token.chars().any(|c| c.is_whitespace() || c.is_control());
     let found = [
         (trimmed.is_empty(), TokenWarning::Empty),
-        (
-            !trimmed.is_empty() && trimmed.len() != value.len(),
-            TokenWarning::Surrounded,
-        ),
+        (!trimmed.is_empty() && trimmed.len() != value.len(), TokenWarning::Surrounded),
         (token.len() != trimmed.len(), TokenWarning::WithScheme),
         (is_broken_up, TokenWarning::BrokenUp),
         (kind == TokenKind::Refresh, TokenWarning::Refresh),
-        (
-            kind.has_checksum() && has_wrong_checksum(token),
-            TokenWarning::Checksum,
-        ),
+        (kind.has_checksum() && has_wrong_checksum(token), TokenWarning::Checksum),
     ];
-    let warnings = found
-        .into_iter()
-        .filter(|(is_so, _)| *is_so)
-        .map(|(_, warning)| warning);
-    TokenCheck {
-        kind,
-        warnings: warnings.collect(),
-    }
+    let warnings = found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning);
+    TokenCheck { kind, warnings: warnings.collect() }
 }
 
 fn without_scheme(value: &str) -> &str {
     match value.split_once(' ') {
         Some((scheme, token))
-            if ["bearer", "token"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known)) =>
+            if ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) =>
         {
             token.trim_start()
         }
@@ -161,11 +145,7 @@ fn has_wrong_checksum(token: &str) -> bool {
 
 fn crc_32(bytes: &[u8]) -> u32 {
     let after_bit = |crc: u32| {
-        if crc & 1 == 1 {
-            (crc >> 1) ^ 0xedb8_8320
-        } else {
-            crc >> 1
-        }
+        if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
     };
     let after_byte =
         |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| after_bit(crc));

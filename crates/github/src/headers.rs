@@ -63,18 +63,11 @@ pub(crate) fn wait_for_reset(headers: &HeaderMap, now: Option<Timestamp>) -> Opt
 fn wait_until(instant: Timestamp, headers: &HeaderMap, now: Option<Timestamp>) -> Option<Duration> {
     let answered = text(headers, DATE.as_str()).and_then(parse_date).or(now)?;
     let wait = instant.duration_since(answered);
-    Some(
-        Duration::try_from(wait)
-            .unwrap_or(Duration::ZERO)
-            .min(LONGEST_WAIT),
-    )
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
 }
 
 fn parse_date(written: &str) -> Option<Timestamp> {
-    DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(written)
-        .ok()
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(written).ok()
 }
 
 /// A header's value, if it is printable ASCII.

@@ -18,16 +18,9 @@ impl Message {
         match serde_json::from_slice::<Value>(body) {
             Ok(Value::Object(members)) => {
                 let member = |name| {
-                    members
-                        .get(name)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_lowercase()
+                    members.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase()
                 };
-                Self {
-                    text: member("message"),
-                    documentation: member("documentation_url"),
-                }
+                Self { text: member("message"), documentation: member("documentation_url") }
             }
             Ok(Value::String(text)) => Self::plain(&text),
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
@@ -41,10 +34,7 @@ impl Message {
     }
 
     fn plain(text: &str) -> Self {
-        Self {
-            text: text.to_lowercase(),
-            documentation: String::new(),
-        }
+        Self { text: text.to_lowercase(), documentation: String::new() }
     }
 
     /// Whether the message contains one of these texts, which are in lower case.
@@ -54,8 +44,6 @@ impl Message {
 
     /// Whether the documentation pointed to ends like one of these, which are in lower case.
     pub(crate) fn points_to(&self, endings: &[&str]) -> bool {
-        endings
-            .iter()
-            .any(|ending| self.documentation.ends_with(ending))
+        endings.iter().any(|ending| self.documentation.ends_with(ending))
     }
 }

@@ -35,11 +35,7 @@ pub fn probe_url(dispatch_url: &Url) -> Option<Url> {
     }
     let is_enterprise_server = dispatch_url.path().starts_with("/api/v3/");
     let mut url = dispatch_url.clone();
-    url.set_path(if is_enterprise_server {
-        "/api/v3/rate_limit"
-    } else {
-        "/rate_limit"
-    });
+    url.set_path(if is_enterprise_server { "/api/v3/rate_limit" } else { "/rate_limit" });
     url.set_query(None);
     url.set_fragment(None);
     Some(url)

@@ -23,14 +23,8 @@ use crate::message::Message;
 /// What a target answered, ready to be classified: read the GitHub way if the target is a
 /// GitHub dispatch, else by status and Retry-After alone.
 pub fn answer(kind: TargetKind, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let github = kind
-        .is_github()
-        .then(|| read(kind, status, headers, body, None));
-    Answer::Response {
-        status,
-        github,
-        retry_after: retry_after(headers),
-    }
+    let github = kind.is_github().then(|| read(kind, status, headers, body, None));
+    Answer::Response { status, github, retry_after: retry_after(headers) }
 }
 
 /// Reads GitHub's answer to a dispatch. `now_hint` stands in for the answer's Date header when
@@ -49,9 +43,7 @@ pub fn read(
         401 => GithubAnswer::TokenRefused,
         403 => read_forbidden(headers, &Message::read(body), now_hint),
         404 => GithubAnswer::NotFound,
-        429 => GithubAnswer::RateLimited {
-            wait: wait(headers, now_hint),
-        },
+        429 => GithubAnswer::RateLimited { wait: wait(headers, now_hint) },
         408 | 425 | 500..=599 => GithubAnswer::ServerError,
         _ => GithubAnswer::Invalid,
     }
@@ -76,9 +68,7 @@ fn read_forbidden(
     now_hint: Option<Timestamp>,
 ) -> GithubAnswer {
     if is_limit(headers, message) {
-        GithubAnswer::RateLimited {
-            wait: wait(headers, now_hint),
-        }
+        GithubAnswer::RateLimited { wait: wait(headers, now_hint) }
     } else if let Some(why) = token_forbidden(headers, message) {
         GithubAnswer::TokenForbidden(why)
     } else if message.says(&["administrative rules"]) {

@@ -22,51 +22,19 @@ const EXPECTED: [(&str, TargetKind, Outcome); 36] = [
     ("bad-credentials-401", DISPATCH, Outcome::Credential),
     ("bad-gateway-502-json", DISPATCH, Outcome::ServerError),
     ("bad-json-400", DISPATCH, Outcome::Invalid),
-    (
-        "classic-pat-forbidden-by-org-403",
-        DISPATCH,
-        Outcome::Credential,
-    ),
+    ("classic-pat-forbidden-by-org-403", DISPATCH, Outcome::Credential),
     ("dispatch-204-classic-pat", DISPATCH, Outcome::Accepted),
-    (
-        "dispatch-204-deprecated-api-version",
-        DISPATCH,
-        Outcome::Accepted,
-    ),
-    (
-        "dispatch-204-fine-grained-expiring",
-        DISPATCH,
-        Outcome::Accepted,
-    ),
-    (
-        "fine-grained-lifetime-policy-403",
-        DISPATCH,
-        Outcome::Credential,
-    ),
+    ("dispatch-204-deprecated-api-version", DISPATCH, Outcome::Accepted),
+    ("dispatch-204-fine-grained-expiring", DISPATCH, Outcome::Accepted),
+    ("fine-grained-lifetime-policy-403", DISPATCH, Outcome::Credential),
     ("get-rate-limit-200", DISPATCH, Outcome::Invalid),
-    (
-        "get-rate-limit-404-ghes-disabled",
-        DISPATCH,
-        Outcome::NotFound,
-    ),
+    ("get-rate-limit-404-ghes-disabled", DISPATCH, Outcome::NotFound),
     ("get-repo-200", DISPATCH, Outcome::Invalid),
     ("get-user-200-classic", DISPATCH, Outcome::Invalid),
-    (
-        "get-user-403-installation-token",
-        DISPATCH,
-        Outcome::Permission,
-    ),
+    ("get-user-403-installation-token", DISPATCH, Outcome::Permission),
     ("installation-token-201", DISPATCH, Outcome::Invalid),
-    (
-        "installation-token-201-stateless",
-        DISPATCH,
-        Outcome::Invalid,
-    ),
-    (
-        "installation-token-expired-401",
-        DISPATCH,
-        Outcome::Credential,
-    ),
+    ("installation-token-201-stateless", DISPATCH, Outcome::Invalid),
+    ("installation-token-expired-401", DISPATCH, Outcome::Credential),
     ("list-runs-200", DISPATCH, Outcome::Invalid),
     ("list-runs-200-empty", WORKFLOW, Outcome::Invalid),
     ("missing-event-type-422", DISPATCH, Outcome::Invalid),
@@ -78,21 +46,9 @@ const EXPECTED: [(&str, TargetKind, Outcome); 36] = [
     ("payload-too-large-422", DISPATCH, Outcome::Invalid),
     ("primary-limit-403", DISPATCH, Outcome::RateLimited),
     ("renamed-301-read", DISPATCH, Outcome::Redirected),
-    (
-        "secondary-content-creation-403",
-        DISPATCH,
-        Outcome::RateLimited,
-    ),
-    (
-        "secondary-limit-403-retry-after",
-        DISPATCH,
-        Outcome::RateLimited,
-    ),
-    (
-        "secondary-limit-429-retry-after",
-        DISPATCH,
-        Outcome::RateLimited,
-    ),
+    ("secondary-content-creation-403", DISPATCH, Outcome::RateLimited),
+    ("secondary-limit-403-retry-after", DISPATCH, Outcome::RateLimited),
+    ("secondary-limit-429-retry-after", DISPATCH, Outcome::RateLimited),
     ("server-error-500", DISPATCH, Outcome::ServerError),
     ("service-unavailable-503", DISPATCH, Outcome::ServerError),
     ("too-many-properties-422", DISPATCH, Outcome::Invalid),
@@ -108,14 +64,9 @@ struct Recorded {
 
 fn recorded() -> BTreeMap<String, Recorded> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (name, parse(&std::fs::read_to_string(path).unwrap()))
@@ -125,14 +76,10 @@ fn recorded() -> BTreeMap<String, Recorded> {
 
 fn parse(text: &str) -> Recorded {
     let document: Value = serde_json::from_str(text).unwrap();
-    let headers = document["headers"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
-            (name.parse::<HeaderName>().unwrap(), value)
-        });
+    let headers = document["headers"].as_object().unwrap().iter().map(|(name, value)| {
+        let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
+        (name.parse::<HeaderName>().unwrap(), value)
+    });
     // A string is a body that is not JSON.
     let body = match &document["body"] {
         Value::Null => Vec::new(),
@@ -140,11 +87,7 @@ fn parse(text: &str) -> Recorded {
         body => serde_json::to_vec(body).unwrap(),
     };
     let status = u16::try_from(document["status"].as_u64().unwrap()).unwrap();
-    Recorded {
-        status,
-        headers: headers.collect(),
-        body,
-    }
+    Recorded { status, headers: headers.collect(), body }
 }
 
 #[test]
@@ -153,27 +96,17 @@ fn every_answer_has_its_outcome() {
     let with_run = recorded.remove("workflow-dispatch-200").unwrap();
     for (kind, outcome) in [(WORKFLOW, Outcome::Accepted), (DISPATCH, Outcome::Invalid)] {
         let answer = answer(kind, with_run.status, &with_run.headers, &with_run.body);
-        assert_eq!(
-            classify(kind, &answer, &[200]).outcome,
-            outcome,
-            "workflow-dispatch-200"
-        );
+        assert_eq!(classify(kind, &answer, &[200]).outcome, outcome, "workflow-dispatch-200");
     }
     for (name, kind, outcome) in EXPECTED {
-        let one = recorded
-            .remove(name)
-            .unwrap_or_else(|| panic!("{name} is missing"));
+        let one = recorded.remove(name).unwrap_or_else(|| panic!("{name} is missing"));
         let answer = answer(kind, one.status, &one.headers, &one.body);
         // GitHub's answers are not judged by the success codes of other targets.
         let classified = classify(kind, &answer, &[200, 201, 202]);
         assert_eq!(classified.outcome, outcome, "{name}");
         assert_eq!(classified.uncertain, one.status == 502, "{name}");
     }
-    assert!(
-        recorded.is_empty(),
-        "no expectation for {:?}",
-        recorded.keys()
-    );
+    assert!(recorded.is_empty(), "no expectation for {:?}", recorded.keys());
 }
 
 #[test]
@@ -184,14 +117,8 @@ fn limits_say_how_long_to_wait() {
         let answer = answer(DISPATCH, one.status, &one.headers, &one.body);
         classify(DISPATCH, &answer, &[]).pause
     };
-    assert_eq!(
-        pause("secondary-limit-403-retry-after"),
-        Some(Duration::from_mins(1))
-    );
-    assert_eq!(
-        pause("secondary-limit-429-retry-after"),
-        Some(Duration::from_mins(1))
-    );
+    assert_eq!(pause("secondary-limit-403-retry-after"), Some(Duration::from_mins(1)));
+    assert_eq!(pause("secondary-limit-429-retry-after"), Some(Duration::from_mins(1)));
     assert_eq!(pause("secondary-content-creation-403"), None);
     // Date 12:00:00, reset 1795264000 = 12:26:40, and one second.
     assert_eq!(pause("primary-limit-403"), Some(Duration::from_secs(1601)));
@@ -210,14 +137,8 @@ fn probes_read_the_same_answers() {
         ("bad-credentials-401", ProbeReading::Refused),
         ("installation-token-expired-401", ProbeReading::Refused),
         ("classic-pat-forbidden-by-org-403", ProbeReading::Refused),
-        (
-            "secondary-limit-429-retry-after",
-            ProbeReading::Limited(Some(Duration::from_mins(1))),
-        ),
-        (
-            "secondary-content-creation-403",
-            ProbeReading::Limited(None),
-        ),
+        ("secondary-limit-429-retry-after", ProbeReading::Limited(Some(Duration::from_mins(1)))),
+        ("secondary-content-creation-403", ProbeReading::Limited(None)),
         ("not-found-404", ProbeReading::Unknown),
         ("missing-user-agent-403", ProbeReading::Unknown),
         ("server-error-500", ProbeReading::Unknown),
@@ -231,17 +152,8 @@ fn probes_read_the_same_answers() {
 fn headers_of_recorded_answers() {
     let recorded = recorded();
     let expiring = &recorded["dispatch-204-fine-grained-expiring"].headers;
-    assert_eq!(
-        token_expiry(expiring).unwrap().to_string(),
-        "2026-12-01T14:34:04Z"
-    );
-    assert_eq!(
-        request_id(expiring).unwrap(),
-        "0681:62D5:1E22F03:626F1F6:6920A2C0"
-    );
+    assert_eq!(token_expiry(expiring).unwrap().to_string(), "2026-12-01T14:34:04Z");
+    assert_eq!(request_id(expiring).unwrap(), "0681:62D5:1E22F03:626F1F6:6920A2C0");
     assert_eq!(rate_remaining(expiring), Some(4870));
-    assert_eq!(
-        token_expiry(&recorded["dispatch-204-classic-pat"].headers),
-        None
-    );
+    assert_eq!(token_expiry(&recorded["dispatch-204-classic-pat"].headers), None);
 }

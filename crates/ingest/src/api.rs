@@ -37,10 +37,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/lanes/release", post(lanes::release))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/secrets", get(secrets::list))
-        .route(
-            "/api/v1/secrets/{name}",
-            put(secrets::set).delete(secrets::delete),
-        )
+        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::delete))
         .route("/api/v1/stats", get(stats))
 }
 
@@ -48,9 +45,8 @@ pub(crate) fn routes() -> Router<App> {
 async fn stats(State(app): State<App>) -> Result<Response, Problem> {
     let stats = app.store().stats().await?;
     let lanes = stats.backlog.iter();
-    let backlog: Vec<_> = lanes
-        .map(|(lane, waiting)| json!({"lane": lane, "waiting": waiting}))
-        .collect();
+    let backlog: Vec<_> =
+        lanes.map(|(lane, waiting)| json!({"lane": lane, "waiting": waiting})).collect();
     let body = json!({
         "backlog": backlog,
         "sending": stats.sending,
@@ -66,18 +62,13 @@ async fn read_object(
     body: Body,
     known: &[&str],
 ) -> Result<Map<String, Value>, Problem> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if media_type(given.unwrap_or_default()).0 != "application/json" {
         let detail = "send Content-Type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let mut share = app.room.enter()?;
-    let limits = Limits {
-        bytes: MAX_BODY,
-        time: app.config.request_timeout,
-    };
+    let limits = Limits { bytes: MAX_BODY, time: app.config.request_timeout };
     let bytes = body::read(body, &app.room, &mut share, limits).await?;
     let text = String::from_utf8(bytes).map_err(|_| Problem::bad("", "is not valid UTF-8"))?;
     let value = json::parse(&text).map_err(|fault| match &fault {
@@ -85,18 +76,12 @@ async fn read_object(
         // The parser's own words may quote a value, which may be a secret.
         JsonFault::Syntax(error) => {
             let (line, column) = (error.line(), error.column());
-            Problem::bad(
-                "",
-                format!("is not valid JSON at line {line} column {column}"),
-            )
+            Problem::bad("", format!("is not valid JSON at line {line} column {column}"))
         }
         JsonFault::Nul { pointer } => Problem::bad(pointer.as_str(), fault.to_string()),
     })?;
     let Value::Object(object) = value else {
-        return Err(Problem::bad(
-            "",
-            format!("must be an object, not {}", kind(&value)),
-        ));
+        return Err(Problem::bad("", format!("must be an object, not {}", kind(&value))));
     };
     match object.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(object),
@@ -114,10 +99,7 @@ fn required_text<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a st
     match object.get(key) {
         None => Err(Problem::bad(pointer, "is required: a string")),
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(Problem::bad(
-            pointer,
-            format!("must be a string, not {}", kind(other)),
-        )),
+        Some(other) => Err(Problem::bad(pointer, format!("must be a string, not {}", kind(other)))),
     }
 }
 

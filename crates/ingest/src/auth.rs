@@ -75,10 +75,7 @@ pub(crate) enum Access {
 impl Tokens {
     /// Tokens by role. Empty tokens are refused.
     pub fn new(tokens: Vec<(Role, SecretString)>) -> Result<Self, String> {
-        match tokens
-            .iter()
-            .find(|(_, token)| token.expose_secret().is_empty())
-        {
+        match tokens.iter().find(|(_, token)| token.expose_secret().is_empty()) {
             Some((role, _)) => Err(format!("a token of role {role} is empty")),
             None => Ok(Self(tokens)),
         }
@@ -89,10 +86,7 @@ impl Tokens {
     pub fn parse(text: &SecretString) -> Result<Self, String> {
         let pairs = text.expose_secret().split([',', ' ', '\t', '\n', '\r']);
         let pairs = pairs.filter(|pair| !pair.is_empty());
-        let tokens: Result<_, _> = pairs
-            .enumerate()
-            .map(|(i, pair)| parse_pair(i, pair))
-            .collect();
+        let tokens: Result<_, _> = pairs.enumerate().map(|(i, pair)| parse_pair(i, pair)).collect();
         Self::new(tokens?)
     }
 
@@ -135,14 +129,9 @@ fn parse_pair(index: usize, pair: &str) -> Result<(Role, SecretString), String> 
     let (name, token) = pair.split_once(':').ok_or_else(|| {
         format!("token {place} has no role: write it as role:token, e.g. operate:<token>")
     })?;
-    let role = Role::ALL
-        .into_iter()
-        .find(|role| role.as_str() == name)
-        .ok_or_else(|| {
-            format!(
-                "token {place} has an unknown role: use ingest, read or operate before the colon"
-            )
-        })?;
+    let role = Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| {
+        format!("token {place} has an unknown role: use ingest, read or operate before the colon")
+    })?;
     Ok((role, SecretString::from(token)))
 }
 

@@ -35,18 +35,12 @@ impl Room {
 
     /// A first share, one unit large; 503 when the room is full.
     pub(crate) fn enter(&self) -> Result<Share, Problem> {
-        Ok(Share {
-            permit: self.take(1)?,
-            units: 1,
-        })
+        Ok(Share { permit: self.take(1)?, units: 1 })
     }
 
     /// Makes a share at least `units` large.
     pub(crate) fn grow(&self, share: &mut Share, units: usize) -> Result<(), Problem> {
-        if let Some(missing) = units
-            .checked_sub(share.units)
-            .filter(|missing| *missing > 0)
-        {
+        if let Some(missing) = units.checked_sub(share.units).filter(|missing| *missing > 0) {
             share.permit.merge(self.take(missing)?);
             share.units = units;
         }
@@ -60,9 +54,7 @@ impl Room {
 
     fn take(&self, units: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let units = u32::try_from(units).map_err(|_| full())?;
-        Arc::clone(&self.0)
-            .try_acquire_many_owned(units)
-            .map_err(|_| full())
+        Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| full())
     }
 }
 
@@ -87,10 +79,7 @@ pub(crate) async fn read(
     tokio::time::timeout(limits.time, collect(body, room, share, limits.bytes))
         .await
         .unwrap_or_else(|_| {
-            Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            ))
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))
         })
 }
 
@@ -117,10 +106,7 @@ async fn collect(
 pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!(
-            "the body is larger than {} KiB: send less in one call",
-            limit / 1024
-        ),
+        format!("the body is larger than {} KiB: send less in one call", limit / 1024),
     )
 }
 
@@ -133,10 +119,7 @@ mod tests {
         let room = Room::new();
         let mut share = room.enter().unwrap();
         room.grow(&mut share, CAPACITY as usize).unwrap();
-        assert_eq!(
-            room.enter().unwrap_err().status,
-            StatusCode::SERVICE_UNAVAILABLE
-        );
+        assert_eq!(room.enter().unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
         drop(share);
         assert!(room.is_empty());
         assert!(room.enter().is_ok());

@@ -58,11 +58,7 @@ pub(crate) struct Candidate {
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// It is on disk, by this call or an earlier one.
-    Accepted {
-        event_id: EventId,
-        deliveries: Vec<(DeliveryId, WebhookUuid)>,
-        duplicate: bool,
-    },
+    Accepted { event_id: EventId, deliveries: Vec<(DeliveryId, WebhookUuid)>, duplicate: bool },
     /// Its key belongs to an event with other content.
     KeyReused,
     /// The store did not say that it is on disk.
@@ -98,17 +94,7 @@ impl Committer {
         let (sender, jobs) = mpsc::channel(QUEUE);
         let spawner = tracker.clone();
         let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-        tracker.spawn(
-            Loop {
-                parts,
-                jobs,
-                spawner,
-                slots,
-                room,
-                cancel,
-            }
-            .run(),
-        );
+        tracker.spawn(Loop { parts, jobs, spawner, slots, room, cancel }.run());
         Self(sender)
     }
 
@@ -120,10 +106,7 @@ impl Committer {
             let chunk: Vec<_> = rest.by_ref().take(MAX_BATCH).collect();
             let size = chunk.len();
             let (answer, fates) = oneshot::channel();
-            let sent = self.0.try_send(Job {
-                candidates: chunk,
-                answer,
-            });
+            let sent = self.0.try_send(Job { candidates: chunk, answer });
             pending.push((size, sent.is_ok().then_some(fates)));
         }
         let mut all = Vec::new();
@@ -156,8 +139,7 @@ impl Loop {
             };
             let batch = self.gather(job).await;
             let parts = Arc::clone(&self.parts);
-            self.spawner
-                .spawn(async move { parts.commit_batch(batch, slot).await });
+            self.spawner.spawn(async move { parts.commit_batch(batch, slot).await });
         }
     }
 
@@ -185,10 +167,7 @@ impl Loop {
             let next = match self.jobs.try_recv() {
                 Ok(job) => Some(job),
                 Err(_) if is_idle => None,
-                Err(_) => tokio::time::timeout_at(deadline, self.jobs.recv())
-                    .await
-                    .ok()
-                    .flatten(),
+                Err(_) => tokio::time::timeout_at(deadline, self.jobs.recv()).await.ok().flatten(),
             };
             let Some(job) = next else { break };
             size += job.candidates.len();
@@ -233,10 +212,7 @@ impl Parts {
     /// Matches and commits until the webhooks stood still in between (VERSION_IN_COMMIT).
     async fn commit(&self, entries: Vec<IntakeEntry>) -> Result<Done, StoreError> {
         let mut table = self.table.get(&self.store).await?;
-        let mut batch = IntakeBatch {
-            webhooks_version: table.version,
-            entries,
-        };
+        let mut batch = IntakeBatch { webhooks_version: table.version, entries };
         for _ in 0..MAX_MATCHES {
             batch.webhooks_version = table.version;
             for entry in &mut batch.entries {
@@ -244,11 +220,7 @@ impl Parts {
             }
             if let Some(results) = self.store.commit_events(&batch).await? {
                 reached(Step::Committed, results.len());
-                return Ok(Done {
-                    table,
-                    entries: batch.entries,
-                    results,
-                });
+                return Ok(Done { table, entries: batch.entries, results });
             }
             table = self.table.reload(&self.store).await?;
         }
@@ -256,13 +228,9 @@ impl Parts {
     }
 
     fn count(&self, results: &[IntakeResult]) {
-        let accepted = results
-            .iter()
-            .filter(|result| **result == IntakeResult::Accepted)
-            .count();
+        let accepted = results.iter().filter(|result| **result == IntakeResult::Accepted).count();
         self.metrics.events_received(accepted as u64);
-        self.metrics
-            .events_duplicate((results.len() - accepted) as u64);
+        self.metrics.events_duplicate((results.len() - accepted) as u64);
     }
 }
 
@@ -274,10 +242,7 @@ fn entry(candidate: Candidate) -> IntakeEntry {
         event: candidate.event,
         traceparent: Some(candidate.trace.to_traceparent()),
     };
-    IntakeEntry {
-        event,
-        deliveries: Vec::new(),
-    }
+    IntakeEntry { event, deliveries: Vec::new() }
 }
 
 fn answer(askers: Vec<(usize, oneshot::Sender<Vec<Fate>>)>, fates: Vec<Fate>) {
@@ -302,11 +267,7 @@ impl Done {
                 let lane_id = delivery.lane_id;
                 if !self.table.is_limited(lane_id) || woken.insert(lane_id) {
                     let trace = Some(*trace);
-                    messages.push(Message {
-                        delivery_id: delivery.id,
-                        lane_id,
-                        trace,
-                    });
+                    messages.push(Message { delivery_id: delivery.id, lane_id, trace });
                 }
             }
         }
@@ -314,16 +275,8 @@ impl Done {
     }
 
     fn fates(self) -> Vec<Fate> {
-        let Self {
-            table,
-            entries,
-            results,
-        } = self;
-        entries
-            .iter()
-            .zip(results)
-            .map(|(entry, result)| fate(&table, entry, result))
-            .collect()
+        let Self { table, entries, results } = self;
+        entries.iter().zip(results).map(|(entry, result)| fate(&table, entry, result)).collect()
     }
 }
 
@@ -333,11 +286,7 @@ fn fate(table: &Table, entry: &IntakeEntry, result: IntakeResult) -> Fate {
             let made = entry.deliveries.iter();
             let named = made.filter_map(|one| Some((one.id, table.uuid(one.webhook_id)?.clone())));
             let deliveries = named.collect();
-            Fate::Accepted {
-                event_id: entry.event.id,
-                deliveries,
-                duplicate: false,
-            }
+            Fate::Accepted { event_id: entry.event.id, deliveries, duplicate: false }
         }
         IntakeResult::Duplicate(first) if first.fingerprint != entry.event.fingerprint => {
             Fate::KeyReused

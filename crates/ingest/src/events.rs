@@ -42,16 +42,9 @@ pub(crate) async fn post(
     let form = Form::of(&headers)?;
     let header_key = idempotency_key(&headers)?;
     let mut share = app.room.enter()?;
-    let limits = Limits {
-        bytes: MAX_CALL,
-        time: app.config.request_timeout,
-    };
+    let limits = Limits { bytes: MAX_CALL, time: app.config.request_timeout };
     let bytes = body::read(body, &app.room, &mut share, limits).await?;
-    let call = Call {
-        form,
-        header_key,
-        trace: trace_of(&headers),
-    };
+    let call = Call { form, header_key, trace: trace_of(&headers) };
     let (many, read) = call.read(&headers, &bytes, &app.room, &mut share)?;
     drop(bytes);
     let (candidates, refused) = answer::part(read);
@@ -77,10 +70,7 @@ impl Call {
     ) -> Result<(bool, Vec<Result<Candidate, Problem>>), Problem> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let at = error.valid_up_to();
-            Problem::bad(
-                "",
-                format!("is not valid UTF-8: the bytes at offset {at} are none"),
-            )
+            Problem::bad("", format!("is not valid UTF-8: the bytes at offset {at} are none"))
         })?;
         let Pieces { many, pieces } = self.form.split(text)?;
         room.grow(share, pieces.iter().map(Piece::units).sum())?;
@@ -98,10 +88,7 @@ impl Call {
         index: Option<usize>,
     ) -> Result<Candidate, Problem> {
         if piece.text.len() > MAX_EVENT {
-            let detail = format!(
-                "is larger than {} KiB, which is the most for one event",
-                1024
-            );
+            let detail = format!("is larger than {} KiB, which is the most for one event", 1024);
             return Err(Problem::bad(&piece.pointer, detail).status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let value = json::parse(piece.text).map_err(|fault| misread(&piece.pointer, &fault))?;
@@ -127,12 +114,7 @@ impl Call {
             (None, _) => sent.id.map(|id| format!("id:{id}")).or(cloud_key),
         };
         let fingerprint = fingerprint(&sent.event)?;
-        Ok(Candidate {
-            key,
-            fingerprint,
-            event: sent.event,
-            trace: self.trace.child(),
-        })
+        Ok(Candidate { key, fingerprint, event: sent.event, trace: self.trace.child() })
     }
 }
 
@@ -158,14 +140,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Problem::bad(
-            "",
-            "the header Idempotency-Key is given twice: give it once",
-        ));
+        return Err(Problem::bad("", "the header Idempotency-Key is given twice: give it once"));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| "must hold printable ASCII characters only".to_owned());
+    let text = value.to_str().map_err(|_| "must hold printable ASCII characters only".to_owned());
     let checked = text.and_then(|text| check_key(text).map(|()| text.to_owned()));
     checked
         .map(Some)
@@ -174,9 +151,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// The trace of the request, or a new one.
 fn trace_of(headers: &HeaderMap) -> TraceContext {
-    let given = headers
-        .get(TRACEPARENT)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
     given.unwrap_or_else(TraceContext::new_root)
 }
 

@@ -128,23 +128,14 @@ async fn single(app: &App, uuid: &str, request: Request) -> Answer {
 async fn list(app: &App, scope: &Scope, bases: &Bases) -> Answer {
     let table = app.store().webhook_table(None).await?;
     let webhooks = table.map(|table| table.webhooks).unwrap_or_default();
-    let listed: Vec<&Webhook> = webhooks
-        .iter()
-        .map(|stored| &stored.webhook)
-        .filter(|hook| scope.lists(hook))
-        .collect();
-    Ok(answer::hal(
-        StatusCode::OK,
-        &document::collection(&listed, bases),
-    ))
+    let listed: Vec<&Webhook> =
+        webhooks.iter().map(|stored| &stored.webhook).filter(|hook| scope.lists(hook)).collect();
+    Ok(answer::hal(StatusCode::OK, &document::collection(&listed, bases)))
 }
 
 async fn show(app: &App, uuid: &str, bases: &Bases) -> Answer {
     let stored = stored(app, uuid).await?.ok_or(Failure::NotFound)?;
-    Ok(answer::hal(
-        StatusCode::OK,
-        &document::webhook(&stored.webhook, &[], bases),
-    ))
+    Ok(answer::hal(StatusCode::OK, &document::webhook(&stored.webhook, &[], bases)))
 }
 
 async fn delete(app: &App, uuid: &str) -> Answer {
@@ -158,9 +149,7 @@ async fn delete(app: &App, uuid: &str) -> Answer {
 
 async fn create(app: &App, scope: &Scope, bases: &Bases, parts: &Parts, body: Body) -> Answer {
     let value = read::document(app, parts, body).await?;
-    let draft = checked(app, parts, &value, |rules| {
-        validate::webhook(&value, scope, rules)
-    })?;
+    let draft = checked(app, parts, &value, |rules| validate::webhook(&value, scope, rules))?;
     let uuid = new_uuid()?;
     let webhook = keep::apply(draft, uuid, None, Timestamp::now());
     let stored = write(app, webhook).await?;
@@ -184,11 +173,7 @@ async fn replace(app: &App, uuid: &str, bases: &Bases, parts: &Parts, body: Body
     let existed = old.is_some();
     let webhook = keep::apply(draft, known, old.map(|old| old.webhook), Timestamp::now());
     let stored = write(app, webhook).await?;
-    let status = if existed {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
+    let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
     Ok(written(status, &stored, bases))
 }
 
@@ -206,11 +191,7 @@ fn checked(
         hosts: &app.config.host_whitelist,
     };
     let draft = validate(&rules).map_err(Failure::Invalid)?;
-    if read::is_json(parts) {
-        Ok(draft)
-    } else {
-        Err(Failure::UnsupportedType)
-    }
+    if read::is_json(parts) { Ok(draft) } else { Err(Failure::UnsupportedType) }
 }
 
 async fn write(app: &App, webhook: Webhook) -> Result<StoredWebhook, Failure> {
@@ -219,11 +200,7 @@ async fn write(app: &App, webhook: Webhook) -> Result<StoredWebhook, Failure> {
     let (name, limits) =
         lane.map_err(|error| Failure::invalid("request.url", error.to_string()))?;
     let secret_names = secret_names(&webhook.request);
-    let write = WebhookWrite {
-        webhook,
-        lane: LaneSpec { name, limits },
-        secret_names,
-    };
+    let write = WebhookWrite { webhook, lane: LaneSpec { name, limits }, secret_names };
     match app.store().put_webhook(&write).await? {
         Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
     }
@@ -238,16 +215,10 @@ fn written(status: StatusCode, stored: &StoredWebhook, bases: &Bases) -> Respons
                 "${{{}}} is no known variable and is sent as it is: did you mean ${{{nearest}}}?",
                 unknown.name
             ),
-            None => format!(
-                "${{{}}} is no known variable and is sent as it is",
-                unknown.name
-            ),
+            None => format!("${{{}}} is no known variable and is sent as it is", unknown.name),
         })
         .collect();
-    answer::hal(
-        status,
-        &document::webhook(&stored.webhook, &warnings, bases),
-    )
+    answer::hal(status, &document::webhook(&stored.webhook, &warnings, bases))
 }
 
 async fn stored(app: &App, uuid: &str) -> Result<Option<StoredWebhook>, Failure> {
@@ -261,16 +232,10 @@ async fn stored(app: &App, uuid: &str) -> Result<Option<StoredWebhook>, Failure>
 fn new_uuid() -> Result<WebhookUuid, Failure> {
     let mut random = [0_u8; 16];
     rand::fill(&mut random).map_err(|_| Failure::Internal)?;
-    URL_SAFE_NO_PAD
-        .encode(random)
-        .parse()
-        .map_err(|_| Failure::Internal)
+    URL_SAFE_NO_PAD.encode(random).parse().map_err(|_| Failure::Internal)
 }
 
 fn bases(app: &App, parts: &Parts) -> Bases {
-    let peer = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(peer)| peer.ip());
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     Bases::of(&app.config, parts, peer)
 }

@@ -29,11 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, JsonFault> {
         return Err(JsonFault::TooDeep(depth));
     }
     let value = serde_json::from_str(text)?;
-    match text
-        .contains("\\u0000")
-        .then(|| nul_pointer(&value))
-        .flatten()
-    {
+    match text.contains("\\u0000").then(|| nul_pointer(&value)).flatten() {
         Some(pointer) => Err(JsonFault::Nul { pointer }),
         None => Ok(value),
     }
@@ -99,13 +95,9 @@ mod tests {
 
     #[test]
     fn depth_counts_brackets_outside_of_strings() {
-        for (text, expected) in [
-            ("1", 0),
-            ("[]", 1),
-            (r#"{"a":[{}]}"#, 3),
-            (r#"["[[[\"["]"#, 1),
-            ("[[],[[]]]", 3),
-        ] {
+        for (text, expected) in
+            [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#"["[[[\"["]"#, 1), ("[[],[[]]]", 3)]
+        {
             assert_eq!(depth(text.as_bytes()), expected, "{text}");
         }
     }
@@ -114,14 +106,8 @@ mod tests {
     fn the_limit_is_inclusive() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(matches!(
-            parse(&nested(MAX_DEPTH + 1)),
-            Err(JsonFault::TooDeep(51))
-        ));
-        assert!(matches!(
-            parse(&"[".repeat(1_000_000)),
-            Err(JsonFault::TooDeep(_))
-        ));
+        assert!(matches!(parse(&nested(MAX_DEPTH + 1)), Err(JsonFault::TooDeep(51))));
+        assert!(matches!(parse(&"[".repeat(1_000_000)), Err(JsonFault::TooDeep(_))));
     }
 
     #[test]

@@ -6,11 +6,7 @@ const MAX_NEAR: usize = 3;
 /// `; did you mean a, b?` for the names nearest to `wanted`, or nothing when none is near.
 pub(crate) fn hint<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let near = near(wanted, names);
-    if near.is_empty() {
-        String::new()
-    } else {
-        format!("; did you mean {}?", near.join(", "))
-    }
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
 }
 
 /// The names nearest to `wanted`, nearest first: those that hold it, and those with few edits.
@@ -27,11 +23,7 @@ pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -
         })
         .collect();
     found.sort_unstable();
-    found
-        .into_iter()
-        .take(MAX_NEAR)
-        .map(|(_, name)| name)
-        .collect()
+    found.into_iter().take(MAX_NEAR).map(|(_, name)| name).collect()
 }
 
 /// Levenshtein's distance; of long texts only the beginning counts.
@@ -57,11 +49,7 @@ mod tests {
 
     #[test]
     fn near_names() {
-        let names = [
-            "api.github.com/githubToken",
-            "hooks.slack.com/slack",
-            "limit",
-        ];
+        let names = ["api.github.com/githubToken", "hooks.slack.com/slack", "limit"];
         assert_eq!(near("limti", names), ["limit"]);
         assert_eq!(near("githubtoken", names), ["api.github.com/githubToken"]);
         assert_eq!(near("zzzzzz", names), [""; 0]);

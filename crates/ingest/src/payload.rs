@@ -33,25 +33,15 @@ pub(crate) struct Sent {
 /// Reads one event. `at` is the JSON pointer of `value` in the request's body.
 pub(crate) fn read_event(value: &Value, at: &str, hints: &Hints) -> Result<Sent, Problem> {
     let Value::Object(object) = value else {
-        return Err(Problem::bad(
-            at,
-            format!("must be an object, not {}", kind(value)),
-        ));
+        return Err(Problem::bad(at, format!("must be an object, not {}", kind(value))));
     };
-    let mut reader = Reader {
-        at,
-        errors: Vec::new(),
-    };
+    let mut reader = Reader { at, errors: Vec::new() };
     let name = reader.event_name(object, hints);
     let broker = reader.text(object, "", "broker", MAX_NAME);
     let event = Event {
         event_name: name.unwrap_or(EventName::ContractPublished),
         occurred_at: reader.instant(object, "occurred_at").or(hints.occurred_at),
-        broker: if broker.is_empty() {
-            DEFAULT_BROKER.to_owned()
-        } else {
-            broker
-        },
+        broker: if broker.is_empty() { DEFAULT_BROKER.to_owned() } else { broker },
         consumer: reader.side(object, "consumer"),
         provider: reader.provider(object),
         pact_url: reader.text(object, "", "pact_url", usize::MAX),
@@ -67,10 +57,7 @@ pub(crate) fn read_event(value: &Value, at: &str, hints: &Hints) -> Result<Sent,
     };
     let id = reader.key(object, "id");
     if reader.errors.is_empty() && name.is_none() {
-        let given = object
-            .get("event_name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let given = object.get("event_name").and_then(Value::as_str).unwrap_or_default();
         return Err(unknown_name(&format!("{at}/event_name"), given));
     }
     reader.finish(Sent { event, id })
@@ -81,10 +68,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), String> {
     if key.is_empty() {
         Err("must not be empty: leave it out or give it a value".to_owned())
     } else if key.len() > MAX_NAME {
-        Err(format!(
-            "is {} bytes long: at most {MAX_NAME} are allowed",
-            key.len()
-        ))
+        Err(format!("is {} bytes long: at most {MAX_NAME} are allowed", key.len()))
     } else if key.chars().any(char::is_control) {
         Err("must hold printable characters only".to_owned())
     } else {
@@ -100,10 +84,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fault(&mut self, path: &str, detail: impl Into<String>) {
         let pointer = format!("{}{path}", self.at);
-        self.errors.push(FieldError {
-            pointer,
-            detail: detail.into(),
-        });
+        self.errors.push(FieldError { pointer, detail: detail.into() });
     }
 
     fn wrong_type(&mut self, path: &str, wanted: &str, found: &Value) {
@@ -111,11 +92,7 @@ impl Reader<'_> {
     }
 
     fn finish<T>(self, read: T) -> Result<T, Problem> {
-        if self.errors.is_empty() {
-            Ok(read)
-        } else {
-            Err(Problem::fields(self.errors))
-        }
+        if self.errors.is_empty() { Ok(read) } else { Err(Problem::fields(self.errors)) }
     }
 
     /// A text; missing and null are empty.
@@ -131,10 +108,7 @@ impl Reader<'_> {
             Some(Value::String(text)) if text.len() > longest => {
                 let found = text.len();
                 let path = format!("{parent}{}", pointer_step(key));
-                self.fault(
-                    &path,
-                    format!("is {found} bytes long: at most {longest} are allowed"),
-                );
+                self.fault(&path, format!("is {found} bytes long: at most {longest} are allowed"));
                 String::new()
             }
             Some(Value::String(text)) => text.clone(),
@@ -211,25 +185,17 @@ impl Reader<'_> {
     /// The event's name; `None` when it is missing (a fault was noted) or unknown (none was).
     fn event_name(&mut self, object: &Map<String, Value>, hints: &Hints) -> Option<EventName> {
         let given = self.text(object, "", "event_name", usize::MAX);
-        let is_absent = matches!(
-            object.get("event_name"),
-            None | Some(Value::Null | Value::String(_))
-        );
+        let is_absent =
+            matches!(object.get("event_name"), None | Some(Value::Null | Value::String(_)));
         match hints.event_name {
             None if given.is_empty() && is_absent => {
-                self.fault(
-                    "/event_name",
-                    format!("is required: one of {}", all_names()),
-                );
+                self.fault("/event_name", format!("is required: one of {}", all_names()));
                 None
             }
             None => given.parse().ok(),
             Some(hinted) => {
                 if !given.is_empty() && given != hinted.as_str() {
-                    self.fault(
-                        "/event_name",
-                        "differs from the type of the CloudEvent around it",
-                    );
+                    self.fault("/event_name", "differs from the type of the CloudEvent around it");
                 }
                 Some(hinted)
             }
@@ -261,10 +227,7 @@ impl Reader<'_> {
 
     fn pacticipant(&mut self, side: &Map<String, Value>, parent: &str) -> Pacticipant {
         if matches!(side.get("name"), None | Some(Value::Null)) {
-            self.fault(
-                &format!("{parent}/name"),
-                "is required: the pacticipant's name",
-            );
+            self.fault(&format!("{parent}/name"), "is required: the pacticipant's name");
         } else if side.get("name").and_then(Value::as_str) == Some("") {
             self.fault(&format!("{parent}/name"), "must not be empty");
         }

@@ -29,29 +29,17 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            errors: Vec::new(),
-            headers: HeaderMap::new(),
-        }
+        Self { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
     }
 
     /// 400 for one place of the body.
     pub(crate) fn bad(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::fields(vec![FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }])
+        Self::fields(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
     /// 400 for several places of the body.
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        let detail = errors
-            .iter()
-            .map(FieldError::sentence)
-            .collect::<Vec<_>>()
-            .join("; ");
+        let detail = errors.iter().map(FieldError::sentence).collect::<Vec<_>>().join("; ");
         let mut problem = Self::new(StatusCode::BAD_REQUEST, detail);
         problem.errors = errors;
         problem
@@ -78,10 +66,7 @@ impl Problem {
 
     /// 500 without the cause.
     pub(crate) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "an error inside; the log has it",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an error inside; the log has it")
     }
 
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
@@ -97,10 +82,7 @@ impl Problem {
     /// The members of the problem document.
     pub(crate) fn document(&self) -> Map<String, Value> {
         let mut document = Map::new();
-        document.insert(
-            "title".into(),
-            self.status.canonical_reason().unwrap_or("Error").into(),
-        );
+        document.insert("title".into(), self.status.canonical_reason().unwrap_or("Error").into());
         document.insert("status".into(), self.status.as_u16().into());
         document.insert("detail".into(), self.detail.as_str().into());
         document.insert("errors".into(), json!(self.errors));
@@ -128,10 +110,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Value::Object(self.document()).to_string();
         let mut headers = self.headers;
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         (self.status, headers, body).into_response()
     }
 }

@@ -51,11 +51,7 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(road: Road) -> Self {
-        Self {
-            road,
-            slots: Semaphore::new(PUBLISHING),
-            is_full: AtomicBool::new(false),
-        }
+        Self { road, slots: Semaphore::new(PUBLISHING), is_full: AtomicBool::new(false) }
     }
 
     /// Whether intake has to stop until the queue is back.
@@ -89,23 +85,14 @@ impl Dispatcher {
     /// The deliveries that the road refused.
     async fn publish(&self, publisher: &Publisher, messages: Vec<Message>) -> Vec<DeliveryId> {
         let ids: Vec<_> = messages.iter().map(|message| message.delivery_id).collect();
-        let Some(_slot) = publisher
-            .is_up()
-            .then(|| self.slots.try_acquire().ok())
-            .flatten()
-        else {
+        let Some(_slot) = publisher.is_up().then(|| self.slots.try_acquire().ok()).flatten() else {
             return ids;
         };
         let answers = publisher.publish(messages).await;
         reached(Step::Published, answers.len());
-        let results = answers
-            .into_iter()
-            .chain(std::iter::repeat(Published::Refused));
+        let results = answers.into_iter().chain(std::iter::repeat(Published::Refused));
         let refused = ids.into_iter().zip(results);
-        refused
-            .filter(|(_, result)| *result == Published::Refused)
-            .map(|(id, _)| id)
-            .collect()
+        refused.filter(|(_, result)| *result == Published::Refused).map(|(id, _)| id).collect()
     }
 
     /// Counts while the queue is away, until `cancel`; returns at once without a queue.

@@ -57,25 +57,14 @@ impl Ingest {
         cancel: CancellationToken,
     ) -> Self {
         let dispatcher = Dispatcher::new(road);
-        let parts = Arc::new(Parts {
-            store,
-            table: TableCache::default(),
-            dispatcher,
-            metrics,
-        });
+        let parts = Arc::new(Parts { store, table: TableCache::default(), dispatcher, metrics });
         let room = Room::new();
         let committer = Committer::start(Arc::clone(&parts), room.clone(), tracker, cancel.clone());
         let (guarded, most, until) = (Arc::clone(&parts), config.max_unpublished, cancel.clone());
         tracker.spawn(async move {
             guarded.dispatcher.guard(&guarded.store, most, until).await;
         });
-        Self(App(Arc::new(Inner {
-            config,
-            parts,
-            committer,
-            room,
-            cancel,
-        })))
+        Self(App(Arc::new(Inner { config, parts, committer, room, cancel })))
     }
 
     /// Everything under the intake's address. Serve it with connect info
@@ -88,10 +77,7 @@ impl Ingest {
             .route("/webhooks/{uuid}", any(hooks::one))
             .route("/webhooks/provider/{provider}", any(hooks::of_provider))
             .route("/webhooks/consumer/{consumer}", any(hooks::of_consumer))
-            .route(
-                "/webhooks/provider/{provider}/consumer/{consumer}",
-                any(hooks::of_pair),
-            )
+            .route("/webhooks/provider/{provider}/consumer/{consumer}", any(hooks::of_pair))
             .merge(api::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(wrong_method)
@@ -108,9 +94,7 @@ impl App {
         if self.cancel.is_cancelled() {
             Err(Problem::away("shutting down: try again"))
         } else if self.parts.dispatcher.is_full() {
-            Err(Problem::away(
-                "RabbitMQ is away and too much waits for it: try again later",
-            ))
+            Err(Problem::away("RabbitMQ is away and too much waits for it: try again later"))
         } else {
             Ok(())
         }
@@ -175,9 +159,6 @@ async fn not_found(request: Request) -> Problem {
 }
 
 async fn wrong_method(request: Request) -> Problem {
-    let detail = format!(
-        "{} is not allowed here: see the header Allow",
-        request.method()
-    );
+    let detail = format!("{} is not allowed here: see the header Allow", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

@@ -23,34 +23,23 @@ impl Table {
     fn new(loaded: &WebhookTable) -> Self {
         let subscribed = |name: EventName| {
             let all = loaded.webhooks.iter();
-            all.filter(|stored| stored.webhook.events.contains(&name))
-                .cloned()
-                .collect()
+            all.filter(|stored| stored.webhook.events.contains(&name)).cloned().collect()
         };
         let all = loaded.webhooks.iter();
         let limited = loaded.webhooks.iter().filter(|stored| stored.lane_limited);
         Self {
             version: loaded.version,
             by_event: EventName::ALL.map(subscribed),
-            uuids: all
-                .map(|stored| (stored.id, stored.webhook.uuid.clone()))
-                .collect(),
+            uuids: all.map(|stored| (stored.id, stored.webhook.uuid.clone())).collect(),
             limited: limited.map(|stored| stored.lane_id).collect(),
         }
     }
 
     /// The webhooks that want the event.
     fn wanting<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a StoredWebhook> {
-        let place = EventName::ALL
-            .iter()
-            .position(|name| *name == event.event_name);
-        let subscribed = place
-            .and_then(|place| self.by_event.get(place))
-            .into_iter()
-            .flatten();
-        subscribed
-            .map(Arc::as_ref)
-            .filter(|stored| wants(&stored.webhook, event))
+        let place = EventName::ALL.iter().position(|name| *name == event.event_name);
+        let subscribed = place.and_then(|place| self.by_event.get(place)).into_iter().flatten();
+        subscribed.map(Arc::as_ref).filter(|stored| wants(&stored.webhook, event))
     }
 
     /// A new delivery for each webhook that wants the event.
@@ -91,9 +80,7 @@ impl TableCache {
     /// The table as the store has it now.
     pub(crate) async fn reload(&self, store: &Store) -> Result<Arc<Table>, StoreError> {
         let known = self.cached();
-        let loaded = store
-            .webhook_table(known.as_ref().map(|table| table.version))
-            .await?;
+        let loaded = store.webhook_table(known.as_ref().map(|table| table.version)).await?;
         match (loaded, known) {
             (None, Some(known)) => Ok(known),
             (None, None) => Err(StoreError::Corrupt("no webhook table".to_owned())),
@@ -102,19 +89,13 @@ impl TableCache {
     }
 
     fn cached(&self) -> Option<Arc<Table>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps the newer of two: loads may overtake one another.
     fn keep(&self, table: Arc<Table>) -> Arc<Table> {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached
-            .as_ref()
-            .is_none_or(|old| old.version < table.version)
-        {
+        if cached.as_ref().is_none_or(|old| old.version < table.version) {
             *cached = Some(Arc::clone(&table));
         }
         table

@@ -28,18 +28,15 @@ pub fn evaluate(rules: Rules, facts: &MonitorFacts, now: Timestamp) -> Vec<Incid
         .held
         .iter()
         .map(|(lane, cause, since, backlog)| lane_held(lane, *cause, *since, *backlog, now));
-    let poisoned = facts
-        .poisoned
-        .iter()
-        .map(|(delivery, webhook)| IncidentFinding {
-            kind: IncidentKind::Poison,
-            subject: delivery.to_string(),
-            summary: format!(
-                "Delivery {delivery} of webhook {webhook} was claimed five times by workers that \
+    let poisoned = facts.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
+        kind: IncidentKind::Poison,
+        subject: delivery.to_string(),
+        summary: format!(
+            "Delivery {delivery} of webhook {webhook} was claimed five times by workers that \
              were not heard of again; it is set aside"
-            ),
-            next: format!("postrider deliveries show {delivery}"),
-        });
+        ),
+        next: format!("postrider deliveries show {delivery}"),
+    });
     streaks.chain(held).chain(poisoned).collect()
 }
 
@@ -49,13 +46,10 @@ fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
         (None, Some(outcome)) => format!("last: {outcome}"),
         (_, None) => "no answer seen".to_owned(),
     };
-    let success = streak.last_success_at.map_or_else(
-        || "never succeeded".to_owned(),
-        |at| format!("last success {at}"),
-    );
-    let since = streak
-        .since
-        .map_or_else(String::new, |at| format!(" for {}", age(at, now)));
+    let success = streak
+        .last_success_at
+        .map_or_else(|| "never succeeded".to_owned(), |at| format!("last success {at}"));
+    let since = streak.since.map_or_else(String::new, |at| format!(" for {}", age(at, now)));
     IncidentFinding {
         kind: IncidentKind::SustainedFailures,
         subject: streak.webhook.to_string(),
@@ -63,10 +57,7 @@ fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
             "Webhook \"{}\" has failed {} times in a row{since} ({cause}; {success}; lane {})",
             streak.description, streak.failures, streak.lane
         ),
-        next: format!(
-            "postrider deliveries list --webhook {} --limit 5",
-            streak.webhook
-        ),
+        next: format!("postrider deliveries list --webhook {} --limit 5", streak.webhook),
     }
 }
 
@@ -77,22 +68,16 @@ fn lane_held(
     backlog: u64,
     now: Timestamp,
 ) -> IncidentFinding {
-    let credential = lane
-        .rsplit_once('/')
-        .map_or(lane, |(_, credential)| credential);
+    let credential = lane.rsplit_once('/').map_or(lane, |(_, credential)| credential);
     let (why, next) = match cause {
         HoldCause::Credential => (
             "its target refused the credential",
             format!("postrider secrets set {credential} < new-token"),
         ),
-        HoldCause::SecretMissing => (
-            "a secret has no value",
-            format!("postrider secrets set {credential} < token"),
-        ),
-        HoldCause::Manual => (
-            "an operator held it",
-            format!("postrider lanes release {lane}"),
-        ),
+        HoldCause::SecretMissing => {
+            ("a secret has no value", format!("postrider secrets set {credential} < token"))
+        }
+        HoldCause::Manual => ("an operator held it", format!("postrider lanes release {lane}")),
     };
     IncidentFinding {
         kind: IncidentKind::LaneHeld,
@@ -108,11 +93,7 @@ fn lane_held(
 /// Time passed, in whole minutes from the first minute on.
 fn age(since: Timestamp, now: Timestamp) -> String {
     let span = now.duration_since(since);
-    let unit = if span.as_secs() < 60 {
-        Unit::Second
-    } else {
-        Unit::Minute
-    };
+    let unit = if span.as_secs() < 60 { Unit::Second } else { Unit::Minute };
     let rounded = jiff::Span::try_from(span)
         .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour).smallest(unit)));
     rounded.map_or_else(|_| "a long time".to_owned(), |span| format!("{span:#}"))

@@ -51,13 +51,7 @@ pub struct Monitor {
 impl Monitor {
     /// A monitor that does nothing until it is run. `owner` must be new at each start.
     pub fn new(config: MonitorConfig, store: Store, metrics: Metrics, owner: WorkerId) -> Self {
-        Self {
-            config,
-            store,
-            metrics,
-            owner,
-            active: Arc::default(),
-        }
+        Self { config, store, metrics, owner, active: Arc::default() }
     }
 
     /// Whether this one holds the lease.
@@ -134,10 +128,7 @@ impl Monitor {
 
     async fn prune(&self) -> Result<(), StoreError> {
         for _ in 0..PRUNE_CHUNKS_MAX {
-            let gone = self
-                .store
-                .prune(self.config.retention, KEEP_KEYS, PRUNE_CHUNK)
-                .await?;
+            let gone = self.store.prune(self.config.retention, KEEP_KEYS, PRUNE_CHUNK).await?;
             if gone < u64::from(PRUNE_CHUNK) {
                 break;
             }
@@ -147,8 +138,7 @@ impl Monitor {
 
     async fn show(&self) -> Result<(), StoreError> {
         let stats = self.store.stats().await?;
-        self.metrics
-            .set_oldest_pending_age(stats.oldest_pending.unwrap_or_default());
+        self.metrics.set_oldest_pending_age(stats.oldest_pending.unwrap_or_default());
         let lanes = self.store.lanes().await?;
         self.metrics.set_lanes(lanes.iter().map(sample).collect());
         Ok(())
@@ -167,10 +157,7 @@ impl Monitor {
         let open = self.store.incidents(true, 1_000).await?;
         let counts = IncidentKind::ALL.into_iter().map(|kind| {
             let count = open.iter().filter(|incident| incident.kind == kind).count();
-            (
-                kind.as_str().to_owned(),
-                u64::try_from(count).unwrap_or(u64::MAX),
-            )
+            (kind.as_str().to_owned(), u64::try_from(count).unwrap_or(u64::MAX))
         });
         self.metrics.set_incidents(counts.collect());
         Ok(())
@@ -178,9 +165,7 @@ impl Monitor {
 }
 
 fn sample(lane: &LaneInfo) -> LaneSample {
-    let paused = lane
-        .paused_until
-        .is_some_and(|until| until > Timestamp::now());
+    let paused = lane.paused_until.is_some_and(|until| until > Timestamp::now());
     let state = match lane.state {
         LaneState::Held(_) => LaneGauge::Held,
         LaneState::Open if paused => LaneGauge::Paused,

@@ -26,11 +26,7 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(store: Store) -> Self {
-        Self {
-            store,
-            started: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-        }
+        Self { store, started: AtomicBool::new(false), stopping: AtomicBool::new(false) }
     }
 
     /// All parts of the process run.
@@ -107,13 +103,7 @@ fn verdict(unready: Option<&str>) -> Response {
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     match admin.metrics.render() {
-        Ok(text) => (
-            [(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )],
-            text,
-        )
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
             .into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics.not_rendered");

@@ -43,19 +43,13 @@ impl DataDir {
             .map_err(|error| unusable(&lock_path, "cannot be opened", &error))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
             if error == rustix::io::Errno::WOULDBLOCK {
-                Failure::usage(format!(
-                    "another postrider is running on {}",
-                    path.display()
-                ))
-                .fix("stop it, or give this one its own POSTRIDER_DATA_DIR")
+                Failure::usage(format!("another postrider is running on {}", path.display()))
+                    .fix("stop it, or give this one its own POSTRIDER_DATA_DIR")
             } else {
                 unusable(&lock_path, "cannot be locked", &error.into())
             }
         })?;
-        Ok(Self {
-            path: path.to_owned(),
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// Where the database is.
@@ -96,17 +90,12 @@ impl DataDir {
 
 fn write_whole(path: &Path, text: &SecretString) -> io::Result<()> {
     let unfinished = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&unfinished)?;
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{}", text.expose_secret())?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    path.parent()
-        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
@@ -141,10 +130,7 @@ mod tests {
         let first = DataDir::open(parent.path()).unwrap();
         let failure = DataDir::open(parent.path()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(
-            failure.message.contains("another postrider is running"),
-            "{failure}"
-        );
+        assert!(failure.message.contains("another postrider is running"), "{failure}");
         drop(first);
         DataDir::open(parent.path()).unwrap();
     }
@@ -154,12 +140,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let dir = DataDir::open(parent.path()).unwrap();
         fs::write(dir.database(), "").unwrap();
-        assert!(
-            dir.master_key()
-                .unwrap_err()
-                .message
-                .contains("master.key is gone")
-        );
+        assert!(dir.master_key().unwrap_err().message.contains("master.key is gone"));
     }
 
     #[test]

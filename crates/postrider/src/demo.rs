@@ -36,17 +36,12 @@ pub(crate) struct Summary {
 
 /// Runs the tour.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let mut say = Say {
-        to_stderr: args.json,
-    };
+    let mut say = Say { to_stderr: args.json };
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut tour = Tour::start(args.events).await?;
     say.line(&format!("postrider   {}", tour.url()));
-    say.line(&format!(
-        "GitHub      {} (a stand-in on this machine)",
-        tour.github_url()
-    ));
+    say.line(&format!("GitHub      {} (a stand-in on this machine)", tour.github_url()));
     let summary = tokio::select! {
         summary = Box::pin(tour.go(&mut say)) => summary?,
         _ = &mut interrupted => {
@@ -66,12 +61,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         interrupted.await?;
     }
     tour.stop().await;
-    Ok(if summary.lost == 0 {
-        Exit::Fine
-    } else {
-        Exit::No
-    }
-    .into())
+    Ok(if summary.lost == 0 { Exit::Fine } else { Exit::No }.into())
 }
 
 /// What the tour tells a person: on standard output, or with `--json` on standard error.

@@ -17,9 +17,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let command_line = cli::Cli::parse();
     // TLS has one provider in the whole program; an error only says that it is there already.
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .ok();
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -31,11 +31,9 @@ async fn migrate(store: &Store, out: &mut Out) -> anyhow::Result<()> {
             }
         }
         Schema::Newer => {
-            return Err(
-                Failure::usage("the database was migrated by a newer postrider")
-                    .fix("run that one, or newer")
-                    .into(),
-            );
+            return Err(Failure::usage("the database was migrated by a newer postrider")
+                .fix("run that one, or newer")
+                .into());
         }
     }
     Ok(())

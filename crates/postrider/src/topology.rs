@@ -76,10 +76,5 @@ fn arguments(queue: &Queue) -> String {
         Argument::Text(text) => format!("{name}={text}"),
         Argument::Number(number) => format!("{name}={number}"),
     };
-    queue
-        .arguments
-        .iter()
-        .map(shown)
-        .collect::<Vec<_>>()
-        .join(" ")
+    queue.arguments.iter().map(shown).collect::<Vec<_>>().join(" ")
 }

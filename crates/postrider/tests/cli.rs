@@ -45,23 +45,14 @@ struct Server {
 
 impl Server {
     fn start(script: &[(&str, &[(u16, Value)])]) -> Self {
-        let script = script
-            .iter()
-            .map(|(route, answers)| ((*route).to_owned(), answers.to_vec()));
-        let shared = Shared {
-            script: Arc::new(Mutex::new(script.collect())),
-            ..Shared::default()
-        };
+        let script = script.iter().map(|(route, answers)| ((*route).to_owned(), answers.to_vec()));
+        let shared = Shared { script: Arc::new(Mutex::new(script.collect())), ..Shared::default() };
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(answer).with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self {
-            shared,
-            url,
-            _runtime: runtime,
-        }
+        Self { shared, url, _runtime: runtime }
     }
 
     fn calls(&self) -> Vec<Call> {
@@ -73,11 +64,7 @@ impl Server {
     }
 
     fn run_with(&self, arguments: &[&str], stdin: &str) -> Output {
-        postrider(
-            arguments,
-            &[("POSTRIDER_URL", &self.url), ("POSTRIDER_TOKEN", "hunter2")],
-            stdin,
-        )
+        postrider(arguments, &[("POSTRIDER_URL", &self.url), ("POSTRIDER_TOKEN", "hunter2")], stdin)
     }
 }
 
@@ -88,12 +75,7 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     shared.calls.lock().unwrap().push(Call {
         method: method.clone(),
         target: uri.to_string(),
@@ -103,23 +85,14 @@ async fn answer(
     });
     let mut script = shared.script.lock().unwrap();
     let Some(answers) = script.get_mut(&format!("{method} {}", uri.path())) else {
-        return (
-            StatusCode::NOT_FOUND,
-            json!({ "detail": "no such thing" }).to_string(),
-        )
+        return (StatusCode::NOT_FOUND, json!({ "detail": "no such thing" }).to_string())
             .into_response();
     };
-    let (status, body) = if answers.len() > 1 {
-        answers.remove(0)
-    } else {
-        answers[0].clone()
-    };
+    let (status, body) = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
     let status = StatusCode::from_u16(status).unwrap();
     let mut response = (status, body.to_string()).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, "0".parse().unwrap());
+        response.headers_mut().insert(header::RETRY_AFTER, "0".parse().unwrap());
     }
     response
 }
@@ -158,27 +131,14 @@ fn stderr(output: &Output) -> String {
 
 #[track_caller]
 fn expect(output: &Output, exit: i32) {
-    assert_eq!(
-        code(output),
-        exit,
-        "stdout: {}\nstderr: {}",
-        stdout(output),
-        stderr(output)
-    );
+    assert_eq!(code(output), exit, "stdout: {}\nstderr: {}", stdout(output), stderr(output));
 }
 
 #[test]
 fn every_status_has_its_exit_code() {
-    for (status, exit) in [
-        (200, 0),
-        (400, 1),
-        (404, 1),
-        (401, 4),
-        (403, 4),
-        (429, 5),
-        (500, 3),
-        (503, 3),
-    ] {
+    for (status, exit) in
+        [(200, 0), (400, 1), (404, 1), (401, 4), (403, 4), (429, 5), (500, 3), (503, 3)]
+    {
         let server = Server::start(&[("GET /api/v1/lanes", &[(status, json!({ "lanes": [] }))])]);
         let output = server.run(&["lanes", "list"]);
         expect(&output, exit);
@@ -186,10 +146,7 @@ fn every_status_has_its_exit_code() {
         assert_eq!(errors.is_empty(), exit == 0, "{errors}");
         assert!(exit == 0 || errors.starts_with("error: "), "{errors}");
         assert!(!errors.contains("hunter2"));
-        assert_eq!(
-            server.calls()[0].authorization.as_deref(),
-            Some("Bearer hunter2")
-        );
+        assert_eq!(server.calls()[0].authorization.as_deref(), Some("Bearer hunter2"));
     }
 }
 
@@ -198,10 +155,7 @@ fn nobody_there_is_exit_3_with_a_fix() {
     let output = postrider(&["lanes", "list", "--url", "http://127.0.0.1:1"], &[], "");
     expect(&output, 3);
     let errors = stderr(&output);
-    assert!(
-        errors.starts_with("error: cannot reach postrider at http://127.0.0.1:1/"),
-        "{errors}"
-    );
+    assert!(errors.starts_with("error: cannot reach postrider at http://127.0.0.1:1/"), "{errors}");
     assert!(errors.contains("\nfix: "), "{errors}");
 }
 
@@ -224,10 +178,7 @@ fn wrong_usage_is_exit_2() {
     ] {
         let output = postrider(arguments, &[], "");
         expect(&output, 2);
-        assert!(
-            !stderr(&output).is_empty() || !stdout(&output).is_empty(),
-            "{arguments:?}"
-        );
+        assert!(!stderr(&output).is_empty() || !stdout(&output).is_empty(), "{arguments:?}");
     }
 }
 
@@ -235,10 +186,7 @@ fn wrong_usage_is_exit_2() {
 fn roles_of_their_own_say_why_they_refuse() {
     let errors = stderr(&postrider(&["worker"], &[], ""));
     assert!(errors.contains("Postgres and RabbitMQ"), "{errors}");
-    assert!(
-        errors.contains("fix: set POSTRIDER_DATABASE_URL and POSTRIDER_AMQP_URL"),
-        "{errors}"
-    );
+    assert!(errors.contains("fix: set POSTRIDER_DATABASE_URL and POSTRIDER_AMQP_URL"), "{errors}");
 }
 
 #[test]
@@ -253,10 +201,7 @@ fn all_problems_with_the_settings_come_at_once() {
         expect(&output, 2);
         let errors = stderr(&output);
         assert_eq!(errors.lines().count(), 3, "{errors}");
-        assert!(
-            errors.contains("did you mean POSTRIDER_LISTEN?"),
-            "{errors}"
-        );
+        assert!(errors.contains("did you mean POSTRIDER_LISTEN?"), "{errors}");
         assert!(errors.contains("POSTRIDER_AMQP_URL"), "{errors}");
         assert!(stdout(&output).is_empty());
     }
@@ -264,10 +209,7 @@ fn all_problems_with_the_settings_come_at_once() {
 
 #[test]
 fn settings_are_shown_with_origin_and_without_secrets() {
-    let env = [
-        ("POSTRIDER_API_TOKENS", "read:hunter2"),
-        ("RUST_LOG", "debug"),
-    ];
+    let env = [("POSTRIDER_API_TOKENS", "read:hunter2"), ("RUST_LOG", "debug")];
     for arguments in [&["config", "show"][..], &["config", "show", "--json"]] {
         let output = postrider(arguments, &env, "");
         expect(&output, 0);
@@ -280,18 +222,10 @@ fn settings_are_shown_with_origin_and_without_secrets() {
 
 #[test]
 fn the_topology_needs_no_rabbitmq() {
-    let output = postrider(
-        &["topology", "-o", "json"],
-        &[("POSTRIDER_QUEUES", "3")],
-        "",
-    );
+    let output = postrider(&["topology", "-o", "json"], &[("POSTRIDER_QUEUES", "3")], "");
     expect(&output, 0);
     let topology: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        topology["queues"].as_array().unwrap().len(),
-        4,
-        "three queues and the dead one"
-    );
+    assert_eq!(topology["queues"].as_array().unwrap().len(), 4, "three queues and the dead one");
     assert_eq!(topology["queues"][0]["arguments"]["x-queue-type"], "quorum");
 }
 
@@ -303,10 +237,7 @@ fn deliveries_are_listed_over_pages() {
     let server = Server::start(&[(
         LIST,
         &[
-            (
-                200,
-                json!({ "deliveries": [row("a"), row("b")], "next": "c1" }),
-            ),
+            (200, json!({ "deliveries": [row("a"), row("b")], "next": "c1" })),
             (200, json!({ "deliveries": [row("c")], "next": null })),
         ],
     )]);
@@ -339,10 +270,7 @@ fn a_replay_acts_only_when_told_to() {
     let output = server.run(&["deliveries", "replay", "--status", "failed"]);
     expect(&output, 0);
     assert!(stdout(&output).contains("add --yes"), "{}", stdout(&output));
-    expect(
-        &server.run(&["deliveries", "replay", "--status", "failed", "--yes"]),
-        0,
-    );
+    expect(&server.run(&["deliveries", "replay", "--status", "failed", "--yes"]), 0);
     let bodies: Vec<Value> = server.calls().into_iter().map(|call| call.body).collect();
     assert_eq!(
         bodies,
@@ -351,13 +279,10 @@ fn a_replay_acts_only_when_told_to() {
             json!({ "status": "failed", "dry_run": false, "forget_marks": false }),
         ]
     );
-    let many: Vec<String> = (0..4)
-        .map(|n| format!("01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8{n}"))
-        .collect();
-    let arguments: Vec<&str> = ["deliveries", "replay"]
-        .into_iter()
-        .chain(many.iter().map(String::as_str))
-        .collect();
+    let many: Vec<String> =
+        (0..4).map(|n| format!("01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8{n}")).collect();
+    let arguments: Vec<&str> =
+        ["deliveries", "replay"].into_iter().chain(many.iter().map(String::as_str)).collect();
     expect(&server.run(&arguments), 1);
 }
 
@@ -371,28 +296,13 @@ fn secrets_come_from_input_file_or_environment() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("value");
     std::fs::write(&path, "s3cret\n\n").unwrap();
-    expect(
-        &server.run(&["secrets", "set", "t", "--from-file", path.to_str().unwrap()]),
-        0,
-    );
-    expect(
-        &server.run(&["secrets", "set", "t", "--from-env", "POSTRIDER_TOKEN"]),
-        0,
-    );
-    let bodies: Vec<Value> = server
-        .calls()
-        .into_iter()
-        .map(|call| call.body["value"].clone())
-        .collect();
-    assert_eq!(
-        bodies,
-        [json!("s3cret"), json!("s3cret\n"), json!("hunter2")]
-    );
+    expect(&server.run(&["secrets", "set", "t", "--from-file", path.to_str().unwrap()]), 0);
+    expect(&server.run(&["secrets", "set", "t", "--from-env", "POSTRIDER_TOKEN"]), 0);
+    let bodies: Vec<Value> =
+        server.calls().into_iter().map(|call| call.body["value"].clone()).collect();
+    assert_eq!(bodies, [json!("s3cret"), json!("s3cret\n"), json!("hunter2")]);
     expect(&server.run_with(&["secrets", "set", "t"], "\n"), 2);
-    expect(
-        &server.run(&["secrets", "set", "t", "--from-env", "NOT_SET"]),
-        2,
-    );
+    expect(&server.run(&["secrets", "set", "t", "--from-env", "NOT_SET"]), 2);
 }
 
 #[test]
@@ -403,20 +313,12 @@ fn published_events_are_counted_and_refusals_named() {
         { "status": 400, "errors": [{ "pointer": "/2/consumer/name", "detail": "is missing" }] },
     ]);
     let server = Server::start(&[("POST /events", &[(202, answers)])]);
-    let output = server.run_with(
-        &["events", "publish"],
-        "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n",
-    );
+    let output =
+        server.run_with(&["events", "publish"], "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
     expect(&output, 1);
     assert_eq!(stdout(&output), "accepted 1, duplicate 1, refused 1\n");
-    assert_eq!(
-        stderr(&output),
-        "event 3 refused (400): /consumer/name is missing\n"
-    );
-    assert_eq!(
-        server.calls()[0].body,
-        json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }])
-    );
+    assert_eq!(stderr(&output), "event 3 refused (400): /consumer/name is missing\n");
+    assert_eq!(server.calls()[0].body, json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }]));
 }
 
 #[test]
@@ -448,10 +350,7 @@ fn cloud_events_go_out_as_such_and_broken_input_not_at_all() {
     let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "x" }).to_string();
     expect(&server.run_with(&["events", "publish"], &event), 0);
     let content_type = server.calls()[0].content_type.clone();
-    assert_eq!(
-        content_type.as_deref(),
-        Some("application/cloudevents-batch+json")
-    );
+    assert_eq!(content_type.as_deref(), Some("application/cloudevents-batch+json"));
     for broken in ["", "[]", "{\"id\":\"a\"}\n{", "nonsense"] {
         expect(&server.run_with(&["events", "publish"], broken), 2);
     }
@@ -491,27 +390,15 @@ const FILE: &str = "
 #[test]
 fn applying_webhooks_plans_first_and_acts_when_told_to() {
     let put = format!("PUT /webhooks/{UUID}");
-    let server = broker(&[
-        (&put, &[(200, json!({}))]),
-        ("POST /webhooks", &[(201, json!({}))]),
-    ]);
+    let server = broker(&[(&put, &[(200, json!({}))]), ("POST /webhooks", &[(201, json!({}))])]);
     let output = server.run_with(&["webhooks", "apply", "-f", "-"], FILE);
     expect(&output, 0);
     let text = stdout(&output);
     assert!(text.contains("replace    d (0123456789abcdef)"), "{text}");
-    assert!(
-        text.contains("request.url: \"https://h/x\" -> \"https://h/y\""),
-        "{text}"
-    );
-    assert!(
-        text.contains("create     new") && text.contains("add --yes"),
-        "{text}"
-    );
+    assert!(text.contains("request.url: \"https://h/x\" -> \"https://h/y\""), "{text}");
+    assert!(text.contains("create     new") && text.contains("add --yes"), "{text}");
     assert!(server.calls().iter().all(|call| call.method == Method::GET));
-    expect(
-        &server.run_with(&["webhooks", "apply", "-f", "-", "--yes"], FILE),
-        0,
-    );
+    expect(&server.run_with(&["webhooks", "apply", "-f", "-", "--yes"], FILE), 0);
     let writes: Vec<String> = server
         .calls()
         .into_iter()
@@ -524,10 +411,8 @@ fn applying_webhooks_plans_first_and_acts_when_told_to() {
 #[test]
 fn what_is_there_already_is_left_alone() {
     let server = broker(&[]);
-    let output = server.run_with(
-        &["webhooks", "apply", "-f", "-", "--yes"],
-        &webhook().to_string(),
-    );
+    let output =
+        server.run_with(&["webhooks", "apply", "-f", "-", "--yes"], &webhook().to_string());
     expect(&output, 0);
     assert!(
         stdout(&output).contains("0 to create, 0 to replace, 1 unchanged"),
@@ -544,11 +429,7 @@ fn a_refused_webhook_is_exit_1_with_the_fields() {
     let document = "description: new\nrequest: {method: POST, url: 'http://h'}\n";
     let output = server.run_with(&["webhooks", "apply", "-f", "-", "--yes"], document);
     expect(&output, 1);
-    assert!(
-        stderr(&output).contains("request.url scheme must be https"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("request.url scheme must be https"), "{}", stderr(&output));
 }
 
 #[test]
@@ -557,18 +438,10 @@ fn webhooks_are_listed_with_their_last_delivery() {
     let server = broker(&[(LIST, &[(200, page)])]);
     let output = server.run(&["webhooks", "list"]);
     expect(&output, 0);
-    assert!(
-        stdout(&output).contains("not_found 404"),
-        "{}",
-        stdout(&output)
-    );
+    assert!(stdout(&output).contains("not_found 404"), "{}", stdout(&output));
     let shown = server.run(&["webhooks", "show", UUID]);
     expect(&shown, 0);
-    assert!(
-        stdout(&shown).contains("url: https://h/x"),
-        "{}",
-        stdout(&shown)
-    );
+    assert!(stdout(&shown).contains("url: https://h/x"), "{}", stdout(&shown));
     assert!(!stdout(&shown).contains("_links"));
     expect(&server.run(&["webhooks", "delete", "fedcba9876543210"]), 1);
 }
@@ -580,18 +453,9 @@ fn lanes_and_incidents() {
         json!({ "kind": "lane_held", "subject": "h/c", "summary": "s\u{1b}[2J", "next": "n" });
     let server = Server::start(&[
         ("GET /api/v1/lanes", &[(200, json!({ "lanes": [lane] }))]),
-        (
-            "POST /api/v1/lanes/hold",
-            &[(200, json!({ "name": "h/c" }))],
-        ),
-        (
-            "POST /api/v1/lanes/release",
-            &[(404, json!({ "detail": "no lane of this name" }))],
-        ),
-        (
-            "GET /api/v1/incidents",
-            &[(200, json!({ "incidents": [incident] }))],
-        ),
+        ("POST /api/v1/lanes/hold", &[(200, json!({ "name": "h/c" }))]),
+        ("POST /api/v1/lanes/release", &[(404, json!({ "detail": "no lane of this name" }))]),
+        ("GET /api/v1/incidents", &[(200, json!({ "incidents": [incident] }))]),
     ]);
     let output = server.run(&["lanes", "list"]);
     expect(&output, 0);
@@ -600,15 +464,9 @@ fn lanes_and_incidents() {
     assert_eq!(server.calls()[1].body, json!({ "lane": "h/c" }));
     expect(&server.run(&["lanes", "release", "h/x"]), 1);
     let output = server.run(&["incidents", "list", "--open"]);
-    assert_eq!(
-        server.calls().last().unwrap().target,
-        "/api/v1/incidents?limit=50&open=true"
-    );
+    assert_eq!(server.calls().last().unwrap().target, "/api/v1/incidents?limit=50&open=true");
     expect(&output, 0);
-    assert!(
-        !stdout(&output).contains('\u{1b}'),
-        "data steers the terminal"
-    );
+    assert!(!stdout(&output).contains('\u{1b}'), "data steers the terminal");
     let json = server.run(&["incidents", "list", "-o", "json"]);
     assert_eq!(
         serde_json::from_slice::<Value>(&json.stdout).unwrap()["incidents"][0]["kind"],

@@ -112,18 +112,12 @@ impl Consumer {
             generation: 0,
         };
         tracker.spawn(task.run());
-        Self {
-            shared,
-            orders,
-            wanted,
-        }
+        Self { shared, orders, wanted }
     }
 
     /// A handle that acknowledges.
     pub fn settler(&self) -> Settler {
-        Settler {
-            orders: self.orders.clone(),
-        }
+        Settler { orders: self.orders.clone() }
     }
 
     /// The next message; `None` once cancelled.

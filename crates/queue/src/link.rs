@@ -116,9 +116,7 @@ pub(crate) fn check(config: &QueueConfig) -> Result<AMQPUri, QueueError> {
     let url = config.url.expose_secret();
     // The parser below takes such an address for localhost.
     if url.contains("//[") || url.contains("@[") {
-        return Err(QueueError::Url(
-            "use a host name instead of an IPv6 address",
-        ));
+        return Err(QueueError::Url("use a host name instead of an IPv6 address"));
     }
     if config.prefix.is_empty() || config.prefix.len() > 200 {
         return Err(QueueError::Url("the prefix of names has 1 to 200 bytes"));
@@ -150,9 +148,7 @@ pub(crate) async fn in_time<T>(
     work: impl Future<Output = Result<T, QueueError>>,
 ) -> Result<T, QueueError> {
     let late = || QueueError::Unavailable("queues were not ready in time".to_owned());
-    timeout(SET_UP_WITHIN, work)
-        .await
-        .unwrap_or_else(|_elapsed| Err(late()))
+    timeout(SET_UP_WITHIN, work).await.unwrap_or_else(|_elapsed| Err(late()))
 }
 
 /// Says goodbye, which is a courtesy: a link that is gone can't answer.
@@ -187,9 +183,7 @@ impl Waits {
     /// Waits. Returns false once `cancel` is.
     pub(crate) async fn wait(&mut self, cancel: &CancellationToken) -> bool {
         let wait = self.waits.next().unwrap_or(LONGEST_WAIT);
-        or_cancelled(cancel, tokio::time::sleep(wait))
-            .await
-            .is_some()
+        or_cancelled(cancel, tokio::time::sleep(wait)).await.is_some()
     }
 }
 

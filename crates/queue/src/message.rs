@@ -66,11 +66,7 @@ struct AnyVersion {
 impl Message {
     /// The body of the message, in the newest version.
     pub fn to_body(&self) -> Vec<u8> {
-        let Self {
-            delivery_id,
-            lane_id: LaneId(lane),
-            trace: _,
-        } = self;
+        let Self { delivery_id, lane_id: LaneId(lane), trace: _ } = self;
         format!(r#"{{"v":{VERSION},"delivery_id":"{delivery_id}","lane_id":{lane}}}"#).into_bytes()
     }
 
@@ -80,15 +76,9 @@ impl Message {
             return Err(MessageError::TooLong(body.len()));
         }
         match serde_json::from_slice::<V1>(body) {
-            Ok(V1 {
-                v: VERSION,
-                delivery_id,
-                lane_id,
-            }) => Ok(Self {
-                delivery_id,
-                lane_id,
-                trace: None,
-            }),
+            Ok(V1 { v: VERSION, delivery_id, lane_id }) => {
+                Ok(Self { delivery_id, lane_id, trace: None })
+            }
             Ok(V1 { v, .. }) => Err(MessageError::Version(v)),
             Err(error) => Err(not_version_1(body, &error)),
         }
@@ -109,19 +99,14 @@ impl Message {
 
     pub(crate) fn read(body: &[u8], properties: &BasicProperties) -> Result<Self, MessageError> {
         let message = Self::from_body(body)?;
-        Ok(Self {
-            trace: trace_of(properties),
-            ..message
-        })
+        Ok(Self { trace: trace_of(properties), ..message })
     }
 }
 
 fn not_version_1(body: &[u8], error: &serde_json::Error) -> MessageError {
     match serde_json::from_slice::<AnyVersion>(body) {
         Ok(AnyVersion { v }) if v != VERSION => MessageError::Version(v),
-        Ok(AnyVersion { v: _ }) | Err(_) => MessageError::Malformed {
-            column: error.column(),
-        },
+        Ok(AnyVersion { v: _ }) | Err(_) => MessageError::Malformed { column: error.column() },
     }
 }
 

@@ -80,10 +80,7 @@ impl Publisher {
     /// there. The task tries for ever, and ends when `cancel` does.
     pub fn start(config: QueueConfig, tracker: &TaskTracker, cancel: CancellationToken) -> Self {
         let topology = Topology::new(&config.prefix, config.queues);
-        let routes = topology
-            .delivery_queues()
-            .iter()
-            .map(|queue| short(&queue.routing_key));
+        let routes = topology.delivery_queues().iter().map(|queue| short(&queue.routing_key));
         let shared = Arc::new(Shared {
             health: Health::new(),
             live: RwLock::default(),
@@ -149,23 +146,17 @@ impl Publisher {
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publisher")
-            .field("up", &self.is_up())
-            .finish_non_exhaustive()
+        f.debug_struct("Publisher").field("up", &self.is_up()).finish_non_exhaustive()
     }
 }
 
 impl Shared {
     fn current(&self) -> Option<Arc<Live>> {
-        self.live
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn usable(&self) -> Option<Arc<Live>> {
-        self.current()
-            .filter(|live| !live.blocked.load(Ordering::Relaxed))
+        self.current().filter(|live| !live.blocked.load(Ordering::Relaxed))
     }
 
     fn replace(&self, live: Option<Arc<Live>>) {
@@ -174,10 +165,7 @@ impl Shared {
 
     fn route(&self) -> ShortString {
         let turn = self.next_route.fetch_add(1, Ordering::Relaxed);
-        self.routes
-            .get(turn % self.routes.len().max(1))
-            .cloned()
-            .unwrap_or_default()
+        self.routes.get(turn % self.routes.len().max(1)).cloned().unwrap_or_default()
     }
 
     async fn publish(&self, live: &Live, message: Message) -> Published {
@@ -203,16 +191,10 @@ impl Shared {
     }
 
     async fn write(&self, live: &Live, message: Message) -> Result<Confirmation, lapin::Error> {
-        let options = BasicPublishOptions {
-            mandatory: true,
-            immediate: false,
-        };
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
         let (exchange, route) = (self.exchange.clone(), self.route());
         let (body, properties) = (message.to_body(), message.properties());
-        live.channel
-            .basic_publish(exchange, route, options, &body, properties)
-            .await?
-            .await
+        live.channel.basic_publish(exchange, route, options, &body, properties).await?.await
     }
 
     async fn depths(&self, connection: &Connection, depths: &mut Vec<(String, u32)>) {
@@ -224,15 +206,9 @@ impl Shared {
                 None => connection.create_channel().await,
             };
             let Ok(open) = asked else { return };
-            let options = QueueDeclareOptions {
-                passive: true,
-                ..QueueDeclareOptions::durable()
-            };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
             let name = short(&queue.name);
-            if let Ok(state) = open
-                .queue_declare(name, options, FieldTable::default())
-                .await
-            {
+            if let Ok(state) = open.queue_declare(name, options, FieldTable::default()).await {
                 depths.push((queue.name.clone(), state.message_count()));
                 channel = Some(open);
             }
@@ -243,13 +219,8 @@ impl Shared {
 impl Live {
     async fn open(connection: Connection, topology: &Topology) -> Result<Self, QueueError> {
         topology.declare(&connection).await?;
-        let channel = connection
-            .create_channel()
-            .await
-            .map_err(|e| unavailable(&e))?;
-        let confirms = channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await;
+        let channel = connection.create_channel().await.map_err(|e| unavailable(&e))?;
+        let confirms = channel.confirm_select(ConfirmSelectOptions::default()).await;
         confirms.map_err(|e| unavailable(&e))?;
         Ok(Self {
             connection,
@@ -296,9 +267,7 @@ async fn keep_up(shared: Arc<Shared>, config: QueueConfig, cancel: CancellationT
 
 async fn open(shared: &Shared, config: &QueueConfig) -> Result<Arc<Live>, QueueError> {
     let connection = link::connect(config, ROLE).await?;
-    link::in_time(Live::open(connection, &shared.topology))
-        .await
-        .map(Arc::new)
+    link::in_time(Live::open(connection, &shared.topology)).await.map(Arc::new)
 }
 
 /// Stays while the link holds. Returns why it does not.
@@ -345,11 +314,7 @@ fn gone(why: &str) -> QueueError {
 
 fn block(shared: &Shared, live: &Live, blocked: bool) {
     live.blocked.store(blocked, Ordering::Relaxed);
-    let state = if blocked {
-        LinkState::Blocked
-    } else {
-        LinkState::Up
-    };
+    let state = if blocked { LinkState::Blocked } else { LinkState::Up };
     shared.health.set(ROLE, state);
 }
 

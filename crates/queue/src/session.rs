@@ -253,15 +253,8 @@ impl Session {
         self.settled.handed_out(tag);
         match Message::read(&delivery.data, &delivery.properties) {
             Ok(message) => {
-                let tag = Tag {
-                    generation: self.generation,
-                    delivery: tag,
-                };
-                shared.inbox.push(Taken {
-                    message,
-                    redelivered: delivery.redelivered,
-                    tag,
-                });
+                let tag = Tag { generation: self.generation, delivery: tag };
+                shared.inbox.push(Taken { message, redelivered: delivery.redelivered, tag });
                 None
             }
             Err(error) => {
@@ -298,14 +291,9 @@ impl Session {
     async fn write_acks(&mut self, tags: impl IntoIterator<Item = u64>) -> Option<End> {
         let channel = &self.channel;
         let acks = self.settled.settle(tags);
-        let writes = acks.into_iter().map(|ack| {
-            channel.basic_ack(
-                ack.tag,
-                BasicAckOptions {
-                    multiple: ack.multiple,
-                },
-            )
-        });
+        let writes = acks
+            .into_iter()
+            .map(|ack| channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple }));
         match timeout(WRITE_WITHIN, try_join_all(writes)).await {
             Ok(Ok(_written)) => None,
             Ok(Err(error)) => Some(End::Lost(unavailable(&error))),
@@ -328,14 +316,9 @@ async fn set_up(
     prefetch: u16,
 ) -> Result<(Channel, Deliveries), QueueError> {
     topology.declare(connection).await?;
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(|e| unavailable(&e))?;
+    let channel = connection.create_channel().await.map_err(|e| unavailable(&e))?;
     let deliveries = consume(&channel, topology, prefetch).await;
-    deliveries
-        .map(|deliveries| (channel, deliveries))
-        .map_err(|e| unavailable(&e))
+    deliveries.map(|deliveries| (channel, deliveries)).map_err(|e| unavailable(&e))
 }
 
 /// Starts to consume every queue. The prefetch is shared out: RabbitMQ counts it for each
@@ -352,9 +335,8 @@ async fn consume(
     let mut deliveries = SelectAll::new();
     for queue in queues {
         let (name, options) = (short(&queue.name), BasicConsumeOptions::default());
-        let consumer = channel
-            .basic_consume(name, "".into(), options, FieldTable::default())
-            .await?;
+        let consumer =
+            channel.basic_consume(name, "".into(), options, FieldTable::default()).await?;
         let ending = stream::once(async { None });
         deliveries.push(consumer.map(Some).chain(ending).boxed());
     }
@@ -378,15 +360,9 @@ async fn idle_queue(
     connection: &Connection,
     topology: &Topology,
 ) -> Result<Option<String>, QueueError> {
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(|e| unavailable(&e))?;
+    let channel = connection.create_channel().await.map_err(|e| unavailable(&e))?;
     for queue in topology.delivery_queues() {
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::durable()
-        };
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let asked = channel.queue_declare(short(&queue.name), options, FieldTable::default());
         if asked.await.map_err(|e| unavailable(&e))?.consumer_count() == 0 {
             return Ok(Some(queue.name.clone()));

@@ -42,14 +42,8 @@ impl Settled {
         let covered = new.partition_point(|tag| *tag <= self.prefix);
         let (covered, alone) = new.split_at(covered);
         let multiple = covered.len() > 1;
-        let first = covered.last().map(|tag| Ack {
-            tag: *tag,
-            multiple,
-        });
-        let rest = alone.iter().map(|tag| Ack {
-            tag: *tag,
-            multiple: false,
-        });
+        let first = covered.last().map(|tag| Ack { tag: *tag, multiple });
+        let rest = alone.iter().map(|tag| Ack { tag: *tag, multiple: false });
         first.into_iter().chain(rest).collect()
     }
 

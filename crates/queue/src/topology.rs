@@ -103,14 +103,8 @@ impl Topology {
         all.push(dead_queue(&dead));
         Self {
             exchanges: vec![
-                Exchange {
-                    name: deliveries,
-                    kind: ExchangeKind::Direct,
-                },
-                Exchange {
-                    name: dead,
-                    kind: ExchangeKind::Fanout,
-                },
+                Exchange { name: deliveries, kind: ExchangeKind::Direct },
+                Exchange { name: dead, kind: ExchangeKind::Fanout },
             ],
             queues: all,
         }
@@ -123,26 +117,14 @@ impl Topology {
 
     /// Declares everything that is missing, on a channel of its own because a refusal closes it.
     pub(crate) async fn declare(&self, connection: &Connection) -> Result<(), QueueError> {
-        let channel = connection
-            .create_channel()
-            .await
-            .map_err(|e| unavailable(&e))?;
+        let channel = connection.create_channel().await.map_err(|e| unavailable(&e))?;
         for exchange in &self.exchanges {
-            exchange
-                .declare(&channel)
-                .await
-                .map_err(|e| mismatch(&exchange.name, &e))?;
+            exchange.declare(&channel).await.map_err(|e| mismatch(&exchange.name, &e))?;
         }
         for queue in &self.queues {
-            queue
-                .declare(&channel)
-                .await
-                .map_err(|e| mismatch(&queue.name, &e))?;
+            queue.declare(&channel).await.map_err(|e| mismatch(&queue.name, &e))?;
         }
-        channel
-            .close(200, "OK".into())
-            .await
-            .map_err(|e| unavailable(&e))
+        channel.close(200, "OK".into()).await.map_err(|e| unavailable(&e))
     }
 }
 
@@ -154,10 +136,7 @@ fn delivery_queue(deliveries: &str, dead: &str, index: u16) -> Queue {
         name,
         arguments: vec![
             ("x-dead-letter-exchange", Argument::Text(dead.to_owned())),
-            (
-                "x-dead-letter-strategy",
-                Argument::Text("at-least-once".to_owned()),
-            ),
+            ("x-dead-letter-strategy", Argument::Text("at-least-once".to_owned())),
             ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
             ("x-overflow", Argument::Text("reject-publish".to_owned())),
             ("x-queue-type", Argument::Text("quorum".to_owned())),
@@ -184,28 +163,19 @@ impl Exchange {
             ExchangeKind::Direct => lapin::ExchangeKind::Direct,
             ExchangeKind::Fanout => lapin::ExchangeKind::Fanout,
         };
-        let options = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        channel
-            .exchange_declare(short(&self.name), kind, options, FieldTable::default())
-            .await
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        channel.exchange_declare(short(&self.name), kind, options, FieldTable::default()).await
     }
 }
 
 impl Queue {
     async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
         let options = QueueDeclareOptions::durable();
-        channel
-            .queue_declare(short(&self.name), options, self.table())
-            .await?;
+        channel.queue_declare(short(&self.name), options, self.table()).await?;
         let (queue, exchange) = (short(&self.name), short(&self.exchange));
         let key = short(&self.routing_key);
         let options = QueueBindOptions::default();
-        channel
-            .queue_bind(queue, exchange, key, options, FieldTable::default())
-            .await
+        channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await
     }
 
     fn table(&self) -> FieldTable {
@@ -242,12 +212,7 @@ impl fmt::Display for Topology {
 
 impl fmt::Display for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            exchange,
-            routing_key,
-            arguments,
-        } = self;
+        let Self { name, exchange, routing_key, arguments } = self;
         writeln!(f, "queue {name} durable")?;
         for (argument, value) in arguments {
             writeln!(f, "queue {name} argument {argument}={value}")?;

@@ -10,11 +10,7 @@ const V1_WITH_A_LATER_KEY: &[u8] = include_bytes!("golden/v1_with_a_later_key.js
 
 fn expected() -> Message {
     let delivery_id = "01936e2a-7b00-7000-8000-0123456789ab".parse().unwrap();
-    Message {
-        delivery_id,
-        lane_id: LaneId(7),
-        trace: None,
-    }
+    Message { delivery_id, lane_id: LaneId(7), trace: None }
 }
 
 #[test]

@@ -19,24 +19,15 @@ async fn take(consumer: &mut postrider_queue::Consumer, count: usize) -> Vec<Tak
     let mut taken = Vec::new();
     let all = async {
         while ids(&taken).len() < count {
-            assert_ne!(
-                consumer.recv_many(&mut taken, 128).await,
-                0,
-                "the consumer ended"
-            );
+            assert_ne!(consumer.recv_many(&mut taken, 128).await, 0, "the consumer ended");
         }
     };
-    tokio::time::timeout(WITHIN, all)
-        .await
-        .expect("messages in time");
+    tokio::time::timeout(WITHIN, all).await.expect("messages in time");
     taken
 }
 
 fn ids(taken: &[Taken]) -> HashSet<String> {
-    taken
-        .iter()
-        .map(|taken| taken.message.delivery_id.to_string())
-        .collect()
+    taken.iter().map(|taken| taken.message.delivery_id.to_string()).collect()
 }
 
 fn tags(taken: &[Taken]) -> Vec<Tag> {
@@ -73,10 +64,7 @@ async fn five_thousand_go_through_and_none_is_left() {
     assert_eq!(names.len(), 4, "three queues and the dead one: {names:?}");
     assert_eq!(names[2], road.queue_name(2));
     assert_eq!(ready(&depths), 0);
-    let sent: HashSet<String> = sent
-        .iter()
-        .map(|sent| sent.delivery_id.to_string())
-        .collect();
+    let sent: HashSet<String> = sent.iter().map(|sent| sent.delivery_id.to_string()).collect();
     assert_eq!(seen, sent);
     road.remove().await;
 }
@@ -97,14 +85,8 @@ async fn the_trace_travels_along() {
     let road = Road::new("trace", 1).await;
     let publisher = road.publisher().await;
     let mut consumer = road.consumer().await;
-    let traced = Message {
-        trace: Some(TraceContext::new_root()),
-        ..message()
-    };
-    assert_eq!(
-        publisher.publish(vec![traced, message()]).await,
-        [Published::Confirmed; 2]
-    );
+    let traced = Message { trace: Some(TraceContext::new_root()), ..message() };
+    assert_eq!(publisher.publish(vec![traced, message()]).await, [Published::Confirmed; 2]);
     let first = consumer.next().await.unwrap();
     assert_eq!(first.message, traced);
     assert_eq!(consumer.next().await.unwrap().message.trace, None);
@@ -151,10 +133,7 @@ async fn other_arguments_are_fatal_and_named() {
 
     let consumer = road.start_consumer();
     assert!(!consumer.ready(WITHIN).await);
-    assert!(matches!(
-        consumer.fatal(),
-        Some(QueueError::Mismatch { .. })
-    ));
+    assert!(matches!(consumer.fatal(), Some(QueueError::Mismatch { .. })));
 
     // Once a person has deleted it, nothing needs a restart.
     road.delete_queues().await;
@@ -200,23 +179,13 @@ async fn an_absent_broker_delays_nobody_and_is_found_later() {
     let mut consumer = road.start_consumer();
     assert!(!publisher.is_up() && !consumer.is_up());
     let fates = tokio::time::timeout(Duration::from_millis(500), publisher.publish(messages(3)));
-    assert_eq!(
-        fates.await.expect("an answer at once"),
-        [Published::Refused; 3]
-    );
+    assert_eq!(fates.await.expect("an answer at once"), [Published::Refused; 3]);
     assert!(!publisher.ready(Duration::from_millis(300)).await);
-    assert!(matches!(
-        publisher.last_error(),
-        Some(QueueError::Unavailable(_))
-    ));
+    assert!(matches!(publisher.last_error(), Some(QueueError::Unavailable(_))));
     assert_eq!(publisher.fatal(), None);
 
     proxy.refuse(false);
-    assert!(
-        publisher.ready(WITHIN).await,
-        "{:?}",
-        publisher.last_error()
-    );
+    assert!(publisher.ready(WITHIN).await, "{:?}", publisher.last_error());
     assert_eq!(publisher.publish(messages(1)).await, [Published::Confirmed]);
     assert_eq!(take(&mut consumer, 1).await.len(), 1);
     drop(consumer);
@@ -309,11 +278,7 @@ async fn no_more_is_held_than_asked_for() {
 
 #[tokio::test]
 async fn an_address_that_is_nonsense_is_fatal_and_not_repeated() {
-    for url in [
-        "amqp//guest:hunter2@host",
-        "http://u:hunter2@host",
-        "amqp://u:hunter2@[::1]/",
-    ] {
+    for url in ["amqp//guest:hunter2@host", "http://u:hunter2@host", "amqp://u:hunter2@[::1]/"] {
         let road = Road::unreachable(url);
         let publisher = road.start_publisher();
         assert!(!publisher.ready(WITHIN).await);

@@ -66,10 +66,7 @@ impl BodyTemplate {
         let text = match self.template.fill(values, encoding, MAX_BODY_BYTES)? {
             Filled::Text(text) => text,
             Filled::TooLong(bytes) => {
-                return Err(RenderError::TooLarge {
-                    bytes,
-                    limit: MAX_BODY_BYTES,
-                });
+                return Err(RenderError::TooLarge { bytes, limit: MAX_BODY_BYTES });
             }
         };
         if self.form == Form::JsonWithVariableKeys && has_duplicate_keys(&text) {
@@ -92,11 +89,7 @@ impl Form {
                 Err(_) => return Self::Text,
             },
         };
-        if has_variable_key(&value) {
-            Self::JsonWithVariableKeys
-        } else {
-            Self::Json
-        }
+        if has_variable_key(&value) { Self::JsonWithVariableKeys } else { Self::Json }
     }
 }
 

@@ -43,10 +43,7 @@ impl CompiledRequest {
     /// Parses a template. A template that can never be sent is one whose [`render`](Self::render)
     /// always fails.
     pub fn compile(request: &RequestTemplate) -> Self {
-        Self {
-            secret_names: secret_names(request),
-            parts: Parts::compile(request),
-        }
+        Self { secret_names: secret_names(request), parts: Parts::compile(request) }
     }
 
     /// The secrets whose values a rendering needs.
@@ -69,10 +66,7 @@ impl CompiledRequest {
         for name in &self.secret_names {
             values.secret(name)?;
         }
-        self.parts
-            .as_ref()
-            .map_err(Clone::clone)?
-            .render(&values, user_agent)
+        self.parts.as_ref().map_err(Clone::clone)?.render(&values, user_agent)
     }
 }
 
@@ -94,24 +88,11 @@ impl Parts {
     ) -> Result<RenderedRequest, RenderError> {
         let target = self.url.fill(values)?;
         let content_type = self.body.as_ref().map(BodyTemplate::content_type);
-        let defaults = Defaults {
-            user_agent,
-            content_type,
-            user_info: target.user_info,
-        };
+        let defaults = Defaults { user_agent, content_type, user_info: target.user_info };
         let headers = self.headers.fill(values, defaults)?;
-        let body = self
-            .body
-            .as_ref()
-            .map(|body| body.fill(values))
-            .transpose()?;
+        let body = self.body.as_ref().map(|body| body.fill(values)).transpose()?;
         dispatch::check(&target.url, body.as_deref())?;
-        Ok(RenderedRequest {
-            method: self.method.clone(),
-            url: target.url,
-            headers,
-            body,
-        })
+        Ok(RenderedRequest { method: self.method.clone(), url: target.url, headers, body })
     }
 }
 

@@ -71,13 +71,8 @@ pub fn describe_request(request: &RenderedRequest, redactor: &Redactor) -> Strin
     let shown = ShownRequest {
         method: request.method.as_str(),
         url: shown_url(&request.url, redactor),
-        headers: shown_headers(&request.headers, redactor, |name| {
-            is_secret_name(name.as_str())
-        }),
-        body: request
-            .body
-            .as_deref()
-            .map_or_else(ShownBody::none, |b| ShownBody::of(b, redactor)),
+        headers: shown_headers(&request.headers, redactor, |name| is_secret_name(name.as_str())),
+        body: request.body.as_deref().map_or_else(ShownBody::none, |b| ShownBody::of(b, redactor)),
     };
     to_json(&shown)
 }
@@ -93,11 +88,7 @@ pub fn describe_response(
     let shown = ShownResponse {
         status: status.as_u16(),
         headers: shown_headers(headers, redactor, hidden_in_answer),
-        body: if body.is_empty() {
-            ShownBody::none()
-        } else {
-            ShownBody::of(body, redactor)
-        },
+        body: if body.is_empty() { ShownBody::none() } else { ShownBody::of(body, redactor) },
     };
     to_json(&shown)
 }
@@ -124,18 +115,10 @@ fn shown_headers<'a>(
         if hidden(name) {
             return HIDDEN.to_owned();
         }
-        let values: Vec<&[u8]> = headers
-            .get_all(name)
-            .iter()
-            .map(HeaderValue::as_bytes)
-            .collect();
+        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         shown_text(&values.join(&b", "[..]), redactor, MAX_SHOWN_VALUE)
     };
-    headers
-        .keys()
-        .take(MAX_SHOWN_HEADERS)
-        .map(|name| (name.as_str(), shown(name)))
-        .collect()
+    headers.keys().take(MAX_SHOWN_HEADERS).map(|name| (name.as_str(), shown(name))).collect()
 }
 
 fn as_object<S: Serializer>(headers: &ShownHeaders<'_>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -144,19 +127,13 @@ fn as_object<S: Serializer>(headers: &ShownHeaders<'_>, serializer: S) -> Result
 
 impl ShownBody {
     fn none() -> Self {
-        Self {
-            body: None,
-            body_bytes: None,
-        }
+        Self { body: None, body_bytes: None }
     }
 
     fn of(body: &[u8], redactor: &Redactor) -> Self {
         let cut = body.len() > MAX_SHOWN_BYTES;
         let text = shown_text(body, redactor, MAX_SHOWN_BYTES);
-        Self {
-            body: Some(BodyText::of(text)),
-            body_bytes: cut.then_some(body.len()),
-        }
+        Self { body: Some(BodyText::of(text)), body_bytes: cut.then_some(body.len()) }
     }
 }
 
@@ -183,11 +160,7 @@ impl BodyText {
 fn shown_text(bytes: &[u8], redactor: &Redactor, limit: usize) -> String {
     let redacted = redactor.redact_head(bytes, limit);
     let text = String::from_utf8_lossy(&redacted);
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text.into_owned()
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.into_owned() }
 }
 
 fn to_json(shown: &impl Serialize) -> String {

@@ -26,10 +26,7 @@ pub(crate) fn check(url: &Url, body: Option<&[u8]>) -> Result<(), RenderError> {
         return Ok(());
     };
     if body.len() > MAX_DISPATCH_BYTES {
-        return Err(RenderError::TooLarge {
-            bytes: body.len(),
-            limit: MAX_DISPATCH_BYTES,
-        });
+        return Err(RenderError::TooLarge { bytes: body.len(), limit: MAX_DISPATCH_BYTES });
     }
     match kind {
         TargetKind::RepositoryDispatch => {
@@ -51,32 +48,22 @@ impl RepositoryDispatch<'_> {
     fn check(&self) -> Result<(), RenderError> {
         let chars = self.event_type.and_then(|raw| string_chars(raw.get()));
         if let Some(chars) = chars.filter(|chars| !(1..=MAX_EVENT_TYPE_CHARS).contains(chars)) {
-            return Err(RenderError::EventType {
-                chars,
-                limit: MAX_EVENT_TYPE_CHARS,
-            });
+            return Err(RenderError::EventType { chars, limit: MAX_EVENT_TYPE_CHARS });
         }
         let keys = self.client_payload.and_then(|raw| object_keys(raw.get()));
         match keys.filter(|keys| *keys > MAX_PAYLOAD_KEYS) {
-            Some(keys) => Err(RenderError::PayloadKeys {
-                keys,
-                limit: MAX_PAYLOAD_KEYS,
-            }),
+            Some(keys) => Err(RenderError::PayloadKeys { keys, limit: MAX_PAYLOAD_KEYS }),
             None => Ok(()),
         }
     }
 }
 
 fn string_chars(json: &str) -> Option<usize> {
-    serde_json::from_str::<Cow<'_, str>>(json)
-        .ok()
-        .map(|text| text.chars().count())
+    serde_json::from_str::<Cow<'_, str>>(json).ok().map(|text| text.chars().count())
 }
 
 fn object_keys(json: &str) -> Option<usize> {
-    serde_json::from_str::<KeyCount>(json)
-        .ok()
-        .map(|count| count.0)
+    serde_json::from_str::<KeyCount>(json).ok().map(|count| count.0)
 }
 
 struct KeyCount(usize);

@@ -18,16 +18,8 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// Not the webhook's to set: how the message is framed is the HTTP client's business, and an
 /// answer that was asked for in compressed form could be neither read nor searched for secrets.
-const IGNORED: [HeaderName; 8] = [
-    ACCEPT_ENCODING,
-    CONNECTION,
-    CONTENT_LENGTH,
-    EXPECT,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+const IGNORED: [HeaderName; 8] =
+    [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 #[derive(Clone)]
 pub(crate) struct HeaderTemplates {
@@ -70,22 +62,13 @@ impl HeaderTemplates {
     pub(crate) fn parse(request: &RequestTemplate) -> Result<Self, RenderError> {
         let mut list = Vec::with_capacity(request.headers.len());
         for (index, (name, value)) in request.headers.iter().enumerate() {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                RenderError::InvalidHeaderName {
-                    position: index + 1,
-                }
-            })?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| RenderError::InvalidHeaderName { position: index + 1 })?;
             if !IGNORED.contains(&name) {
-                list.push(HeaderTemplate {
-                    value: Value::parse(&name, value)?,
-                    name,
-                });
+                list.push(HeaderTemplate { value: Value::parse(&name, value)?, name });
             }
         }
-        Ok(Self {
-            list,
-            basic: BasicAuth::parse(request),
-        })
+        Ok(Self { list, basic: BasicAuth::parse(request) })
     }
 
     /// `accept`, `user-agent` and `content-type` give way to the webhook's own headers; its
@@ -105,20 +88,13 @@ impl HeaderTemplates {
             headers.insert(AUTHORIZATION, basic_value(&user_info)?);
         }
         for header in &self.list {
-            headers.insert(
-                header.name.clone(),
-                header.value.fill(&header.name, values)?,
-            );
+            headers.insert(header.name.clone(), header.value.fill(&header.name, values)?);
         }
         if headers.get(USER_AGENT).is_none_or(HeaderValue::is_empty) {
             headers.insert(USER_AGENT, header_value(&USER_AGENT, defaults.user_agent)?);
         }
-        if let Some(pair) = self
-            .basic
-            .as_ref()
-            .map(|basic| basic.fill(values))
-            .transpose()?
-            .flatten()
+        if let Some(pair) =
+            self.basic.as_ref().map(|basic| basic.fill(values)).transpose()?.flatten()
         {
             headers.insert(AUTHORIZATION, basic_value(&pair)?);
         }
@@ -131,10 +107,7 @@ impl Value {
         let template = Template::parse(text);
         let sensitive = is_secret_name(name.as_str()) || template.has_secret();
         if !template.is_fixed() {
-            return Ok(Self::Variable {
-                template,
-                sensitive,
-            });
+            return Ok(Self::Variable { template, sensitive });
         }
         let mut value = header_value(name, text)?;
         value.set_sensitive(sensitive);
@@ -144,10 +117,7 @@ impl Value {
     fn fill(&self, name: &HeaderName, values: &Values<'_>) -> Result<HeaderValue, RenderError> {
         match self {
             Self::Fixed(value) => Ok(value.clone()),
-            Self::Variable {
-                template,
-                sensitive,
-            } => {
+            Self::Variable { template, sensitive } => {
                 let place = || Place::Header(name.as_str().to_owned());
                 let mut value = header_value(name, &fill_bounded(template, values, place)?)?;
                 value.set_sensitive(*sensitive);
@@ -159,15 +129,9 @@ impl Value {
 
 impl BasicAuth {
     fn parse(request: &RequestTemplate) -> Option<Self> {
-        let username = request
-            .username
-            .as_deref()
-            .filter(|username| !username.is_empty())?;
+        let username = request.username.as_deref().filter(|username| !username.is_empty())?;
         let password = request.password.as_deref().unwrap_or_default();
-        Some(Self {
-            username: Template::parse(username),
-            password: Template::parse(password),
-        })
+        Some(Self { username: Template::parse(username), password: Template::parse(password) })
     }
 
     /// `user:password`, unless the user name turns out empty.
@@ -189,19 +153,15 @@ fn fill_bounded(
 ) -> Result<String, RenderError> {
     match template.fill(values, Encoding::Raw, MAX_VALUE_BYTES)? {
         Filled::Text(text) => Ok(text),
-        Filled::TooLong(bytes) => Err(RenderError::TooLong {
-            place: place(),
-            bytes,
-            limit: MAX_VALUE_BYTES,
-        }),
+        Filled::TooLong(bytes) => {
+            Err(RenderError::TooLong { place: place(), bytes, limit: MAX_VALUE_BYTES })
+        }
     }
 }
 
 /// Tabs and C1 controls are control characters too, though HTTP would carry them.
 fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, RenderError> {
-    let refused = || RenderError::ControlCharacter {
-        header: name.as_str().to_owned(),
-    };
+    let refused = || RenderError::ControlCharacter { header: name.as_str().to_owned() };
     if text.chars().any(char::is_control) {
         return Err(refused());
     }

@@ -74,20 +74,13 @@ fn unknown(name: &str) -> Option<UnknownVariable> {
     }
     let nearest = nearest(name);
     let scope = name.split('.').next().unwrap_or_default().trim();
-    let ours = ["pactbroker", "user", "postrider"]
-        .iter()
-        .any(|s| s.eq_ignore_ascii_case(scope));
-    (nearest.is_some() || ours).then(|| UnknownVariable {
-        name: name.to_owned(),
-        nearest,
-    })
+    let ours = ["pactbroker", "user", "postrider"].iter().any(|s| s.eq_ignore_ascii_case(scope));
+    (nearest.is_some() || ours).then(|| UnknownVariable { name: name.to_owned(), nearest })
 }
 
 fn nearest(name: &str) -> Option<String> {
     let lower = name.trim().to_ascii_lowercase();
-    let bare = BrokerVar::ALL
-        .into_iter()
-        .find(|var| var.as_str().eq_ignore_ascii_case(&lower));
+    let bare = BrokerVar::ALL.into_iter().find(|var| var.as_str().eq_ignore_ascii_case(&lower));
     if let Some(var) = bare {
         return Some(full_name(var));
     }
@@ -111,9 +104,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (y, cell) in b.bytes().zip(row.iter_mut().skip(1)) {
-            let here = (diagonal + usize::from(x != y))
-                .min(left + 1)
-                .min(*cell + 1);
+            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
             diagonal = *cell;
             *cell = here;
             left = here;

@@ -62,22 +62,12 @@ impl Redactor {
         request: &RequestTemplate,
         secrets: &BTreeMap<String, SecretString>,
     ) -> Self {
-        let headers = request
-            .headers
-            .iter()
-            .filter(|(name, _)| is_secret_name(name));
-        let tokens = headers.map(|(_, value)| {
-            value
-                .split_once(' ')
-                .map_or(value.as_str(), |(_, token)| token)
-        });
+        let headers = request.headers.iter().filter(|(name, _)| is_secret_name(name));
+        let tokens = headers
+            .map(|(_, value)| value.split_once(' ').map_or(value.as_str(), |(_, token)| token));
         let values = secrets.values().map(ExposeSecret::expose_secret);
         let url_password = url_password(&request.url);
-        let inline = request
-            .password
-            .as_deref()
-            .into_iter()
-            .chain(url_password.as_deref());
+        let inline = request.password.as_deref().into_iter().chain(url_password.as_deref());
         Self::of_texts(values.chain(inline).chain(tokens))
     }
 
@@ -88,16 +78,10 @@ impl Redactor {
             patterns.extend(base64_forms(text).map(Pattern::base64));
         }
         let mut first_bytes = [0; 4];
-        for first in patterns
-            .iter()
-            .filter_map(|pattern: &Pattern| pattern.needle.first())
-        {
+        for first in patterns.iter().filter_map(|pattern: &Pattern| pattern.needle.first()) {
             first_bytes[usize::from(first >> 6)] |= 1 << (first & 63);
         }
-        Self {
-            patterns: patterns.into_iter().collect(),
-            first_bytes,
-        }
+        Self { patterns: patterns.into_iter().collect(), first_bytes }
     }
 
     fn may_begin(&self, byte: u8) -> bool {
@@ -120,21 +104,11 @@ impl Redactor {
     /// The first `limit` bytes, redacted. A secret that the cut would go through is starred.
     pub(crate) fn redact_head<'a>(&self, bytes: &'a [u8], limit: usize) -> Cow<'a, [u8]> {
         let limit = limit.min(bytes.len());
-        let longest = self
-            .patterns
-            .iter()
-            .map(|pattern| pattern.needle.len())
-            .max();
-        let window = limit
-            .saturating_add(longest.unwrap_or_default())
-            .min(bytes.len());
+        let longest = self.patterns.iter().map(|pattern| pattern.needle.len()).max();
+        let window = limit.saturating_add(longest.unwrap_or_default()).min(bytes.len());
         let (searched, shown) = (head(bytes, window), head(bytes, limit));
         let found = self.found(searched);
-        if found.is_empty() {
-            Cow::Borrowed(shown)
-        } else {
-            Cow::Owned(starred(shown, &found))
-        }
+        if found.is_empty() { Cow::Borrowed(shown) } else { Cow::Owned(starred(shown, &found)) }
     }
 
     /// Where secrets stand, in order, none overlapping another.
@@ -155,10 +129,7 @@ impl Redactor {
     fn matches(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut base64_until = 0;
-        let candidates = text
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| self.may_begin(**byte));
+        let candidates = text.iter().enumerate().filter(|(_, byte)| self.may_begin(**byte));
         for (at, _) in candidates {
             let rest = text.get(at..).unwrap_or_default();
             for pattern in self.patterns.iter().filter(|p| rest.starts_with(&p.needle)) {
@@ -200,29 +171,18 @@ fn starred(text: &[u8], found: &[Range<usize>]) -> Vec<u8> {
 
 impl Pattern {
     fn plain(text: String) -> Self {
-        Self {
-            needle: text.into_bytes(),
-            base64: false,
-        }
+        Self { needle: text.into_bytes(), base64: false }
     }
 
     fn base64(text: String) -> Self {
-        Self {
-            needle: text.into_bytes(),
-            base64: true,
-        }
+        Self { needle: text.into_bytes(), base64: true }
     }
 }
 
 /// The whole run of Base64 characters around a match.
 fn grown(text: &[u8], range: Range<usize>) -> Range<usize> {
     let is_base64 = |b: &&u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(*b);
-    let before = text
-        .iter()
-        .take(range.start)
-        .rev()
-        .take_while(is_base64)
-        .count();
+    let before = text.iter().take(range.start).rev().take_while(is_base64).count();
     let after = text.iter().skip(range.end).take_while(is_base64).count();
     range.start - before..range.end + after
 }
@@ -252,11 +212,7 @@ fn lower_case_hex(encoded: &str) -> String {
     let mut digits = 0_u8;
     let mut lower = |c: char| {
         let is_digit = digits > 0;
-        digits = if c == '%' {
-            2
-        } else {
-            digits.saturating_sub(1)
-        };
+        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
         if is_digit { c.to_ascii_lowercase() } else { c }
     };
     encoded.chars().map(&mut lower).collect()
@@ -286,11 +242,8 @@ fn base64_forms(text: &str) -> impl Iterator<Item = String> {
         let padded = [vec![0; shift], text.as_bytes().to_vec()].concat();
         let first = (shift * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
-        [
-            STANDARD_NO_PAD.encode(&padded),
-            URL_SAFE_NO_PAD.encode(&padded),
-        ]
-        .map(|encoded| encoded.get(first..last).unwrap_or_default().to_owned())
+        [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)]
+            .map(|encoded| encoded.get(first..last).unwrap_or_default().to_owned())
     });
     shifted.filter(|core| core.len() >= SHORTEST_BASE64)
 }

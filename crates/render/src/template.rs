@@ -58,9 +58,7 @@ impl Template {
     /// Never fails: what is no placeholder is text. Linear in the length of `text`, because a
     /// name is read at most once and holds no `$`.
     pub(crate) fn parse(text: &str) -> Self {
-        let mut parsed = Self {
-            segments: Vec::new(),
-        };
+        let mut parsed = Self { segments: Vec::new() };
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             parsed.literal(before);
@@ -101,8 +99,7 @@ impl Template {
     }
 
     pub(crate) fn has_secret(&self) -> bool {
-        self.placeholders()
-            .any(|placeholder| matches!(placeholder, Placeholder::Secret(_)))
+        self.placeholders().any(|placeholder| matches!(placeholder, Placeholder::Secret(_)))
     }
 
     /// The text with the same stand-in for each placeholder.
@@ -138,11 +135,7 @@ impl Template {
                 Segment::Slot(_) => encode::push(&mut out, &value, encoding),
             }
         }
-        Ok(if out.len() > limit {
-            Filled::TooLong(out.len())
-        } else {
-            Filled::Text(out)
-        })
+        Ok(if out.len() > limit { Filled::TooLong(out.len()) } else { Filled::Text(out) })
     }
 }
 
@@ -178,8 +171,6 @@ impl Values<'_> {
             .get(name)
             .map(ExposeSecret::expose_secret)
             .filter(|value| !value.is_empty())
-            .ok_or_else(|| RenderError::SecretMissing {
-                name: name.to_owned(),
-            })
+            .ok_or_else(|| RenderError::SecretMissing { name: name.to_owned() })
     }
 }

@@ -57,10 +57,7 @@ fn full_event(event_name: EventName) -> Event {
 
 /// Nothing but what an event must have.
 fn bare_event(event_name: EventName) -> Event {
-    let named = |name: &str| Pacticipant {
-        name: name.into(),
-        ..Pacticipant::default()
-    };
+    let named = |name: &str| Pacticipant { name: name.into(), ..Pacticipant::default() };
     Event {
         event_name,
         occurred_at: None,
@@ -92,45 +89,27 @@ fn request() -> RequestTemplate {
 }
 
 fn with_url(url: &str) -> RequestTemplate {
-    RequestTemplate {
-        url: url.into(),
-        ..request()
-    }
+    RequestTemplate { url: url.into(), ..request() }
 }
 
 fn with_header(name: &str, value: &str) -> RequestTemplate {
-    RequestTemplate {
-        headers: vec![(name.into(), value.into())],
-        ..request()
-    }
+    RequestTemplate { headers: vec![(name.into(), value.into())], ..request() }
 }
 
 fn with_json(body: Value) -> RequestTemplate {
-    RequestTemplate {
-        body: Some(Body::Json(body)),
-        ..request()
-    }
+    RequestTemplate { body: Some(Body::Json(body)), ..request() }
 }
 
 fn with_text(body: &str) -> RequestTemplate {
-    RequestTemplate {
-        body: Some(Body::Text(body.into())),
-        ..request()
-    }
+    RequestTemplate { body: Some(Body::Text(body.into())), ..request() }
 }
 
 fn raw(request: RequestTemplate) -> RequestTemplate {
-    RequestTemplate {
-        body_mode: BodyMode::Raw,
-        ..request
-    }
+    RequestTemplate { body_mode: BodyMode::Raw, ..request }
 }
 
 fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), SecretString::from(*value)))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
 }
 
 fn rendered_with(
@@ -138,11 +117,7 @@ fn rendered_with(
     event: &Event,
     values: &[(&str, &str)],
 ) -> Result<RenderedRequest, RenderError> {
-    let vars = Variables {
-        event,
-        event_name: event.event_name.as_str(),
-        delivery_id: DELIVERY,
-    };
+    let vars = Variables { event, event_name: event.event_name.as_str(), delivery_id: DELIVERY };
     render(request, &vars, &secrets(values), USER_AGENT)
 }
 
@@ -161,8 +136,7 @@ fn header_of<'a>(request: &'a RenderedRequest, name: &str) -> &'a str {
 
 /// The body of a dispatch whose payload has this many keys.
 fn dispatch_body(event_type: &str, keys: usize) -> Value {
-    let payload: serde_json::Map<String, Value> = (0..keys)
-        .map(|index| (format!("k{index}"), json!(index)))
-        .collect();
+    let payload: serde_json::Map<String, Value> =
+        (0..keys).map(|index| (format!("k{index}"), json!(index))).collect();
     json!({ "event_type": event_type, "client_payload": payload })
 }

@@ -46,11 +46,7 @@ impl UrlTemplate {
             Filled::Text(text) => text,
             Filled::TooLong(bytes) => {
                 let place = Place::Url;
-                return Err(RenderError::TooLong {
-                    place,
-                    bytes,
-                    limit: MAX_URL_BYTES,
-                });
+                return Err(RenderError::TooLong { place, bytes, limit: MAX_URL_BYTES });
             }
         };
         let url = parse_url(&text)?;
@@ -97,8 +93,5 @@ fn same_origin(a: &Url, b: &Url) -> bool {
 }
 
 fn slashes(url: &Url) -> usize {
-    url[Position::BeforePath..Position::AfterPath]
-        .bytes()
-        .filter(|b| *b == b'/')
-        .count()
+    url[Position::BeforePath..Position::AfterPath].bytes().filter(|b| *b == b'/').count()
 }

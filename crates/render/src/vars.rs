@@ -151,10 +151,9 @@ impl<'a> Variables<'a> {
             }
             BrokerVar::EventName => self.event_name.into(),
             BrokerVar::BuildUrl => event.build_url.as_str().into(),
-            BrokerVar::CurrentlyDeployedProviderVersionNumber => event
-                .currently_deployed_provider_version_number
-                .as_str()
-                .into(),
+            BrokerVar::CurrentlyDeployedProviderVersionNumber => {
+                event.currently_deployed_provider_version_number.as_str().into()
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use postrider_domain::{ClaimNo, DeliveryId, EventId, LaneId, WebhookId};
 use uuid::Uuid;
 
-use crate::{Lease, Store, StoreError};
+use crate::{Lease, ProbeClaim, Store, StoreError};
 
 /// One worker process, new at each start (OWNER_NEW).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,6 +116,19 @@ impl Store {
         terms: ClaimTerms,
     ) -> Result<LimitedClaim, StoreError> {
         dispatch!(self, claim_limited(lease, limit, suspect, terms))
+    }
+
+    /// The canary: the oldest due delivery of a lane that is held for its credential, for the
+    /// holder of its probe alone, where no read can prove the credential. Refused once the lane
+    /// is held anew or its secret changed, and for a limited lane without its leader's lease.
+    pub async fn claim_canary(
+        &self,
+        lane: LaneId,
+        probe: ProbeClaim,
+        lease: Option<Lease>,
+        terms: ClaimTerms,
+    ) -> Result<Option<Claim>, StoreError> {
+        dispatch!(self, claim_canary(lane, probe, lease, terms))
     }
 
     /// J1, J2. Gives back claims that ran out, at most `limit` (EXPIRE). A record with outcome

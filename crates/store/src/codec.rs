@@ -47,10 +47,9 @@ impl LimitColumns {
     /// The limits that these columns say.
     pub(crate) fn limits(self) -> Result<LaneLimits, StoreError> {
         let rate = match (self.rate_count, self.rate_per_ms) {
-            (Some(count), Some(per)) => Rate::Limited {
-                count: count_of(count)?,
-                per: from_millis(per),
-            },
+            (Some(count), Some(per)) => {
+                Rate::Limited { count: count_of(count)?, per: from_millis(per) }
+            }
             (None, None) => Rate::Unlimited,
             (Some(_), None) | (None, Some(_)) => return Err(unreadable("rate", "half of one")),
         };
@@ -91,9 +90,7 @@ pub(crate) fn event_text(event: &Event) -> Result<String, StoreError> {
 
 /// A fingerprint as kept.
 pub(crate) fn fingerprint(bytes: &[u8]) -> Result<[u8; 16], StoreError> {
-    bytes
-        .try_into()
-        .map_err(|_| unreadable("fingerprint", &format!("{} bytes", bytes.len())))
+    bytes.try_into().map_err(|_| unreadable("fingerprint", &format!("{} bytes", bytes.len())))
 }
 
 /// The outcome that a stored word says.
@@ -127,33 +124,23 @@ pub(crate) fn stored_status(text: &str) -> Result<StoredStatus, StoreError> {
 
 /// The webhook state that a stored word says.
 pub(crate) fn webhook_state(text: &str) -> Result<WebhookState, StoreError> {
-    [
-        WebhookState::Enabled,
-        WebhookState::Disabled,
-        WebhookState::Deleted,
-    ]
-    .into_iter()
-    .find(|state| state.as_str() == text)
-    .ok_or_else(|| unreadable("webhook state", text))
+    [WebhookState::Enabled, WebhookState::Disabled, WebhookState::Deleted]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| unreadable("webhook state", text))
 }
 
 /// The hold cause that a stored word says.
 pub(crate) fn hold_cause(text: &str) -> Result<HoldCause, StoreError> {
-    [
-        HoldCause::Credential,
-        HoldCause::SecretMissing,
-        HoldCause::Manual,
-    ]
-    .into_iter()
-    .find(|cause| cause.as_str() == text)
-    .ok_or_else(|| unreadable("hold cause", text))
+    [HoldCause::Credential, HoldCause::SecretMissing, HoldCause::Manual]
+        .into_iter()
+        .find(|cause| cause.as_str() == text)
+        .ok_or_else(|| unreadable("hold cause", text))
 }
 
 /// A lane's state; the column `hold_cause` is null while the lane is open.
 pub(crate) fn lane_state(cause: Option<&str>) -> Result<LaneState, StoreError> {
-    cause.map_or(Ok(LaneState::Open), |text| {
-        hold_cause(text).map(LaneState::Held)
-    })
+    cause.map_or(Ok(LaneState::Open), |text| hold_cause(text).map(LaneState::Held))
 }
 
 /// The incident kind that a stored word says.

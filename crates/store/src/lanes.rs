@@ -28,10 +28,7 @@ pub struct Lease {
 }
 
 /// A lane in a worker's once-a-second survey (POLL).
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about one lane"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one lane")]
 #[derive(Debug, Clone)]
 pub struct LaneView {
     /// Row number.

@@ -107,10 +107,7 @@ impl Store {
     /// can't be reached yet.
     pub async fn connect(config: &StoreConfig, patience: Duration) -> Result<Self, StoreError> {
         let backend = match &config.target {
-            Target::Postgres {
-                url,
-                max_connections,
-            } => Backend::Postgres(
+            Target::Postgres { url, max_connections } => Backend::Postgres(
                 postgres::Pg::connect(url, *max_connections, config, patience).await?,
             ),
             Target::Sqlite { path } => {

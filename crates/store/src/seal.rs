@@ -104,11 +104,7 @@ impl MasterKey {
             .map_err(|_| StoreError::Unusable("sealing failed".to_owned()))?;
         let mut bytes = nonce.as_ref().to_vec();
         bytes.extend_from_slice(&text);
-        Ok(format!(
-            "{VERSION}.{}.{}",
-            self.id(),
-            STANDARD.encode(bytes)
-        ))
+        Ok(format!("{VERSION}.{}.{}", self.id(), STANDARD.encode(bytes)))
     }
 
     /// Opens what [`MasterKey::seal`] made of the same kind and name.
@@ -118,31 +114,20 @@ impl MasterKey {
         name: &str,
         sealed: &str,
     ) -> Result<SecretString, StoreError> {
-        let unreadable = || {
-            StoreError::Corrupt(format!(
-                "the sealed {} {name:?} does not open",
-                kind.as_str()
-            ))
-        };
+        let unreadable =
+            || StoreError::Corrupt(format!("the sealed {} {name:?} does not open", kind.as_str()));
         let (key_id, payload) = parts(sealed).ok_or_else(unreadable)?;
         if key_id != self.id() {
-            return Err(StoreError::WrongKey {
-                have: self.id(),
-                need: key_id.to_owned(),
-            });
+            return Err(StoreError::WrongKey { have: self.id(), need: key_id.to_owned() });
         }
         let mut bytes = STANDARD.decode(payload).map_err(|_| unreadable())?;
-        let (nonce, text) = bytes
-            .split_at_mut_checked(NONCE_LEN)
-            .ok_or_else(unreadable)?;
+        let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(unreadable)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unreadable())?;
         let clear = self
             .cipher()?
             .open_in_place(nonce, Aad::from(self.bound_to(kind, name)), text)
             .map_err(|_| unreadable())?;
-        let value = std::str::from_utf8(clear)
-            .map(SecretString::from)
-            .map_err(|_| unreadable());
+        let value = std::str::from_utf8(clear).map(SecretString::from).map_err(|_| unreadable());
         bytes.zeroize();
         value
     }
@@ -213,14 +198,7 @@ mod tests {
     fn damaged_values_do_not_open() {
         let key = MasterKey::generate();
         let id = key.id();
-        for text in [
-            "",
-            "v1",
-            "v2.x.y",
-            "v1.x",
-            &format!("v1.{id}."),
-            &format!("v1.{id}.AAAA"),
-        ] {
+        for text in ["", "v1", "v2.x.y", "v1.x", &format!("v1.{id}."), &format!("v1.{id}.AAAA")] {
             assert!(key.open(Sealed::Secret, "a", text).is_err(), "{text}");
         }
     }

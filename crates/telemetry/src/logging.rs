@@ -51,14 +51,10 @@ pub enum LoggingError {
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))?;
     let sink = Arc::new(Sink::new(format));
-    let lines = Lines {
-        format,
-        sink: Arc::clone(&sink),
-    };
+    let lines = Lines { format, sink: Arc::clone(&sink) };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     subscriber.try_init().map_err(|_| LoggingError::Installed)?;
-    sink.start(std::io::stdout())
-        .map_err(LoggingError::Thread)?;
+    sink.start(std::io::stdout()).map_err(LoggingError::Thread)?;
     SINK.set(sink).map_err(|_| LoggingError::Installed)
 }
 

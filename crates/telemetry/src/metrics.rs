@@ -12,9 +12,8 @@ use prometheus::{
 use crate::names;
 
 /// Seconds. From a receiver in the same rack to the 15 s time-out of an attempt.
-const ATTEMPT_BUCKETS: [f64; 13] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0,
-];
+const ATTEMPT_BUCKETS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// Seconds. From the fast road to a lane that was held for a weekend.
 const END_TO_END_BUCKETS: [f64; 16] = [
@@ -115,14 +114,9 @@ impl Metrics {
     /// All metrics at zero; `version` is the program's.
     pub fn new(version: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        gauges(
-            &registry,
-            names::BUILD_INFO,
-            "The running version; always 1.",
-            &["version"],
-        )?
-        .with_label_values(&[version])
-        .set(1);
+        gauges(&registry, names::BUILD_INFO, "The running version; always 1.", &["version"])?
+            .with_label_values(&[version])
+            .set(1);
         Ok(Self(Arc::new(Inner {
             events_received: counter(
                 &registry,
@@ -220,10 +214,7 @@ impl Metrics {
     }
 
     fn samples(&self) -> MutexGuard<'_, Samples> {
-        self.0
-            .samples
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,17 +277,13 @@ impl Sampled {
     fn fill(&self, samples: &Samples) {
         self.queue_depth.reset();
         for (queue, depth) in &samples.queues {
-            self.queue_depth
-                .with_label_values(&[queue])
-                .set(i64::from(*depth));
+            self.queue_depth.with_label_values(&[queue]).set(i64::from(*depth));
         }
         self.fill_lanes(&samples.lanes);
         self.fill_webhooks(&samples.webhooks);
         self.incidents_open.reset();
         for (kind, open) in &samples.incidents {
-            self.incidents_open
-                .with_label_values(&[kind])
-                .set(signed(*open));
+            self.incidents_open.with_label_values(&[kind]).set(signed(*open));
         }
     }
 
@@ -308,13 +295,9 @@ impl Sampled {
             let lane = sample.lane.as_str();
             for state in LaneGauge::ALL {
                 let is = i64::from(state == sample.state);
-                self.lane_state
-                    .with_label_values(&[lane, state.as_str()])
-                    .set(is);
+                self.lane_state.with_label_values(&[lane, state.as_str()]).set(is);
             }
-            self.lane_backlog
-                .with_label_values(&[lane])
-                .set(signed(sample.backlog));
+            self.lane_backlog.with_label_values(&[lane]).set(signed(sample.backlog));
             if let Some(remaining) = sample.github_ratelimit_remaining {
                 let gauge = self.github_ratelimit_remaining.with_label_values(&[lane]);
                 gauge.set(signed(remaining));

@@ -68,22 +68,12 @@ impl FromStr for CrashAt {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || {
             let names: Vec<&str> = Step::ALL.iter().map(|step| step.as_str()).collect();
-            format!(
-                "expected <step>:<n> with a step of {} and n from 1",
-                names.join(", ")
-            )
+            format!("expected <step>:<n> with a step of {} and n from 1", names.join(", "))
         };
         let (name, nth) = text.split_once(':').ok_or_else(wrong)?;
-        let step = Step::ALL
-            .into_iter()
-            .find(|step| step.as_str() == name)
-            .ok_or_else(wrong)?;
+        let step = Step::ALL.into_iter().find(|step| step.as_str() == name).ok_or_else(wrong)?;
         let nth: u64 = nth.parse().map_err(|_| wrong())?;
-        if nth == 0 {
-            Err(wrong())
-        } else {
-            Ok(Self { step, nth })
-        }
+        if nth == 0 { Err(wrong()) } else { Ok(Self { step, nth }) }
     }
 }
 
@@ -96,10 +86,7 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 
 /// Arms the crash of this process; the first call wins.
 pub fn arm(at: CrashAt) {
-    PLAN.get_or_init(|| Plan {
-        at,
-        seen: AtomicU64::new(0),
-    });
+    PLAN.get_or_init(|| Plan { at, seen: AtomicU64::new(0) });
 }
 
 /// Says that a step was reached, `times` times at once. Costs one load unless armed.

@@ -33,11 +33,7 @@ impl TraceContext {
         let mut span_id = [0; 8];
         trace_id.copy_from_slice(&random[..16]);
         span_id.copy_from_slice(&random[16..]);
-        Self {
-            trace_id: never_zero(trace_id),
-            span_id: never_zero(span_id),
-            sampled: true,
-        }
+        Self { trace_id: never_zero(trace_id), span_id: never_zero(span_id), sampled: true }
     }
 
     /// The first span of a new trace, of fresh random bytes.
@@ -48,10 +44,7 @@ impl TraceContext {
     /// Another span of the same trace, made from 8 random bytes.
     #[must_use]
     pub fn child_of(&self, random: [u8; 8]) -> Self {
-        Self {
-            span_id: never_zero(random),
-            ..*self
-        }
+        Self { span_id: never_zero(random), ..*self }
     }
 
     /// Another span of the same trace, of fresh random bytes.
@@ -115,11 +108,7 @@ impl FromStr for TraceContext {
         if trace_id == [0; 16] || span_id == [0; 8] {
             return Err(InvalidTraceparent);
         }
-        Ok(Self {
-            trace_id,
-            span_id,
-            sampled: flags & 1 == 1,
-        })
+        Ok(Self { trace_id, span_id, sampled: flags & 1 == 1 })
     }
 }
 

@@ -17,19 +17,14 @@ const PAST_CLAIMS: Duration = Duration::from_secs(7);
 
 /// Waits until an eighth of the load has arrived, so that a fault meets work in progress.
 async fn in_progress(double: &Double) -> Result<()> {
-    Ok(double
-        .wait_for(u64::try_from(EVENTS / 8)?, Duration::from_mins(1))
-        .await?)
+    Ok(double.wait_for(u64::try_from(EVENTS / 8)?, Duration::from_mins(1)).await?)
 }
 
 /// Lets a fault last.
 async fn lasting(time: Duration) -> Result<()> {
     let until = tokio::time::Instant::now() + time;
     wait_until("the fault to have lasted", time * 2, async || {
-        Ok(Looking::when(
-            tokio::time::Instant::now() >= until,
-            String::new,
-        ))
+        Ok(Looking::when(tokio::time::Instant::now() >= until, String::new))
     })
     .await
 }
@@ -50,11 +45,7 @@ async fn without_rabbitmq(wiped: bool) -> Result<()> {
     let cell = Box::pin(Cell::start(plan(Mode::Distributed).on(services))).await?;
     Box::pin(cell.under_load(LOAD, 0, async |cluster, double| {
         in_progress(double).await?;
-        let rabbit = cluster
-            .services()?
-            .rabbit
-            .as_mut()
-            .context("a RabbitMQ of our own")?;
+        let rabbit = cluster.services()?.rabbit.as_mut().context("a RabbitMQ of our own")?;
         rabbit.kill()?;
         if wiped {
             rabbit.wipe()?;
@@ -70,20 +61,15 @@ async fn without_rabbitmq(wiped: bool) -> Result<()> {
 async fn postgres_killed() -> Result<()> {
     let services = Services::with_own_postgres().await?;
     let cell = Box::pin(Cell::start(plan(Mode::Distributed).on(services))).await?;
-    Box::pin(
-        cell.under_load(LOAD, 2 * IN_FLIGHT, async |cluster, double| {
-            in_progress(double).await?;
-            let postgres = cluster
-                .services()?
-                .postgres
-                .as_mut()
-                .context("a Postgres of our own")?;
-            postgres.kill()?;
-            lasting(Duration::from_secs(1)).await?;
-            postgres.restart().await
-        }),
-    )
+    Box::pin(cell.under_load(LOAD, 2 * IN_FLIGHT, async |cluster, double| {
+        in_progress(double).await?;
+        let postgres = cluster.services()?.postgres.as_mut().context("a Postgres of our own")?;
+        postgres.kill()?;
+        lasting(Duration::from_secs(1)).await?;
+        postgres.restart().await
+    }))
     .await
+    .map(drop)
 }
 
 #[derive(Clone, Copy)]
@@ -121,9 +107,7 @@ async fn without_link(to: Link, failure: Failure) -> Result<()> {
         line.restore();
         Ok(())
     };
-    Box::pin(cell.under_load(LOAD + OUTAGE, in_flight, fault))
-        .await
-        .map(drop)
+    Box::pin(cell.under_load(LOAD + OUTAGE, in_flight, fault)).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

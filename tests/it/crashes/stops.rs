@@ -31,11 +31,7 @@ async fn rolling(mode: Mode, processes: &[&str]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn distributed_restarted_one_by_one() -> Result<()> {
-    Box::pin(rolling(
-        Mode::Distributed,
-        &["worker-1", "ingest-1", "worker-2", "ingest-2"],
-    ))
-    .await
+    Box::pin(rolling(Mode::Distributed, &["worker-1", "ingest-1", "worker-2", "ingest-2"])).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,25 +39,14 @@ impl Answer {
         if !(200..300).contains(&self.status) {
             bail!("answered {}: {}", self.status, self.text);
         }
-        if self.text.is_empty() {
-            Ok(Value::Null)
-        } else {
-            self.json()
-        }
+        if self.text.is_empty() { Ok(Value::Null) } else { self.json() }
     }
 }
 
 impl Api {
     pub(crate) fn new(base: &str) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(ANSWER_WITHIN)
-            .build()?;
-        Ok(Self {
-            client,
-            base: base.to_owned(),
-            token: None,
-        })
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
+        Ok(Self { client, base: base.to_owned(), token: None })
     }
 
     /// Sends this token with each call.
@@ -72,9 +61,7 @@ impl Api {
 
     /// Starts a call of any kind.
     pub(crate) fn call(&self, method: &str, path: &str) -> Result<reqwest::RequestBuilder> {
-        let call = self
-            .client
-            .request(method.parse()?, format!("{}{path}", self.base));
+        let call = self.client.request(method.parse()?, format!("{}{path}", self.base));
         Ok(match &self.token {
             Some(token) => call.bearer_auth(token),
             None => call,
@@ -84,11 +71,7 @@ impl Api {
     pub(crate) async fn send(&self, call: reqwest::RequestBuilder) -> Result<Answer> {
         let response = call.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer {
-            status,
-            headers,
-            text: response.text().await?,
-        })
+        Ok(Answer { status, headers, text: response.text().await? })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
@@ -101,9 +84,7 @@ impl Api {
 
     pub(crate) async fn set_secret(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/api/v1/secrets/{name}");
-        let answer = self
-            .with_json("PUT", &path, &json!({ "value": value }))
-            .await?;
+        let answer = self.with_json("PUT", &path, &json!({ "value": value })).await?;
         answer.ok().context("setting a secret")?;
         Ok(())
     }
@@ -112,19 +93,14 @@ impl Api {
     pub(crate) async fn create_webhook(&self, webhook: &Value) -> Result<String> {
         let answer = self.with_json("POST", "/webhooks", webhook).await?;
         let created = answer.ok().context("creating a webhook")?;
-        let link = created["_links"]["self"]["href"]
-            .as_str()
-            .context("a self link")?;
+        let link = created["_links"]["self"]["href"].as_str().context("a self link")?;
         let uuid = link.rsplit('/').next().context("a uuid in the self link")?;
         Ok(uuid.to_owned())
     }
 
     /// Sends one event.
     pub(crate) async fn publish(&self, event: &Value) -> Result<Value> {
-        self.with_json("POST", "/events", event)
-            .await?
-            .ok()
-            .context("publishing an event")
+        self.with_json("POST", "/events", event).await?.ok().context("publishing an event")
     }
 
     /// All deliveries that a query (without `?`) matches, newest first.
@@ -134,13 +110,7 @@ impl Api {
         loop {
             let path = format!("/api/v1/deliveries?limit=1000&{query}{cursor}");
             let page = self.get(&path).await?.ok().context("listing deliveries")?;
-            all.extend(
-                page["deliveries"]
-                    .as_array()
-                    .context("deliveries")?
-                    .iter()
-                    .cloned(),
-            );
+            all.extend(page["deliveries"].as_array().context("deliveries")?.iter().cloned());
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return Ok(all),
@@ -161,17 +131,10 @@ impl Api {
 
     /// The lane whose name ends like this.
     pub(crate) async fn lane(&self, ending: &str) -> Result<Option<Value>> {
-        let lanes = self
-            .get("/api/v1/lanes")
-            .await?
-            .ok()
-            .context("listing lanes")?;
+        let lanes = self.get("/api/v1/lanes").await?.ok().context("listing lanes")?;
         let lanes = lanes["lanes"].as_array().context("lanes")?;
-        let named = |lane: &&Value| {
-            lane["name"]
-                .as_str()
-                .is_some_and(|name| name.ends_with(ending))
-        };
+        let named =
+            |lane: &&Value| lane["name"].as_str().is_some_and(|name| name.ends_with(ending));
         Ok(lanes.iter().find(named).cloned())
     }
 

@@ -33,72 +33,42 @@ pub(crate) async fn settled(
     accepted: &[Accepted],
     cap: Duration,
 ) -> Result<Settled> {
-    wait_until("all deliveries to be final", cap, async || {
-        match api.unfinished().await {
-            Ok(None) => Ok(Looking::Found(())),
-            Ok(Some(open)) => Ok(Looking::NotYet(open)),
-            Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
-        }
+    wait_until("all deliveries to be final", cap, async || match api.unfinished().await {
+        Ok(None) => Ok(Looking::Found(())),
+        Ok(Some(open)) => Ok(Looking::NotYet(open)),
+        Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
     })
     .await?;
-    let wanted: BTreeSet<String> = accepted
-        .iter()
-        .flat_map(|event| event.deliveries.iter().cloned())
-        .collect();
-    ensure!(
-        wanted.len() == accepted.len(),
-        "each event makes one delivery of its own"
-    );
+    let wanted: BTreeSet<String> =
+        accepted.iter().flat_map(|event| event.deliveries.iter().cloned()).collect();
+    ensure!(wanted.len() == accepted.len(), "each event makes one delivery of its own");
     all_delivered(api, &wanted).await?;
     let arrived = arrivals(double)?;
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|id| !arrived.contains_key(*id))
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "{} lost, e.g. {:?}",
-        missing.len(),
-        missing.first()
-    );
+    let missing: Vec<_> = wanted.iter().filter(|id| !arrived.contains_key(*id)).collect();
+    ensure!(missing.is_empty(), "{} lost, e.g. {:?}", missing.len(), missing.first());
     let strange = arrived.keys().find(|id| !wanted.contains(*id));
-    ensure!(
-        strange.is_none(),
-        "arrived without having been accepted: {strange:?}"
-    );
+    ensure!(strange.is_none(), "arrived without having been accepted: {strange:?}");
     let shown = api.each_delivery(wanted.iter().cloned().collect()).await?;
     let marked = marks(&shown)?;
     let mut duplicates = 0;
     for (id, count) in arrived.iter().filter(|(_, count)| **count > 1) {
         let marks = marked.get(id).copied().unwrap_or_default();
-        ensure!(
-            marks + 1 >= *count,
-            "{id} arrived {count} times, {marks} attempts are marked"
-        );
+        ensure!(marks + 1 >= *count, "{id} arrived {count} times, {marks} attempts are marked");
         duplicates += count - 1;
     }
-    Ok(Settled {
-        deliveries: wanted.len(),
-        duplicates,
-        marked: marked.len(),
-    })
+    Ok(Settled { deliveries: wanted.len(), duplicates, marked: marked.len() })
 }
 
 /// The API lists exactly what was accepted, each delivered.
 async fn all_delivered(api: &Api, wanted: &BTreeSet<String>) -> Result<()> {
     let listed = api.deliveries("").await?;
-    let ids: BTreeSet<String> = listed
-        .iter()
-        .filter_map(|row| row["id"].as_str().map(str::to_owned))
-        .collect();
+    let ids: BTreeSet<String> =
+        listed.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect();
     ensure!(ids.len() == listed.len(), "the list names a delivery twice");
     let unlisted = wanted.difference(&ids).next();
     ensure!(unlisted.is_none(), "accepted but not listed: {unlisted:?}");
     let invented = ids.difference(wanted).next();
-    ensure!(
-        invented.is_none(),
-        "listed but never accepted: {invented:?}"
-    );
+    ensure!(invented.is_none(), "listed but never accepted: {invented:?}");
     let open = listed.iter().find(|row| row["status"] != "delivered");
     ensure!(open.is_none(), "not delivered: {open:?}");
     Ok(())
@@ -107,10 +77,7 @@ async fn all_delivered(api: &Api, wanted: &BTreeSet<String>) -> Result<()> {
 /// How often each delivery was accepted at the double.
 fn arrivals(double: &Double) -> Result<BTreeMap<String, usize>> {
     let counts = double.counts();
-    ensure!(
-        counts.forgotten == 0 && counts.without_id == 0,
-        "the journal is whole: {counts:?}"
-    );
+    ensure!(counts.forgotten == 0 && counts.without_id == 0, "the journal is whole: {counts:?}");
     let mut arrived = BTreeMap::new();
     for entry in double.accepted() {
         let id = entry.delivery_id.context("a delivery id in the journal")?;
@@ -124,10 +91,7 @@ fn marks(shown: &[Value]) -> Result<BTreeMap<String, usize>> {
     let mut marked = BTreeMap::new();
     for delivery in shown {
         let attempts = delivery["attempts"].as_array().context("attempts")?;
-        let marks = attempts
-            .iter()
-            .filter(|one| one["possible_duplicate"] == true)
-            .count();
+        let marks = attempts.iter().filter(|one| one["possible_duplicate"] == true).count();
         if marks > 0 {
             marked.insert(delivery["id"].as_str().context("id")?.to_owned(), marks);
         }

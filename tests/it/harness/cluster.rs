@@ -61,10 +61,7 @@ impl Plan {
         Self {
             mode,
             workers: 2,
-            settings: settings
-                .into_iter()
-                .map(|(name, value)| setting(name, value))
-                .collect(),
+            settings: settings.into_iter().map(|(name, value)| setting(name, value)).collect(),
             special: Vec::new(),
             services: None,
         }
@@ -79,8 +76,7 @@ impl Plan {
 
     /// Sets a setting of one process.
     pub(crate) fn set_for(mut self, process: &str, name: &str, value: impl ToString) -> Self {
-        self.special
-            .push((process.to_owned(), setting(name, value)));
+        self.special.push((process.to_owned(), setting(name, value)));
         self
     }
 
@@ -139,20 +135,15 @@ impl Plan {
         }
         let ingests = (1..=2).map(|number| format!("ingest-{number}"));
         let workers = (1..=self.workers).map(|number| format!("worker-{number}"));
-        ingests
-            .chain(workers)
-            .chain(["monitor".to_owned()])
-            .collect()
+        ingests.chain(workers).chain(["monitor".to_owned()]).collect()
     }
 
     fn spawn(&self, name: &str, logs: &Path) -> Result<Process> {
         let role = name.split('-').next().unwrap_or(name);
         let own = self.special.iter().filter(|(process, _)| process == name);
         let own: Vec<Setting> = own.map(|(_, setting)| setting.clone()).collect();
-        let common = self
-            .settings
-            .iter()
-            .filter(|(key, _)| own.iter().all(|(name, _)| name != key));
+        let common =
+            self.settings.iter().filter(|(key, _)| own.iter().all(|(name, _)| name != key));
         let settings = common.cloned().chain(own.clone()).collect();
         Process::spawn(name, &[role], settings, logs)
     }
@@ -210,18 +201,11 @@ impl Cluster {
     /// A client of a process's health and metrics.
     pub(crate) fn admin(&self, name: &str) -> Result<Api> {
         let process = self.processes.iter().find(|process| process.name() == name);
-        Api::new(&base(
-            process
-                .and_then(Process::admin)
-                .with_context(|| name.to_owned())?,
-        ))
+        Api::new(&base(process.and_then(Process::admin).with_context(|| name.to_owned())?))
     }
 
     pub(crate) fn process(&mut self, name: &str) -> Result<&mut Process> {
-        let found = self
-            .processes
-            .iter_mut()
-            .find(|process| process.name() == name);
+        let found = self.processes.iter_mut().find(|process| process.name() == name);
         found.with_context(|| format!("a process named {name}"))
     }
 
@@ -238,10 +222,7 @@ impl Cluster {
 
     /// Log lines of one message, over all processes.
     pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
-        self.processes
-            .iter()
-            .flat_map(|process| process.lines(message))
-            .collect()
+        self.processes.iter().flat_map(|process| process.lines(message)).collect()
     }
 
     /// SIGTERM to all; each ends with 0, and none has panicked.
@@ -283,19 +264,12 @@ impl Cluster {
             };
             let loud: Vec<&&str> = lines.iter().filter(is_loud).collect();
             let rest = &lines[lines.len().saturating_sub(TAIL)..];
-            for line in loud[loud.len().saturating_sub(TAIL)..]
-                .iter()
-                .copied()
-                .chain(rest)
-            {
+            for line in loud[loud.len().saturating_sub(TAIL)..].iter().copied().chain(rest) {
                 say(&line.chars().take(WIDTH).collect::<String>());
             }
             let errors = process.errors();
             if !errors.is_empty() {
-                say(&format!(
-                    "--- {} (standard error)\n{errors}",
-                    process.name()
-                ));
+                say(&format!("--- {} (standard error)\n{errors}", process.name()));
             }
         }
     }

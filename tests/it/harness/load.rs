@@ -61,10 +61,7 @@ pub(crate) struct Load {
 impl Load {
     /// As fast as they are accepted.
     pub(crate) fn of(events: usize) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(ANSWER_WITHIN)
-            .build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
         Ok(Self {
             events,
             over: Duration::ZERO,
@@ -108,9 +105,7 @@ impl Load {
             .enumerate()
             .map(|(batch, _)| {
                 let numbers = batch * BATCH..self.events.min((batch + 1) * BATCH);
-                let events = numbers
-                    .clone()
-                    .map(|number| self.keyed(number, event(number)));
+                let events = numbers.clone().map(|number| self.keyed(number, event(number)));
                 let body = Value::Array(events.collect());
                 self.until_accepted(intakes, batch, numbers, body)
             })
@@ -119,12 +114,7 @@ impl Load {
             .await?;
         let mut accepted: Vec<Accepted> = accepted.into_iter().flatten().collect();
         accepted.sort_by_key(|event| event.number);
-        ensure!(
-            accepted.len() == self.events,
-            "{} of {} accepted",
-            accepted.len(),
-            self.events
-        );
+        ensure!(accepted.len() == self.events, "{} of {} accepted", accepted.len(), self.events);
         Ok(accepted)
     }
 
@@ -141,20 +131,16 @@ impl Load {
         body: Value,
     ) -> Result<Vec<Accepted>> {
         let tried = std::cell::Cell::new(batch);
-        wait_until(
-            "a batch of events to be accepted",
-            ACCEPTED_WITHIN,
-            async || {
-                tried.set(tried.get() + 1);
-                let Some(base) = intakes.pick(tried.get()) else {
-                    return Ok(Looking::NotYet("no intake runs".to_owned()));
-                };
-                match self.post(&base, &body).await {
-                    Ok(answers) => read(numbers.clone(), &answers),
-                    Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
-                }
-            },
-        )
+        wait_until("a batch of events to be accepted", ACCEPTED_WITHIN, async || {
+            tried.set(tried.get() + 1);
+            let Some(base) = intakes.pick(tried.get()) else {
+                return Ok(Looking::NotYet("no intake runs".to_owned()));
+            };
+            match self.post(&base, &body).await {
+                Ok(answers) => read(numbers.clone(), &answers),
+                Err(error) => Ok(Looking::NotYet(format!("{error:#}"))),
+            }
+        })
         .await
     }
 
@@ -177,11 +163,7 @@ impl Load {
 
 /// All elements accepted, or not yet all; any answer but 202 and 503 is wrong.
 fn read(numbers: std::ops::Range<usize>, answers: &[Value]) -> Result<Looking<Vec<Accepted>>> {
-    ensure!(
-        answers.len() == numbers.len(),
-        "{} answers: {answers:?}",
-        answers.len()
-    );
+    ensure!(answers.len() == numbers.len(), "{} answers: {answers:?}", answers.len());
     let mut accepted = Vec::new();
     for (number, answer) in numbers.zip(answers) {
         match answer["status"].as_u64() {
@@ -195,14 +177,7 @@ fn read(numbers: std::ops::Range<usize>, answers: &[Value]) -> Result<Looking<Ve
 
 fn accepted_one(number: usize, answer: &Value) -> Result<Accepted> {
     let deliveries = answer["deliveries"].as_array().context("deliveries")?;
-    let ids = deliveries
-        .iter()
-        .map(|one| one["id"].as_str().context("id").map(str::to_owned));
+    let ids = deliveries.iter().map(|one| one["id"].as_str().context("id").map(str::to_owned));
     let event_id = answer["event_id"].as_str().context("event_id")?.to_owned();
-    Ok(Accepted {
-        number,
-        event_id,
-        deliveries: ids.collect::<Result<_>>()?,
-        at: Instant::now(),
-    })
+    Ok(Accepted { number, event_id, deliveries: ids.collect::<Result<_>>()?, at: Instant::now() })
 }

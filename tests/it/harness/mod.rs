@@ -29,10 +29,7 @@ use std::time::Duration;
 pub(crate) const SOON: Duration = Duration::from_secs(45);
 
 /// Tells whoever reads a test's output.
-#[expect(
-    clippy::print_stderr,
-    reason = "a test's output is for people, and kept when it fails"
-)]
+#[expect(clippy::print_stderr, reason = "a test's output is for people, and kept when it fails")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }

@@ -76,10 +76,7 @@ impl Services {
         database.set_path(&format!("it_{:032x}", rand::random::<u128>()));
         sql(&admin, format!("CREATE DATABASE {}", name_of(&database))).await?;
         let (broker, turn) = match &rabbit {
-            Some(own) => (
-                Url::parse(&format!("amqp://guest:guest@{}/%2f", own.address()))?,
-                None,
-            ),
+            Some(own) => (Url::parse(&format!("amqp://guest:guest@{}/%2f", own.address()))?, None),
             None => virtual_host().await?,
         };
         Ok(Self {
@@ -116,12 +113,8 @@ fn name_of(database: &Url) -> &str {
 }
 
 async fn sql(at: &Url, statement: String) -> Result<()> {
-    let pool = PgPool::connect(at.as_str())
-        .await
-        .context("the tests' Postgres")?;
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(&pool)
-        .await?;
+    let pool = PgPool::connect(at.as_str()).await.context("the tests' Postgres")?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&pool).await?;
     pool.close().await;
     Ok(())
 }
@@ -130,25 +123,17 @@ fn through(url: &Url, line: Option<&Proxy>) -> Result<String> {
     let mut url = url.clone();
     if let Some(line) = line {
         url.set_host(Some(&line.address().ip().to_string()))?;
-        url.set_port(Some(line.address().port()))
-            .ok()
-            .context("a URL with a port")?;
+        url.set_port(Some(line.address().port())).ok().context("a URL with a port")?;
     }
     Ok(url.into())
 }
 
 fn address(url: &Url, port: u16) -> Result<SocketAddr> {
     let addresses = url.socket_addrs(|| Some(port))?;
-    addresses
-        .into_iter()
-        .find(SocketAddr::is_ipv4)
-        .context("an IPv4 address of a service")
+    addresses.into_iter().find(SocketAddr::is_ipv4).context("an IPv4 address of a service")
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are told where the services are"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests are told where the services are")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -175,31 +160,14 @@ async fn virtual_host() -> Result<(Url, Option<File>)> {
     };
     let name = format!("it-{:032x}", rand::random::<u128>());
     rabbitmqctl(&dir, &["add_vhost", &name])?;
-    rabbitmqctl(
-        &dir,
-        &[
-            "set_permissions",
-            "-p",
-            &name,
-            broker.username(),
-            ".*",
-            ".*",
-            ".*",
-        ],
-    )?;
+    rabbitmqctl(&dir, &["set_permissions", "-p", &name, broker.username(), ".*", ".*", ".*"])?;
     broker.set_path(&name);
     Ok((broker, None))
 }
 
 fn rabbitmqctl(dir: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(SCRIPT)
-        .args(["rabbitmqctl", dir])
-        .args(arguments)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "rabbitmqctl {arguments:?}: {output:?}"
-    );
+    let output = Command::new(SCRIPT).args(["rabbitmqctl", dir]).args(arguments).output()?;
+    ensure!(output.status.success(), "rabbitmqctl {arguments:?}: {output:?}");
     Ok(())
 }
 
@@ -219,14 +187,10 @@ async fn clear(broker: &Url) -> Result<()> {
     let channel = connection.create_channel().await?;
     let queues = (0..QUEUES).map(|index| format!("postrider.deliveries.v1.{index}"));
     for queue in queues.chain(["postrider.dead.v1".to_owned()]) {
-        channel
-            .queue_delete(queue.into(), QueueDeleteOptions::default())
-            .await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     }
     for exchange in ["postrider.deliveries", "postrider.dead"] {
-        channel
-            .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
-            .await?;
+        channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await?;
     }
     connection.close(200, "done".into()).await?;
     Ok(())

@@ -22,10 +22,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 pub(crate) type Setting = (String, String);
 
 /// A setting by its name without `POSTRIDER_`.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "so that literals and values can be given alike"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "so that literals and values can be given alike")]
 pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
     (name.to_owned(), value.to_string())
 }
@@ -75,9 +72,7 @@ impl Process {
                 bail!("{} ended with {status}: {}", self.name, self.errors());
             }
             let text = fs::read_to_string(self.output_path())?;
-            let line = text
-                .lines()
-                .find(|line| line.contains(r#""message":"listening""#));
+            let line = text.lines().find(|line| line.contains(r#""message":"listening""#));
             Ok(Looking::from_option(line.map(str::to_owned)))
         })
         .await?;
@@ -94,13 +89,7 @@ impl Process {
             bail!("{} still runs", self.name);
         }
         self.runs += 1;
-        self.child = start(
-            &self.name,
-            self.runs,
-            &self.args,
-            &self.settings,
-            &self.logs,
-        )?;
+        self.child = start(&self.name, self.runs, &self.args, &self.settings, &self.logs)?;
         self.exited = None;
         self.ready().await
     }
@@ -147,20 +136,14 @@ impl Process {
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, cap: Duration) -> Result<ExitStatus> {
         let what = format!("{} to end", self.name);
-        wait_until(&what, cap, async || {
-            Ok(Looking::from_option(self.exit_status()?))
-        })
-        .await
+        wait_until(&what, cap, async || Ok(Looking::from_option(self.exit_status()?))).await
     }
 
     /// Waits until it killed itself at its armed step.
     pub(crate) async fn crashed(&mut self, cap: Duration) -> Result<()> {
         let status = self.ended(cap).await?;
         if status.signal() != Some(Signal::KILL.as_raw()) {
-            bail!(
-                "{} ended with {status} instead of killing itself",
-                self.name
-            );
+            bail!("{} ended with {status} instead of killing itself", self.name);
         }
         Ok(())
     }
@@ -198,9 +181,7 @@ impl Process {
         let wanted = format!(r#""message":"{message}""#);
         let output = self.output();
         let lines = output.lines().filter(|line| line.contains(&wanted));
-        lines
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// What its last run wrote to standard error.
@@ -245,10 +226,7 @@ fn start(
 /// Our program with nothing in its environment but the settings. It dies with the test.
 fn command(args: &[String], settings: &[Setting]) -> Command {
     let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--", PROGRAM])
-        .args(args)
-        .env_clear();
+    command.args(["--pdeathsig", "KILL", "--", PROGRAM]).args(args).env_clear();
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     for (name, value) in settings {
         command.env(format!("POSTRIDER_{name}"), value);
@@ -272,18 +250,11 @@ pub(crate) async fn run(args: &[&str], settings: &[Setting], input: &str) -> Res
         .current_dir(dir.path())
         .spawn()?;
     let what = format!("postrider {} to end", args.join(" "));
-    let ended = wait_until(&what, SOON, async || {
-        Ok(Looking::from_option(child.try_wait()?))
-    })
-    .await;
+    let ended = wait_until(&what, SOON, async || Ok(Looking::from_option(child.try_wait()?))).await;
     let Ok(status) = ended else {
         child.kill()?;
         child.wait()?;
         bail!("{what}: killed after {SOON:?}");
     };
-    Ok(Output {
-        status,
-        stdout: fs::read(path("out"))?,
-        stderr: fs::read(path("err"))?,
-    })
+    Ok(Output { status, stdout: fs::read(path("out"))?, stderr: fs::read(path("err"))? })
 }

@@ -39,11 +39,7 @@ impl Proxy {
         let tracker = TaskTracker::new();
         let accepting = accept(listener, target, line.subscribe(), tracker.clone());
         tracker.spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Ok(Self {
-            address,
-            line,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { address, line, _stop: stop.drop_guard() })
     }
 
     /// Where it listens.
@@ -72,10 +68,7 @@ impl Proxy {
     /// As at the start. Connections that lost bytes are closed.
     pub(crate) fn restore(&self) {
         self.line.send_modify(|line| {
-            *line = Line {
-                cuts: line.cuts + u64::from(line.swallow),
-                ..Line::default()
-            };
+            *line = Line { cuts: line.cuts + u64::from(line.swallow), ..Line::default() };
         });
     }
 }
@@ -99,11 +92,7 @@ async fn carry(line: watch::Receiver<Line>, client: TcpStream, target: SocketAdd
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
-    if client
-        .set_nodelay(true)
-        .and(server.set_nodelay(true))
-        .is_err()
-    {
+    if client.set_nodelay(true).and(server.set_nodelay(true)).is_err() {
         return;
     }
     let (client_in, client_out) = client.into_split();

@@ -17,10 +17,7 @@ pub(crate) struct Canaries {
 
 impl Canaries {
     pub(crate) fn new() -> Self {
-        Self {
-            values: Vec::new(),
-            pattern: None,
-        }
+        Self { values: Vec::new(), pattern: None }
     }
 
     /// Makes up a value that occurs nowhere else.
@@ -39,32 +36,18 @@ impl Canaries {
     /// Fails if `bytes` hold a value, as it is, in base64 at any of the three offsets, or as hex.
     pub(crate) fn look(&mut self, place: &str, bytes: &[u8]) -> Result<()> {
         if self.pattern.is_none() {
-            let forms: Vec<String> = self
-                .values
-                .iter()
-                .flat_map(|(_, value)| forms(value))
-                .collect();
-            let all = forms
-                .iter()
-                .map(|form| regex::escape(form))
-                .collect::<Vec<_>>()
-                .join("|");
+            let forms: Vec<String> =
+                self.values.iter().flat_map(|(_, value)| forms(value)).collect();
+            let all = forms.iter().map(|form| regex::escape(form)).collect::<Vec<_>>().join("|");
             self.pattern = Some(RegexBuilder::new(&all).size_limit(64 << 20).build()?);
         }
         let found = self.pattern.as_ref().context("a pattern")?.find(bytes);
         let Some(found) = found else { return Ok(()) };
         let text = String::from_utf8_lossy(found.as_bytes()).into_owned();
-        let name = self
-            .values
-            .iter()
-            .find(|(_, value)| forms(value).contains(&text));
+        let name = self.values.iter().find(|(_, value)| forms(value).contains(&text));
         let name = name.map_or("?", |(name, _)| name);
         let around = &bytes[found.start().saturating_sub(120)..bytes.len().min(found.end() + 60)];
-        ensure!(
-            false,
-            "{place} holds {name}: …{}…",
-            String::from_utf8_lossy(around)
-        );
+        ensure!(false, "{place} holds {name}: …{}…", String::from_utf8_lossy(around));
         Ok(())
     }
 
@@ -93,14 +76,7 @@ fn forms(value: &str) -> Vec<String> {
         let from = (offset * 8).div_ceil(6);
         let whole = padded.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            forms.push(
-                engine
-                    .encode(&padded)
-                    .chars()
-                    .take(whole)
-                    .skip(from)
-                    .collect(),
-            );
+            forms.push(engine.encode(&padded).chars().take(whole).skip(from).collect());
         }
     }
     forms.push(STANDARD.encode(value));

@@ -52,9 +52,7 @@ impl Postgres {
         let url = format!("postgres://postgres@{}/postgres", self.address());
         wait_until("Postgres to answer", SOON, async || {
             let connected = sqlx::postgres::PgPool::connect(&url).await;
-            Ok(Looking::when(connected.is_ok(), || {
-                format!("{connected:?}")
-            }))
+            Ok(Looking::when(connected.is_ok(), || format!("{connected:?}")))
         })
         .await
     }
@@ -68,10 +66,7 @@ impl Rabbit {
         let mut mapper = Server::new("epmd", readable_dir()?, epmd, &[])?;
         mapper.up().await?;
         let server = Server::new("rabbitmq", dir, free_port()?, &numbers)?;
-        let mut rabbit = Self {
-            server,
-            _epmd: mapper,
-        };
+        let mut rabbit = Self { server, _epmd: mapper };
         rabbit.restart().await?;
         Ok(rabbit)
     }
@@ -113,13 +108,7 @@ impl Server {
         let path = dir.path().to_str().context("a path in UTF-8")?.to_owned();
         let mut arguments = vec![kind.to_owned(), path, port.to_string()];
         arguments.extend_from_slice(more);
-        Ok(Self {
-            kind,
-            arguments,
-            port,
-            child: None,
-            dir,
-        })
+        Ok(Self { kind, arguments, port, child: None, dir })
     }
 
     fn address(&self) -> SocketAddr {
@@ -158,9 +147,7 @@ impl Server {
     }
 
     fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            bail!("{} does not run", self.kind)
-        };
+        let Some(mut child) = self.child.take() else { bail!("{} does not run", self.kind) };
         let children = children_of(child.id())?;
         child.kill()?;
         for pid in children {
@@ -192,10 +179,7 @@ impl Drop for Server {
 fn readable_dir() -> Result<TempDir> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = fs::Permissions::from_mode(0o755);
-    Ok(tempfile::Builder::new()
-        .prefix("postrider-it-")
-        .permissions(permissions)
-        .tempdir()?)
+    Ok(tempfile::Builder::new().prefix("postrider-it-").permissions(permissions).tempdir()?)
 }
 
 /// A port below the range that outgoing connections use.

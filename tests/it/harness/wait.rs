@@ -26,11 +26,7 @@ impl<T> Looking<T> {
 impl Looking<()> {
     /// Found if `is_so`.
     pub(crate) fn when(is_so: bool, so_far: impl FnOnce() -> String) -> Self {
-        if is_so {
-            Self::Found(())
-        } else {
-            Self::NotYet(so_far())
-        }
+        if is_so { Self::Found(()) } else { Self::NotYet(so_far()) }
     }
 }
 

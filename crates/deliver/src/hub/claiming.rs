@@ -80,15 +80,7 @@ impl Hub {
                     asked.iter().map(|copy| copy.message.delivery_id).collect();
                 let asked_at = Mark::now();
                 let result = store.claim_road(&ids, terms).await;
-                send(
-                    &notes,
-                    Note::RoadClaimed {
-                        asked,
-                        result,
-                        asked_at,
-                    },
-                )
-                .await;
+                send(&notes, Note::RoadClaimed { asked, result, asked_at }).await;
             });
         }
     }
@@ -103,7 +95,7 @@ impl Hub {
                 break;
             }
             let count = lane.room_within(share).min(room).min(lane.road.len());
-            if count > 0 && lane.is_open() {
+            if lane.is_worth(count, lane.road.len()) && lane.is_open() {
                 asked.extend(lane.road.drain(..count));
                 lane.in_flight += count;
                 room -= count;
@@ -113,10 +105,7 @@ impl Hub {
     }
 
     fn terms(&self) -> ClaimTerms {
-        ClaimTerms {
-            worker: self.worker,
-            length: self.context.config.claim_length(),
-        }
+        ClaimTerms { worker: self.worker, length: self.context.config.claim_length() }
     }
 
     pub(super) fn road_claimed(
@@ -132,10 +121,8 @@ impl Hub {
             Vec::new()
         });
         reached(Step::Claimed, claims.len());
-        let mut copies: HashMap<DeliveryId, Taken> = asked
-            .into_iter()
-            .map(|copy| (copy.message.delivery_id, copy))
-            .collect();
+        let mut copies: HashMap<DeliveryId, Taken> =
+            asked.into_iter().map(|copy| (copy.message.delivery_id, copy)).collect();
         for claim in claims {
             let copy = copies.remove(&claim.id);
             self.begin(claim, asked_at, copy);
@@ -184,11 +171,7 @@ impl Hub {
         if limited && lease.is_none() {
             return;
         }
-        let room = if limited {
-            lane.paced_room()
-        } else {
-            lane.room_within(share).min(BATCH_MAX)
-        };
+        let room = if limited { lane.paced_room() } else { lane.room_within(share).min(BATCH_MAX) };
         let want = if suspect { 1 } else { room.min(places) };
         lane.claiming = true;
         lane.due = false;
@@ -201,21 +184,11 @@ impl Hub {
             let asked_at = Mark::now();
             let result = match lease {
                 Some(lease) if limited => store.claim_limited(lease, limit, suspect, terms).await,
-                Some(_) | None => store
-                    .claim_due(id, limit, suspect, terms)
-                    .await
-                    .map(LimitedClaim::Claimed),
+                Some(_) | None => {
+                    store.claim_due(id, limit, suspect, terms).await.map(LimitedClaim::Claimed)
+                }
             };
-            send(
-                &notes,
-                Note::StoreClaimed {
-                    lane: id,
-                    want,
-                    result,
-                    asked_at,
-                },
-            )
-            .await;
+            send(&notes, Note::StoreClaimed { lane: id, want, result, asked_at }).await;
         });
     }
 
@@ -271,5 +244,6 @@ impl Hub {
 }
 
 fn lane_busy(lane: &Lane, share: usize) -> bool {
-    lane.claiming || !lane.is_open() || lane.room_within(share) == 0
+    let room = lane.room_within(share);
+    lane.claiming || !lane.is_open() || !lane.is_worth(room, BATCH_MAX)
 }

@@ -9,9 +9,9 @@ use postrider_store::{LaneView, Lease, StoreError};
 
 use super::{Hub, Note, send};
 use crate::clock::Mark;
-use crate::lane::Leading;
+use crate::lane::{Leading, Way};
 use crate::pacer::Pacer;
-use crate::probe::probe;
+use crate::probe::Prober;
 
 impl Hub {
     /// Looks at all lanes, one survey at a time.
@@ -88,15 +88,7 @@ impl Hub {
         self.tracker.spawn(async move {
             let started = Mark::now();
             let result = store.acquire(id, worker, length).await;
-            send(
-                &notes,
-                Note::Acquired {
-                    lane: id,
-                    started,
-                    result,
-                },
-            )
-            .await;
+            send(&notes, Note::Acquired { lane: id, started, result }).await;
         });
     }
 
@@ -110,10 +102,7 @@ impl Hub {
         lane.acquiring = false;
         match result {
             Ok(Some(lease)) => {
-                lane.leading = Some(Leading {
-                    lease,
-                    renewed_at: started,
-                });
+                lane.leading = Some(Leading { lease, renewed_at: started });
                 lane.pacer = None;
                 lane.due = true;
                 tracing::info!(lane_id = id.0, epoch = lease.epoch, "lane.led");
@@ -125,11 +114,8 @@ impl Hub {
 
     /// L2. The hub is every lane's loop: were it to hang, nothing would be renewed (TASK_RENEW).
     pub(super) fn renew(&self) {
-        let asked: Vec<Lease> = self
-            .lanes
-            .values()
-            .filter_map(|lane| lane.leading.map(|led| led.lease))
-            .collect();
+        let asked: Vec<Lease> =
+            self.lanes.values().filter_map(|lane| lane.leading.map(|led| led.lease)).collect();
         if asked.is_empty() || self.stopping {
             return;
         }
@@ -138,15 +124,7 @@ impl Hub {
         self.tracker.spawn(async move {
             let started = Mark::now();
             let result = store.renew(&asked, length).await;
-            send(
-                &notes,
-                Note::Renewed {
-                    asked,
-                    started,
-                    result,
-                },
-            )
-            .await;
+            send(&notes, Note::Renewed { asked, started, result }).await;
         });
     }
 
@@ -169,10 +147,7 @@ impl Hub {
                 continue;
             }
             if kept.contains(lease) {
-                lane.leading = Some(Leading {
-                    lease: *lease,
-                    renewed_at: started,
-                });
+                lane.leading = Some(Leading { lease: *lease, renewed_at: started });
             } else {
                 tracing::warn!(lane_id = lease.lane_id.0, epoch = lease.epoch, "lane.lost");
                 lane.forget_lease();
@@ -199,13 +174,17 @@ impl Hub {
             return;
         }
         lane.probing = true;
-        let (context, store, notes) = (
-            Arc::clone(&self.context),
-            self.store.clone(),
-            self.notes.clone(),
-        );
+        let way = Way { gate: Arc::default(), ..lane.way() };
+        let notes = self.notes.clone();
+        let prober = Prober {
+            context: Arc::clone(&self.context),
+            store: self.store.clone(),
+            worker: self.worker,
+            recorder: self.recorder.clone(),
+            way,
+        };
         self.tracker.spawn(async move {
-            if let Err(error) = probe(&context, &store, id, lease.filter(|_| limited)).await {
+            if let Err(error) = prober.probe(id, lease.filter(|_| limited)).await {
                 tracing::warn!(%error, lane_id = id.0, "probe.failed");
             }
             send(&notes, Note::Probed { lane: id }).await;

@@ -44,10 +44,7 @@ fn request(url: &str) -> RenderedRequest {
 }
 
 async fn send(allowed: &[&str], timeout_ms: u64, url: &str) -> Reply {
-    Client::new(&config(allowed, timeout_ms))
-        .unwrap()
-        .send(&request(url))
-        .await
+    Client::new(&config(allowed, timeout_ms)).unwrap().send(&request(url)).await
 }
 
 /// Sends to a hook of the double that plays `plays`; the answer, and how many requests came.
@@ -67,19 +64,14 @@ fn status(reply: &Reply) -> u16 {
 }
 
 fn redirect(status: u16, location: &str) -> Play {
-    Play::Redirect {
-        status,
-        location: location.to_owned(),
-    }
+    Play::Redirect { status, location: location.to_owned() }
 }
 
 #[tokio::test]
 async fn one_307_or_308_to_the_same_origin_is_followed_with_its_body() {
     for code in [307, 308] {
         let double = Double::start(Options::default()).await.unwrap();
-        double
-            .script("old", vec![redirect(code, "/hook/new")])
-            .unwrap();
+        double.script("old", vec![redirect(code, "/hook/new")]).unwrap();
         let reply = send(LOOPBACK, 5_000, &format!("{}/hook/old", double.base_url())).await;
         assert_eq!(status(&reply), 200);
         let journal = double.journal();
@@ -120,17 +112,8 @@ async fn a_redirect_to_another_origin_is_not_followed() {
 
 #[tokio::test]
 async fn a_huge_body_is_cut_and_the_status_counts() {
-    let (reply, _) = played(
-        vec![Play::HugeBody {
-            status: 200,
-            bytes: 50_000_000,
-        }],
-        10_000,
-    )
-    .await;
-    let Reply::Answered { body, .. } = reply else {
-        panic!("no answer")
-    };
+    let (reply, _) = played(vec![Play::HugeBody { status: 200, bytes: 50_000_000 }], 10_000).await;
+    let Reply::Answered { body, .. } = reply else { panic!("no answer") };
     assert_eq!(body.len(), BODY_READ_MAX);
 }
 
@@ -174,14 +157,9 @@ async fn a_closed_port_is_a_failed_connection() {
 async fn forbidden_addresses_are_never_connected_to() {
     let double = Double::start(Options::default()).await.unwrap();
     let port = double.addr().port();
-    for host in [
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "0x7f.1",
-        "169.254.169.254",
-    ] {
+    for host in
+        ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "169.254.169.254"]
+    {
         let reply = send(&[], 2_000, &format!("http://{host}:{port}/hook/x")).await;
         assert!(matches!(reply, Reply::Blocked(_)), "{host}: {reply:?}");
     }
@@ -197,12 +175,7 @@ async fn a_name_is_judged_by_the_address_it_resolves_to() {
 
 #[tokio::test]
 async fn no_error_tells_the_url() {
-    let reply = send(
-        LOOPBACK,
-        500,
-        "http://127.0.0.1:1/hook/x?token=s3cr3t-value",
-    )
-    .await;
+    let reply = send(LOOPBACK, 500, "http://127.0.0.1:1/hook/x?token=s3cr3t-value").await;
     assert!(!format!("{reply:?}").contains("s3cr3t-value"), "{reply:?}");
 }
 
@@ -210,8 +183,5 @@ async fn no_error_tells_the_url() {
 fn a_bundle_that_is_no_pem_is_refused() {
     let mut config = config(&[], 100);
     config.certificates = vec![b"not a certificate".to_vec()];
-    assert!(matches!(
-        Client::new(&config),
-        Err(ClientError::Certificate(0, _))
-    ));
+    assert!(matches!(Client::new(&config), Err(ClientError::Certificate(0, _))));
 }

@@ -11,10 +11,7 @@ fn policy(allow: &[&str]) -> AddressPolicy {
 }
 
 fn range(address: &str) -> Option<&'static str> {
-    policy(&[])
-        .check(address.parse().unwrap())
-        .err()
-        .map(|blocked| blocked.range)
+    policy(&[]).check(address.parse().unwrap()).err().map(|blocked| blocked.range)
 }
 
 #[test]
@@ -82,29 +79,17 @@ fn addresses_in_urls_are_judged_in_every_spelling() {
         "http://[::ffff:7f00:1]/",
         "http://169.254.169.254/latest/meta-data",
     ] {
-        assert!(
-            policy.check_url(&Url::parse(url).unwrap()).is_err(),
-            "{url}"
-        );
+        assert!(policy.check_url(&Url::parse(url).unwrap()).is_err(), "{url}");
     }
-    for url in [
-        "http://8.8.8.8/",
-        "http://localhost/",
-        "mailto:a@example.org",
-    ] {
+    for url in ["http://8.8.8.8/", "http://localhost/", "mailto:a@example.org"] {
         assert_eq!(policy.check_url(&Url::parse(url).unwrap()), Ok(()), "{url}");
     }
 }
 
 #[test]
 fn the_message_names_address_and_range() {
-    let blocked = policy(&[])
-        .check("::ffff:10.0.0.1".parse().unwrap())
-        .unwrap_err();
-    assert_eq!(
-        blocked.to_string(),
-        "deliveries to 10.0.0.1 are blocked (private address)"
-    );
+    let blocked = policy(&[]).check("::ffff:10.0.0.1".parse().unwrap()).unwrap_err();
+    assert_eq!(blocked.to_string(), "deliveries to 10.0.0.1 are blocked (private address)");
 }
 
 /// An address of a network, chosen by its host bits.

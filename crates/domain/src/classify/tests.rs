@@ -6,18 +6,11 @@ use super::{Answer, Classified, GithubAnswer, TokenForbidden, classify};
 use crate::{Outcome, TargetKind};
 
 const DEFAULT_SUCCESS: [u16; 7] = [200, 201, 202, 203, 204, 205, 206];
-const KINDS: [TargetKind; 3] = [
-    TargetKind::RepositoryDispatch,
-    TargetKind::WorkflowDispatch,
-    TargetKind::Other,
-];
+const KINDS: [TargetKind; 3] =
+    [TargetKind::RepositoryDispatch, TargetKind::WorkflowDispatch, TargetKind::Other];
 
 fn response(status: u16, retry_after: Option<Duration>) -> Answer {
-    Answer::Response {
-        status,
-        github: None,
-        retry_after,
-    }
+    Answer::Response { status, github: None, retry_after }
 }
 
 fn outcome_of(status: u16) -> Outcome {
@@ -35,14 +28,8 @@ fn other_targets_by_status() {
         (&[404], Outcome::NotFound),
         (&[429], Outcome::RateLimited),
         (&[408, 425], Outcome::ServerError),
-        (
-            &[400, 402, 405, 406, 409, 410, 413, 415, 418, 422, 431, 451],
-            Outcome::Invalid,
-        ),
-        (
-            &[500, 501, 502, 503, 504, 507, 520, 599],
-            Outcome::ServerError,
-        ),
+        (&[400, 402, 405, 406, 409, 410, 413, 415, 418, 422, 431, 451], Outcome::Invalid),
+        (&[500, 501, 502, 503, 504, 507, 520, 599], Outcome::ServerError),
         (&[0, 100, 101, 600, 999], Outcome::Invalid),
     ];
     for (statuses, expected) in table {
@@ -66,21 +53,9 @@ fn github_by_meaning_whatever_the_status() {
     let table = [
         (GithubAnswer::Accepted, Outcome::Accepted, None),
         (GithubAnswer::TokenRefused, Outcome::Credential, None),
-        (
-            GithubAnswer::TokenForbidden(TokenForbidden::LifetimePolicy),
-            Outcome::Credential,
-            None,
-        ),
-        (
-            GithubAnswer::RateLimited { wait: minute },
-            Outcome::RateLimited,
-            minute,
-        ),
-        (
-            GithubAnswer::RateLimited { wait: None },
-            Outcome::RateLimited,
-            None,
-        ),
+        (GithubAnswer::TokenForbidden(TokenForbidden::LifetimePolicy), Outcome::Credential, None),
+        (GithubAnswer::RateLimited { wait: minute }, Outcome::RateLimited, minute),
+        (GithubAnswer::RateLimited { wait: None }, Outcome::RateLimited, None),
         (GithubAnswer::PermissionDenied, Outcome::Permission, None),
         (GithubAnswer::NotFound, Outcome::NotFound, None),
         (GithubAnswer::Invalid, Outcome::Invalid, None),
@@ -89,20 +64,9 @@ fn github_by_meaning_whatever_the_status() {
         (GithubAnswer::ServerError, Outcome::ServerError, None),
     ];
     for (github, outcome, pause) in table {
-        let answer = Answer::Response {
-            status: 403,
-            github: Some(github),
-            retry_after: None,
-        };
-        let expected = Classified {
-            outcome,
-            uncertain: false,
-            pause,
-        };
-        assert_eq!(
-            classify(TargetKind::RepositoryDispatch, &answer, &[403]),
-            expected
-        );
+        let answer = Answer::Response { status: 403, github: Some(github), retry_after: None };
+        let expected = Classified { outcome, uncertain: false, pause };
+        assert_eq!(classify(TargetKind::RepositoryDispatch, &answer, &[403]), expected);
     }
 }
 
@@ -119,10 +83,7 @@ fn an_unread_github_answer_is_accepted_only_with_204() {
 fn a_429_says_how_long_and_a_503_does_not() {
     let wait = Some(Duration::from_secs(7));
     let limited = classify(TargetKind::Other, &response(429, wait), &DEFAULT_SUCCESS);
-    assert_eq!(
-        (limited.outcome, limited.pause),
-        (Outcome::RateLimited, wait)
-    );
+    assert_eq!((limited.outcome, limited.pause), (Outcome::RateLimited, wait));
     let away = classify(TargetKind::Other, &response(503, wait), &DEFAULT_SUCCESS);
     assert_eq!((away.outcome, away.pause), (Outcome::ServerError, None));
 }
@@ -140,16 +101,8 @@ fn without_an_answer() {
     ];
     for (answer, outcome, uncertain) in table {
         for kind in KINDS {
-            let expected = Classified {
-                outcome,
-                uncertain,
-                pause: None,
-            };
-            assert_eq!(
-                classify(kind, &answer, &DEFAULT_SUCCESS),
-                expected,
-                "{answer:?}"
-            );
+            let expected = Classified { outcome, uncertain, pause: None };
+            assert_eq!(classify(kind, &answer, &DEFAULT_SUCCESS), expected, "{answer:?}");
         }
     }
 }
@@ -157,25 +110,14 @@ fn without_an_answer() {
 #[test]
 fn of_all_answers_only_502_and_504_leave_it_open() {
     let uncertain = |kind, status, github| {
-        let answer = Answer::Response {
-            status,
-            github,
-            retry_after: None,
-        };
+        let answer = Answer::Response { status, github, retry_after: None };
         classify(kind, &answer, &DEFAULT_SUCCESS).uncertain
     };
     let github = Some(GithubAnswer::ServerError);
     for status in 100..=999 {
         let expected = status == 502 || status == 504;
-        assert_eq!(
-            uncertain(TargetKind::Other, status, None),
-            expected,
-            "{status}"
-        );
-        assert_eq!(
-            uncertain(TargetKind::RepositoryDispatch, status, github),
-            expected
-        );
+        assert_eq!(uncertain(TargetKind::Other, status, None), expected, "{status}");
+        assert_eq!(uncertain(TargetKind::RepositoryDispatch, status, github), expected);
     }
     assert!(!classify(TargetKind::Other, &response(502, None), &[502]).uncertain);
 }

@@ -31,29 +31,20 @@ fn name(request: &RequestTemplate) -> String {
 }
 
 fn bearer(token: &str) -> RequestTemplate {
-    request(
-        "https://h/",
-        &[("authorization", &format!("Bearer {token}"))],
-    )
+    request("https://h/", &[("authorization", &format!("Bearer {token}"))])
 }
 
 #[test]
 fn the_host_is_part_of_the_name() {
     let table = [
-        (
-            "https://api.github.com/repos/o/r/dispatches",
-            "api.github.com/none",
-        ),
+        ("https://api.github.com/repos/o/r/dispatches", "api.github.com/none"),
         ("https://API.github.com:443/", "api.github.com/none"),
         ("https://api.github.com:8443/", "api.github.com:8443/none"),
         ("http://example.org:80/", "example.org/none"),
         ("http://example.org:443/", "example.org:443/none"),
         ("http://127.0.0.1:9000/x", "127.0.0.1:9000/none"),
         ("https://[::1]:8443/", "[::1]:8443/none"),
-        (
-            "https://h/${pactbroker.consumerName}?c=${pactbroker.consumerName}",
-            "h/none",
-        ),
+        ("https://h/${pactbroker.consumerName}?c=${pactbroker.consumerName}", "h/none"),
         ("https://h?x=${unknown}", "h/none"),
     ];
     for (url, expected) in table {
@@ -65,16 +56,11 @@ fn the_host_is_part_of_the_name() {
 fn the_first_secret_names_the_credential() {
     let mut full = request(
         "https://h/?t=${user.url}",
-        &[
-            ("x-key", "${user.header}"),
-            ("Authorization", "Bearer ${user.auth}"),
-        ],
+        &[("x-key", "${user.header}"), ("Authorization", "Bearer ${user.auth}")],
     );
     full.username = Some("${user.name}".to_owned());
     full.password = Some("${user.password}".to_owned());
-    full.body = Some(Body::Json(
-        json!({"a": [1, {"${user.key}": "${user.body}"}]}),
-    ));
+    full.body = Some(Body::Json(json!({"a": [1, {"${user.key}": "${user.body}"}]})));
 
     assert_eq!(name(&full), "h/auth");
     full.headers.retain(|(name, _)| name != "Authorization");
@@ -100,25 +86,12 @@ fn credentials_written_out_are_hashed() {
 
     assert_eq!(name(&bearer("abc")), "h/inline-<abc>");
     let github_form = request("https://h/", &[("authorization", "token abc")]);
-    assert_eq!(
-        name(&github_form),
-        "h/inline-<abc>",
-        "the same token, the same fate"
-    );
+    assert_eq!(name(&github_form), "h/inline-<abc>", "the same token, the same fate");
     let other_scheme = request("https://h/", &[("authorization", "Digest a b")]);
     assert_eq!(name(&other_scheme), "h/inline-<Digest a b>");
-    assert_eq!(
-        name(&request("https://h/", &[("x-auth-token", "abc")])),
-        "h/inline-<abc>"
-    );
-    assert_eq!(
-        name(&request("https://h/", &[("x-other", "abc")])),
-        "h/none"
-    );
-    assert_eq!(
-        name(&request("https://h/", &[("authorization", " ")])),
-        "h/none"
-    );
+    assert_eq!(name(&request("https://h/", &[("x-auth-token", "abc")])), "h/inline-<abc>");
+    assert_eq!(name(&request("https://h/", &[("x-other", "abc")])), "h/none");
+    assert_eq!(name(&request("https://h/", &[("authorization", " ")])), "h/none");
     assert_eq!(name(&request("https://u:p@h/", &[])), "h/basic-<u:p>");
 }
 
@@ -131,15 +104,8 @@ fn a_secret_wins_over_what_is_written_out() {
 
 #[test]
 fn the_lane_must_not_depend_on_the_event() {
-    let lane = |url: &str| {
-        LaneRules::default()
-            .lane(&request(url, &[]), &shown)
-            .map(|_| ())
-    };
-    for url in [
-        "https://${pactbroker.consumerName}/",
-        "https://x.${user.h}.org/",
-    ] {
+    let lane = |url: &str| LaneRules::default().lane(&request(url, &[]), &shown).map(|_| ());
+    for url in ["https://${pactbroker.consumerName}/", "https://x.${user.h}.org/"] {
         assert_eq!(lane(url), Err(LaneError::PlaceholderInHost), "{url}");
     }
     assert_eq!(lane("mailto:a@b"), Err(LaneError::NoHost));
@@ -173,10 +139,7 @@ fn github_hosts_have_github_limits() {
 }
 
 fn rules(overrides: Vec<LaneRule>) -> LaneRules {
-    LaneRules {
-        overrides,
-        ..LaneRules::default()
-    }
+    LaneRules { overrides, ..LaneRules::default() }
 }
 
 fn rule(globs: &[&str]) -> LaneRule {
@@ -190,34 +153,13 @@ fn rule(globs: &[&str]) -> LaneRule {
 fn the_first_exception_that_matches_counts() {
     let tighter: Rate = "30/min".parse().unwrap();
     let rules = rules(vec![
-        LaneRule {
-            per_hour: Some(400),
-            concurrency: Some(0),
-            ..rule(&["api.github.com/slow"])
-        },
-        LaneRule {
-            rate: Some(tighter),
-            burst: Some(0),
-            ..rule(&["x/y", "*/s*w"])
-        },
+        LaneRule { per_hour: Some(400), concurrency: Some(0), ..rule(&["api.github.com/slow"]) },
+        LaneRule { rate: Some(tighter), burst: Some(0), ..rule(&["x/y", "*/s*w"]) },
     ]);
     let first = rules.limits_for("api.github.com/slow");
-    assert_eq!(
-        first,
-        LaneLimits {
-            per_hour: Some(400),
-            ..LaneLimits::GITHUB
-        }
-    );
+    assert_eq!(first, LaneLimits { per_hour: Some(400), ..LaneLimits::GITHUB });
     let second = rules.limits_for("example.org/slow");
-    assert_eq!(
-        second,
-        LaneLimits {
-            rate: tighter,
-            burst: 1,
-            ..LaneLimits::OTHER
-        }
-    );
+    assert_eq!(second, LaneLimits { rate: tighter, burst: 1, ..LaneLimits::OTHER });
     assert_eq!(rules.limits_for("example.org/fast"), LaneLimits::OTHER);
 }
 
@@ -228,10 +170,7 @@ fn an_exception_joins_lanes_under_one_name() {
         burst: Some(2),
         ..rule(&["api.github.com/tokenA", "example.org/tokenA"])
     }]);
-    let expected = LaneLimits {
-        burst: 2,
-        ..LaneLimits::GITHUB
-    };
+    let expected = LaneLimits { burst: 2, ..LaneLimits::GITHUB };
     for url in ["https://api.github.com/x", "https://example.org/x"] {
         let request = request(url, &[("authorization", "Bearer ${user.tokenA}")]);
         let (name, limits) = rules.lane(&request, &shown).unwrap();
@@ -249,20 +188,14 @@ fn a_joined_lane_that_may_be_at_github_has_its_limits() {
         ("api.acme.ghe.com/bot", LaneLimits::GITHUB),
         ("ghes.example/*", LaneLimits::OTHER),
     ] {
-        let rules = rules(vec![LaneRule {
-            name: Some("one".to_owned()),
-            ..rule(&[glob])
-        }]);
+        let rules = rules(vec![LaneRule { name: Some("one".to_owned()), ..rule(&[glob]) }]);
         assert_eq!(rules.limits_for("one"), expected, "{glob}");
     }
 }
 
 #[test]
 fn limits_give_the_pace() {
-    assert_eq!(
-        LaneLimits::GITHUB.interval(),
-        Some(Duration::from_nanos(845_070_423))
-    );
+    assert_eq!(LaneLimits::GITHUB.interval(), Some(Duration::from_nanos(845_070_423)));
     assert_eq!(LaneLimits::OTHER.interval(), None);
     assert!(LaneLimits::GITHUB.is_limited() && !LaneLimits::OTHER.is_limited());
 }

@@ -95,14 +95,9 @@ fn both_sides_have_to_match() {
 #[test]
 fn only_subscribed_events_count() {
     let mut webhook = webhook(None, None);
-    webhook.events = vec![
-        EventName::ContractContentChanged,
-        EventName::ProviderVerificationFailed,
-    ];
-    let wanted: Vec<EventName> = EventName::ALL
-        .into_iter()
-        .filter(|name| wants(&webhook, &event(*name)))
-        .collect();
+    webhook.events = vec![EventName::ContractContentChanged, EventName::ProviderVerificationFailed];
+    let wanted: Vec<EventName> =
+        EventName::ALL.into_iter().filter(|name| wants(&webhook, &event(*name))).collect();
     assert_eq!(wanted, webhook.events);
 }
 
@@ -110,8 +105,5 @@ fn only_subscribed_events_count() {
 fn a_disabled_webhook_wants_nothing() {
     let mut webhook = webhook(None, None);
     webhook.enabled = false;
-    assert!(!wants(
-        &webhook,
-        &event(EventName::ContractRequiringVerificationPublished)
-    ));
+    assert!(!wants(&webhook, &event(EventName::ContractRequiringVerificationPublished)));
 }

@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use super::Rate;
 
 fn limited(count: u32, seconds: u64) -> Rate {
-    Rate::Limited {
-        count,
-        per: Duration::from_secs(seconds),
-    }
+    Rate::Limited { count, per: Duration::from_secs(seconds) }
 }
 
 #[test]
@@ -22,14 +19,7 @@ fn every_form_is_read_and_printed() {
         ("180/6s", limited(180, 6), "180/6s"),
         ("180/60s", limited(180, 60), "180/min"),
         ("2 / 90", limited(2, 90), "2/90s"),
-        (
-            "1/250ms",
-            Rate::Limited {
-                count: 1,
-                per: Duration::from_millis(250),
-            },
-            "1/250ms",
-        ),
+        ("1/250ms", Rate::Limited { count: 1, per: Duration::from_millis(250) }, "1/250ms"),
         ("unlimited", Rate::Unlimited, "unlimited"),
     ];
     for (text, rate, printed) in table {
@@ -40,14 +30,9 @@ fn every_form_is_read_and_printed() {
 
 #[test]
 fn errors_show_what_is_accepted() {
-    for text in [
-        "", "75", "0/min", "-1/min", "75/0s", "75/week", "75/25h", "7.5/s", "/s", "none",
-    ] {
+    for text in ["", "75", "0/min", "-1/min", "75/0s", "75/week", "75/25h", "7.5/s", "/s", "none"] {
         let error = text.parse::<Rate>().unwrap_err().to_string();
-        assert!(
-            error.contains("3/s, 75/min, 500/h, 180/6s, or unlimited"),
-            "{error}"
-        );
+        assert!(error.contains("3/s, 75/min, 500/h, 180/6s, or unlimited"), "{error}");
     }
 }
 
@@ -67,35 +52,20 @@ fn the_pace_is_below_the_nominal_count() {
     ] {
         let interval = limited(count, 60).interval().unwrap();
         let exact = Duration::from_mins(1).as_nanos() / u128::from(paced);
-        assert!(
-            interval.as_nanos().abs_diff(exact) <= 1,
-            "{count}: {interval:?}"
-        );
+        assert!(interval.as_nanos().abs_diff(exact) <= 1, "{count}: {interval:?}");
     }
-    assert_eq!(
-        limited(1, 60).interval(),
-        Some(Duration::from_millis(61_200))
-    );
+    assert_eq!(limited(1, 60).interval(), Some(Duration::from_millis(61_200)));
     assert_eq!(Rate::Unlimited.interval(), None);
 }
 
 #[test]
 fn a_burst_is_paid_for_by_the_pace() {
     let rate = limited(10, 60);
-    assert_eq!(
-        rate.interval_with_burst(1),
-        Some(Duration::from_nanos(6_666_666_667))
-    );
+    assert_eq!(rate.interval_with_burst(1), Some(Duration::from_nanos(6_666_666_667)));
     assert_eq!(rate.interval_with_burst(4), Some(Duration::from_secs(10)));
     assert_eq!(rate.interval_with_burst(9), Some(Duration::from_mins(1)));
-    assert_eq!(
-        rate.interval_with_burst(10_000),
-        Some(Duration::from_mins(1))
-    );
-    assert_eq!(
-        [0, 1, 9, 10, 99].map(|burst| rate.usable_burst(burst)),
-        [1, 1, 9, 9, 9]
-    );
+    assert_eq!(rate.interval_with_burst(10_000), Some(Duration::from_mins(1)));
+    assert_eq!([0, 1, 9, 10, 99].map(|burst| rate.usable_burst(burst)), [1, 1, 9, 9, 9]);
     assert_eq!(limited(1, 1).usable_burst(5), 1);
     assert_eq!(Rate::Unlimited.usable_burst(5), 5);
 }

@@ -5,12 +5,8 @@ use proptest::prelude::*;
 use super::{Decision, RetryPolicy, decide};
 use crate::Outcome;
 
-const SCHEDULED: [Outcome; 4] = [
-    Outcome::ServerError,
-    Outcome::Timeout,
-    Outcome::ConnectError,
-    Outcome::Lost,
-];
+const SCHEDULED: [Outcome; 4] =
+    [Outcome::ServerError, Outcome::Timeout, Outcome::ConnectError, Outcome::Lost];
 const ONCE: [Outcome; 2] = [Outcome::NotFound, Outcome::Permission];
 
 fn waits(policy: &RetryPolicy, outcome: Outcome, jitter: f64) -> Vec<Duration> {
@@ -64,41 +60,23 @@ fn each_outcome_follows_its_rule() {
 
 #[test]
 fn a_limit_or_a_dead_credential_never_uses_the_schedule_up() {
-    let policy = RetryPolicy {
-        schedule: Vec::new(),
-    };
+    let policy = RetryPolicy { schedule: Vec::new() };
     for attempt in [0, 1, 7, 8, u32::MAX] {
-        assert_eq!(
-            decide(&policy, attempt, Outcome::RateLimited, 0.5),
-            Decision::PauseLane
-        );
-        assert_eq!(
-            decide(&policy, attempt, Outcome::Credential, 0.5),
-            Decision::HoldLane
-        );
-        assert_eq!(
-            decide(&policy, attempt, Outcome::SecretMissing, 0.5),
-            Decision::HoldLane
-        );
+        assert_eq!(decide(&policy, attempt, Outcome::RateLimited, 0.5), Decision::PauseLane);
+        assert_eq!(decide(&policy, attempt, Outcome::Credential, 0.5), Decision::HoldLane);
+        assert_eq!(decide(&policy, attempt, Outcome::SecretMissing, 0.5), Decision::HoldLane);
     }
 }
 
 #[test]
 fn the_one_retry_takes_the_second_step_or_the_last_there_is() {
-    for (schedule, expected) in [
-        ("10 60 120", Some(60)),
-        ("10 60", Some(60)),
-        ("10", Some(10)),
-        ("", None),
-    ] {
+    for (schedule, expected) in
+        [("10 60 120", Some(60)), ("10 60", Some(60)), ("10", Some(10)), ("", None)]
+    {
         let policy: RetryPolicy = schedule.parse().unwrap();
         for outcome in ONCE {
             let expected: Vec<Duration> = expected.map(Duration::from_secs).into_iter().collect();
-            assert_eq!(
-                waits(&policy, outcome, 0.0),
-                expected,
-                "{schedule:?}, {outcome}"
-            );
+            assert_eq!(waits(&policy, outcome, 0.0), expected, "{schedule:?}, {outcome}");
         }
     }
 }
@@ -106,19 +84,11 @@ fn the_one_retry_takes_the_second_step_or_the_last_there_is() {
 #[test]
 fn jitter_reaches_up_to_a_fifth() {
     let policy: RetryPolicy = "100".parse().unwrap();
-    for (jitter, millis) in [
-        (0.0, 100_000),
-        (0.5, 110_000),
-        (1.0, 120_000),
-        (f64::NAN, 100_000),
-        (9.0, 120_000),
-    ] {
+    for (jitter, millis) in
+        [(0.0, 100_000), (0.5, 110_000), (1.0, 120_000), (f64::NAN, 100_000), (9.0, 120_000)]
+    {
         let expected = Decision::RetryAfter(Duration::from_millis(millis));
-        assert_eq!(
-            decide(&policy, 1, Outcome::Timeout, jitter),
-            expected,
-            "{jitter}"
-        );
+        assert_eq!(decide(&policy, 1, Outcome::Timeout, jitter), expected, "{jitter}");
     }
 }
 

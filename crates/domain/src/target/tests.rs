@@ -5,22 +5,10 @@ use super::{HostPatterns, TargetKind};
 #[test]
 fn dispatches_are_known_by_their_path_on_any_host() {
     let table = [
-        (
-            "https://api.github.com/repos/o/r/dispatches",
-            TargetKind::RepositoryDispatch,
-        ),
-        (
-            "http://127.0.0.1:4321/repos/o/r/dispatches",
-            TargetKind::RepositoryDispatch,
-        ),
-        (
-            "https://ghes.example/api/v3/repos/o/r/dispatches",
-            TargetKind::RepositoryDispatch,
-        ),
-        (
-            "https://api.acme.ghe.com/repos/o/r/dispatches?x=1",
-            TargetKind::RepositoryDispatch,
-        ),
+        ("https://api.github.com/repos/o/r/dispatches", TargetKind::RepositoryDispatch),
+        ("http://127.0.0.1:4321/repos/o/r/dispatches", TargetKind::RepositoryDispatch),
+        ("https://ghes.example/api/v3/repos/o/r/dispatches", TargetKind::RepositoryDispatch),
+        ("https://api.acme.ghe.com/repos/o/r/dispatches?x=1", TargetKind::RepositoryDispatch),
         (
             "https://api.github.com/repos/o/r/actions/workflows/ci.yml/dispatches",
             TargetKind::WorkflowDispatch,
@@ -29,27 +17,12 @@ fn dispatches_are_known_by_their_path_on_any_host() {
             "https://ghes.example/api/v3/repos/o/r/actions/workflows/1/dispatches",
             TargetKind::WorkflowDispatch,
         ),
-        (
-            "https://api.github.com/repos/o/r/dispatches/",
-            TargetKind::Other,
-        ),
-        (
-            "https://api.github.com/repos//r/dispatches",
-            TargetKind::Other,
-        ),
-        (
-            "https://api.github.com/x/repos/o/r/dispatches",
-            TargetKind::Other,
-        ),
-        (
-            "https://api.github.com/api/v4/repos/o/r/dispatches",
-            TargetKind::Other,
-        ),
+        ("https://api.github.com/repos/o/r/dispatches/", TargetKind::Other),
+        ("https://api.github.com/repos//r/dispatches", TargetKind::Other),
+        ("https://api.github.com/x/repos/o/r/dispatches", TargetKind::Other),
+        ("https://api.github.com/api/v4/repos/o/r/dispatches", TargetKind::Other),
         ("https://api.github.com/repos/o/r/issues", TargetKind::Other),
-        (
-            "https://api.github.com/repos/o/r/actions/runs/1/dispatches",
-            TargetKind::Other,
-        ),
+        ("https://api.github.com/repos/o/r/actions/runs/1/dispatches", TargetKind::Other),
         ("https://example.org/", TargetKind::Other),
         ("mailto:a@example.org", TargetKind::Other),
     ];
@@ -60,9 +33,7 @@ fn dispatches_are_known_by_their_path_on_any_host() {
 
 #[test]
 fn a_star_is_exactly_one_label() {
-    let hosts: HostPatterns = "api.github.com api.*.ghe.com, 127.0.0.1:80 [::1]"
-        .parse()
-        .unwrap();
+    let hosts: HostPatterns = "api.github.com api.*.ghe.com, 127.0.0.1:80 [::1]".parse().unwrap();
     let table = [
         ("api.github.com", true),
         ("API.GitHub.com", true),
@@ -89,38 +60,19 @@ fn a_star_is_exactly_one_label() {
 
 #[test]
 fn the_default_is_what_its_text_says() {
-    assert_eq!(
-        "api.github.com api.*.ghe.com".parse(),
-        Ok(HostPatterns::github())
-    );
-    assert_eq!(
-        HostPatterns::github().to_string(),
-        "api.github.com api.*.ghe.com"
-    );
+    assert_eq!("api.github.com api.*.ghe.com".parse(), Ok(HostPatterns::github()));
+    assert_eq!(HostPatterns::github().to_string(), "api.github.com api.*.ghe.com");
 }
 
 #[test]
 fn the_empty_list_matches_nothing() {
-    assert!(
-        !"".parse::<HostPatterns>()
-            .unwrap()
-            .matches("api.github.com")
-    );
+    assert!(!"".parse::<HostPatterns>().unwrap().matches("api.github.com"));
 }
 
 #[test]
 fn errors_show_what_is_accepted() {
-    for word in [
-        "api*.github.com",
-        "https://api.github.com",
-        "a..b",
-        "*.",
-        "a/b",
-    ] {
+    for word in ["api*.github.com", "https://api.github.com", "a..b", "*.", "a/b"] {
         let error = word.parse::<HostPatterns>().unwrap_err().to_string();
-        assert!(
-            error.contains(word) && error.contains("api.*.ghe.com"),
-            "{error}"
-        );
+        assert!(error.contains(word) && error.contains("api.*.ghe.com"), "{error}");
     }
 }

@@ -34,20 +34,10 @@ fn counts_stay_exact_beyond_the_capacity() {
     journal.record(entry(None, true));
     journal.record(entry(Some("id-0"), false));
     let counts = journal.counts();
-    assert_eq!(
-        (counts.requests, counts.dispatches, counts.accepted),
-        (12, 12, 11)
-    );
-    assert_eq!(
-        (counts.distinct, counts.duplicates, counts.without_id),
-        (4, 6, 1)
-    );
+    assert_eq!((counts.requests, counts.dispatches, counts.accepted), (12, 12, 11));
+    assert_eq!((counts.distinct, counts.duplicates, counts.without_id), (4, 6, 1));
     assert_eq!((counts.unauthorized, counts.forgotten), (1, 10));
-    let kept: Vec<u64> = journal
-        .entries(0, 100)
-        .iter()
-        .map(|entry| entry.seq)
-        .collect();
+    let kept: Vec<u64> = journal.entries(0, 100).iter().map(|entry| entry.seq).collect();
     assert_eq!(kept, [11, 12]);
     assert_eq!(journal.accepted().len(), 1);
     assert_eq!(journal.entries(12, 100).len(), 1);
@@ -69,13 +59,7 @@ fn lines_of_the_file_are_entries() {
     journal.record(entry(Some("a"), true));
     journal.record(entry(None, false));
     let text = std::fs::read_to_string(&path).unwrap();
-    let read: Vec<Entry> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let read: Vec<Entry> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, journal.entries(0, 10));
-    assert!(
-        Journal::open(1, Some(folder.path())).is_err(),
-        "a folder is no file"
-    );
+    assert!(Journal::open(1, Some(folder.path())).is_err(), "a folder is no file");
 }

@@ -22,12 +22,8 @@ fn every_recording_names_its_source() {
     for recording in recordings() {
         assert!(!recording.source.is_empty(), "{}", recording.case);
         assert!(
-            [
-                "documented",
-                "observed in public thread",
-                "observed in fixture"
-            ]
-            .contains(&recording.provenance.as_str()),
+            ["documented", "observed in public thread", "observed in fixture"]
+                .contains(&recording.provenance.as_str()),
             "{}",
             recording.case
         );

@@ -21,11 +21,7 @@ fn a_window_holds_its_writes_and_no_more() {
     let late = start + Duration::from_secs(50);
     let wait = Duration::from_secs(10);
     assert_eq!(limiter.judge(0, Cost::Write, late), Verdict::Exceeded(wait));
-    assert_eq!(
-        limiter.judge(1, Cost::Write, late),
-        Verdict::Within,
-        "other token"
-    );
+    assert_eq!(limiter.judge(1, Cost::Write, late), Verdict::Within, "other token");
     assert_eq!(limiter.judge(0, Cost::Write, late + wait), Verdict::Within);
     assert_eq!(
         limiter.judge(0, Cost::Write, late + wait),
@@ -52,10 +48,7 @@ fn a_ban_lasts() {
     let now = Instant::now();
     assert_eq!(limiter.judge(0, Cost::Write, now), Verdict::Within);
     assert!(!limiter.any_banned());
-    assert!(matches!(
-        limiter.judge(0, Cost::Write, now),
-        Verdict::Exceeded(_)
-    ));
+    assert!(matches!(limiter.judge(0, Cost::Write, now), Verdict::Exceeded(_)));
     assert!(limiter.any_banned());
     let much_later = now + Duration::from_hours(1);
     assert_eq!(limiter.judge(0, Cost::Write, much_later), Verdict::Banned);

@@ -16,9 +16,7 @@ async fn every_recorded_answer_is_played_byte_for_byte() {
     let client = client();
     let mut played = 0;
     for recording in recordings() {
-        double
-            .script("o/r", vec![Play::Recorded(&recording.case)])
-            .unwrap();
+        double.script("o/r", vec![Play::Recorded(&recording.case)]).unwrap();
         let answer = dispatch(&client, &double, "o/r").send().await.unwrap();
         let case = &recording.case;
         assert_eq!(answer.status(), recording.status, "{case}");
@@ -44,19 +42,13 @@ async fn an_accepted_dispatch_looks_like_githubs() {
     let mut ids = HashSet::new();
     for root in ["", "/api/v3"] {
         let url = format!("{}{root}/repos/o/r/dispatches", double.base_url());
-        let request = client
-            .post(url)
-            .header("authorization", format!("token {TOKEN}"));
+        let request = client.post(url).header("authorization", format!("token {TOKEN}"));
         let answer = request.json(&payload("d")).send().await.unwrap();
         assert_eq!(answer.status(), 204);
         let headers = answer.headers();
         assert!(!headers.contains_key("content-type") && !headers.contains_key("content-length"));
         assert_eq!(headers["x-ratelimit-limit"], "5000");
-        let reset: i64 = headers["x-ratelimit-reset"]
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let reset: i64 = headers["x-ratelimit-reset"].to_str().unwrap().parse().unwrap();
         let ahead = reset - jiff::Timestamp::now().as_second();
         assert!((0..=3600).contains(&ahead), "{ahead}");
         ids.insert(headers["x-github-request-id"].clone());
@@ -69,28 +61,14 @@ async fn an_accepted_dispatch_looks_like_githubs() {
 async fn bad_content_is_refused_with_the_reason() {
     let double = double().await;
     let client = client();
-    let keys: Value = (0..13)
-        .map(|n| (format!("k{n}"), json!(n)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let keys: Value =
+        (0..13).map(|n| (format!("k{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
     let table = [
         (json!([]), 400, "Body should be a JSON object"),
         (json!({}), 422, "\"event_type\" wasn't supplied"),
-        (
-            json!({"event_type": "x".repeat(101)}),
-            422,
-            "101 were supplied",
-        ),
-        (
-            json!({"event_type": "x", "client_payload": keys}),
-            422,
-            "13 were supplied",
-        ),
-        (
-            json!({"event_type": "x", "client_payload": "p"}),
-            422,
-            "client_payload",
-        ),
+        (json!({"event_type": "x".repeat(101)}), 422, "101 were supplied"),
+        (json!({"event_type": "x", "client_payload": keys}), 422, "13 were supplied"),
+        (json!({"event_type": "x", "client_payload": "p"}), 422, "client_payload"),
         (
             json!({"event_type": "x", "client_payload": {"k": "v".repeat(70_000)}}),
             422,
@@ -98,10 +76,7 @@ async fn bad_content_is_refused_with_the_reason() {
         ),
     ];
     for (body, expected, reason) in table {
-        let answer = dispatch_as(&client, &double, "o/r", TOKEN, &body)
-            .send()
-            .await
-            .unwrap();
+        let answer = dispatch_as(&client, &double, "o/r", TOKEN, &body).send().await.unwrap();
         assert_eq!(answer.status(), expected, "{reason}");
         let told: Value = answer.json().await.unwrap();
         assert!(told["message"].as_str().unwrap().contains(reason), "{told}");
@@ -118,16 +93,10 @@ async fn bad_content_is_refused_with_the_reason() {
 async fn the_user_agent_is_judged_before_the_token() {
     let double = double().await;
     let bare = reqwest::Client::builder().no_proxy().build().unwrap();
-    let refused = dispatch_as(&bare, &double, "o/r", "wrong", &payload("d"))
-        .send()
-        .await
-        .unwrap();
+    let refused = dispatch_as(&bare, &double, "o/r", "wrong", &payload("d")).send().await.unwrap();
     assert_eq!(refused.status(), 403);
     assert!(refused.text().await.unwrap().contains("User-Agent"));
-    let refused = dispatch_as(&client(), &double, "o/r", "wrong", &json!(1))
-        .send()
-        .await
-        .unwrap();
+    let refused = dispatch_as(&client(), &double, "o/r", "wrong", &json!(1)).send().await.unwrap();
     assert_eq!(refused.status(), 401);
     let told: Value = refused.json().await.unwrap();
     assert_eq!(told["message"], "Bad credentials");
@@ -145,12 +114,8 @@ async fn a_token_dies_and_another_takes_its_place() {
     let unknown = dispatch_as(&client, &double, "o/r", "third", &payload("d-3"));
     assert_eq!(status(unknown).await, 401);
     let seen: Vec<TokenSeen> = double.journal().iter().map(|entry| entry.token).collect();
-    let expected = [
-        TokenSeen::Accepted(0),
-        TokenSeen::Dead(0),
-        TokenSeen::Accepted(1),
-        TokenSeen::Unknown,
-    ];
+    let expected =
+        [TokenSeen::Accepted(0), TokenSeen::Dead(0), TokenSeen::Accepted(1), TokenSeen::Unknown];
     assert_eq!(seen, expected);
     assert_eq!(double.counts().unauthorized, 2);
 }
@@ -158,30 +123,18 @@ async fn a_token_dies_and_another_takes_its_place() {
 #[tokio::test]
 async fn too_many_writes_are_told_of_and_banned_when_asked() {
     let hour = Duration::from_hours(1);
-    let double = Double::start(Options::default().with_rate(2, hour, false))
-        .await
-        .unwrap();
+    let double = Double::start(Options::default().with_rate(2, hour, false)).await.unwrap();
     let client = client();
     for _ in 0..2 {
         assert_eq!(status(dispatch(&client, &double, "o/r")).await, 204);
     }
     let limited = dispatch(&client, &double, "o/r").send().await.unwrap();
     assert_eq!(limited.status(), 403);
-    let wait: u64 = limited.headers()["retry-after"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let wait: u64 = limited.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((3590..=3600).contains(&wait), "{wait}");
     assert!(!double.banned());
 
-    double.set_rate(
-        Some(Window {
-            count: 1,
-            per: hour,
-        }),
-        true,
-    );
+    double.set_rate(Some(Window { count: 1, per: hour }), true);
     assert_eq!(status(dispatch(&client, &double, "o/r")).await, 204);
     assert_eq!(status(dispatch(&client, &double, "o/r")).await, 403);
     assert!(double.banned());
@@ -189,10 +142,7 @@ async fn too_many_writes_are_told_of_and_banned_when_asked() {
     assert_eq!(banned.status(), 403);
     assert!(!banned.headers().contains_key("retry-after"));
     let counts = double.counts();
-    assert_eq!(
-        (counts.accepted, counts.violations, counts.refused_banned),
-        (3, 2, 1)
-    );
+    assert_eq!((counts.accepted, counts.violations, counts.refused_banned), (3, 2, 1));
 }
 
 #[tokio::test]
@@ -204,10 +154,7 @@ async fn the_limit_speaks_in_each_of_githubs_ways() {
         (LimitStyle::Primary, 403, Some("x-ratelimit-reset")),
     ];
     for (limit_style, expected, header) in table {
-        let options = Options {
-            limit_style,
-            ..Options::default()
-        };
+        let options = Options { limit_style, ..Options::default() };
         let options = options.with_rate(1, Duration::from_mins(1), false);
         let double = Double::start(options).await.unwrap();
         let client = client();
@@ -215,17 +162,10 @@ async fn the_limit_speaks_in_each_of_githubs_ways() {
         let limited = dispatch(&client, &double, "o/r").send().await.unwrap();
         assert_eq!(limited.status(), expected, "{limit_style:?}");
         let headers = limited.headers().clone();
-        assert_eq!(
-            headers.contains_key("retry-after"),
-            header == Some("retry-after")
-        );
+        assert_eq!(headers.contains_key("retry-after"), header == Some("retry-after"));
         if limit_style == LimitStyle::Primary {
             assert_eq!(headers["x-ratelimit-remaining"], "0");
-            let reset: i64 = headers["x-ratelimit-reset"]
-                .to_str()
-                .unwrap()
-                .parse()
-                .unwrap();
+            let reset: i64 = headers["x-ratelimit-reset"].to_str().unwrap().parse().unwrap();
             let ahead = reset - jiff::Timestamp::now().as_second();
             assert!((55..=60).contains(&ahead), "{ahead}");
         }
@@ -237,46 +177,26 @@ async fn the_limit_speaks_in_each_of_githubs_ways() {
 async fn reads_and_workflow_dispatches() {
     let double = double().await;
     let client = client();
-    let get = |path: &str| {
-        client
-            .get(format!("{}{path}", double.base_url()))
-            .bearer_auth(TOKEN)
-    };
-    let repo: Value = get("/repos/me/mine")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let get = |path: &str| client.get(format!("{}{path}", double.base_url())).bearer_auth(TOKEN);
+    let repo: Value = get("/repos/me/mine").send().await.unwrap().json().await.unwrap();
     assert_eq!(repo["full_name"], "me/mine");
     for path in ["/rate_limit", "/user", "/versions", "/api/v3/user"] {
         assert_eq!(status(get(path)).await, 200, "{path}");
     }
-    let wrong = client
-        .get(format!("{}/user", double.base_url()))
-        .bearer_auth("x");
+    let wrong = client.get(format!("{}/user", double.base_url())).bearer_auth("x");
     assert_eq!(status(wrong).await, 401);
     assert_eq!(status(get("/repos/me/mine/")).await, 404);
     let versions = client.get(format!("{}/versions", double.base_url()));
     assert_eq!(status(versions).await, 200, "needs no token");
 
-    let url = format!(
-        "{}/repos/o/r/actions/workflows/ci.yml/dispatches",
-        double.base_url()
-    );
+    let url = format!("{}/repos/o/r/actions/workflows/ci.yml/dispatches", double.base_url());
     let run = |body: Value| client.post(&url).bearer_auth(TOKEN).json(&body);
     assert_eq!(status(run(json!({"ref": "main"}))).await, 204);
     assert_eq!(status(run(json!({}))).await, 422);
     let details =
         json!({"ref": "main", "return_run_details": true, "inputs": {"delivery_id": "w"}});
     let details: Value = run(details).send().await.unwrap().json().await.unwrap();
-    assert!(
-        details["run_url"]
-            .as_str()
-            .unwrap()
-            .contains("/repos/o/r/actions/runs/")
-    );
+    assert!(details["run_url"].as_str().unwrap().contains("/repos/o/r/actions/runs/"));
     assert_eq!(double.accepted()[1].delivery_id.as_deref(), Some("w"));
     assert_eq!(double.counts().accepted, 2);
 }
@@ -286,10 +206,7 @@ fn githubs_schema_and_the_double_agree() {
     let schema: Value = serde_json::from_str(REPOSITORY_DISPATCH_SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let keys = |count: usize| -> Value {
-        (0..count)
-            .map(|n| (format!("k{n}"), json!(n)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
+        (0..count).map(|n| (format!("k{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into()
     };
     assert!(validator.is_valid(&json!({"event_type": "a", "client_payload": keys(10)})));
     for bad in [

@@ -1,9 +1,6 @@
 //! The double over real sockets, seen by the HTTP client that postrider uses.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests fail the test by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by a panic")]
 
 mod answers;
 mod faults;

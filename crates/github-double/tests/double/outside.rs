@@ -20,9 +20,7 @@ impl Program {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["message"], "listening");
         let base_url = line["base_url"].as_str().unwrap().to_owned();
@@ -31,23 +29,11 @@ impl Program {
 
     async fn journal(&self, query: &str) -> Value {
         let url = format!("{}/_journal{query}", self.base_url);
-        client()
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap()
+        client().get(url).send().await.unwrap().json().await.unwrap()
     }
 
     async fn control(&self, orders: Value) -> u16 {
-        status(
-            client()
-                .post(format!("{}/_control", self.base_url))
-                .json(&orders),
-        )
-        .await
+        status(client().post(format!("{}/_control", self.base_url)).json(&orders)).await
     }
 
     async fn dispatch(&self, token: &str) -> u16 {
@@ -71,22 +57,14 @@ async fn the_program_is_scripted_and_read_over_http() {
     let plays =
         json!(["check", {"delay": {"ms": 1, "then": "accept"}}, {"recorded": "not-found-404"}]);
     let script = json!({"target": "o/r", "plays": plays, "repeat_last": true});
-    assert_eq!(
-        program
-            .control(json!({"tokens": ["c"], "script": script}))
-            .await,
-        204
-    );
+    assert_eq!(program.control(json!({"tokens": ["c"], "script": script})).await, 204);
     assert_eq!(program.dispatch("b").await, 401);
     assert_eq!(program.dispatch("b").await, 204);
     assert_eq!(program.dispatch("c").await, 404);
     assert_eq!(program.dispatch("c").await, 404);
     let page = program.journal("?from=2&limit=3").await;
     assert_eq!(page["entries"].as_array().unwrap().len(), 3);
-    assert_eq!(
-        (&page["next"], &page["counts"]["requests"]),
-        (&json!(5), &json!(5))
-    );
+    assert_eq!((&page["next"], &page["counts"]["requests"]), (&json!(5), &json!(5)));
     assert_eq!(page["entries"][0]["token"], json!({"dead": 1}));
     assert_eq!(program.control(json!({"reset": true})).await, 204);
     assert_eq!(program.journal("").await["counts"]["requests"], 0);
@@ -97,12 +75,7 @@ async fn the_program_is_scripted_and_read_over_http() {
 async fn a_wrong_order_changes_nothing() {
     let program = Program::start(&["--token", "a"]);
     let script = json!({"target": "o/r", "plays": [{"recorded": "nope"}]});
-    assert_eq!(
-        program
-            .control(json!({"tokens": [], "script": script}))
-            .await,
-        400
-    );
+    assert_eq!(program.control(json!({"tokens": [], "script": script})).await, 400);
     assert_eq!(program.control(json!({"tokenz": []})).await, 400);
     assert_eq!(program.dispatch("a").await, 204);
 }
@@ -117,20 +90,11 @@ async fn limits_and_the_journal_file_are_arguments() {
     assert_eq!(program.dispatch("a").await, 204);
     assert_eq!(program.dispatch("a").await, 403);
     assert_eq!(program.journal("?limit=0").await["banned"], true);
-    assert_eq!(
-        program
-            .control(json!({"rate": {"count": 9, "per_ms": 1000}}))
-            .await,
-        204
-    );
+    assert_eq!(program.control(json!({"rate": {"count": 9, "per_ms": 1000}})).await, 204);
     assert_eq!(program.dispatch("a").await, 204);
     program.child.kill().unwrap();
     program.child.wait().unwrap();
-    assert_eq!(
-        std::fs::read_to_string(file).unwrap().lines().count(),
-        3,
-        "survives a kill"
-    );
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 3, "survives a kill");
 }
 
 #[test]

@@ -5,10 +5,7 @@ use super::{TokenKind, TokenWarning, base_62, check_token, crc_32};
 /// A token made up here, with the checksum that belongs to it.
 fn genuine(prefix: &str, random: &str) -> String {
     let checksum = base_62(crc_32(random.as_bytes()));
-    format!(
-        "{prefix}{random}{}",
-        std::str::from_utf8(&checksum).unwrap()
-    )
+    format!("{prefix}{random}{}", std::str::from_utf8(&checksum).unwrap())
 }
 
 const RANDOM: &str = "abcdefghijABCDEFGHIJ0123456789";
@@ -46,10 +43,7 @@ fn kinds_by_prefix() {
         ("ghu_x", TokenKind::UserToServer),
         ("ghs_123456_eyJ.e.x", TokenKind::Installation),
         ("ghr_x", TokenKind::Refresh),
-        (
-            "0123456789abcdef0123456789abcdef01234567",
-            TokenKind::Unknown,
-        ),
+        ("0123456789abcdef0123456789abcdef01234567", TokenKind::Unknown),
         ("", TokenKind::Unknown),
     ];
     for (token, kind) in table {
@@ -65,10 +59,7 @@ fn mistakes_are_warned_of() {
         (format!("{good}\n"), vec![TokenWarning::Surrounded]),
         (format!("Bearer {good}"), vec![TokenWarning::WithScheme]),
         (format!("token {good}"), vec![TokenWarning::WithScheme]),
-        (
-            good.replace("ABC", "A C"),
-            vec![TokenWarning::BrokenUp, TokenWarning::Checksum],
-        ),
+        (good.replace("ABC", "A C"), vec![TokenWarning::BrokenUp, TokenWarning::Checksum]),
         (good.replace('A', "B"), vec![TokenWarning::Checksum]),
         (" ".to_owned(), vec![TokenWarning::Empty]),
         (String::new(), vec![TokenWarning::Empty]),

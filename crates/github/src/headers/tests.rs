@@ -16,10 +16,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
         .iter()
         .map(|(name, value)| {
-            (
-                name.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            )
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
         })
         .collect()
 }
@@ -29,14 +26,8 @@ fn retry_after_is_seconds_or_a_date() {
     let table = [
         ("60", Some(Duration::from_mins(1))),
         (" 0 ", Some(Duration::from_secs(0))),
-        (
-            "Sat, 21 Nov 2026 12:01:30 GMT",
-            Some(Duration::from_secs(90)),
-        ),
-        (
-            "Sat, 21 Nov 2026 11:00:00 GMT",
-            Some(Duration::from_secs(0)),
-        ),
+        ("Sat, 21 Nov 2026 12:01:30 GMT", Some(Duration::from_secs(90))),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", Some(Duration::from_secs(0))),
         ("99999999999999999999999", Some(LONGEST_WAIT)),
         ("Sun, 21 Nov 2027 12:00:00 GMT", Some(LONGEST_WAIT)),
         ("-5", None),
@@ -45,11 +36,7 @@ fn retry_after_is_seconds_or_a_date() {
         ("", None),
     ];
     for (value, expected) in table {
-        assert_eq!(
-            retry_after(&headers(&[DATE, ("retry-after", value)])),
-            expected,
-            "{value:?}"
-        );
+        assert_eq!(retry_after(&headers(&[DATE, ("retry-after", value)])), expected, "{value:?}");
     }
 }
 
@@ -58,14 +45,8 @@ fn the_targets_clock_counts_and_not_ours() {
     let date = ("retry-after", "Sat, 21 Nov 2026 12:01:30 GMT");
     assert_eq!(retry_after(&headers(&[date])), None);
     let hint = "2026-11-21T12:01:00Z".parse().ok();
-    assert_eq!(
-        wait_asked_for(&headers(&[date]), hint),
-        Some(Duration::from_secs(30))
-    );
-    assert_eq!(
-        wait_asked_for(&headers(&[date, DATE]), hint),
-        Some(Duration::from_secs(90))
-    );
+    assert_eq!(wait_asked_for(&headers(&[date]), hint), Some(Duration::from_secs(30)));
+    assert_eq!(wait_asked_for(&headers(&[date, DATE]), hint), Some(Duration::from_secs(90)));
 }
 
 #[test]
@@ -73,10 +54,7 @@ fn a_reset_counts_only_when_nothing_remains() {
     let reset = (DATE_EPOCH + 100).to_string();
     let reset = ("x-ratelimit-reset", reset.as_str());
     let wait = |remaining| {
-        wait_for_reset(
-            &headers(&[DATE, reset, ("x-ratelimit-remaining", remaining)]),
-            None,
-        )
+        wait_for_reset(&headers(&[DATE, reset, ("x-ratelimit-remaining", remaining)]), None)
     };
     assert_eq!(wait("0"), Some(Duration::from_secs(101)));
     assert_eq!(wait("14"), None);
@@ -92,20 +70,11 @@ fn a_reset_counts_only_when_nothing_remains() {
 #[test]
 fn the_expiry_has_two_forms() {
     let expiry = |value| {
-        token_expiry(&headers(&[(
-            "github-authentication-token-expiration",
-            value,
-        )]))
-        .map(|at| at.to_string())
+        token_expiry(&headers(&[("github-authentication-token-expiration", value)]))
+            .map(|at| at.to_string())
     };
-    assert_eq!(
-        expiry("2026-12-01 14:34:04 UTC").as_deref(),
-        Some("2026-12-01T14:34:04Z")
-    );
-    assert_eq!(
-        expiry("2026-12-01 14:34:04 +0200").as_deref(),
-        Some("2026-12-01T12:34:04Z")
-    );
+    assert_eq!(expiry("2026-12-01 14:34:04 UTC").as_deref(), Some("2026-12-01T14:34:04Z"));
+    assert_eq!(expiry("2026-12-01 14:34:04 +0200").as_deref(), Some("2026-12-01T12:34:04Z"));
     assert_eq!(expiry("never"), None);
     assert_eq!(token_expiry(&HeaderMap::new()), None);
 }
@@ -113,10 +82,7 @@ fn the_expiry_has_two_forms() {
 #[test]
 fn a_request_id_is_kept_up_to_a_bound() {
     let id = |value: &str| request_id(&headers(&[("x-github-request-id", value)]));
-    assert_eq!(
-        id("0681:62D5:1E22F03").as_deref(),
-        Some("0681:62D5:1E22F03")
-    );
+    assert_eq!(id("0681:62D5:1E22F03").as_deref(), Some("0681:62D5:1E22F03"));
     assert_eq!(id(&"a".repeat(5000)).map(|id| id.len()), Some(128));
     assert_eq!(request_id(&HeaderMap::new()), None);
 }

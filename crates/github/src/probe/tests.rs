@@ -32,33 +32,13 @@ fn the_probe_stays_at_its_origin() {
 fn readings() {
     let table = [
         (200, "{}", ProbeReading::Good),
-        (
-            404,
-            r#"{"message":"Rate limiting is not enabled."}"#,
-            ProbeReading::Good,
-        ),
+        (404, r#"{"message":"Rate limiting is not enabled."}"#, ProbeReading::Good),
         (404, r#"{"message":"Not Found"}"#, ProbeReading::Unknown),
-        (
-            401,
-            r#"{"message":"Bad credentials"}"#,
-            ProbeReading::Refused,
-        ),
-        (
-            403,
-            r#"{"message":"Maximum number of login attempts exceeded."}"#,
-            ProbeReading::Refused,
-        ),
-        (
-            403,
-            r#"{"message":"Resource not accessible by integration"}"#,
-            ProbeReading::Good,
-        ),
+        (401, r#"{"message":"Bad credentials"}"#, ProbeReading::Refused),
+        (403, r#"{"message":"Maximum number of login attempts exceeded."}"#, ProbeReading::Refused),
+        (403, r#"{"message":"Resource not accessible by integration"}"#, ProbeReading::Good),
         (403, "<html>Forbidden</html>", ProbeReading::Unknown),
-        (
-            403,
-            r#"{"message":"API rate limit exceeded"}"#,
-            ProbeReading::Limited(None),
-        ),
+        (403, r#"{"message":"API rate limit exceeded"}"#, ProbeReading::Limited(None)),
         (204, "", ProbeReading::Unknown),
         (301, "", ProbeReading::Unknown),
         (400, "", ProbeReading::Unknown),

@@ -10,41 +10,24 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
         .iter()
         .map(|(name, value)| {
-            (
-                name.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            )
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
         })
         .collect()
 }
 
 fn read_403(pairs: &[(&str, &str)], body: &str) -> GithubAnswer {
-    read(
-        TargetKind::RepositoryDispatch,
-        403,
-        &headers(pairs),
-        body.as_bytes(),
-        None,
-    )
+    read(TargetKind::RepositoryDispatch, 403, &headers(pairs), body.as_bytes(), None)
 }
 
 fn limited(seconds: Option<u64>) -> GithubAnswer {
-    GithubAnswer::RateLimited {
-        wait: seconds.map(Duration::from_secs),
-    }
+    GithubAnswer::RateLimited { wait: seconds.map(Duration::from_secs) }
 }
 
 #[test]
 fn a_401_is_a_refused_token_whatever_its_headers_say() {
     let quota_of_anonymous = headers(&[("x-ratelimit-remaining", "0"), ("retry-after", "60")]);
     let body = br#"{"message":"Bad credentials"}"#;
-    let reading = read(
-        TargetKind::RepositoryDispatch,
-        401,
-        &quota_of_anonymous,
-        body,
-        None,
-    );
+    let reading = read(TargetKind::RepositoryDispatch, 401, &quota_of_anonymous, body, None);
     assert_eq!(reading, GithubAnswer::TokenRefused);
 }
 
@@ -73,13 +56,7 @@ fn retry_after_comes_before_the_reset() {
     assert_eq!(read_403(&both, ""), limited(Some(60)));
     let reset_only = [both[0], both[2], both[3]];
     assert_eq!(read_403(&reset_only, ""), limited(Some(101)));
-    let reading = read(
-        TargetKind::RepositoryDispatch,
-        429,
-        &headers(&reset_only),
-        b"",
-        None,
-    );
+    let reading = read(TargetKind::RepositoryDispatch, 429, &headers(&reset_only), b"", None);
     assert_eq!(reading, limited(Some(101)));
 }
 
@@ -102,10 +79,7 @@ fn a_403_about_the_token_says_why() {
             "`o` forbids access via a personal access token (classic).",
             TokenForbidden::KindForbidden,
         ),
-        (
-            "Resource protected by organization SAML enforcement.",
-            TokenForbidden::SingleSignOn,
-        ),
+        ("Resource protected by organization SAML enforcement.", TokenForbidden::SingleSignOn),
         (
             "Maximum number of login attempts exceeded. Please try again later.",
             TokenForbidden::LoginAttempts,
@@ -113,20 +87,10 @@ fn a_403_about_the_token_says_why() {
     ];
     for (message, why) in table {
         let body = serde_json::json!({ "message": message }).to_string();
-        assert_eq!(
-            read_403(&[], &body),
-            GithubAnswer::TokenForbidden(why),
-            "{message}"
-        );
+        assert_eq!(read_403(&[], &body), GithubAnswer::TokenForbidden(why), "{message}");
     }
-    let sso = (
-        "x-github-sso",
-        "required; url=https://github.com/orgs/o/sso?authorization=x",
-    );
-    assert_eq!(
-        read_403(&[sso], ""),
-        GithubAnswer::TokenForbidden(TokenForbidden::SingleSignOn)
-    );
+    let sso = ("x-github-sso", "required; url=https://github.com/orgs/o/sso?authorization=x");
+    assert_eq!(read_403(&[sso], ""), GithubAnswer::TokenForbidden(TokenForbidden::SingleSignOn));
     let partial = ("x-github-sso", "partial-results; organizations=1");
     assert_eq!(read_403(&[partial], ""), GithubAnswer::PermissionDenied);
 }
@@ -136,55 +100,16 @@ fn a_200_starts_a_workflow_only_with_its_run() {
     let none = HeaderMap::new();
     let run = br#"{"workflow_run_id":1}"#;
     let table = [
-        (
-            TargetKind::WorkflowDispatch,
-            200,
-            &run[..],
-            GithubAnswer::Accepted,
-        ),
-        (
-            TargetKind::WorkflowDispatch,
-            204,
-            b"",
-            GithubAnswer::Accepted,
-        ),
-        (
-            TargetKind::WorkflowDispatch,
-            200,
-            b"{}",
-            GithubAnswer::UnexpectedSuccess,
-        ),
-        (
-            TargetKind::WorkflowDispatch,
-            200,
-            b"<html>",
-            GithubAnswer::UnexpectedSuccess,
-        ),
-        (
-            TargetKind::WorkflowDispatch,
-            202,
-            run,
-            GithubAnswer::UnexpectedSuccess,
-        ),
-        (
-            TargetKind::RepositoryDispatch,
-            200,
-            run,
-            GithubAnswer::UnexpectedSuccess,
-        ),
-        (
-            TargetKind::RepositoryDispatch,
-            204,
-            b"",
-            GithubAnswer::Accepted,
-        ),
+        (TargetKind::WorkflowDispatch, 200, &run[..], GithubAnswer::Accepted),
+        (TargetKind::WorkflowDispatch, 204, b"", GithubAnswer::Accepted),
+        (TargetKind::WorkflowDispatch, 200, b"{}", GithubAnswer::UnexpectedSuccess),
+        (TargetKind::WorkflowDispatch, 200, b"<html>", GithubAnswer::UnexpectedSuccess),
+        (TargetKind::WorkflowDispatch, 202, run, GithubAnswer::UnexpectedSuccess),
+        (TargetKind::RepositoryDispatch, 200, run, GithubAnswer::UnexpectedSuccess),
+        (TargetKind::RepositoryDispatch, 204, b"", GithubAnswer::Accepted),
     ];
     for (kind, status, body, expected) in table {
-        assert_eq!(
-            read(kind, status, &none, body, None),
-            expected,
-            "{kind:?} {status}"
-        );
+        assert_eq!(read(kind, status, &none, body, None), expected, "{kind:?} {status}");
     }
 }
 
@@ -195,19 +120,11 @@ fn other_targets_are_not_read_the_github_way() {
     let retry_after = Some(Duration::from_secs(9));
     assert_eq!(
         answer(TargetKind::Other, 403, &pairs, body),
-        Answer::Response {
-            status: 403,
-            github: None,
-            retry_after
-        }
+        Answer::Response { status: 403, github: None, retry_after }
     );
     assert_eq!(
         answer(TargetKind::RepositoryDispatch, 403, &pairs, body),
-        Answer::Response {
-            status: 403,
-            github: Some(limited(Some(9))),
-            retry_after
-        }
+        Answer::Response { status: 403, github: Some(limited(Some(9))), retry_after }
     );
 }
 

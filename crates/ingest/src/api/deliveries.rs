@@ -25,10 +25,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
     let cursor = params.get("cursor").map(read_cursor).transpose()?;
     let get = |name: &str| params.get(name);
     let filter = filter::filter(get, wrong, app.store(), Timestamp::now()).await?;
-    let page = app
-        .store()
-        .deliveries(&filter, cursor.as_ref(), limit)
-        .await?;
+    let page = app.store().deliveries(&filter, cursor.as_ref(), limit).await?;
     let rows: Vec<_> = page.deliveries.iter().map(row).collect();
     let next = page.next.as_ref().map(write_cursor);
     Ok(Json(json!({"deliveries": rows, "next": next})).into_response())
@@ -44,10 +41,7 @@ pub(super) async fn show(
     let view = app.store().delivery(id).await?.ok_or_else(missing)?;
     let mut document = row(&view.row);
     document.insert("event".into(), embedded(&view.event));
-    document.insert(
-        "attempts".into(),
-        view.attempts.iter().map(attempt).collect(),
-    );
+    document.insert("attempts".into(), view.attempts.iter().map(attempt).collect());
     Ok(Json(document).into_response())
 }
 
@@ -69,10 +63,7 @@ fn row(row: &DeliveryRow) -> Map<String, Value> {
         ("created_at", json!(row.created_at)),
         ("updated_at", json!(row.updated_at)),
     ];
-    members
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn attempt(attempt: &AttemptView) -> Value {

@@ -45,15 +45,8 @@ pub(super) async fn filter<'a>(
     };
     if let Some(id) = get("incident") {
         let incidents = store.incidents(false, INCIDENTS).await?;
-        let found = incidents
-            .iter()
-            .find(|incident| incident.id.to_string() == id);
-        let missing = || {
-            fault(
-                "incident",
-                "must be the id of an incident in the list".to_owned(),
-            )
-        };
+        let found = incidents.iter().find(|incident| incident.id.to_string() == id);
+        let missing = || fault("incident", "must be the id of an incident in the list".to_owned());
         narrow(&mut filter, found.ok_or_else(missing)?)?;
     }
     Ok(filter)
@@ -76,9 +69,7 @@ fn event_name<'a>(
         return Ok(None);
     };
     let names = EventName::ALL.map(EventName::as_str).join(", ");
-    text.parse()
-        .map(Some)
-        .map_err(|_| fault("event", format!("must be one of {names}")))
+    text.parse().map(Some).map_err(|_| fault("event", format!("must be one of {names}")))
 }
 
 /// What the incident is about narrows the filter.

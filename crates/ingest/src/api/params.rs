@@ -22,12 +22,7 @@ impl Params {
     /// Reads the query of a URL.
     pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let mut params = Self::default();
-        for pair in uri
-            .query()
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decoded(name)?, decoded(value)?);
             if !known.contains(&name.as_str()) {
@@ -45,9 +40,7 @@ impl Params {
     /// The value of a parameter, unless it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// A parameter that parses; `wanted` tells what would.
@@ -59,9 +52,7 @@ impl Params {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        text.parse()
-            .map(Some)
-            .map_err(|_| wrong(name, format!("must be {wanted}, not {text:?}")))
+        text.parse().map(Some).map_err(|_| wrong(name, format!("must be {wanted}, not {text:?}")))
     }
 
     /// `limit`, 1 to 1,000, 50 when not given.
@@ -85,9 +76,7 @@ pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
-    let back = parse_duration(text)
-        .ok()
-        .and_then(|back| SignedDuration::try_from(back).ok());
+    let back = parse_duration(text).ok().and_then(|back| SignedDuration::try_from(back).ok());
     let at = back.and_then(|back| now.checked_sub(back).ok());
     at.ok_or_else(|| {
         format!("must be a time as in RFC 3339, or back from now such as 2h or 3d, not {text:?}")
@@ -97,14 +86,9 @@ pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 fn decoded(text: &str) -> Result<String, Problem> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    let text = decoded
-        .map_err(|_| Problem::bad("", "the query is not valid UTF-8"))?
-        .into_owned();
+    let text = decoded.map_err(|_| Problem::bad("", "the query is not valid UTF-8"))?.into_owned();
     if text.contains('\0') {
-        return Err(Problem::bad(
-            "",
-            "the query holds the character U+0000: remove it",
-        ));
+        return Err(Problem::bad("", "the query holds the character U+0000: remove it"));
     }
     Ok(text)
 }
@@ -127,30 +111,19 @@ mod tests {
             params("limti=7").unwrap_err(),
             "the parameter limti is no known parameter; did you mean limit?"
         );
-        assert_eq!(
-            params("limit=7&limit=8").unwrap_err(),
-            "the parameter limit is given twice"
-        );
+        assert_eq!(params("limit=7&limit=8").unwrap_err(), "the parameter limit is given twice");
         assert!(params("status=%FF").is_err());
         assert!(params("status=%00").is_err());
     }
 
     #[test]
     fn limits() {
-        let limit = |query: &str| {
-            params(query)
-                .unwrap()
-                .limit()
-                .map_err(|problem| problem.detail)
-        };
+        let limit = |query: &str| params(query).unwrap().limit().map_err(|problem| problem.detail);
         assert_eq!(limit(""), Ok(50));
         assert_eq!(limit("limit=1000"), Ok(1000));
         for bad in ["limit=0", "limit=1001", "limit=-1", "limit=ten"] {
             let detail = limit(bad).unwrap_err();
-            assert!(
-                detail.contains("the parameter limit must be a whole number"),
-                "{detail}"
-            );
+            assert!(detail.contains("the parameter limit must be a whole number"), "{detail}");
         }
     }
 
@@ -158,12 +131,7 @@ mod tests {
     fn instants() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let expected: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        for text in [
-            "2h",
-            "120m",
-            "2026-11-22T10:00:00Z",
-            "2026-11-22T11:00:00+01:00",
-        ] {
+        for text in ["2h", "120m", "2026-11-22T10:00:00Z", "2026-11-22T11:00:00+01:00"] {
             assert_eq!(instant(text, now), Ok(expected), "{text}");
         }
         for bad in ["yesterday", "2 hours", "2026-11-22", "99999999999999d"] {

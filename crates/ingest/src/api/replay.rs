@@ -34,9 +34,7 @@ pub(super) async fn replay(
     let lanes = app.store().lanes().await?;
     if !dry_run {
         let touched = lanes.iter().filter(|lane| count(&plan, &lane.name) > 0);
-        app.parts
-            .dispatcher
-            .wake(&touched.map(|lane| lane.id).collect::<Vec<_>>());
+        app.parts.dispatcher.wake(&touched.map(|lane| lane.id).collect::<Vec<_>>());
     }
     Ok(Json(document(&plan, &lanes, dry_run)).into_response())
 }
@@ -51,19 +49,11 @@ async fn read_filter(app: &App, object: &Map<String, Value>) -> Result<DeliveryF
             }
         }
     }
-    let get = |name: &str| {
-        object
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
+    let get = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let fault = |name: &str, detail: String| Problem::bad(format!("/{name}"), detail);
     let ids = object.get("ids").map(read_ids).transpose()?;
     if ids.is_none() && NAMES.iter().all(|name| get(name).is_none()) {
-        let detail = format!(
-            "must name deliveries: give ids, or one of {}",
-            NAMES.join(", ")
-        );
+        let detail = format!("must name deliveries: give ids, or one of {}", NAMES.join(", "));
         return Err(Problem::bad("", detail));
     }
     let mut filter = filter::filter(get, fault, app.store(), Timestamp::now()).await?;
@@ -78,16 +68,10 @@ async fn read_filter(app: &App, object: &Map<String, Value>) -> Result<DeliveryF
 
 fn read_ids(value: &Value) -> Result<Vec<DeliveryId>, Problem> {
     let Value::Array(items) = value else {
-        return Err(Problem::bad(
-            "/ids",
-            format!("must be an array, not {}", kind(value)),
-        ));
+        return Err(Problem::bad("/ids", format!("must be an array, not {}", kind(value))));
     };
     if items.is_empty() || items.len() > MAX_IDS {
-        return Err(Problem::bad(
-            "/ids",
-            format!("must hold 1 to {MAX_IDS} ids"),
-        ));
+        return Err(Problem::bad("/ids", format!("must hold 1 to {MAX_IDS} ids")));
     }
     let ids = items.iter().enumerate().map(|(i, item)| {
         let id = item.as_str().and_then(|text| text.parse().ok());
@@ -97,11 +81,7 @@ fn read_ids(value: &Value) -> Result<Vec<DeliveryId>, Problem> {
 }
 
 fn count(plan: &ReplayPlan, lane: &str) -> u64 {
-    plan.by_lane
-        .iter()
-        .filter(|(name, _)| name == lane)
-        .map(|(_, count)| *count)
-        .sum()
+    plan.by_lane.iter().filter(|(name, _)| name == lane).map(|(_, count)| *count).sum()
 }
 
 fn document(plan: &ReplayPlan, lanes: &[LaneInfo], dry_run: bool) -> Value {
@@ -112,9 +92,7 @@ fn document(plan: &ReplayPlan, lanes: &[LaneInfo], dry_run: bool) -> Value {
             let lane = lanes.iter().find(|lane| lane.name == *name);
             // After the act the replayed ones are part of the backlog already.
             let waiting = lane.map(|lane| lane.backlog + if dry_run { *count } else { 0 });
-            let seconds = lane
-                .zip(waiting)
-                .map(|(lane, n)| drain_seconds(&lane.limits, n));
+            let seconds = lane.zip(waiting).map(|(lane, n)| drain_seconds(&lane.limits, n));
             json!({"lane": name, "deliveries": count, "drain_seconds": seconds})
         })
         .collect();

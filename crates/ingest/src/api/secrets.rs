@@ -37,17 +37,10 @@ pub(super) async fn set(
         let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
         return Err(Problem::bad("/value", detail));
     }
-    let (info, opened) = app
-        .store()
-        .set_secret(&name, &SecretString::from(value))
-        .await?;
+    let (info, opened) = app.store().set_secret(&name, &SecretString::from(value)).await?;
     wake_opened(&app, &opened).await;
     let is_new = info.created_at == info.updated_at;
-    let status = if is_new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let body = json!({"name": info.name, "rev": info.rev, "lanes_opened": opened});
     Ok((status, Json(body)).into_response())
 }
@@ -60,10 +53,7 @@ pub(super) async fn delete(
     if check_name(&name).is_ok() && app.store().delete_secret(&name).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
-        Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "there is no secret of this name",
-        ))
+        Err(Problem::new(StatusCode::NOT_FOUND, "there is no secret of this name"))
     }
 }
 
@@ -76,11 +66,8 @@ async fn wake_opened(app: &App, opened: &[String]) {
     let Ok(lanes) = app.store().lanes().await else {
         return;
     };
-    let ids: Vec<_> = lanes
-        .iter()
-        .filter(|lane| opened.contains(&lane.name))
-        .map(|lane| lane.id)
-        .collect();
+    let ids: Vec<_> =
+        lanes.iter().filter(|lane| opened.contains(&lane.name)).map(|lane| lane.id).collect();
     app.parts.dispatcher.wake(&ids);
 }
 

@@ -20,9 +20,6 @@ fn time_to_drain() {
     assert!(interval > Duration::from_secs(1));
     let drained = Duration::from_secs(drain_seconds(&limits("60/min", None), 60));
     let exact = interval * 60;
-    assert!(
-        exact <= drained && drained < exact + Duration::from_secs(1),
-        "{drained:?}"
-    );
+    assert!(exact <= drained && drained < exact + Duration::from_secs(1), "{drained:?}");
     assert_eq!(drain_seconds(&limits("60/min", None), 0), 0);
 }

@@ -8,10 +8,7 @@ fn tokens() -> Tokens {
 
 fn with(authorization: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        header::AUTHORIZATION,
-        HeaderValue::from_str(authorization).unwrap(),
-    );
+    headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
     headers
 }
 
@@ -29,16 +26,8 @@ fn roles_cover_what_they_are_for() {
     ];
     for (token, granted) in expected {
         for (role, granted) in Role::ALL.into_iter().zip(granted) {
-            let expected = if granted {
-                Access::Granted
-            } else {
-                Access::WrongRole
-            };
-            assert_eq!(
-                access(&format!("Bearer {token}"), role),
-                expected,
-                "{token} {role}"
-            );
+            let expected = if granted { Access::Granted } else { Access::WrongRole };
+            assert_eq!(access(&format!("Bearer {token}"), role), expected, "{token} {role}");
         }
     }
 }
@@ -47,10 +36,7 @@ fn roles_cover_what_they_are_for() {
 fn basic_password_with_any_user_name() {
     for user in ["", "anyone", "pact"] {
         let basic = STANDARD.encode(format!("{user}:re-1"));
-        assert_eq!(
-            access(&format!("basic {basic}"), Role::Read),
-            Access::Granted
-        );
+        assert_eq!(access(&format!("basic {basic}"), Role::Read), Access::Granted);
     }
 }
 
@@ -73,10 +59,7 @@ fn what_is_no_token_is_unknown() {
 
 #[test]
 fn without_tokens_everything_is_open() {
-    assert_eq!(
-        Tokens::default().check(&HeaderMap::new(), Role::Operate),
-        Access::Granted
-    );
+    assert_eq!(Tokens::default().check(&HeaderMap::new(), Role::Operate), Access::Granted);
 }
 
 #[test]
@@ -97,8 +80,5 @@ fn needed_roles() {
     assert_eq!(Role::needed(&Method::POST, "/events"), Role::Ingest);
     assert_eq!(Role::needed(&Method::GET, "/webhooks"), Role::Read);
     assert_eq!(Role::needed(&Method::PUT, "/webhooks/x"), Role::Operate);
-    assert_eq!(
-        Role::needed(&Method::POST, "/api/v1/lanes/hold"),
-        Role::Operate
-    );
+    assert_eq!(Role::needed(&Method::POST, "/api/v1/lanes/hold"), Role::Operate);
 }

@@ -50,9 +50,7 @@ fn array(answers: &[Result<Map<String, Value>, Problem>]) -> Response {
     let items: Vec<_> = answers.iter().map(element).collect();
     let mut response = (status, Json(items)).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }
@@ -80,11 +78,7 @@ fn element(answer: &Result<Map<String, Value>, Problem>) -> Value {
 
 fn accepted(fate: Fate) -> Result<Map<String, Value>, Problem> {
     match fate {
-        Fate::Accepted {
-            event_id,
-            deliveries,
-            duplicate,
-        } => {
+        Fate::Accepted { event_id, deliveries, duplicate } => {
             let deliveries: Vec<_> = deliveries
                 .iter()
                 .map(|(id, webhook)| json!({"id": id, "webhook_uuid": webhook}))

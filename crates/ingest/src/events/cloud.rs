@@ -21,10 +21,7 @@ struct Attributes {
 /// Reads a CloudEvent in structured mode, and its idempotency key.
 pub(super) fn structured(value: &Value, at: &str) -> Result<(Sent, Option<String>), Problem> {
     let Value::Object(object) = value else {
-        return Err(Problem::bad(
-            at,
-            format!("must be a CloudEvent, not {}", kind(value)),
-        ));
+        return Err(Problem::bad(at, format!("must be a CloudEvent, not {}", kind(value))));
     };
     let attributes = attributes(
         &|name| match object.get(name) {
@@ -58,10 +55,7 @@ fn attributes(get: &Get<'_>, pointer: &dyn Fn(&str) -> String) -> Result<Attribu
     };
     let version = required("specversion")?;
     if version != "1.0" {
-        return Err(Problem::bad(
-            pointer("specversion"),
-            "(specversion) must be 1.0",
-        ));
+        return Err(Problem::bad(pointer("specversion"), "(specversion) must be 1.0"));
     }
     let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
     for (name, text) in [("id", &id), ("source", &source)] {
@@ -69,18 +63,10 @@ fn attributes(get: &Get<'_>, pointer: &dyn Fn(&str) -> String) -> Result<Attribu
             .map_err(|fault| Problem::bad(pointer(name), format!("({name}) {fault}")))?;
     }
     let name = kind.rsplit('.').next().unwrap_or_default();
-    let event_name: EventName = name
-        .parse()
-        .map_err(|_| unknown_name(&pointer("type"), name))?;
+    let event_name: EventName = name.parse().map_err(|_| unknown_name(&pointer("type"), name))?;
     let occurred_at = time(get, pointer)?;
-    let hints = Hints {
-        event_name: Some(event_name),
-        occurred_at,
-    };
-    Ok(Attributes {
-        key: format!("ce:{source}\n{id}"),
-        hints,
-    })
+    let hints = Hints { event_name: Some(event_name), occurred_at };
+    Ok(Attributes { key: format!("ce:{source}\n{id}"), hints })
 }
 
 fn time(get: &Get<'_>, pointer: &dyn Fn(&str) -> String) -> Result<Option<Timestamp>, Problem> {
@@ -89,9 +75,7 @@ fn time(get: &Get<'_>, pointer: &dyn Fn(&str) -> String) -> Result<Option<Timest
         return Ok(None);
     };
     let parsed = text.parse();
-    parsed
-        .map(Some)
-        .map_err(|_| fault("must be a time as in RFC 3339".to_owned()))
+    parsed.map(Some).map_err(|_| fault("must be a time as in RFC 3339".to_owned()))
 }
 
 /// The event in `data`, or in `data_base64`, and its pointer.
@@ -110,10 +94,7 @@ fn data(object: &Map<String, Value>, at: &str) -> Result<(Value, String), Proble
                 .map_err(|error| Problem::bad(&pointer, format!("decoded, it {error}")))?;
             Ok((value, pointer))
         }
-        Some(other) => Err(Problem::bad(
-            pointer,
-            format!("must be a string, not {}", kind(other)),
-        )),
+        Some(other) => Err(Problem::bad(pointer, format!("must be a string, not {}", kind(other)))),
     }
 }
 
@@ -122,9 +103,7 @@ fn header_attribute(headers: &HeaderMap, name: &str) -> Result<Option<String>, S
     let Some(value) = headers.get(format!("ce-{name}")) else {
         return Ok(None);
     };
-    let text = value
-        .to_str()
-        .map_err(|_| "must be percent-encoded ASCII".to_owned())?;
+    let text = value.to_str().map_err(|_| "must be percent-encoded ASCII".to_owned())?;
     let decoded = percent_decode_str(text.trim_matches('"')).decode_utf8();
     decoded
         .map(|text| Some(text.into_owned()))
@@ -134,10 +113,7 @@ fn header_attribute(headers: &HeaderMap, name: &str) -> Result<Option<String>, S
 /// In binary mode the faulty attribute is a header: the text says so, the pointer can't.
 fn named_header(mut problem: Problem, _headers: &HeaderMap) -> Problem {
     for error in &mut problem.errors {
-        let detail = error
-            .detail
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(") "));
+        let detail = error.detail.strip_prefix('(').and_then(|rest| rest.split_once(") "));
         let header = match detail {
             Some((name, detail)) => format!("the header ce-{name} {detail}"),
             None => format!("the header ce-type {}", error.detail),

@@ -51,9 +51,7 @@ impl Piece<'_> {
 impl Form {
     /// Reads the content type; 415 for all that is not taken.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let value = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let (essence, charset) = media_type(value.unwrap_or_default());
         if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
             return Err(unsupported("a charset other than utf-8"));
@@ -71,22 +69,14 @@ impl Form {
 
     /// Cuts the body.
     pub(super) fn split(self, text: &str) -> Result<Pieces<'_>, Problem> {
-        let begins_array = text
-            .trim_start_matches([' ', '\t', '\n', '\r'])
-            .starts_with('[');
+        let begins_array = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('[');
         match self {
             Self::Json | Self::CloudBatch if begins_array => array(text),
             Self::CloudBatch => Err(Problem::bad("", "must be an array of CloudEvents")),
             Self::Lines => lines(text),
             Self::Json | Self::Cloud | Self::CloudBinary => {
-                let piece = Piece {
-                    text,
-                    pointer: String::new(),
-                };
-                Ok(Pieces {
-                    many: false,
-                    pieces: vec![piece],
-                })
+                let piece = Piece { text, pointer: String::new() };
+                Ok(Pieces { many: false, pieces: vec![piece] })
             }
         }
     }
@@ -115,34 +105,16 @@ fn unsupported(what: &str) -> Problem {
 fn array(text: &str) -> Result<Pieces<'_>, Problem> {
     let items: Items<'_> = serde_json::from_str(text)
         .map_err(|error| Problem::bad("", format!("is not valid JSON: {error}")))?;
-    pieces(
-        items
-            .0
-            .into_iter()
-            .enumerate()
-            .map(|(i, item)| (i, item.get())),
-    )
+    pieces(items.0.into_iter().enumerate().map(|(i, item)| (i, item.get())))
 }
 
 fn lines(text: &str) -> Result<Pieces<'_>, Problem> {
-    let filled = text
-        .split('\n')
-        .map(|line| line.trim_matches([' ', '\t', '\r']));
-    pieces(
-        filled
-            .filter(|line| !line.is_empty())
-            .take(MAX_EVENTS + 1)
-            .enumerate(),
-    )
+    let filled = text.split('\n').map(|line| line.trim_matches([' ', '\t', '\r']));
+    pieces(filled.filter(|line| !line.is_empty()).take(MAX_EVENTS + 1).enumerate())
 }
 
 fn pieces<'a>(texts: impl Iterator<Item = (usize, &'a str)>) -> Result<Pieces<'a>, Problem> {
-    let pieces: Vec<_> = texts
-        .map(|(i, text)| Piece {
-            text,
-            pointer: format!("/{i}"),
-        })
-        .collect();
+    let pieces: Vec<_> = texts.map(|(i, text)| Piece { text, pointer: format!("/{i}") }).collect();
     if pieces.is_empty() {
         return Err(Problem::bad("", "holds no event: send at least one"));
     }

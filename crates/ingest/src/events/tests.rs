@@ -8,21 +8,13 @@ type Read = Result<(bool, Vec<Result<Candidate, Problem>>), Problem>;
 fn read_with(headers: &[(&'static str, &str)], body: &[u8]) -> Read {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        map.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
     let room = Room::new();
     let mut share = room.enter()?;
     let form = Form::of(&map)?;
     let header_key = idempotency_key(&map)?;
-    Call {
-        form,
-        header_key,
-        trace: trace_of(&map),
-    }
-    .read(&map, body, &room, &mut share)
+    Call { form, header_key, trace: trace_of(&map) }.read(&map, body, &room, &mut share)
 }
 
 fn read(content_type: &str, body: &str) -> Read {
@@ -33,11 +25,7 @@ const EVENT: &str =
     r#"{"event_name":"contract_published","consumer":{"name":"C"},"provider":{"name":"P"}}"#;
 
 fn keys(read: Read) -> Vec<Option<String>> {
-    read.unwrap()
-        .1
-        .into_iter()
-        .map(|one| one.unwrap().key)
-        .collect()
+    read.unwrap().1.into_iter().map(|one| one.unwrap().key).collect()
 }
 
 #[test]
@@ -52,11 +40,7 @@ fn forms() {
         ("application/x-ndjson", EVENT, true, 1),
     ] {
         let (is_many, events) = read(content_type, body).unwrap();
-        assert_eq!(
-            (is_many, events.len()),
-            (many, count),
-            "{content_type} {body}"
-        );
+        assert_eq!((is_many, events.len()), (many, count), "{content_type} {body}");
         assert!(events.iter().all(Result::is_ok));
     }
 }
@@ -66,22 +50,13 @@ fn keys_by_header_id_and_cloud_event() {
     let json = ("content-type", "application/json");
     let with_id = EVENT.replacen('{', r#"{"id":"k","#, 1);
     assert_eq!(keys(read_with(&[json], EVENT.as_bytes())), [None]);
-    assert_eq!(
-        keys(read_with(&[json], with_id.as_bytes())),
-        [Some("id:k".to_owned())]
-    );
+    assert_eq!(keys(read_with(&[json], with_id.as_bytes())), [Some("id:k".to_owned())]);
     let header = [json, ("idempotency-key", "h 1")];
-    assert_eq!(
-        keys(read_with(&header, with_id.as_bytes())),
-        [Some("header:h 1".to_owned())]
-    );
+    assert_eq!(keys(read_with(&header, with_id.as_bytes())), [Some("header:h 1".to_owned())]);
     let batch = format!("[{EVENT},{EVENT}]");
     assert_eq!(
         keys(read_with(&header, batch.as_bytes())),
-        [
-            Some("header:h 1/0".to_owned()),
-            Some("header:h 1/1".to_owned())
-        ]
+        [Some("header:h 1/0".to_owned()), Some("header:h 1/1".to_owned())]
     );
 }
 
@@ -96,10 +71,7 @@ fn cloud(more: &str) -> String {
 fn cloud_events() {
     let structured = read("application/cloudevents+json; charset=utf-8", &cloud(""));
     assert_eq!(keys(structured), [Some("ce:/s\ni".to_owned())]);
-    let batch = read(
-        "application/cloudevents-batch+json",
-        &format!("[{}]", cloud("")),
-    );
+    let batch = read("application/cloudevents-batch+json", &format!("[{}]", cloud("")));
     assert!(batch.as_ref().unwrap().0);
     assert_eq!(keys(batch), [Some("ce:/s\ni".to_owned())]);
     let binary = [
@@ -115,51 +87,26 @@ fn cloud_events() {
     let event = events.remove(0).unwrap();
     assert!(!many);
     assert_eq!(event.key, Some("ce:/s\na b".to_owned()));
-    assert_eq!(
-        event.event.event_name.as_str(),
-        "provider_verification_failed"
-    );
-    assert_eq!(
-        event.event.occurred_at,
-        Some("2026-11-21T09:00:00Z".parse().unwrap())
-    );
+    assert_eq!(event.event.event_name.as_str(), "provider_verification_failed");
+    assert_eq!(event.event.occurred_at, Some("2026-11-21T09:00:00Z".parse().unwrap()));
     let base64 = r#"{"specversion":"1.0","id":"i","source":"/s","type":"contract_published",
         "data_base64":"eyJjb25zdW1lciI6eyJuYW1lIjoiQyJ9LCJwcm92aWRlciI6eyJuYW1lIjoiUCJ9fQ=="}"#;
-    assert_eq!(
-        keys(read("application/cloudevents+json", base64)),
-        [Some("ce:/s\ni".to_owned())]
-    );
+    assert_eq!(keys(read("application/cloudevents+json", base64)), [Some("ce:/s\ni".to_owned())]);
 }
 
 #[test]
 fn faulty_cloud_events() {
     let fault = |body: String| {
-        let problem = read("application/cloudevents+json", &body)
-            .unwrap()
-            .1
-            .remove(0)
-            .unwrap_err();
+        let problem = read("application/cloudevents+json", &body).unwrap().1.remove(0).unwrap_err();
         (problem.status.as_u16(), problem.errors[0].pointer.clone())
     };
     let expect = |status: u16, pointer: &str| (status, pointer.to_owned());
-    assert_eq!(
-        fault(cloud("").replace("1.0", "0.3")),
-        expect(400, "/specversion")
-    );
+    assert_eq!(fault(cloud("").replace("1.0", "0.3")), expect(400, "/specversion"));
     assert_eq!(fault(cloud("").replace(r#""i""#, "1")), expect(400, "/id"));
     assert_eq!(fault(cloud("").replace("/s", "")), expect(400, "/source"));
-    assert_eq!(
-        fault(cloud("").replace("contract_p", "x_p")),
-        expect(422, "/type")
-    );
-    assert_eq!(
-        fault(cloud("").replace("data", "date")),
-        expect(400, "/data")
-    );
-    assert_eq!(
-        fault(cloud("").replace("\"C\"", "7")),
-        expect(400, "/data/consumer/name")
-    );
+    assert_eq!(fault(cloud("").replace("contract_p", "x_p")), expect(422, "/type"));
+    assert_eq!(fault(cloud("").replace("data", "date")), expect(400, "/data"));
+    assert_eq!(fault(cloud("").replace("\"C\"", "7")), expect(400, "/data/consumer/name"));
     assert_eq!(fault(cloud(r#","time":"now""#)), expect(400, "/time"));
     let binary = [
         ("content-type", "application/json"),
@@ -167,28 +114,13 @@ fn faulty_cloud_events() {
         ("ce-id", "i"),
         ("ce-source", "/s"),
     ];
-    let problem = read_with(&binary, EVENT.as_bytes())
-        .unwrap()
-        .1
-        .remove(0)
-        .unwrap_err();
-    assert!(
-        problem.detail.contains("the header ce-type is required"),
-        "{}",
-        problem.detail
-    );
+    let problem = read_with(&binary, EVENT.as_bytes()).unwrap().1.remove(0).unwrap_err();
+    assert!(problem.detail.contains("the header ce-type is required"), "{}", problem.detail);
 }
 
 #[test]
 fn fingerprints_see_content_only() {
-    let of = |body: &str| {
-        read("application/json", body)
-            .unwrap()
-            .1
-            .remove(0)
-            .unwrap()
-            .fingerprint
-    };
+    let of = |body: &str| read("application/json", body).unwrap().1.remove(0).unwrap().fingerprint;
     let reordered = r#"{"provider":{"name":"P"},"id":"k","x":1,"consumer":{"name":"C","branch":null},
         "event_name":"contract_published"}"#;
     assert_eq!(of(EVENT), of(reordered));

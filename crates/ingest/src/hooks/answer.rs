@@ -42,10 +42,9 @@ impl Failure {
 
     fn into_response(self) -> Response {
         match self {
-            Self::Invalid(errors) => hal(
-                StatusCode::BAD_REQUEST,
-                &json!({"errors": errors.into_value()}),
-            ),
+            Self::Invalid(errors) => {
+                hal(StatusCode::BAD_REQUEST, &json!({"errors": errors.into_value()}))
+            }
             Self::Unreadable(message) => hal(StatusCode::BAD_REQUEST, &json!({"error": message})),
             Self::NotFound => not_found(),
             Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
@@ -91,10 +90,7 @@ pub(super) fn finish(answer: Result<Response, Failure>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(
-        HeaderName::from_static("x-pact-broker-version"),
-        BROKER_VERSION,
-    );
+    headers.insert(HeaderName::from_static("x-pact-broker-version"), BROKER_VERSION);
     response
 }
 
@@ -104,10 +100,7 @@ pub(super) fn names<const N: usize>(
 ) -> Result<[String; N], Response> {
     let refuse = |status, detail| Err(finish(Ok(Problem::new(status, detail).into_response())));
     match path {
-        Err(_) => refuse(
-            StatusCode::BAD_REQUEST,
-            "a name in the path is not valid UTF-8",
-        ),
+        Err(_) => refuse(StatusCode::BAD_REQUEST, "a name in the path is not valid UTF-8"),
         Ok(names) if names.iter().any(|name| name.chars().any(char::is_control)) => refuse(
             StatusCode::UNPROCESSABLE_ENTITY,
             "a name in the path holds a new line, a tab or another control character",
@@ -129,13 +122,8 @@ impl Allowed {
 
     /// 405 with the list, or 501 for a method that nobody knows.
     pub(super) fn refuse(self, method: &Method) -> Response {
-        const KNOWN: [Method; 5] = [
-            Method::HEAD,
-            Method::TRACE,
-            Method::CONNECT,
-            Method::PATCH,
-            Method::PUT,
-        ];
+        const KNOWN: [Method; 5] =
+            [Method::HEAD, Method::TRACE, Method::CONNECT, Method::PATCH, Method::PUT];
         let is_known = KNOWN.contains(method) || [Method::POST, Method::DELETE].contains(method);
         if !is_known {
             return StatusCode::NOT_IMPLEMENTED.into_response();

@@ -10,11 +10,7 @@ use postrider_domain::WebhookUuid;
 use crate::IngestConfig;
 
 /// All but the unreserved characters of RFC 3986.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The beginning of links, and the request's own URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +27,8 @@ impl Bases {
             peer.is_some_and(|peer| config.trusted_proxies.iter().any(|net| net.contains(&peer)));
         let own = own_base(parts, is_trusted);
         let request = format!("{own}{}", parts.uri.path().trim_end_matches('/'));
-        let base = config
-            .base_url
-            .as_ref()
-            .map_or(own, |url| url.as_str().to_owned());
-        Self {
-            base: base.trim_end_matches('/').to_owned(),
-            request,
-        }
+        let base = config.base_url.as_ref().map_or(own, |url| url.as_str().to_owned());
+        Self { base: base.trim_end_matches('/').to_owned(), request }
     }
 
     pub(super) fn webhooks(&self) -> String {
@@ -63,10 +53,7 @@ impl Bases {
 
     pub(super) fn pair(&self, provider: &str, consumer: &str) -> String {
         let (provider, consumer) = (segment(provider), segment(consumer));
-        format!(
-            "{}/webhooks/provider/{provider}/consumer/{consumer}",
-            self.base
-        )
+        format!("{}/webhooks/provider/{provider}/consumer/{consumer}", self.base)
     }
 
     pub(super) fn docs(&self) -> String {
@@ -81,17 +68,8 @@ fn segment(name: &str) -> String {
 /// Scheme and host as the client sees them; what proxies say counts only from trusted ones.
 fn own_base(parts: &Parts, is_trusted: bool) -> String {
     let forwarded = |name: &str| {
-        let value = parts
-            .headers
-            .get(name)
-            .filter(|_| is_trusted)?
-            .to_str()
-            .ok()?;
-        value
-            .split(',')
-            .next()
-            .map(str::trim)
-            .filter(|value| !value.is_empty())
+        let value = parts.headers.get(name).filter(|_| is_trusted)?.to_str().ok()?;
+        value.split(',').next().map(str::trim).filter(|value| !value.is_empty())
     };
     let scheme = match forwarded("x-forwarded-proto") {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",

@@ -30,14 +30,7 @@ pub(super) fn webhook(webhook: &Webhook, warnings: &[String], bases: &Bases) -> 
     put("provider", selector(webhook.provider.as_ref()));
     put("enabled", webhook.enabled.into());
     put("request", request(&webhook.request));
-    put(
-        "events",
-        webhook
-            .events
-            .iter()
-            .map(|name| json!({"name": name}))
-            .collect(),
-    );
+    put("events", webhook.events.iter().map(|name| json!({"name": name})).collect());
     put("teamUuid", json!(webhook.team_uuid));
     if webhook.updated_at != webhook.created_at {
         put("updatedAt", xml_time(webhook.updated_at).into());
@@ -72,18 +65,11 @@ pub(super) fn collection(webhooks: &[&Webhook], bases: &Bases) -> Value {
 
 /// The description, else `<METHOD> <host>`.
 fn display_description(webhook: &Webhook) -> String {
-    let given = webhook
-        .description
-        .as_deref()
-        .filter(|text| !text.trim().is_empty());
+    let given = webhook.description.as_deref().filter(|text| !text.trim().is_empty());
     given.map_or_else(
         || {
             let request = &webhook.request;
-            format!(
-                "{} {}",
-                request.method.to_uppercase(),
-                host_of(&request.url)
-            )
+            format!("{} {}", request.method.to_uppercase(), host_of(&request.url))
         },
         str::to_owned,
     )
@@ -125,21 +111,13 @@ fn request(request: &RequestTemplate) -> Value {
 }
 
 fn shown_header<'a>(name: &str, value: &'a str) -> &'a str {
-    if is_credential_header(name) {
-        starred(value)
-    } else {
-        value
-    }
+    if is_credential_header(name) { starred(value) } else { value }
 }
 
 /// Stars, unless the value comes from the event (Pact Broker 2.120: `${user.…}` does not
 /// count).
 fn starred(value: &str) -> &str {
-    if value.contains("${pactbroker.") {
-        value
-    } else {
-        STARS
-    }
+    if value.contains("${pactbroker.") { value } else { STARS }
 }
 
 /// User information is sealed like a secret, and starred like one.
@@ -154,39 +132,17 @@ fn links(webhook: &Webhook, bases: &Bases) -> Value {
     let mut links = Map::new();
     let uuid = &webhook.uuid;
     let title = display_description(webhook);
-    links.insert(
-        "self".into(),
-        json!({"title": title, "href": bases.webhook(uuid)}),
-    );
-    links.insert(
-        "pb:execute".into(),
-        json!({"title": EXECUTE_TITLE, "href": bases.execute(uuid)}),
-    );
-    links.extend(side_link(
-        "consumer",
-        "Consumer",
-        webhook.consumer.as_ref(),
-        bases,
-    ));
-    links.extend(side_link(
-        "provider",
-        "Provider",
-        webhook.provider.as_ref(),
-        bases,
-    ));
+    links.insert("self".into(), json!({"title": title, "href": bases.webhook(uuid)}));
+    links.insert("pb:execute".into(), json!({"title": EXECUTE_TITLE, "href": bases.execute(uuid)}));
+    links.extend(side_link("consumer", "Consumer", webhook.consumer.as_ref(), bases));
+    links.extend(side_link("provider", "Provider", webhook.provider.as_ref(), bases));
     if let (Some(consumer), Some(provider)) = (&webhook.consumer, &webhook.provider) {
         let (consumer, provider) = (name_or_nothing(consumer), name_or_nothing(provider));
         let title = format!("All webhooks for consumer {consumer} and provider {provider}");
         let href = bases.pair(provider, consumer);
-        links.insert(
-            "pb:pact-webhooks".into(),
-            json!({"title": title, "href": href}),
-        );
+        links.insert("pb:pact-webhooks".into(), json!({"title": title, "href": href}));
     }
-    links.insert(
-        "pb:webhooks".into(),
-        json!({"title": "All webhooks", "href": bases.webhooks()}),
-    );
+    links.insert("pb:webhooks".into(), json!({"title": "All webhooks", "href": bases.webhooks()}));
     Value::Object(links)
 }
 
@@ -199,17 +155,11 @@ fn side_link(
     match selector? {
         Selector::Name(name) => {
             let href = bases.pacticipant(name);
-            Some((
-                format!("pb:{role}"),
-                json!({"title": title, "name": name, "href": href}),
-            ))
+            Some((format!("pb:{role}"), json!({"title": title, "name": name, "href": href})))
         }
         Selector::Label(label) => {
             let (title, href) = (format!("{title}s by label"), bases.label(label));
-            Some((
-                format!("pb:{role}s"),
-                json!({"title": title, "name": label, "href": href}),
-            ))
+            Some((format!("pb:{role}s"), json!({"title": title, "name": label, "href": href})))
         }
     }
 }
@@ -229,14 +179,8 @@ fn scope_description(webhook: &Webhook) -> String {
         Selector::Label(label) if both => format!("{plural} labeled '{label}'"),
         Selector::Label(label) => format!("labeled '{label}'"),
     };
-    let consumer = webhook
-        .consumer
-        .as_ref()
-        .map(|selector| words(selector, "consumers"));
-    let provider = webhook
-        .provider
-        .as_ref()
-        .map(|selector| words(selector, "providers"));
+    let consumer = webhook.consumer.as_ref().map(|selector| words(selector, "consumers"));
+    let provider = webhook.provider.as_ref().map(|selector| words(selector, "providers"));
     match (consumer, provider) {
         (Some(consumer), Some(provider)) => {
             format!("A webhook for the pact between {consumer} and {provider}")
@@ -249,9 +193,7 @@ fn scope_description(webhook: &Webhook) -> String {
 
 /// XML Schema, whole seconds, numeric offset.
 fn xml_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%dT%H:%M:%S+00:00")
-        .to_string()
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
 #[cfg(test)]

@@ -51,8 +51,6 @@ pub(super) struct DraftRequest {
 /// Values may be secrets.
 impl fmt::Debug for DraftRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DraftRequest")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_struct("DraftRequest").field("method", &self.method).finish_non_exhaustive()
     }
 }

@@ -16,12 +16,7 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Webhook {
     let (old_description, old_events, old_request, created_at) = match old {
-        Some(old) => (
-            old.description,
-            Some(old.events),
-            Some(old.request),
-            old.created_at,
-        ),
+        Some(old) => (old.description, Some(old.events), Some(old.request), old.created_at),
         None => (None, None, None, now),
     };
     Webhook {
@@ -77,20 +72,13 @@ fn password(given: Member<String>, old: Option<&RequestTemplate>) -> Option<Stri
 fn headers(given: Vec<(String, String)>, old: Option<&RequestTemplate>) -> Vec<(String, String)> {
     let Some(old) = old else { return given };
     let stored = |name: &str| {
-        let found = old
-            .headers
-            .iter()
-            .find(|(stored, _)| stored.eq_ignore_ascii_case(name));
+        let found = old.headers.iter().find(|(stored, _)| stored.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
     };
     given
         .into_iter()
         .filter_map(|(name, value)| {
-            let value = if is_starred(&value) {
-                stored(&name)?
-            } else {
-                value
-            };
+            let value = if is_starred(&value) { stored(&name)? } else { value };
             Some((name, value))
         })
         .collect()

@@ -16,27 +16,17 @@ const MAX_DOCUMENT: usize = 1024 * 1024;
 
 /// Whether the request says that its body is JSON; parameters such as a charset don't matter.
 pub(super) fn is_json(parts: &Parts) -> bool {
-    let value = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     media_type(value.unwrap_or_default()).0 == "application/json"
 }
 
 /// The body as JSON. What is neither JSON nor said to be is of an unsupported type.
 pub(super) async fn document(app: &App, parts: &Parts, body: Body) -> Result<Value, Failure> {
     let mut share = app.room.enter()?;
-    let limits = Limits {
-        bytes: MAX_DOCUMENT,
-        time: app.config.request_timeout,
-    };
+    let limits = Limits { bytes: MAX_DOCUMENT, time: app.config.request_timeout };
     let bytes = body::read(body, &app.room, &mut share, limits).await?;
     let parsed = parse(&bytes);
-    if is_json(parts) {
-        parsed
-    } else {
-        parsed.map_err(|_| Failure::UnsupportedType)
-    }
+    if is_json(parts) { parsed } else { parsed.map_err(|_| Failure::UnsupportedType) }
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Failure> {
@@ -76,7 +66,5 @@ pub(super) fn must_be_object(value: &Value) -> Result<(), Failure> {
         return Ok(());
     }
     let found = kind(value);
-    Err(Failure::Unreadable(format!(
-        "RuntimeError - Expected JSON Object, got {found}"
-    )))
+    Err(Failure::Unreadable(format!("RuntimeError - Expected JSON Object, got {found}")))
 }

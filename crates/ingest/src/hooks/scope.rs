@@ -11,40 +11,26 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn all() -> Self {
-        Self {
-            consumer: None,
-            provider: None,
-        }
+        Self { consumer: None, provider: None }
     }
 
     pub(super) fn provider(provider: String) -> Self {
-        Self {
-            consumer: None,
-            provider: Some(provider),
-        }
+        Self { consumer: None, provider: Some(provider) }
     }
 
     pub(super) fn consumer(consumer: String) -> Self {
-        Self {
-            consumer: Some(consumer),
-            provider: None,
-        }
+        Self { consumer: Some(consumer), provider: None }
     }
 
     pub(super) fn pair(provider: String, consumer: String) -> Self {
-        Self {
-            consumer: Some(consumer),
-            provider: Some(provider),
-        }
+        Self { consumer: Some(consumer), provider: Some(provider) }
     }
 
     /// Whether the collection holds the webhook: the sides in the path by name, the other side
     /// without a name (Pact Broker 2.120: one by label counts as that).
     pub(super) fn lists(&self, webhook: &Webhook) -> bool {
-        let (consumer, provider) = (
-            name(webhook.consumer.as_ref()),
-            name(webhook.provider.as_ref()),
-        );
+        let (consumer, provider) =
+            (name(webhook.consumer.as_ref()), name(webhook.provider.as_ref()));
         match (&self.consumer, &self.provider) {
             (None, None) => true,
             (wanted_consumer, wanted_provider) => {

@@ -34,27 +34,18 @@ pub(super) fn check(
     if split.host != other.host {
         return Err(UrlFault::TemplatedHost);
     }
-    if !schemes
-        .iter()
-        .any(|scheme| scheme.eq_ignore_ascii_case(split.scheme))
-    {
+    if !schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case(split.scheme)) {
         return Err(UrlFault::Scheme);
     }
     // What will be sent is read by this parser, which is stricter in places (ports, IPv4).
     let url = Url::parse(&first).map_err(|_| UrlFault::Invalid)?;
-    if hosts.allows(&url) {
-        Ok(())
-    } else {
-        Err(UrlFault::Host)
-    }
+    if hosts.allows(&url) { Ok(()) } else { Err(UrlFault::Host) }
 }
 
 /// The host that a URL with placeholders names; empty when it can't be told.
 pub(super) fn host_of(template: &str) -> String {
     let filled = filled_in(template, "placeholder");
-    Split::of(&filled)
-        .map(|split| split.host.to_owned())
-        .unwrap_or_default()
+    Split::of(&filled).map(|split| split.host.to_owned()).unwrap_or_default()
 }
 
 /// What stands before the `@` of the authority.
@@ -131,11 +122,7 @@ fn host_and_port(text: &str) -> Option<(&str, &str)> {
         let (host, after) = text.split_at(end + 1);
         let address = host.trim_start_matches('[').trim_end_matches(']');
         let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
-        let port = if after.is_empty() {
-            ""
-        } else {
-            after.strip_prefix(':')?
-        };
+        let port = if after.is_empty() { "" } else { after.strip_prefix(':')? };
         return is_address.then_some((host, port));
     }
     let (host, port) = text.split_once(':').unwrap_or((text, ""));

@@ -49,10 +49,7 @@ impl Errors {
     }
 
     pub(super) fn into_value(self) -> Value {
-        self.0
-            .into_iter()
-            .map(|(key, messages)| (key, Value::from(messages)))
-            .collect()
+        self.0.into_iter().map(|(key, messages)| (key, Value::from(messages))).collect()
     }
 }
 
@@ -84,11 +81,7 @@ pub(super) fn webhook_with(
         request: request.unwrap_or_else(request::nothing),
         team_uuid: optional_text(object, "teamUuid", "teamUuid", errors_ref).given(),
     };
-    if errors.0.is_empty() {
-        Ok(draft)
-    } else {
-        Err(errors)
-    }
+    if errors.0.is_empty() { Ok(draft) } else { Err(errors) }
 }
 
 /// Checks a uuid that a client gave.
@@ -171,10 +164,7 @@ fn event(item: &Value) -> Result<EventName, String> {
         Some(Value::Null) => Err(format!("name {FILLED}")),
         Some(Value::String(name)) if name.is_empty() => Err(format!("name {FILLED}")),
         Some(Value::String(name)) => name.parse().map_err(|_| {
-            format!(
-                "name must be one of: {}",
-                NAMES.map(EventName::as_str).join(", ")
-            )
+            format!("name must be one of: {}", NAMES.map(EventName::as_str).join(", "))
         }),
         Some(_) => Err(format!("name {STRING}")),
     }
@@ -202,18 +192,12 @@ fn side(
     let label = provided(optional_text(side, "label", &label_key, errors));
     match (name, label) {
         (Some(_), Some(_)) => {
-            errors.add(
-                &label_key,
-                "name and label cannot be provided at the same time",
-            );
+            errors.add(&label_key, "name and label cannot be provided at the same time");
             None
         }
         (Some(name), None) => Some(Selector::Name(name)),
         (None, Some(_)) if in_path.is_some() => {
-            errors.add(
-                &label_key,
-                "cannot be provided when the path names the pacticipant",
-            );
+            errors.add(&label_key, "cannot be provided when the path names the pacticipant");
             None
         }
         (None, Some(label)) => Some(Selector::Label(label)),

@@ -16,14 +16,7 @@ fn faults(pointer: &str, value: Value) -> (u16, Vec<String>) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     event.pointer_mut(parent).unwrap()[key] = value;
     let problem = read(&event).unwrap_err();
-    (
-        problem.status.as_u16(),
-        problem
-            .errors
-            .into_iter()
-            .map(|error| error.pointer)
-            .collect(),
-    )
+    (problem.status.as_u16(), problem.errors.into_iter().map(|error| error.pointer).collect())
 }
 
 #[test]
@@ -31,13 +24,7 @@ fn missing_values_are_empty() {
     let sent = read(&minimal()).unwrap();
     assert_eq!(sent.id, None);
     assert_eq!(sent.event.broker, "default");
-    assert_eq!(
-        sent.event.consumer,
-        Pacticipant {
-            name: "C".into(),
-            ..Pacticipant::default()
-        }
-    );
+    assert_eq!(sent.event.consumer, Pacticipant { name: "C".into(), ..Pacticipant::default() });
     assert_eq!(sent.event.pact_url, "");
     assert_eq!(sent.event.verification_success, None);
 }
@@ -58,21 +45,12 @@ fn everything_is_taken_over() {
     let event = sent.event;
     assert_eq!(sent.id.as_deref(), Some("k1"));
     assert_eq!(event.event_name, EventName::ProviderVerificationFailed);
-    assert_eq!(
-        event.occurred_at,
-        Some("2026-11-21T09:00:00Z".parse().unwrap())
-    );
-    assert_eq!(
-        (event.broker.as_str(), event.consumer.name.as_str()),
-        ("b", "C\n\u{1}")
-    );
+    assert_eq!(event.occurred_at, Some("2026-11-21T09:00:00Z".parse().unwrap()));
+    assert_eq!((event.broker.as_str(), event.consumer.name.as_str()), ("b", "C\n\u{1}"));
     assert_eq!(event.consumer.tags, ["a", "b"]);
     assert_eq!(event.consumer.labels, ["l"]);
     assert!(event.consumer.version_descriptions.is_empty());
-    assert_eq!(
-        event.provider.version_descriptions,
-        ["latest from main branch"]
-    );
+    assert_eq!(event.provider.version_descriptions, ["latest from main branch"]);
     assert_eq!(event.verification_success, Some(false));
     assert_eq!(event.currently_deployed_provider_version_number, "8");
 }
@@ -107,36 +85,18 @@ fn faults_name_their_place() {
         ("/id", json!(long), 400),
     ];
     for (pointer, value, status) in table {
-        assert_eq!(
-            faults(pointer, value.clone()),
-            (status, vec![pointer.into()]),
-            "{value}"
-        );
+        assert_eq!(faults(pointer, value.clone()), (status, vec![pointer.into()]), "{value}");
     }
-    assert_eq!(
-        faults("/consumer/tags", json!(["a", 1])),
-        (400, vec!["/consumer/tags/1".into()])
-    );
+    assert_eq!(faults("/consumer/tags", json!(["a", 1])), (400, vec!["/consumer/tags/1".into()]));
 }
 
 #[test]
 fn all_faults_at_once() {
     let problem = read_event(&json!({"consumer": {"name": 1}}), "/3", &Hints::default());
     let problem = problem.unwrap_err();
-    let pointers: Vec<_> = problem
-        .errors
-        .iter()
-        .map(|error| error.pointer.as_str())
-        .collect();
-    assert_eq!(
-        pointers,
-        ["/3/event_name", "/3/consumer/name", "/3/provider"]
-    );
-    assert!(
-        problem.detail.contains("/3/provider is required"),
-        "{}",
-        problem.detail
-    );
+    let pointers: Vec<_> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/3/event_name", "/3/consumer/name", "/3/provider"]);
+    assert!(problem.detail.contains("/3/provider is required"), "{}", problem.detail);
 }
 
 #[test]

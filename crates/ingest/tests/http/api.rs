@@ -11,10 +11,7 @@ async fn with_events(count: usize) -> Harness {
     let harness = Harness::start().await;
     harness.webhook(&hook()).await;
     let events: Vec<_> = (0..count).map(|_| event()).collect();
-    assert_eq!(
-        harness.event(&Value::from(events)).await.status,
-        StatusCode::ACCEPTED
-    );
+    assert_eq!(harness.event(&Value::from(events)).await.status, StatusCode::ACCEPTED);
     harness
 }
 
@@ -24,10 +21,7 @@ async fn deliveries_page_by_page() {
     let mut seen = Vec::new();
     let mut next = String::new();
     for _ in 0..4 {
-        let page = harness
-            .get(&format!("/api/v1/deliveries?limit=2&cursor={next}"))
-            .await
-            .json();
+        let page = harness.get(&format!("/api/v1/deliveries?limit=2&cursor={next}")).await.json();
         seen.extend(page["deliveries"].as_array().unwrap().iter().cloned());
         match page["next"].as_str() {
             Some(cursor) => cursor.clone_into(&mut next),
@@ -37,12 +31,7 @@ async fn deliveries_page_by_page() {
     assert_eq!(seen.len(), 7);
     let ids: Vec<_> = seen.iter().map(|row| row["id"].as_str().unwrap()).collect();
     assert!(ids.is_sorted_by(|newer, older| newer > older), "{ids:?}");
-    let keys: Vec<_> = seen[0]
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let keys: Vec<_> = seen[0].as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "id",
         "event_id",
@@ -63,10 +52,7 @@ async fn deliveries_page_by_page() {
     assert_eq!(keys, expected);
     assert_eq!(seen[0]["status"], "queued");
     assert_eq!(seen[0]["consumer"], "C");
-    let detail = harness
-        .get(&format!("/api/v1/deliveries/{}", ids[0]))
-        .await
-        .json();
+    let detail = harness.get(&format!("/api/v1/deliveries/{}", ids[0])).await.json();
     assert_eq!(detail["event"]["event_name"], "contract_published");
     assert_eq!(detail["attempts"], json!([]));
 }
@@ -85,15 +71,8 @@ async fn filters() {
         ("since=2020-01-01T00:00:00Z&until=2100-01-01T00:00:00Z", 2),
         ("webhook=0000000000000000", 0),
     ] {
-        let page = harness
-            .get(&format!("/api/v1/deliveries?{query}"))
-            .await
-            .json();
-        assert_eq!(
-            page["deliveries"].as_array().map(Vec::len),
-            Some(count),
-            "{query}: {page}"
-        );
+        let page = harness.get(&format!("/api/v1/deliveries?{query}")).await.json();
+        assert_eq!(page["deliveries"].as_array().map(Vec::len), Some(count), "{query}: {page}");
         assert_eq!(page["next"], Value::Null);
     }
 }
@@ -118,15 +97,9 @@ async fn bad_parameters_are_named() {
         let answer = harness.get(&format!("/api/v1/deliveries?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        assert!(
-            detail.contains(&format!("the parameter {name} ")),
-            "{query}: {detail}"
-        );
+        assert!(detail.contains(&format!("the parameter {name} ")), "{query}: {detail}");
     }
-    assert_eq!(
-        harness.get("/api/v1/incidents?open=maybe").await.status,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(harness.get("/api/v1/incidents?open=maybe").await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -135,23 +108,14 @@ async fn paths_and_methods() {
     for (method, path, status, allow) in [
         ("GET", "/api/v1/nothing", 404, ""),
         ("GET", "/api/v1/deliveries/x", 404, ""),
-        (
-            "GET",
-            "/api/v1/deliveries/01890000-0000-7000-8000-000000000000",
-            404,
-            "",
-        ),
+        ("GET", "/api/v1/deliveries/01890000-0000-7000-8000-000000000000", 404, ""),
         ("POST", "/api/v1/stats", 405, "GET,HEAD"),
         ("GET", "/events", 405, "POST"),
         ("DELETE", "/api/v1/secrets/none", 404, ""),
     ] {
         let answer = harness.call(method, path, &[], "").await;
         assert_eq!(answer.status.as_u16(), status, "{method} {path}");
-        assert_eq!(
-            answer.header("content-type"),
-            "application/problem+json",
-            "{method} {path}"
-        );
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
     }
 }
@@ -159,22 +123,12 @@ async fn paths_and_methods() {
 #[tokio::test]
 async fn lanes_are_held_and_released() {
     let harness = with_events(3).await;
-    let held = harness
-        .json("POST", "/api/v1/lanes/hold", &json!({"lane": LANE}))
-        .await;
+    let held = harness.json("POST", "/api/v1/lanes/hold", &json!({"lane": LANE})).await;
     assert_eq!(held.status, StatusCode::OK, "{held:?}");
-    assert_eq!(
-        (&held.json()["state"], &held.json()["cause"]),
-        (&json!("held"), &json!("manual"))
-    );
+    assert_eq!((&held.json()["state"], &held.json()["cause"]), (&json!("held"), &json!("manual")));
     let lanes = harness.get("/api/v1/lanes").await.json();
     let lane = &lanes["lanes"][0];
-    let keys: Vec<_> = lane
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let keys: Vec<_> = lane.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "name",
         "state",
@@ -190,28 +144,18 @@ async fn lanes_are_held_and_released() {
         "drain_seconds",
     ];
     assert_eq!(keys, expected);
-    assert_eq!(
-        (&lane["rate"], &lane["backlog"]),
-        (&json!("75/min"), &json!(3))
-    );
+    assert_eq!((&lane["rate"], &lane["backlog"]), (&json!("75/min"), &json!(3)));
     assert!(lane["drain_seconds"].as_u64().unwrap() >= 2, "{lane}");
     assert!(lane["since"].is_string());
     let held = harness.get("/api/v1/deliveries?status=held").await.json();
     assert_eq!(held["deliveries"].as_array().unwrap().len(), 3);
-    let released = harness
-        .json("POST", "/api/v1/lanes/release", &json!({"lane": LANE}))
-        .await;
+    let released = harness.json("POST", "/api/v1/lanes/release", &json!({"lane": LANE})).await;
     assert_eq!(released.json()["state"], "open");
     let unknown = json!({"lane": "api.github.com/gitHubTokn"});
     let missing = harness.json("POST", "/api/v1/lanes/hold", &unknown).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     assert!(missing.text.contains(LANE), "{missing:?}");
-    for body in [
-        json!({}),
-        json!({"lane": 1}),
-        json!({"lane": LANE, "x": 1}),
-        json!([]),
-    ] {
+    for body in [json!({}), json!({"lane": 1}), json!({"lane": LANE, "x": 1}), json!([])] {
         let answer = harness.json("POST", "/api/v1/lanes/hold", &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
     }
@@ -221,15 +165,11 @@ async fn lanes_are_held_and_released() {
 async fn secrets_are_never_shown() {
     let harness = with_events(1).await;
     let value = json!({"value": "hunter2"});
-    let set = harness
-        .json("PUT", "/api/v1/secrets/githubToken", &value)
-        .await;
+    let set = harness.json("PUT", "/api/v1/secrets/githubToken", &value).await;
     assert_eq!(set.status, StatusCode::CREATED, "{set:?}");
     let first = set.json()["rev"].as_i64().unwrap();
     assert_eq!(set.json()["lanes_opened"], json!([]));
-    let again = harness
-        .json("PUT", "/api/v1/secrets/githubToken", &value)
-        .await;
+    let again = harness.json("PUT", "/api/v1/secrets/githubToken", &value).await;
     assert_eq!(again.status, StatusCode::OK, "{again:?}");
     assert!(again.json()["rev"].as_i64().unwrap() > first);
     let list = harness.get("/api/v1/secrets").await;
@@ -237,14 +177,9 @@ async fn secrets_are_never_shown() {
     for answer in [&set, &again, &list] {
         assert!(!answer.text.contains("hunter2"));
     }
-    let deleted = harness
-        .call("DELETE", "/api/v1/secrets/githubToken", &[], "")
-        .await;
+    let deleted = harness.call("DELETE", "/api/v1/secrets/githubToken", &[], "").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    assert_eq!(
-        harness.get("/api/v1/secrets").await.json(),
-        json!({"secrets": []})
-    );
+    assert_eq!(harness.get("/api/v1/secrets").await.json(), json!({"secrets": []}));
 }
 
 #[tokio::test]
@@ -261,40 +196,26 @@ async fn wrong_secrets_are_refused_without_their_value() {
         ("a.b", json!({"value": "hunter2"})),
         ("a%20b", json!({"value": "hunter2"})),
     ] {
-        let answer = harness
-            .json("PUT", &format!("/api/v1/secrets/{name}"), &body)
-            .await;
+        let answer = harness.json("PUT", &format!("/api/v1/secrets/{name}"), &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {answer:?}");
         assert!(!answer.text.contains("hunter2"), "{answer:?}");
     }
     let json_type = [("content-type", "application/json")];
     let broken = r#"{"value":"hunter2"#;
-    let answer = harness
-        .call("PUT", "/api/v1/secrets/a", &json_type, broken)
-        .await;
+    let answer = harness.call("PUT", "/api/v1/secrets/a", &json_type, broken).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(!answer.text.contains("hunter2"), "{answer:?}");
     let longest = json!({"value": "\u{7f}".repeat(64 * 1024)});
     let answer = harness.json("PUT", "/api/v1/secrets/a", &longest).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.status);
-    assert_eq!(
-        harness.get("/api/v1/secrets").await.json()["secrets"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(harness.get("/api/v1/secrets").await.json()["secrets"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn replay_says_what_it_would_do() {
     let harness = with_events(2).await;
     let plan = harness
-        .json(
-            "POST",
-            "/api/v1/deliveries/replay",
-            &json!({"consumer": "C", "dry_run": true}),
-        )
+        .json("POST", "/api/v1/deliveries/replay", &json!({"consumer": "C", "dry_run": true}))
         .await;
     assert_eq!(plan.status, StatusCode::OK, "{plan:?}");
     let expected =
@@ -311,9 +232,7 @@ async fn replay_says_what_it_would_do() {
         json!({"consumer": "C", "dry_run": "yes"}),
         json!({"consumr": "C"}),
     ] {
-        let answer = harness
-            .json("POST", "/api/v1/deliveries/replay", &body)
-            .await;
+        let answer = harness.json("POST", "/api/v1/deliveries/replay", &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {answer:?}");
     }
 }
@@ -325,8 +244,5 @@ async fn figures_and_incidents() {
     assert_eq!(stats["backlog"], json!([{"lane": LANE, "waiting": 4}]));
     assert_eq!(stats["sending"], 0);
     assert!(stats["oldest_pending_seconds"].is_u64(), "{stats}");
-    assert_eq!(
-        harness.get("/api/v1/incidents").await.json(),
-        json!({"incidents": []})
-    );
+    assert_eq!(harness.get("/api/v1/incidents").await.json(), json!({"incidents": []}));
 }

@@ -47,9 +47,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -64,15 +62,8 @@ impl Harness {
         let road = Road::InProcess(Arc::new(move |lanes| {
             sink.lock().unwrap().extend_from_slice(lanes);
         }));
-        let setting = Setting {
-            road,
-            sweep_after: Duration::ZERO,
-            max_unpublished: 1_000_000,
-        };
-        Self {
-            woken,
-            ..Self::with(tokens, setting).await
-        }
+        let setting = Setting { road, sweep_after: Duration::ZERO, max_unpublished: 1_000_000 };
+        Self { woken, ..Self::with(tokens, setting).await }
     }
 
     pub(crate) async fn with(tokens: &str, setting: Setting) -> Self {
@@ -93,23 +84,10 @@ impl Harness {
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::new("test").unwrap();
-        let ingest = Ingest::start(
-            config,
-            store.clone(),
-            setting.road,
-            metrics,
-            &tracker,
-            cancel.clone(),
-        );
+        let ingest =
+            Ingest::start(config, store.clone(), setting.road, metrics, &tracker, cancel.clone());
         let (router, woken) = (ingest.router(), Arc::default());
-        Self {
-            router,
-            store,
-            woken,
-            cancel,
-            tracker,
-            _folder: folder,
-        }
+        Self { router, store, woken, cancel, tracker, _folder: folder }
     }
 
     /// Ends the role's tasks and waits for what they were at.
@@ -124,11 +102,7 @@ impl Harness {
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text,
-        }
+        Answer { status: parts.status, headers: parts.headers, text }
     }
 
     pub(crate) async fn call(
@@ -138,10 +112,7 @@ impl Harness {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "pr.test");
+        let mut request = Request::builder().method(method).uri(path).header("host", "pr.test");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -171,27 +142,18 @@ impl Harness {
     /// How many deliveries there are, at most 1,000.
     pub(crate) async fn delivery_count(&self) -> usize {
         let filter = DeliveryFilter::default();
-        self.store
-            .deliveries(&filter, None, 1_000)
-            .await
-            .unwrap()
-            .deliveries
-            .len()
+        self.store.deliveries(&filter, None, 1_000).await.unwrap().deliveries.len()
     }
 }
 
 async fn open_store(folder: &TempDir, master_key: &MasterKey, sweep_after: Duration) -> Store {
     let config = StoreConfig {
-        target: Target::Sqlite {
-            path: folder.path().join("postrider.db"),
-        },
+        target: Target::Sqlite { path: folder.path().join("postrider.db") },
         master_key: master_key.clone(),
         sweep_after,
         statement_timeout: Duration::from_secs(10),
     };
-    let store = Store::connect(&config, Duration::from_secs(5))
-        .await
-        .unwrap();
+    let store = Store::connect(&config, Duration::from_secs(5)).await.unwrap();
     store.migrate().await.unwrap();
     store
 }

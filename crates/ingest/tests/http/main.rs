@@ -1,9 +1,6 @@
 //! The HTTP intake over a real SQLite store, called through its router.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set its scene up has to fail"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has to fail")]
 
 mod api;
 mod harness;

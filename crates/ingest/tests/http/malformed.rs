@@ -13,13 +13,7 @@ const CLOUD: &str = "application/cloudevents+json";
 const CLOUDS: &str = "application/cloudevents-batch+json";
 
 /// A wrong call: content type, further headers, body, status, what the answer names.
-struct Wrong(
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    Vec<u8>,
-    u16,
-    &'static str,
-);
+struct Wrong(&'static str, &'static [(&'static str, &'static str)], Vec<u8>, u16, &'static str);
 
 fn with(pointer: &str, value: Value) -> Vec<u8> {
     let mut event = event();
@@ -64,11 +58,7 @@ fn names_and_sides() -> Vec<Row> {
         (with("/event_name", json!("")), 400, "/event_name"),
         (with("/event_name", json!(null)), 400, "/event_name"),
         (without("event_name"), 400, "/event_name"),
-        (
-            with("/event_name", json!("contract_publishd")),
-            422,
-            "/event_name",
-        ),
+        (with("/event_name", json!("contract_publishd")), 422, "/event_name"),
         (with("/event_name", json!("test")), 422, "/event_name"),
         (with("/consumer", json!("C")), 400, "/consumer"),
         (with("/consumer", json!([])), 400, "/consumer"),
@@ -78,11 +68,7 @@ fn names_and_sides() -> Vec<Row> {
         (with("/consumer/name", json!("")), 400, "/consumer/name"),
         (with("/consumer/name", json!(true)), 400, "/consumer/name"),
         (with("/provider/name", json!(long)), 400, "/provider/name"),
-        (
-            with("/provider/name", json!("P\u{0}")),
-            400,
-            "/provider/name",
-        ),
+        (with("/provider/name", json!("P\u{0}")), 400, "/provider/name"),
         (with("/unknown", json!(["\u{0}"])), 400, "/unknown/0"),
     ]
 }
@@ -90,44 +76,16 @@ fn names_and_sides() -> Vec<Row> {
 fn values() -> Vec<Row> {
     let long = "n".repeat(256);
     vec![
-        (
-            with("/consumer/version_number", json!(1)),
-            400,
-            "/consumer/version_number",
-        ),
-        (
-            with("/consumer/branch", json!(["main"])),
-            400,
-            "/consumer/branch",
-        ),
+        (with("/consumer/version_number", json!(1)), 400, "/consumer/version_number"),
+        (with("/consumer/branch", json!(["main"])), 400, "/consumer/branch"),
         (with("/consumer/tags", json!("a, b")), 400, "/consumer/tags"),
-        (
-            with("/consumer/tags", json!(["a", null])),
-            400,
-            "/consumer/tags/1",
-        ),
+        (with("/consumer/tags", json!(["a", null])), 400, "/consumer/tags/1"),
         (with("/provider/labels", json!({})), 400, "/provider/labels"),
-        (
-            with("/provider/version_descriptions", json!(1)),
-            400,
-            "/provider/version_descriptions",
-        ),
-        (
-            with("/occurred_at", json!("21.11.2026")),
-            400,
-            "/occurred_at",
-        ),
-        (
-            with("/occurred_at", json!(1_763_000_000)),
-            400,
-            "/occurred_at",
-        ),
+        (with("/provider/version_descriptions", json!(1)), 400, "/provider/version_descriptions"),
+        (with("/occurred_at", json!("21.11.2026")), 400, "/occurred_at"),
+        (with("/occurred_at", json!(1_763_000_000)), 400, "/occurred_at"),
         (with("/broker", json!(long)), 400, "/broker"),
-        (
-            with("/verification_success", json!("yes")),
-            400,
-            "/verification_success",
-        ),
+        (with("/verification_success", json!("yes")), 400, "/verification_success"),
         (with("/pact_url", json!(1)), 400, "/pact_url"),
         (with("/build_url", json!([])), 400, "/build_url"),
         (with("/id", json!(12)), 400, "/id"),
@@ -140,11 +98,7 @@ fn values() -> Vec<Row> {
 /// The wrong values of single members.
 fn members() -> Vec<Wrong> {
     let wrong = |(body, status, place)| Wrong(JSON, &[], body, status, place);
-    names_and_sides()
-        .into_iter()
-        .chain(values())
-        .map(wrong)
-        .collect()
+    names_and_sides().into_iter().chain(values()).map(wrong).collect()
 }
 
 /// Bodies that are wrong as a whole.
@@ -175,51 +129,15 @@ fn wholes() -> Vec<Wrong> {
 /// Content types, lines and headers.
 fn headers() -> Vec<Wrong> {
     vec![
-        Wrong(
-            "text/plain",
-            &[],
-            event().to_string().into_bytes(),
-            415,
-            "Content-Type",
-        ),
-        Wrong(
-            "",
-            &[],
-            event().to_string().into_bytes(),
-            415,
-            "Content-Type",
-        ),
-        Wrong(
-            "application/json; charset=latin1",
-            &[],
-            bytes("{}"),
-            415,
-            "charset",
-        ),
-        Wrong(
-            "application/hal+json",
-            &[],
-            bytes("{}"),
-            415,
-            "application/json",
-        ),
+        Wrong("text/plain", &[], event().to_string().into_bytes(), 415, "Content-Type"),
+        Wrong("", &[], event().to_string().into_bytes(), 415, "Content-Type"),
+        Wrong("application/json; charset=latin1", &[], bytes("{}"), 415, "charset"),
+        Wrong("application/hal+json", &[], bytes("{}"), 415, "application/json"),
         Wrong(LINES, &[], bytes("\n \r\n"), 400, "no event"),
         Wrong(LINES, &[], bytes("{}\n{"), 400, "/0/event_name"),
         Wrong(JSON, &[], bytes("[1,null,\"x\",[]]"), 400, "/3"),
-        Wrong(
-            JSON,
-            &[("idempotency-key", "")],
-            event().to_string().into_bytes(),
-            400,
-            "Idem",
-        ),
-        Wrong(
-            JSON,
-            &[("idempotency-key", LONG)],
-            event().to_string().into_bytes(),
-            400,
-            "Idem",
-        ),
+        Wrong(JSON, &[("idempotency-key", "")], event().to_string().into_bytes(), 400, "Idem"),
+        Wrong(JSON, &[("idempotency-key", LONG)], event().to_string().into_bytes(), 400, "Idem"),
         Wrong(
             JSON,
             &[("idempotency-key", "a"), ("idempotency-key", "b")],
@@ -237,13 +155,7 @@ const LONG: &str = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
 fn clouds() -> Vec<Wrong> {
     let one = String::from_utf8(cloud("x", json!(1))).unwrap();
     vec![
-        Wrong(
-            CLOUD,
-            &[],
-            cloud("specversion", json!("0.3")),
-            400,
-            "/specversion",
-        ),
+        Wrong(CLOUD, &[], cloud("specversion", json!("0.3")), 400, "/specversion"),
         Wrong(CLOUD, &[], cloud("id", json!("")), 400, "/id"),
         Wrong(CLOUD, &[], cloud("source", json!(1)), 400, "/source"),
         Wrong(CLOUD, &[], cloud("type", json!("x.y")), 422, "/type"),
@@ -253,13 +165,7 @@ fn clouds() -> Vec<Wrong> {
         Wrong(CLOUD, &[], bytes(&format!("[{one}]")), 400, "CloudEvent"),
         Wrong(CLOUDS, &[], bytes(&one), 400, "array"),
         Wrong(CLOUDS, &[], bytes("[{}]"), 400, "/0/specversion"),
-        Wrong(
-            JSON,
-            &[("ce-specversion", "1.0")],
-            event().to_string().into_bytes(),
-            400,
-            "ce-id",
-        ),
+        Wrong(JSON, &[("ce-specversion", "1.0")], event().to_string().into_bytes(), 400, "ce-id"),
         Wrong(
             JSON,
             &[
@@ -279,12 +185,8 @@ fn clouds() -> Vec<Wrong> {
 async fn every_wrong_call_is_refused_with_its_place() {
     let harness = Harness::start().await;
     harness.webhook(&hook()).await;
-    let table: Vec<_> = members()
-        .into_iter()
-        .chain(wholes())
-        .chain(headers())
-        .chain(clouds())
-        .collect();
+    let table: Vec<_> =
+        members().into_iter().chain(wholes()).chain(headers()).chain(clouds()).collect();
     assert!(table.len() >= 40);
     for (row, Wrong(content_type, headers, body, status, place)) in table.into_iter().enumerate() {
         let mut request = Request::post("/events");
@@ -295,23 +197,11 @@ async fn every_wrong_call_is_refused_with_its_place() {
             request = request.header(*name, *value);
         }
         let answer = harness.send(request.body(Body::from(body)).unwrap()).await;
-        assert_eq!(
-            answer.status.as_u16(),
-            status,
-            "row {row}, {place}: {}",
-            answer.text
-        );
-        assert!(
-            answer.text.contains(place),
-            "row {row}, {place}: {}",
-            answer.text
-        );
+        assert_eq!(answer.status.as_u16(), status, "row {row}, {place}: {}", answer.text);
+        assert!(answer.text.contains(place), "row {row}, {place}: {}", answer.text);
         let body = answer.json();
         let problem = if body.is_array() { &body[0] } else { &body };
-        assert!(
-            problem["title"].is_string() && problem["errors"].is_array(),
-            "row {row}: {body}"
-        );
+        assert!(problem["title"].is_string() && problem["errors"].is_array(), "row {row}: {body}");
         if !body.is_array() {
             assert_eq!(answer.header("content-type"), "application/problem+json");
             assert_eq!(problem["status"], status);
@@ -335,20 +225,11 @@ async fn roles_are_enforced() {
         let body = if path == "/events" { event() } else { hook() }.to_string();
         for (token, status) in ["in", "re", "op"].into_iter().zip(expected) {
             let authorization = format!("Bearer {token}");
-            let headers = [
-                ("content-type", JSON),
-                ("authorization", authorization.as_str()),
-            ];
+            let headers = [("content-type", JSON), ("authorization", authorization.as_str())];
             let answer = harness.call(method, path, &headers, body.clone()).await;
-            assert_eq!(
-                answer.status.as_u16(),
-                status,
-                "{method} {path} as {token}: {answer:?}"
-            );
+            assert_eq!(answer.status.as_u16(), status, "{method} {path} as {token}: {answer:?}");
         }
-        let answer = harness
-            .call(method, path, &[("content-type", JSON)], body)
-            .await;
+        let answer = harness.call(method, path, &[("content-type", JSON)], body).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         let challenges = answer.headers.get_all("www-authenticate").iter().count();
         assert_eq!(challenges, 2, "{answer:?}");

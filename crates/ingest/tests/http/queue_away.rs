@@ -15,20 +15,12 @@ use crate::harness::{Harness, Setting, event, hook};
 /// A publisher whose broker is never there: nothing listens on the discard port.
 fn unreachable(cancel: &CancellationToken) -> Road {
     let config = QueueConfig::new("amqp://guest:guest@127.0.0.1:9/%2f".into(), "test");
-    Road::Queue(Publisher::start(
-        config,
-        &TaskTracker::new(),
-        cancel.clone(),
-    ))
+    Road::Queue(Publisher::start(config, &TaskTracker::new(), cancel.clone()))
 }
 
 async fn start(max_unpublished: u32, cancel: &CancellationToken) -> Harness {
     let sweep_after = Duration::from_hours(1);
-    let setting = Setting {
-        road: unreachable(cancel),
-        sweep_after,
-        max_unpublished,
-    };
+    let setting = Setting { road: unreachable(cancel), sweep_after, max_unpublished };
     let harness = Harness::with("", setting).await;
     let mut unlimited = hook();
     unlimited["request"]["url"] = "https://example.org/x".into();
@@ -44,15 +36,8 @@ async fn what_the_road_refuses_is_due_in_the_store_at_once() {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     harness.end().await;
     let lane = harness.store.lanes().await.unwrap()[0].id;
-    let terms = ClaimTerms {
-        worker: WorkerId(Uuid::now_v7()),
-        length: Duration::from_secs(20),
-    };
-    let claimed = harness
-        .store
-        .claim_due(lane, 10, false, terms)
-        .await
-        .unwrap();
+    let terms = ClaimTerms { worker: WorkerId(Uuid::now_v7()), length: Duration::from_secs(20) };
+    let claimed = harness.store.claim_due(lane, 10, false, terms).await.unwrap();
     assert_eq!(claimed.len(), 1, "left to the sweep");
     cancel.cancel();
 }

@@ -30,26 +30,10 @@ async fn create_read_replace_delete() {
     let body = created.json();
     let uuid = body["uuid"].as_str().unwrap();
     assert_eq!(uuid.len(), 22);
-    assert_eq!(
-        created.header("location"),
-        format!("http://pr.test/webhooks/{uuid}")
-    );
+    assert_eq!(created.header("location"), format!("http://pr.test/webhooks/{uuid}"));
     assert_eq!(body["_links"]["self"]["href"], created.header("location"));
-    let keys: Vec<_> = body
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    let expected = [
-        "uuid",
-        "description",
-        "enabled",
-        "request",
-        "events",
-        "createdAt",
-        "_links",
-    ];
+    let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["uuid", "description", "enabled", "request", "events", "createdAt", "_links"];
     assert_eq!(keys, expected);
 
     assert_eq!(harness.get(&path(uuid)).await.json(), body);
@@ -64,20 +48,11 @@ async fn create_read_replace_delete() {
     assert_eq!(replaced.json()["createdAt"], body["createdAt"]);
 
     let deleted = harness.call("DELETE", &path(uuid), &[], "").await;
-    assert_eq!(
-        (deleted.status, deleted.text.as_str()),
-        (StatusCode::NO_CONTENT, "")
-    );
-    assert_eq!(
-        harness.call("DELETE", &path(uuid), &[], "").await.status,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!((deleted.status, deleted.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(harness.call("DELETE", &path(uuid), &[], "").await.status, StatusCode::NOT_FOUND);
     let gone = harness.get(&path(uuid)).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
-    assert_eq!(
-        gone.header("content-type"),
-        "application/json;charset=utf-8"
-    );
+    assert_eq!(gone.header("content-type"), "application/json;charset=utf-8");
     let expected = json!({"error": "The requested document was not found on this server."});
     assert_eq!(gone.json(), expected);
 }
@@ -101,11 +76,7 @@ async fn scopes_and_collections() {
     let mut bare = hook();
     bare.as_object_mut().unwrap().remove("description");
     let of_pair = "/webhooks/provider/Example%20API/consumer/A%2FB";
-    for target in [
-        of_pair,
-        "/webhooks/provider/Example%20API",
-        "/webhooks/consumer/A%2FB",
-    ] {
+    for target in [of_pair, "/webhooks/provider/Example%20API", "/webhooks/consumer/A%2FB"] {
         let created = harness.json("POST", target, &bare).await;
         assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
         assert_eq!(created.json()["description"], "POST api.github.com");
@@ -113,36 +84,19 @@ async fn scopes_and_collections() {
         let body = listed.json();
         let links = &body["_links"];
         assert_eq!(links["self"]["href"], format!("http://pr.test{target}"));
-        assert_eq!(
-            links["pb:create"]["href"],
-            format!("http://pr.test{target}")
-        );
+        assert_eq!(links["pb:create"]["href"], format!("http://pr.test{target}"));
         assert_eq!(links["pb:webhooks"].as_array().unwrap().len(), 1, "{links}");
-        assert_eq!(
-            links["pb:webhooks"][0]["href"],
-            created.json()["_links"]["self"]["href"]
-        );
+        assert_eq!(links["pb:webhooks"][0]["href"], created.json()["_links"]["self"]["href"]);
     }
     let mut labelled = bare.clone();
     labelled["consumer"] = json!({"label": "l"});
-    harness
-        .json("POST", "/webhooks/provider/Example%20API", &labelled)
-        .await;
+    harness.json("POST", "/webhooks/provider/Example%20API", &labelled).await;
     let by_provider = harness.get("/webhooks/provider/Example%20API").await.json();
-    assert_eq!(
-        by_provider["_links"]["pb:webhooks"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(by_provider["_links"]["pb:webhooks"].as_array().unwrap().len(), 2);
     let all = harness.get("/webhooks").await.json();
     assert_eq!(all["_links"]["pb:webhooks"].as_array().unwrap().len(), 4);
     let none = harness.get("/webhooks/consumer/nobody").await;
-    assert_eq!(
-        (none.status, &none.json()["_links"]["pb:webhooks"]),
-        (StatusCode::OK, &json!([]))
-    );
+    assert_eq!((none.status, &none.json()["_links"]["pb:webhooks"]), (StatusCode::OK, &json!([])));
 }
 
 #[tokio::test]
@@ -156,11 +110,7 @@ async fn methods_and_types() {
     ] {
         for method in ["PATCH", "HEAD", "TRACE"] {
             let refused = harness.call(method, target, &[JSON], "{}").await;
-            assert_eq!(
-                refused.status,
-                StatusCode::METHOD_NOT_ALLOWED,
-                "{method} {target}"
-            );
+            assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {target}");
             assert_eq!((refused.header("allow"), refused.text.as_str()), (list, ""));
         }
         let options = harness.call("OPTIONS", target, &[], "").await;
@@ -172,9 +122,7 @@ async fn methods_and_types() {
     let text = hook().to_string();
     for content_type in ["text/plain", "application/hal+json"] {
         let headers = [("content-type", content_type)];
-        let refused = harness
-            .call("POST", "/webhooks", &headers, text.clone())
-            .await;
+        let refused = harness.call("POST", "/webhooks", &headers, text.clone()).await;
         assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(refused.text, "");
         let invalid = harness.call("POST", "/webhooks", &headers, "{}").await;
@@ -183,13 +131,7 @@ async fn methods_and_types() {
     let untyped = harness.call("POST", "/webhooks", &[], text.clone()).await;
     assert_eq!(untyped.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let charset = [("content-type", "application/json; charset=utf-8")];
-    assert_eq!(
-        harness
-            .call("POST", "/webhooks", &charset, text)
-            .await
-            .status,
-        StatusCode::CREATED
-    );
+    assert_eq!(harness.call("POST", "/webhooks", &charset, text).await.status, StatusCode::CREATED);
     let tab = harness.get("/webhooks/provider/a%09b").await;
     assert_eq!(tab.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
@@ -200,37 +142,17 @@ async fn unreadable_bodies() {
     let deep = format!("{}{}", "[".repeat(60), "]".repeat(60));
     let nul = r#"{"request":{"method":"POST","url":"https://h/\u0000"}}"#;
     let table: [(&[u8], Value); 8] = [
-        (
-            b"",
-            json!("JSON::ParserError - unexpected end of input at line 1 column 1"),
-        ),
-        (
-            b"{\"a\":",
-            json!("JSON::ParserError - unexpected end of input at line 1 column 6"),
-        ),
+        (b"", json!("JSON::ParserError - unexpected end of input at line 1 column 1")),
+        (b"{\"a\":", json!("JSON::ParserError - unexpected end of input at line 1 column 6")),
         (b"{,}", json!("JSON::ParserError")),
-        (
-            b"1",
-            json!("RuntimeError - Expected JSON Object, got a number"),
-        ),
-        (
-            b"null",
-            json!("RuntimeError - Expected JSON Object, got null"),
-        ),
-        (
-            b"[]",
-            json!("RuntimeError - Expected JSON Object, got an array"),
-        ),
+        (b"1", json!("RuntimeError - Expected JSON Object, got a number")),
+        (b"null", json!("RuntimeError - Expected JSON Object, got null")),
+        (b"[]", json!("RuntimeError - Expected JSON Object, got an array")),
         (b"{\"ab\xff", json!("after the fragment '{\"ab'")),
-        (
-            deep.as_bytes(),
-            json!("JSON::NestingError - nesting of 60 is too deep"),
-        ),
+        (deep.as_bytes(), json!("JSON::NestingError - nesting of 60 is too deep")),
     ];
     for (body, expected) in table {
-        let refused = harness
-            .call("POST", "/webhooks", &[JSON], body.to_vec())
-            .await;
+        let refused = harness.call("POST", "/webhooks", &[JSON], body.to_vec()).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);
         assert_eq!(refused.header("content-type"), HAL);
         let error = refused.json()["error"].as_str().unwrap().to_owned();
@@ -242,10 +164,7 @@ async fn unreadable_bodies() {
     let large = vec![b' '; 1024 * 1024 + 1];
     let refused = harness.call("POST", "/webhooks", &[JSON], large).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(
-        harness.get("/webhooks").await.json()["_links"]["pb:webhooks"],
-        json!([])
-    );
+    assert_eq!(harness.get("/webhooks").await.json()["_links"]["pb:webhooks"], json!([]));
 }
 
 #[tokio::test]
@@ -288,13 +207,7 @@ async fn stars_follow_their_header() {
         json!({"authorization": "**********", "accept": "a"})
     );
     let kept = stored(&harness, &uuid).await.headers;
-    assert_eq!(
-        kept[0],
-        (
-            "authorization".to_owned(),
-            "Bearer ${user.githubToken}".to_owned()
-        )
-    );
+    assert_eq!(kept[0], ("authorization".to_owned(), "Bearer ${user.githubToken}".to_owned()));
     assert_eq!(kept.len(), 2);
 }
 
@@ -304,10 +217,7 @@ async fn an_invalid_replacement_changes_nothing() {
     let uuid = harness.webhook(&hook()).await;
     let before = harness.get(&path(&uuid)).await.json();
     let refused = harness.json("PUT", &path(&uuid), &json!({})).await;
-    assert_eq!(
-        refused.json(),
-        json!({"errors": {"request": ["is missing"]}})
-    );
+    assert_eq!(refused.json(), json!({"errors": {"request": ["is missing"]}}));
     assert_eq!(harness.get(&path(&uuid)).await.json(), before);
 }
 
@@ -321,10 +231,7 @@ async fn unknown_variables_are_warned_of() {
     let warnings = created.json()["warnings"].clone();
     let warning = warnings[0].as_str().unwrap();
     assert!(warning.contains("${pactbroker.consumerNam}"), "{warning}");
-    assert!(
-        warning.contains("did you mean ${pactbroker.consumerName}?"),
-        "{warning}"
-    );
+    assert!(warning.contains("did you mean ${pactbroker.consumerName}?"), "{warning}");
     let uuid = created.json()["uuid"].as_str().unwrap().to_owned();
     assert_eq!(harness.get(&path(&uuid)).await.json().get("warnings"), None);
 }

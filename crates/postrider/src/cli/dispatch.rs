@@ -36,11 +36,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             config::show(&input.settings(&BTreeMap::new())?, output.format(), out);
             Ok(Exit::Fine.into())
         }
-        Command::Topology(output) => Ok(topology::print(
-            &input.settings(&BTreeMap::new())?,
-            output.format(),
-            out,
-        )),
+        Command::Topology(output) => {
+            Ok(topology::print(&input.settings(&BTreeMap::new())?, output.format(), out))
+        }
         client => until_interrupted(ask(client, &input, out)).await,
     }
 }

@@ -52,11 +52,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Without advice.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            fix: None,
-        }
+        Self { exit, message: message.into(), fix: None }
     }
 
     /// Wrong usage or configuration.
@@ -80,11 +76,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let failure = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Failure>().cloned())
-        .or_else(|| {
-            error
-                .chain()
-                .find_map(|cause| cause.downcast_ref().map(of_store))
-        })
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref().map(of_store)))
         .unwrap_or_else(|| Failure::new(Exit::No, one_line(&format!("{error:#}"))));
     complain(&format!("error: {}", one_line(&failure.message)));
     if let Some(fix) = &failure.fix {
@@ -129,35 +121,17 @@ mod tests {
     fn each_store_error_has_its_exit_code() {
         let unavailable = StoreError::Unavailable("refused".to_owned());
         assert_eq!(code(unavailable), ExitCode::from(3));
-        assert_eq!(
-            code(StoreError::NewerSchema { found: 9, known: 1 }),
-            ExitCode::from(2)
-        );
-        assert_eq!(
-            code(StoreError::Unusable("no".to_owned())),
-            ExitCode::from(2)
-        );
-        assert_eq!(
-            code(StoreError::Corrupt("no".to_owned())),
-            ExitCode::from(1)
-        );
-        let wrong = StoreError::WrongKey {
-            have: "a".to_owned(),
-            need: "b".to_owned(),
-        };
-        assert_eq!(
-            code(anyhow::Error::new(wrong).context("opening the store")),
-            ExitCode::from(2)
-        );
+        assert_eq!(code(StoreError::NewerSchema { found: 9, known: 1 }), ExitCode::from(2));
+        assert_eq!(code(StoreError::Unusable("no".to_owned())), ExitCode::from(2));
+        assert_eq!(code(StoreError::Corrupt("no".to_owned())), ExitCode::from(1));
+        let wrong = StoreError::WrongKey { have: "a".to_owned(), need: "b".to_owned() };
+        assert_eq!(code(anyhow::Error::new(wrong).context("opening the store")), ExitCode::from(2));
     }
 
     #[test]
     fn a_failure_keeps_its_code_under_context() {
         let failure = Failure::new(Exit::Credential, "refused");
-        assert_eq!(
-            code(anyhow::Error::new(failure).context("listing")),
-            ExitCode::from(4)
-        );
+        assert_eq!(code(anyhow::Error::new(failure).context("listing")), ExitCode::from(4));
         assert_eq!(code(anyhow::anyhow!("anything else")), ExitCode::from(1));
     }
 

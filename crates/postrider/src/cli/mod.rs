@@ -74,10 +74,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  postrider topology -o json")]
     Topology(OutputArgs),
     /// Publish events
-    #[command(
-        subcommand,
-        after_help = "Example:\n  postrider events publish -f events.ndjson"
-    )]
+    #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
     /// List, show, delete and apply webhooks
     #[command(
@@ -108,11 +105,7 @@ pub(crate) enum Command {
 /// Arguments of the roles.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RoleArgs {
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        help = "Address of intake and APIs (POSTRIDER_LISTEN)"
-    )]
+    #[arg(long, value_name = "HOST:PORT", help = "Address of intake and APIs (POSTRIDER_LISTEN)")]
     listen: Option<String>,
     #[arg(
         long,
@@ -120,11 +113,7 @@ pub(crate) struct RoleArgs {
         help = "Address of health and metrics (POSTRIDER_ADMIN_LISTEN)"
     )]
     admin_listen: Option<String>,
-    #[arg(
-        long,
-        value_name = "DIR",
-        help = "Directory of the embedded store (POSTRIDER_DATA_DIR)"
-    )]
+    #[arg(long, value_name = "DIR", help = "Directory of the embedded store (POSTRIDER_DATA_DIR)")]
     data_dir: Option<String>,
 }
 
@@ -135,10 +124,7 @@ impl RoleArgs {
             ("ADMIN_LISTEN", self.admin_listen),
             ("DATA_DIR", self.data_dir),
         ];
-        given
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 
@@ -188,13 +174,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Its flags by setting.
     pub(crate) fn flags(&self) -> BTreeMap<&'static str, String> {
-        let given = [
-            ("URL", self.url.clone()),
-            ("TOKEN_FILE", self.token_file.clone()),
-        ];
-        given
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
+        let given = [("URL", self.url.clone()), ("TOKEN_FILE", self.token_file.clone())];
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }

@@ -74,9 +74,7 @@ impl Out {
             return;
         }
         let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header.iter().map(|name| name.to_uppercase()));
         for row in rows {
             table.add_row(row.iter().map(|cell| printable(cell)));
@@ -89,9 +87,7 @@ impl Out {
 
 /// Text from elsewhere without what would steer a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A member of a JSON object as a cell: text as it is, null as `-`.

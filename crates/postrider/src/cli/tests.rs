@@ -6,10 +6,7 @@ use super::Cli;
 
 fn leaves(command: &Command, path: &str, visit: &mut impl FnMut(&str, &Command)) {
     visit(path, command);
-    for sub in command
-        .get_subcommands()
-        .filter(|sub| sub.get_name() != "help")
-    {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         leaves(sub, &format!("{path} {}", sub.get_name()), visit);
     }
 }
@@ -22,10 +19,7 @@ fn help(path: &[&str]) -> String {
         found = found.find_subcommand_mut(name).unwrap();
     }
     let text = found.render_long_help().to_string();
-    text.lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -36,19 +30,10 @@ fn the_command_line_is_consistent() {
 #[test]
 fn every_command_has_help_with_an_example_of_itself() {
     leaves(&Cli::command(), "postrider", &mut |path, command| {
-        assert!(
-            command.get_about().is_some(),
-            "{path} does not say what it does"
-        );
-        let after = command
-            .get_after_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        assert!(command.get_about().is_some(), "{path} does not say what it does");
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         assert!(after.starts_with("Example:\n"), "{path} has no example");
-        assert!(
-            after.contains(path),
-            "{path} is not in its own example: {after}"
-        );
+        assert!(after.contains(path), "{path} is not in its own example: {after}");
     });
 }
 

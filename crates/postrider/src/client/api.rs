@@ -68,11 +68,7 @@ impl Api {
             None => None,
             Some(token) => Some(bearer(token.expose_secret())?),
         };
-        Ok(Self {
-            http,
-            base: settings.url.clone(),
-            authorization,
-        })
+        Ok(Self { http, base: settings.url.clone(), authorization })
     }
 
     /// GET of a document.
@@ -104,10 +100,7 @@ impl Api {
         query: &[(&str, String)],
         body: Body<'_>,
     ) -> Result<Answer, Failure> {
-        let mut request = self
-            .http
-            .request(method, self.url(path, query))
-            .header(ACCEPT, ACCEPTED);
+        let mut request = self.http.request(method, self.url(path, query)).header(ACCEPT, ACCEPTED);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
@@ -117,42 +110,25 @@ impl Api {
         let retry_after = retry_after(&response);
         let bytes = self.read(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer {
-            status,
-            retry_after,
-            body,
-        })
+        Ok(Answer { status, retry_after, body })
     }
 
     /// The document of a successful answer, else the failure that the status stands for.
     pub(crate) fn ok(&self, answer: Answer) -> Result<Value, Failure> {
-        if answer.status.is_success() {
-            Ok(answer.body)
-        } else {
-            Err(self.refusal(&answer))
-        }
+        if answer.status.is_success() { Ok(answer.body) } else { Err(self.refusal(&answer)) }
     }
 
     /// What an answer that is no success means for the caller.
     pub(crate) fn refusal(&self, answer: &Answer) -> Failure {
         let status = answer.status;
         let detail = detail(&answer.body).unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or("no reason given")
-                .to_lowercase()
+            status.canonical_reason().unwrap_or("no reason given").to_lowercase()
         });
         match status.as_u16() {
-            401 => Failure::new(
-                Exit::Credential,
-                format!("postrider refused the token: {detail}"),
-            )
-            .fix("give a token with --token-file, POSTRIDER_TOKEN or POSTRIDER_TOKEN_FILE"),
-            403 => Failure::new(
-                Exit::Credential,
-                format!("the token may not do this: {detail}"),
-            )
-            .fix("use a token whose role covers it: ingest, read or operate"),
+            401 => Failure::new(Exit::Credential, format!("postrider refused the token: {detail}"))
+                .fix("give a token with --token-file, POSTRIDER_TOKEN or POSTRIDER_TOKEN_FILE"),
+            403 => Failure::new(Exit::Credential, format!("the token may not do this: {detail}"))
+                .fix("use a token whose role covers it: ingest, read or operate"),
             429 => Failure::new(Exit::RateLimited, format!("rate limited: {detail}"))
                 .fix("try again later"),
             500..=599 => Failure::new(
@@ -177,25 +153,17 @@ impl Api {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let what = if error.is_timeout() {
-            "no answer in time".to_owned()
-        } else {
-            root_cause(error)
-        };
-        Failure::new(
-            Exit::Unreachable,
-            format!("cannot reach postrider at {}: {what}", self.base),
-        )
-        .fix("start one with `postrider serve`, or name its address with --url or POSTRIDER_URL")
+        let what =
+            if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(error) };
+        Failure::new(Exit::Unreachable, format!("cannot reach postrider at {}: {what}", self.base))
+            .fix(
+                "start one with `postrider serve`, or name its address with --url or POSTRIDER_URL",
+            )
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(&error))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if bytes.len() + chunk.len() > MAX_ANSWER {
                 let message = format!("{} answered more than {MAX_ANSWER} bytes", self.base);
                 return Err(Failure::new(Exit::Unreachable, message));
@@ -217,31 +185,21 @@ fn with_body(request: RequestBuilder, body: Body<'_>) -> RequestBuilder {
     match body {
         Body::None => request,
         Body::Json(value) => request.json(value),
-        Body::Bytes(content_type, bytes) => request
-            .header(CONTENT_TYPE, content_type)
-            .body(bytes.to_vec()),
+        Body::Bytes(content_type, bytes) => {
+            request.header(CONTENT_TYPE, content_type).body(bytes.to_vec())
+        }
     }
 }
 
 /// `Retry-After` as seconds or as a date, the latter against the answer's own clock.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let header = |name| {
-        response
-            .headers()
-            .get(name)?
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    };
+    let header = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
     let value = header(RETRY_AFTER)?;
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = |text: String| {
-        jiff::fmt::rfc2822::DateTimeParser::new()
-            .parse_timestamp(text.trim())
-            .ok()
-    };
+    let date =
+        |text: String| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();
     let until: Timestamp = date(value)?;
     let now = date(header(reqwest::header::DATE)?)?;
     Duration::try_from(until.duration_since(now)).ok()
@@ -267,9 +225,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 /// What an error document says, in any of the shapes that postrider and a Pact Broker use.
 fn detail(body: &Value) -> Option<String> {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
-    let said = text("detail")
-        .or_else(|| text("error"))
-        .or_else(|| text("title"));
+    let said = text("detail").or_else(|| text("error")).or_else(|| text("title"));
     let listed = listed(body.get("errors"));
     match (said, listed.is_empty()) {
         (said, true) => said.map(str::to_owned),
@@ -294,9 +250,7 @@ pub(super) fn listed(errors: Option<&Value>) -> Vec<String> {
             .iter()
             .map(|item| {
                 let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-                format!("{} {}", text("pointer"), text("detail"))
-                    .trim()
-                    .to_owned()
+                format!("{} {}", text("pointer"), text("detail")).trim().to_owned()
             })
             .collect(),
         _ => Vec::new(),
@@ -313,10 +267,7 @@ mod tests {
     fn errors_of_both_shapes_are_read() {
         for (body, expected) in [
             (json!({"title": "Bad", "detail": "no"}), Some("no")),
-            (
-                json!({"errors": {"request.url": ["is missing"]}}),
-                Some("request.url is missing"),
-            ),
+            (json!({"errors": {"request.url": ["is missing"]}}), Some("request.url is missing")),
             (
                 json!({"title": "Validation errors", "errors": [{"pointer": "/a", "detail": "b"}]}),
                 Some("Validation errors: /a b"),
@@ -329,10 +280,7 @@ mod tests {
 
     #[test]
     fn names_are_encoded_as_path_segments_below_the_base() {
-        let settings = ClientSettings {
-            url: "http://h/base/".parse().unwrap(),
-            token: None,
-        };
+        let settings = ClientSettings { url: "http://h/base/".parse().unwrap(), token: None };
         let api = Api::new(&settings).unwrap();
         let url = api.url(&["secrets", "a/b c"], &[("q", "x&y".to_owned())]);
         assert_eq!(url.as_str(), "http://h/base/secrets/a%2Fb%20c?q=x%26y");

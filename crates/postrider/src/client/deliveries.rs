@@ -73,10 +73,7 @@ pub(crate) struct Filter {
 impl Filter {
     fn pairs(&self) -> Vec<(&'static str, String)> {
         let pairs = [
-            (
-                "status",
-                self.status.map(|status| status.as_str().to_owned()),
-            ),
+            ("status", self.status.map(|status| status.as_str().to_owned())),
             ("webhook", self.webhook.as_ref().map(ToString::to_string)),
             ("consumer", self.consumer.clone()),
             ("provider", self.provider.clone()),
@@ -87,10 +84,7 @@ impl Filter {
             ("since", self.since.map(|time| time.to_string())),
             ("until", self.until.map(|time| time.to_string())),
         ];
-        pairs
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .collect()
+        pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
 
@@ -181,10 +175,7 @@ async fn list(api: &Api, args: &ListArgs) -> Result<Value, Failure> {
         left = left.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         let empty = rows.is_empty();
         deliveries.extend(rows);
-        next = answer
-            .get("next")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        next = answer.get("next").and_then(Value::as_str).map(str::to_owned);
         if empty || left == 0 || next.is_none() {
             return Ok(json!({ "deliveries": deliveries, "next": next }));
         }
@@ -192,26 +183,15 @@ async fn list(api: &Api, args: &ListArgs) -> Result<Value, Failure> {
 }
 
 fn rows(answer: &Value, key: &str) -> Vec<Value> {
-    answer
-        .get(key)
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn print_list(answer: &Value, out: &mut Out) {
     let row = |delivery: &Value| {
-        let mut cells = [
-            "id",
-            "created_at",
-            "event_name",
-            "consumer",
-            "provider",
-            "status",
-            "attempts",
-        ]
-        .map(|key| cell(delivery, key))
-        .to_vec();
+        let mut cells =
+            ["id", "created_at", "event_name", "consumer", "provider", "status", "attempts"]
+                .map(|key| cell(delivery, key))
+                .to_vec();
         cells.push(last(delivery, "last_outcome", "last_status_code"));
         cells.push(cell(delivery, "next_attempt_at"));
         cells.push(cell(delivery, "lane"));
@@ -251,17 +231,10 @@ fn print_one(delivery: &Value, out: &mut Out) {
         "next_attempt_at",
     ];
     for key in fields {
-        out.line(format_args!(
-            "{key:<16} {}",
-            printable(&cell(delivery, key))
-        ));
+        out.line(format_args!("{key:<16} {}", printable(&cell(delivery, key))));
     }
     if let Some(event) = delivery.get("event") {
-        out.line(format_args!(
-            "{:<16} {}",
-            "event",
-            printable(&event.to_string())
-        ));
+        out.line(format_args!("{:<16} {}", "event", printable(&event.to_string())));
     }
     out.line("");
     let attempts = rows(delivery, "attempts");
@@ -276,14 +249,7 @@ fn print_one(delivery: &Value, out: &mut Out) {
         ]
     };
     out.table(
-        &[
-            "attempt",
-            "started",
-            "took",
-            "outcome",
-            "github request",
-            "possible duplicate",
-        ],
+        &["attempt", "started", "took", "outcome", "github request", "possible duplicate"],
         attempts.iter().map(row).collect(),
         "no attempts yet",
     );
@@ -312,9 +278,7 @@ async fn replay(
     body.insert("forget_marks".to_owned(), json!(args.forget_marks));
     let path = ["api", "v1", "deliveries", "replay"];
     let api = connect(&args.connection)?;
-    let answer = api
-        .send(Method::POST, &path, Body::Json(&Value::Object(body)))
-        .await?;
+    let answer = api.send(Method::POST, &path, Body::Json(&Value::Object(body))).await?;
     match args.output.format() {
         Format::Json => out.json(&answer),
         Format::Table => print_replay(&answer, args.yes, out),
@@ -329,21 +293,14 @@ fn count(answer: &Value, key: &str) -> u64 {
 }
 
 fn touched(answer: &Value) -> u64 {
-    rows(answer, "lanes")
-        .iter()
-        .map(|lane| count(lane, "deliveries"))
-        .sum()
+    rows(answer, "lanes").iter().map(|lane| count(lane, "deliveries")).sum()
 }
 
 fn print_replay(answer: &Value, acted: bool, out: &mut Out) {
     let lanes = rows(answer, "lanes");
     let row = |lane: &Value| {
         let drain = lane.get("drain_seconds").and_then(Value::as_f64);
-        vec![
-            cell(lane, "lane"),
-            cell(lane, "deliveries"),
-            drain.map_or("-".to_owned(), seconds),
-        ]
+        vec![cell(lane, "lane"), cell(lane, "deliveries"), drain.map_or("-".to_owned(), seconds)]
     };
     out.table(
         &["lane", "deliveries", "needs"],
@@ -352,20 +309,14 @@ fn print_replay(answer: &Value, acted: bool, out: &mut Out) {
     );
     for (key, what) in [
         ("open", "not touched: on their way already"),
-        (
-            "without_webhook",
-            "not touched: their webhook is deleted or disabled",
-        ),
+        ("without_webhook", "not touched: their webhook is deleted or disabled"),
     ] {
         if count(answer, key) > 0 {
             out.line(format_args!("{} {what}", count(answer, key)));
         }
     }
     if acted {
-        out.line(format_args!(
-            "{} deliveries are sent again",
-            count(answer, "replayed")
-        ));
+        out.line(format_args!("{} deliveries are sent again", count(answer, "replayed")));
     } else if !lanes.is_empty() {
         out.line("nothing was done yet: add --yes to send them again");
     }
@@ -376,8 +327,7 @@ fn status(text: &str) -> Result<DeliveryStatus, String> {
 }
 
 fn webhook(text: &str) -> Result<WebhookUuid, String> {
-    text.parse()
-        .map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
+    text.parse().map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
 }
 
 fn event(text: &str) -> Result<EventName, String> {

@@ -50,22 +50,11 @@ pub(crate) async fn run(
 }
 
 fn print(answer: &Value, out: &mut Out) {
-    let incidents = answer
-        .get("incidents")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let incidents = answer.get("incidents").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |incident: &Value| {
-        [
-            "opened_at",
-            "resolved_at",
-            "kind",
-            "subject",
-            "summary",
-            "next",
-        ]
-        .map(|key| cell(incident, key))
-        .to_vec()
+        ["opened_at", "resolved_at", "kind", "subject", "summary", "next"]
+            .map(|key| cell(incident, key))
+            .to_vec()
     };
     out.table(
         &["opened", "resolved", "kind", "subject", "summary", "next"],

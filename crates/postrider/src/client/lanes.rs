@@ -49,9 +49,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         LanesCommand::List(args) => {
-            let answer = connect(&args.connection)?
-                .get(&["api", "v1", "lanes"], &[])
-                .await?;
+            let answer = connect(&args.connection)?.get(&["api", "v1", "lanes"], &[]).await?;
             match args.output.format() {
                 Format::Json => out.json(&answer),
                 Format::Table => print(&answer, out),
@@ -80,16 +78,10 @@ async fn change(api: &Api, verb: &str, args: &LaneArgs, out: &mut Out) -> anyhow
 }
 
 fn print(answer: &Value, out: &mut Out) {
-    let lanes = answer
-        .get("lanes")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let lanes = answer.get("lanes").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |lane: &Value| {
-        let drain = lane
-            .get("drain_seconds")
-            .and_then(Value::as_f64)
-            .map_or("-".to_owned(), seconds);
+        let drain =
+            lane.get("drain_seconds").and_then(Value::as_f64).map_or("-".to_owned(), seconds);
         let mut cells = [
             "name",
             "state",

@@ -84,9 +84,7 @@ pub(crate) async fn run(
             set(&api, &args, &value(&args, env)?, out).await?;
         }
         SecretsCommand::List(args) => {
-            let answer = connect(&args.connection)?
-                .get(&["api", "v1", "secrets"], &[])
-                .await?;
+            let answer = connect(&args.connection)?.get(&["api", "v1", "secrets"], &[]).await?;
             match args.output.format() {
                 Format::Json => out.json(&answer),
                 Format::Table => print(&answer, out),
@@ -94,9 +92,7 @@ pub(crate) async fn run(
         }
         SecretsCommand::Delete(args) => {
             let path = ["api", "v1", "secrets", args.name.as_str()];
-            connect(&args.connection)?
-                .send(Method::DELETE, &path, Body::None)
-                .await?;
+            connect(&args.connection)?.send(Method::DELETE, &path, Body::None).await?;
             out.line(format_args!("deleted {}", args.name));
         }
     }
@@ -110,11 +106,7 @@ async fn set(api: &Api, args: &SetArgs, value: &SecretString, out: &mut Out) -> 
     match args.output.format() {
         Format::Json => out.json(&answer),
         Format::Table => {
-            out.line(format_args!(
-                "set {} (revision {})",
-                args.name,
-                cell(&answer, "rev")
-            ));
+            out.line(format_args!("set {} (revision {})", args.name, cell(&answer, "rev")));
             let opened = answer.get("lanes_opened").and_then(Value::as_array);
             for lane in opened.into_iter().flatten().filter_map(Value::as_str) {
                 out.line(format_args!("opened lane {lane}"));
@@ -137,10 +129,8 @@ fn value(args: &SetArgs, env: &BTreeMap<String, String>) -> Result<SecretString,
     };
     let value = without_newline(&text);
     if value.is_empty() {
-        return Err(Failure::usage("the value is empty").fix(format!(
-            "to have no value, use `postrider secrets delete {}`",
-            args.name
-        )));
+        return Err(Failure::usage("the value is empty")
+            .fix(format!("to have no value, use `postrider secrets delete {}`", args.name)));
     }
     Ok(SecretString::from(value))
 }
@@ -156,29 +146,15 @@ fn from_stdin() -> Result<String, Failure> {
         .read_to_string(&mut text)
         .map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
     if text.len() as u64 > MAX_VALUE {
-        return Err(Failure::usage(format!(
-            "the value is longer than {MAX_VALUE} bytes"
-        )));
+        return Err(Failure::usage(format!("the value is longer than {MAX_VALUE} bytes")));
     }
     Ok(text)
 }
 
 fn print(answer: &Value, out: &mut Out) {
-    let secrets = answer
-        .get("secrets")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let row = |secret: &Value| {
-        ["name", "rev", "updated_at"]
-            .map(|key| cell(secret, key))
-            .to_vec()
-    };
-    out.table(
-        &["name", "revision", "updated"],
-        secrets.iter().map(row).collect(),
-        "no secrets",
-    );
+    let secrets = answer.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
+    let row = |secret: &Value| ["name", "rev", "updated_at"].map(|key| cell(secret, key)).to_vec();
+    out.table(&["name", "revision", "updated"], secrets.iter().map(row).collect(), "no secrets");
 }
 
 /// `[A-Za-z0-9_-]{1,64}`, what stands in `${user.NAME}`.

@@ -12,11 +12,7 @@ use super::sections::{self, LISTEN};
 use super::value::{Raw, Show, Wrong};
 
 const URL: Key = Key::plain("URL");
-const TOKEN: Key = Key {
-    ending: "TOKEN",
-    fallbacks: &[],
-    show: Show::Stars,
-};
+const TOKEN: Key = Key { ending: "TOKEN", fallbacks: &[], show: Show::Stars };
 
 /// Address and credential.
 #[derive(Debug, Clone)]

@@ -28,13 +28,8 @@ impl Input {
     /// Reads the environment and the settings file.
     pub(crate) fn read(config: Option<&Path>) -> Result<Self, Failure> {
         let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        let env = std::env::vars_os()
-            .map(|(name, value)| (lossy(name), lossy(value)))
-            .collect();
-        Ok(Self {
-            env,
-            file: settings_file(config)?,
-        })
+        let env = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect();
+        Ok(Self { env, file: settings_file(config)? })
     }
 
     /// Everything that a role needs.
@@ -54,16 +49,8 @@ impl Input {
     }
 
     fn sources<'a>(&'a self, flags: &'a BTreeMap<&'static str, String>) -> Sources<'a> {
-        let file = self
-            .file
-            .as_ref()
-            .map(|(path, text)| (path.as_path(), text.as_str()));
-        Sources {
-            env: &self.env,
-            file,
-            flags,
-            read: &read_text,
-        }
+        let file = self.file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        Sources { env: &self.env, file, flags, read: &read_text }
     }
 }
 
@@ -72,10 +59,8 @@ fn settings_file(config: Option<&Path>) -> Result<Option<(PathBuf, String)>, Fai
     match read_text(path) {
         Ok(text) => Ok(Some((path.to_owned(), text))),
         Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(
-            Failure::usage(format!("cannot read {}: {error}", path.display()))
-                .fix("name a readable settings file with --config"),
-        ),
+        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", path.display()))
+            .fix("name a readable settings file with --config")),
     }
 }
 

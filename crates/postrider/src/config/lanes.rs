@@ -35,14 +35,7 @@ fn rule(table: &Table, wrong: &mut Vec<(String, Wrong)>) -> Option<LaneRule> {
     let burst = field(table, "burst", wrong, parse::number(1, MOST));
     let concurrency = field(table, "concurrency", wrong, parse::number(1, MOST));
     let per_hour = field(table, "per_hour", wrong, parse::number(1, MOST));
-    wrong.is_empty().then_some(LaneRule {
-        matches,
-        name,
-        rate,
-        burst,
-        concurrency,
-        per_hour,
-    })
+    wrong.is_empty().then_some(LaneRule { matches, name, rate, burst, concurrency, per_hour })
 }
 
 fn refuse_unknown(table: &Table, wrong: &mut Vec<(String, Wrong)>) {
@@ -79,7 +72,5 @@ fn field<T>(
     let parsed = raw_of(value)
         .ok_or_else(|| Wrong::new("is a table", "write a text or a number"))
         .and_then(|raw| parse(&raw));
-    parsed
-        .map_err(|error| wrong.push((key.to_owned(), error)))
-        .ok()
+    parsed.map_err(|error| wrong.push((key.to_owned(), error))).ok()
 }

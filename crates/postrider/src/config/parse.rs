@@ -19,20 +19,12 @@ pub(crate) fn duration(
     most: Duration,
 ) -> impl Fn(&Raw) -> Result<Duration, Wrong> {
     move |raw| {
-        let bounds = || {
-            format!(
-                "write {} to {}, e.g. 15s",
-                print_duration(least),
-                print_duration(most)
-            )
-        };
+        let bounds =
+            || format!("write {} to {}, e.g. 15s", print_duration(least), print_duration(most));
         let value =
             parse_duration(&raw.text()).map_err(|error| Wrong::new(error.to_string(), bounds()))?;
         if value < least || value > most {
-            return Err(Wrong::new(
-                format!("{:?} is out of range", raw.text()),
-                bounds(),
-            ));
+            return Err(Wrong::new(format!("{:?} is out of range", raw.text()), bounds()));
         }
         Ok(value)
     }
@@ -87,10 +79,7 @@ pub(crate) fn secret_url(
         match Url::parse(&text) {
             Err(error) => Err(Wrong::new(format!("is no URL: {error}"), fix)),
             Ok(url) if schemes.contains(&url.scheme()) => Ok(SecretString::from(text)),
-            Ok(_) => Err(Wrong::new(
-                format!("is no URL of {}", schemes.join(", ")),
-                fix,
-            )),
+            Ok(_) => Err(Wrong::new(format!("is no URL of {}", schemes.join(", ")), fix)),
         }
     }
 }
@@ -121,11 +110,7 @@ pub(crate) fn status_codes(raw: &Raw) -> Result<Vec<u16>, Wrong> {
             Ok(_) | Err(_) => Err(Wrong::new(format!("{item:?} is no HTTP status code"), fix)),
         })
         .collect::<Result<_, _>>()?;
-    if codes.is_empty() {
-        Err(Wrong::new("names no status code", fix))
-    } else {
-        Ok(codes)
-    }
+    if codes.is_empty() { Err(Wrong::new("names no status code", fix)) } else { Ok(codes) }
 }
 
 /// URL schemes, in lower case.
@@ -141,9 +126,7 @@ pub(crate) fn schemes(raw: &Raw) -> Result<Vec<String>, Wrong> {
 pub(crate) fn methods(raw: &Raw) -> Result<Vec<String>, Wrong> {
     let fix = "write methods separated by spaces, e.g. POST PUT";
     words(raw, fix, |item| {
-        item.bytes()
-            .all(|byte| byte.is_ascii_alphabetic())
-            .then(|| item.to_uppercase())
+        item.bytes().all(|byte| byte.is_ascii_alphabetic()).then(|| item.to_uppercase())
     })
 }
 
@@ -156,35 +139,22 @@ fn words(
         known(item).ok_or_else(|| Wrong::new(format!("{item:?} can't be used"), fix))
     };
     let words: Vec<String> = raw.items().iter().map(read).collect::<Result<_, _>>()?;
-    if words.is_empty() {
-        Err(Wrong::new("is empty", fix))
-    } else {
-        Ok(words)
-    }
+    if words.is_empty() { Err(Wrong::new("is empty", fix)) } else { Ok(words) }
 }
 
 /// Entries of the host whitelist. Only spaces separate them: a regular expression may hold
 /// commas.
 pub(crate) fn host_whitelist(raw: &Raw) -> Result<HostWhitelist, Wrong> {
     HostWhitelist::parse(&raw.text()).map_err(|error| {
-        Wrong::new(
-            error.to_string(),
-            "write host names, *.domain, networks or /regexp/",
-        )
+        Wrong::new(error.to_string(), "write host names, *.domain, networks or /regexp/")
     })
 }
 
 /// Host patterns.
 pub(crate) fn host_patterns(raw: &Raw) -> Result<HostPatterns, Wrong> {
-    raw.items()
-        .join(" ")
-        .parse()
-        .map_err(|error: postrider_domain::InvalidHostPattern| {
-            Wrong::new(
-                error.to_string(),
-                "write host names such as api.github.com or api.*.ghe.com",
-            )
-        })
+    raw.items().join(" ").parse().map_err(|error: postrider_domain::InvalidHostPattern| {
+        Wrong::new(error.to_string(), "write host names such as api.github.com or api.*.ghe.com")
+    })
 }
 
 /// Waits between attempts.
@@ -198,11 +168,9 @@ pub(crate) fn retry_schedule(raw: &Raw) -> Result<RetryPolicy, Wrong> {
 
 /// `N/s|min|h` or `unlimited`.
 pub(crate) fn rate(raw: &Raw) -> Result<Rate, Wrong> {
-    raw.text()
-        .parse()
-        .map_err(|error: postrider_domain::InvalidRate| {
-            Wrong::new(error.to_string(), "write N/s, N/min, N/h or unlimited")
-        })
+    raw.text().parse().map_err(|error: postrider_domain::InvalidRate| {
+        Wrong::new(error.to_string(), "write N/s, N/min, N/h or unlimited")
+    })
 }
 
 #[cfg(test)]
@@ -215,10 +183,7 @@ mod tests {
 
     #[test]
     fn lists_may_be_texts_or_arrays() {
-        assert_eq!(
-            status_codes(&text("200, 201 204")).unwrap(),
-            [200, 201, 204]
-        );
+        assert_eq!(status_codes(&text("200, 201 204")).unwrap(), [200, 201, 204]);
         let list = Raw::List(vec!["200".to_owned(), "204".to_owned()]);
         assert_eq!(status_codes(&list).unwrap(), [200, 204]);
         assert!(status_codes(&text("2000")).is_err());
@@ -226,10 +191,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert_eq!(
-            listen(&text("localhost:1")).unwrap().to_string(),
-            "127.0.0.1:1"
-        );
+        assert_eq!(listen(&text("localhost:1")).unwrap().to_string(), "127.0.0.1:1");
         assert_eq!(listen(&text("[::]:0")).unwrap().to_string(), "[::]:0");
         assert!(listen(&text("9393")).is_err());
     }

@@ -17,12 +17,7 @@ pub(crate) struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            setting,
-            origin,
-            what,
-            fix,
-        } = self;
+        let Self { setting, origin, what, fix } = self;
         write!(f, "{setting} ({origin}): {what}; fix: {fix}")
     }
 }
@@ -35,9 +30,7 @@ pub(crate) struct Problems(pub(crate) Vec<Problem>);
 impl Problems {
     /// One line each, for standard error.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        self.0
-            .iter()
-            .map(|problem| format!("error: {problem}").replace(['\n', '\r'], " "))
+        self.0.iter().map(|problem| format!("error: {problem}").replace(['\n', '\r'], " "))
     }
 }
 
@@ -96,11 +89,7 @@ mod tests {
 
     #[test]
     fn nearest_is_near_or_nothing() {
-        let known = [
-            "POSTRIDER_LISTEN",
-            "POSTRIDER_ADMIN_LISTEN",
-            "POSTRIDER_RETENTION",
-        ];
+        let known = ["POSTRIDER_LISTEN", "POSTRIDER_ADMIN_LISTEN", "POSTRIDER_RETENTION"];
         assert_eq!(nearest("POSTRIDER_LISTNE", known), Some("POSTRIDER_LISTEN"));
         assert_eq!(nearest("POSTRIDER_FRESHNESS", known), None);
         assert_eq!(nearest("zzz", known), None);

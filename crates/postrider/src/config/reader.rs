@@ -45,11 +45,7 @@ pub(crate) struct Key {
 impl Key {
     /// A setting that anybody may see.
     pub(crate) const fn plain(ending: &'static str) -> Self {
-        Self {
-            ending,
-            fallbacks: &[],
-            show: Show::Plain,
-        }
+        Self { ending, fallbacks: &[], show: Show::Plain }
     }
 
     /// Its variable.
@@ -108,12 +104,7 @@ impl<'a> Reader<'a> {
     /// The parser's message without the excerpt that it prints: the line may hold a secret.
     fn file_problem(&mut self, path: &Path, text: &str, error: &toml::de::Error) {
         let offset = error.span().map_or(0, |span| span.start);
-        let line = text
-            .bytes()
-            .take(offset)
-            .filter(|byte| *byte == b'\n')
-            .count()
-            + 1;
+        let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
         self.problems.push(Problem {
             setting: path.display().to_string(),
             origin: format!("line {line}"),
@@ -129,9 +120,8 @@ impl<'a> Reader<'a> {
         default: &str,
         parse: impl Fn(&Raw) -> Result<T, Wrong>,
     ) -> Result<T, Reported> {
-        let (raw, origin) = self
-            .find(key)
-            .unwrap_or_else(|| (Raw::Text(default.to_owned()), Origin::Default));
+        let (raw, origin) =
+            self.find(key).unwrap_or_else(|| (Raw::Text(default.to_owned()), Origin::Default));
         self.show(key, Some(&raw), &origin);
         self.parsed(key, &raw, &origin, parse)
     }
@@ -145,11 +135,7 @@ impl<'a> Reader<'a> {
         let problems = self.problems.len();
         let Some((raw, origin)) = self.find(key) else {
             self.show(key, None, &Origin::Default);
-            return if self.problems.len() == problems {
-                Ok(None)
-            } else {
-                Err(Reported)
-            };
+            return if self.problems.len() == problems { Ok(None) } else { Err(Reported) };
         };
         self.show(key, Some(&raw), &origin);
         self.parsed(key, &raw, &origin, parse).map(Some)
@@ -164,12 +150,7 @@ impl<'a> Reader<'a> {
     ) -> Result<T, Reported> {
         parse(raw).map_err(|Wrong { what, fix }| {
             let setting = origin.given_as(&key.variable());
-            self.problems.push(Problem {
-                setting,
-                origin: origin_kind(origin),
-                what,
-                fix,
-            });
+            self.problems.push(Problem { setting, origin: origin_kind(origin), what, fix });
             Reported
         })
     }
@@ -191,19 +172,13 @@ impl<'a> Reader<'a> {
         default: Option<&str>,
         show: Show,
     ) -> Option<String> {
-        let set = names
-            .iter()
-            .find_map(|name| Some((*name, self.variable(name)?)));
+        let set = names.iter().find_map(|name| Some((*name, self.variable(name)?)));
         let (name, value, origin) = match set {
             Some((name, value)) => (name, Some(value), Origin::Environment(name.to_owned())),
             None => (*names.first()?, default.map(str::to_owned), Origin::Default),
         };
         let shown = value.as_deref().map(|value| starred(value, show));
-        self.shown.push(Shown {
-            name: name.to_owned(),
-            value: shown,
-            origin,
-        });
+        self.shown.push(Shown { name: name.to_owned(), value: shown, origin });
         value
     }
 
@@ -212,10 +187,9 @@ impl<'a> Reader<'a> {
         self.known_keys.insert(name.to_owned());
         let found = match self.table.get(name) {
             None => return Vec::new(),
-            Some(Value::Array(items)) => items
-                .iter()
-                .map(|item| item.as_table().cloned())
-                .collect::<Option<Vec<_>>>(),
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| item.as_table().cloned()).collect::<Option<Vec<_>>>()
+            }
             Some(_) => None,
         };
         found.unwrap_or_else(|| {
@@ -260,20 +234,11 @@ impl<'a> Reader<'a> {
             .keys()
             .filter(|name| name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX))
             .filter(|name| !self.known_variables.contains(*name))
-            .map(|name| {
-                unknown(
-                    name,
-                    "environment",
-                    nearest(name, variables.iter().copied()),
-                )
-            })
+            .map(|name| unknown(name, "environment", nearest(name, variables.iter().copied())))
             .collect();
         let keys: Vec<&str> = self.known_keys.iter().map(String::as_str).collect();
         let file = self.file_name();
-        let unknown_keys = self
-            .table
-            .keys()
-            .filter(|key| !self.known_keys.contains(*key));
+        let unknown_keys = self.table.keys().filter(|key| !self.known_keys.contains(*key));
         problems.extend(
             unknown_keys.map(|key| unknown(key, &file, nearest(key, keys.iter().copied()))),
         );
@@ -281,18 +246,12 @@ impl<'a> Reader<'a> {
     }
 
     fn file_name(&self) -> String {
-        self.sources
-            .file
-            .map_or_else(String::new, |(path, _)| path.display().to_string())
+        self.sources.file.map_or_else(String::new, |(path, _)| path.display().to_string())
     }
 
     fn show(&mut self, key: Key, raw: Option<&Raw>, origin: &Origin) {
         let value = raw.map(|raw| starred(&raw.text(), key.show));
-        self.shown.push(Shown {
-            name: key.variable(),
-            value,
-            origin: origin.clone(),
-        });
+        self.shown.push(Shown { name: key.variable(), value, origin: origin.clone() });
     }
 
     fn find(&mut self, key: Key) -> Option<(Raw, Origin)> {
@@ -301,9 +260,7 @@ impl<'a> Reader<'a> {
         if let Some(value) = flag {
             return Some((Raw::Text(value), Origin::Flag(key.ending)));
         }
-        self.in_flag_file(key)
-            .or_else(|| self.in_environment(key))
-            .or_else(|| self.in_file(key))
+        self.in_flag_file(key).or_else(|| self.in_environment(key)).or_else(|| self.in_file(key))
     }
 
     fn learn(&mut self, key: Key) {
@@ -334,19 +291,13 @@ impl<'a> Reader<'a> {
         if key.ending.starts_with("WEBHOOK_") {
             names.push(format!("PACT_BROKER_{}", key.ending));
         }
-        names
-            .into_iter()
-            .find_map(|name| self.in_variable(&name, key))
+        names.into_iter().find_map(|name| self.in_variable(&name, key))
     }
 
     fn in_variable(&mut self, name: &str, key: Key) -> Option<(Raw, Origin)> {
         let file_name = format!("{name}_FILE");
         let value = self.variable(name);
-        let path = if key.is_secret() {
-            self.variable(&file_name)
-        } else {
-            None
-        };
+        let path = if key.is_secret() { self.variable(&file_name) } else { None };
         let origin = Origin::Environment(name.to_owned());
         match (value, path) {
             (Some(_), Some(_)) => self.given_twice(name, &file_name, &origin),
@@ -361,11 +312,7 @@ impl<'a> Reader<'a> {
         let file_name = format!("{name}_file");
         let path = self.sources.file.map(|(path, _)| path.to_owned())?;
         let value = self.table.get(&name).cloned();
-        let secret = if key.is_secret() {
-            self.table.get(&file_name).cloned()
-        } else {
-            None
-        };
+        let secret = if key.is_secret() { self.table.get(&file_name).cloned() } else { None };
         let origin = |key: &str| Origin::File(path.clone(), key.to_owned());
         match (value, secret) {
             (Some(_), Some(_)) => self.given_twice(&name, &file_name, &origin(&name)),
@@ -411,11 +358,7 @@ impl<'a> Reader<'a> {
 
     /// A variable that is set to something: compose files pass empty ones for "not set".
     fn variable(&self, name: &str) -> Option<String> {
-        self.sources
-            .env
-            .get(name)
-            .filter(|value| !value.trim().is_empty())
-            .cloned()
+        self.sources.env.get(name).filter(|value| !value.trim().is_empty()).cloned()
     }
 }
 

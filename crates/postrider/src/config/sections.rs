@@ -22,26 +22,11 @@ use super::{lanes, parse};
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:9393";
 pub(crate) const LISTEN: Key = Key::plain("LISTEN");
 
-const DATABASE_URL: Key = Key {
-    ending: "DATABASE_URL",
-    fallbacks: &["DATABASE_URL"],
-    show: Show::UrlStars,
-};
-const AMQP_URL: Key = Key {
-    ending: "AMQP_URL",
-    fallbacks: &["AMQP_URL"],
-    show: Show::UrlStars,
-};
-const MASTER_KEY: Key = Key {
-    ending: "MASTER_KEY",
-    fallbacks: &[],
-    show: Show::Stars,
-};
-const API_TOKENS: Key = Key {
-    ending: "API_TOKENS",
-    fallbacks: &[],
-    show: Show::Stars,
-};
+const DATABASE_URL: Key =
+    Key { ending: "DATABASE_URL", fallbacks: &["DATABASE_URL"], show: Show::UrlStars };
+const AMQP_URL: Key = Key { ending: "AMQP_URL", fallbacks: &["AMQP_URL"], show: Show::UrlStars };
+const MASTER_KEY: Key = Key { ending: "MASTER_KEY", fallbacks: &[], show: Show::Stars };
+const API_TOKENS: Key = Key { ending: "API_TOKENS", fallbacks: &[], show: Show::Stars };
 const LANE_RATE: Key = Key::plain("LANE_RATE");
 const LANE_BURST: Key = Key::plain("LANE_BURST");
 const LANE_CONCURRENCY: Key = Key::plain("LANE_CONCURRENCY");
@@ -88,29 +73,18 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
 }
 
 fn mode(reader: &mut Reader<'_>) -> Result<Mode, Reported> {
-    let postgres = parse::secret_url(
-        &["postgres", "postgresql"],
-        "postgres://user@host/postrider",
-    );
+    let postgres = parse::secret_url(&["postgres", "postgresql"], "postgres://user@host/postrider");
     let amqp = parse::secret_url(&["amqp", "amqps"], "amqp://user:password@host:5672");
     let database_url = reader.optional(DATABASE_URL, postgres);
     let amqp_url = reader.optional(AMQP_URL, amqp);
     let data_dir = reader.get(Key::plain("DATA_DIR"), "./postrider-data", path);
     match (database_url?, amqp_url?) {
-        (None, None) => Ok(Mode::Embedded {
-            data_dir: data_dir?,
-        }),
-        (Some(database_url), Some(amqp_url)) => Ok(Mode::Distributed {
-            database_url,
-            amqp_url,
-        }),
+        (None, None) => Ok(Mode::Embedded { data_dir: data_dir? }),
+        (Some(database_url), Some(amqp_url)) => Ok(Mode::Distributed { database_url, amqp_url }),
         (Some(_), None) => one_alone(reader, AMQP_URL, DATABASE_URL, "amqp://user:password@host"),
-        (None, Some(_)) => one_alone(
-            reader,
-            DATABASE_URL,
-            AMQP_URL,
-            "postgres://user@host/postrider",
-        ),
+        (None, Some(_)) => {
+            one_alone(reader, DATABASE_URL, AMQP_URL, "postgres://user@host/postrider")
+        }
     }
 }
 
@@ -152,10 +126,7 @@ fn access(reader: &mut Reader<'_>) -> Result<AccessSettings, Reported> {
         let fix = "write role:token pairs with the roles ingest, read and operate";
         Tokens::parse(&SecretString::from(raw.text())).map_err(|what| Wrong::new(what, fix))
     });
-    Ok(AccessSettings {
-        master_key: master_key?,
-        tokens: tokens?.unwrap_or_default(),
-    })
+    Ok(AccessSettings { master_key: master_key?, tokens: tokens?.unwrap_or_default() })
 }
 
 fn require_master_key(reader: &mut Reader<'_>, mode: &Mode, access: &AccessSettings) {
@@ -189,27 +160,12 @@ fn webhook(reader: &mut Reader<'_>) -> Result<WebhookSettings, Reported> {
         "200 201 202 203 204 205 206",
         parse::status_codes,
     );
-    let schemes = reader.get(
-        Key::plain("WEBHOOK_SCHEME_WHITELIST"),
-        "https",
-        parse::schemes,
-    );
-    let methods = reader.get(
-        Key::plain("WEBHOOK_HTTP_METHOD_WHITELIST"),
-        "POST",
-        parse::methods,
-    );
-    let hosts = reader.get(
-        Key::plain("WEBHOOK_HOST_WHITELIST"),
-        "",
-        parse::host_whitelist,
-    );
+    let schemes = reader.get(Key::plain("WEBHOOK_SCHEME_WHITELIST"), "https", parse::schemes);
+    let methods = reader.get(Key::plain("WEBHOOK_HTTP_METHOD_WHITELIST"), "POST", parse::methods);
+    let hosts = reader.get(Key::plain("WEBHOOK_HOST_WHITELIST"), "", parse::host_whitelist);
     let networks = reader.get(Key::plain("WEBHOOK_ALLOW_NETWORKS"), "", parse::networks);
-    let timeout = reader.get(
-        Key::plain("WEBHOOK_TIMEOUT"),
-        "15s",
-        parse::duration(MILLISECOND, 10 * MINUTE),
-    );
+    let timeout =
+        reader.get(Key::plain("WEBHOOK_TIMEOUT"), "15s", parse::duration(MILLISECOND, 10 * MINUTE));
     let certificates = reader.optional(Key::plain("WEBHOOK_CERTIFICATES"), path);
     let https_proxy = reader.foreign(&["HTTPS_PROXY", "https_proxy"], None, Show::UrlStars);
     let no_proxy = reader.foreign(&["NO_PROXY", "no_proxy"], None, Show::Plain);
@@ -264,11 +220,8 @@ fn worker(reader: &mut Reader<'_>) -> Result<WorkerSettings, Reported> {
     let janitor_interval = reader.get(Key::plain("JANITOR_INTERVAL"), "3s", &interval);
     let lease = reader.get(Key::plain("LEASE"), "10s", &interval);
     let claim_margin = reader.get(Key::plain("CLAIM_MARGIN"), "5s", &interval);
-    let concurrency = reader.get(
-        Key::plain("WORKER_CONCURRENCY"),
-        "512",
-        parse::number(1_usize, 65_536),
-    );
+    let concurrency =
+        reader.get(Key::plain("WORKER_CONCURRENCY"), "512", parse::number(1_usize, 65_536));
     let grace = parse::duration(Duration::ZERO, HOUR);
     let shutdown_grace = reader.get(Key::plain("SHUTDOWN_GRACE"), "20s", grace);
     Ok(WorkerSettings {
@@ -283,21 +236,10 @@ fn worker(reader: &mut Reader<'_>) -> Result<WorkerSettings, Reported> {
 }
 
 fn monitor(reader: &mut Reader<'_>) -> Result<MonitorSettings, Reported> {
-    let interval = reader.get(
-        Key::plain("MONITOR_INTERVAL"),
-        "15s",
-        parse::duration(10 * MILLISECOND, DAY),
-    );
-    let failures = reader.get(
-        Key::plain("SUSTAINED_FAILURES"),
-        "3",
-        parse::number(1, 10_000),
-    );
-    let retention = reader.get(
-        Key::plain("RETENTION"),
-        "30d",
-        parse::duration(SECOND, 3650 * DAY),
-    );
+    let interval =
+        reader.get(Key::plain("MONITOR_INTERVAL"), "15s", parse::duration(10 * MILLISECOND, DAY));
+    let failures = reader.get(Key::plain("SUSTAINED_FAILURES"), "3", parse::number(1, 10_000));
+    let retention = reader.get(Key::plain("RETENTION"), "30d", parse::duration(SECOND, 3650 * DAY));
     Ok(MonitorSettings {
         interval: interval?,
         sustained_failures: failures?,
@@ -307,50 +249,29 @@ fn monitor(reader: &mut Reader<'_>) -> Result<MonitorSettings, Reported> {
 
 fn store(reader: &mut Reader<'_>) -> Result<StoreSettings, Reported> {
     let connections = reader.get(Key::plain("DB_CONNECTIONS"), "10", parse::number(4, 500));
-    let sweep_after = reader.get(
-        Key::plain("SWEEP_AFTER"),
-        "120s",
-        parse::duration(10 * MILLISECOND, DAY),
-    );
-    Ok(StoreSettings {
-        connections: connections?,
-        sweep_after: sweep_after?,
-    })
+    let sweep_after =
+        reader.get(Key::plain("SWEEP_AFTER"), "120s", parse::duration(10 * MILLISECOND, DAY));
+    Ok(StoreSettings { connections: connections?, sweep_after: sweep_after? })
 }
 
 fn queue(reader: &mut Reader<'_>) -> Result<QueueSettings, Reported> {
     let queues = reader.get(Key::plain("QUEUES"), "2", parse::number(1, 64));
     let prefetch = parse::number(1, postrider_queue::MAX_PREFETCH);
     let prefetch = reader.get(Key::plain("PREFETCH"), "1024", prefetch);
-    let max_unpublished = reader.get(
-        Key::plain("MAX_UNPUBLISHED"),
-        "1000000",
-        parse::number(0, 100_000_000),
-    );
-    Ok(QueueSettings {
-        queues: queues?,
-        prefetch: prefetch?,
-        max_unpublished: max_unpublished?,
-    })
+    let max_unpublished =
+        reader.get(Key::plain("MAX_UNPUBLISHED"), "1000000", parse::number(0, 100_000_000));
+    Ok(QueueSettings { queues: queues?, prefetch: prefetch?, max_unpublished: max_unpublished? })
 }
 
 fn log(reader: &mut Reader<'_>) -> Result<LogSettings, Reported> {
-    let format = reader.get(Key::plain("LOG_FORMAT"), "json", |raw| {
-        match raw.text().as_str() {
-            "json" => Ok(LogFormat::Json),
-            "text" => Ok(LogFormat::Text),
-            other => Err(Wrong::new(
-                format!("{other:?} is no log format"),
-                "write json or text",
-            )),
-        }
+    let format = reader.get(Key::plain("LOG_FORMAT"), "json", |raw| match raw.text().as_str() {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        other => Err(Wrong::new(format!("{other:?} is no log format"), "write json or text")),
     });
     let filter = reader.foreign(&["RUST_LOG"], Some(LogSettings::FILTER), Show::Plain);
     let filter = filter.unwrap_or_default();
-    Ok(LogSettings {
-        format: format?,
-        filter,
-    })
+    Ok(LogSettings { format: format?, filter })
 }
 
 fn path(raw: &Raw) -> Result<PathBuf, Wrong> {

@@ -9,10 +9,7 @@ use crate::cli::{Failure, Format, Out};
 /// when they were read.
 pub(crate) fn check(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
     wiring::certificates(settings)?;
-    out.line(format_args!(
-        "settings are fine ({} mode)",
-        mode_name(&settings.mode)
-    ));
+    out.line(format_args!("settings are fine ({} mode)", mode_name(&settings.mode)));
     Ok(())
 }
 
@@ -42,11 +39,7 @@ pub(crate) fn show(settings: &Settings, format: Format, out: &mut Out) {
                     shown.origin.to_string(),
                 ]
             });
-            out.table(
-                &["setting", "value", "origin"],
-                rows.collect(),
-                "no settings",
-            );
+            out.table(&["setting", "value", "origin"], rows.collect(), "no settings");
         }
     }
 }

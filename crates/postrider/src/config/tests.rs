@@ -24,20 +24,12 @@ struct Given {
 }
 
 fn env(pairs: &[(&str, &str)]) -> Given {
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Given {
-        env: pairs.collect(),
-        ..Given::default()
-    }
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Given { env: pairs.collect(), ..Given::default() }
 }
 
 fn file(text: &str) -> Given {
-    Given {
-        file: Some(text.to_owned()),
-        ..Given::default()
-    }
+    Given { file: Some(text.to_owned()), ..Given::default() }
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -50,16 +42,8 @@ fn read(path: &Path) -> io::Result<String> {
 
 impl Given {
     fn sources(&self) -> Sources<'_> {
-        let file = self
-            .file
-            .as_deref()
-            .map(|text| (Path::new("postrider.toml"), text));
-        Sources {
-            env: &self.env,
-            file,
-            flags: &self.flags,
-            read: &read,
-        }
+        let file = self.file.as_deref().map(|text| (Path::new("postrider.toml"), text));
+        Sources { env: &self.env, file, flags: &self.flags, read: &read }
     }
 
     fn settings(&self) -> Settings {
@@ -79,21 +63,13 @@ fn lines(problems: &Problems) -> Vec<String> {
 }
 
 fn shown(settings: &Settings, name: &str) -> (Option<String>, String) {
-    let shown = settings
-        .effective
-        .iter()
-        .find(|shown| shown.name == name)
-        .unwrap();
+    let shown = settings.effective.iter().find(|shown| shown.name == name).unwrap();
     (shown.value.clone(), shown.origin.to_string())
 }
 
 /// Every setting with a value that differs from its default, and that value as it is shown.
 const ALL: [(&str, &str, &str); 35] = [
-    (
-        "DATABASE_URL",
-        "postgres://u:hunter2@db/p?x=hunter2",
-        "postgres://u:***@db/p",
-    ),
+    ("DATABASE_URL", "postgres://u:hunter2@db/p?x=hunter2", "postgres://u:***@db/p"),
     ("AMQP_URL", "amqps://u:hunter2@mq", "amqps://u:***@mq"),
     ("DATA_DIR", "/data", "/data"),
     ("LISTEN", "0.0.0.0:80", "0.0.0.0:80"),
@@ -106,11 +82,7 @@ const ALL: [(&str, &str, &str); 35] = [
     ("WEBHOOK_HTTP_CODE_SUCCESS", "200", "200"),
     ("WEBHOOK_SCHEME_WHITELIST", "https http", "https http"),
     ("WEBHOOK_HTTP_METHOD_WHITELIST", "POST PUT", "POST PUT"),
-    (
-        "WEBHOOK_HOST_WHITELIST",
-        "*.example /a{1,2}/",
-        "*.example /a{1,2}/",
-    ),
+    ("WEBHOOK_HOST_WHITELIST", "*.example /a{1,2}/", "*.example /a{1,2}/"),
     ("WEBHOOK_ALLOW_NETWORKS", "10.0.0.0/8", "10.0.0.0/8"),
     ("WEBHOOK_TIMEOUT", "3s", "3s"),
     ("WEBHOOK_CERTIFICATES", "/certs", "/certs"),
@@ -133,11 +105,8 @@ const ALL: [(&str, &str, &str); 35] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 3] = [
-    ("QUEUES", "3", "3"),
-    ("PREFETCH", "10", "10"),
-    ("MAX_UNPUBLISHED", "9", "9"),
-];
+const MORE: [(&str, &str, &str); 3] =
+    [("QUEUES", "3", "3"), ("PREFETCH", "10", "10"), ("MAX_UNPUBLISHED", "9", "9")];
 
 fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     ALL.into_iter().chain(MORE)
@@ -155,16 +124,10 @@ fn every_setting_can_come_from_the_environment() {
     for (name, _, expected) in all() {
         let variable = format!("POSTRIDER_{name}");
         let origin = format!("environment {variable}");
-        assert_eq!(
-            shown(&settings, &variable),
-            (Some(expected.to_owned()), origin)
-        );
+        assert_eq!(shown(&settings, &variable), (Some(expected.to_owned()), origin));
     }
     let text = format!("{settings:?}");
-    assert!(
-        !text.contains("hunter2") && !text.contains(KEY),
-        "a secret is in {text}"
-    );
+    assert!(!text.contains("hunter2") && !text.contains(KEY), "a secret is in {text}");
 }
 
 #[test]
@@ -184,21 +147,11 @@ fn every_setting_can_come_from_the_file() {
 #[test]
 fn the_tables_above_are_complete() {
     let settings = Given::default().settings();
-    let known: BTreeSet<String> = settings
-        .effective
-        .iter()
-        .map(|shown| shown.name.clone())
-        .collect();
-    let foreign = [
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "RUST_LOG",
-        "POSTRIDER_URL",
-        "POSTRIDER_TOKEN",
-    ];
-    let mut expected: BTreeSet<String> = all()
-        .map(|(name, _, _)| format!("POSTRIDER_{name}"))
-        .collect();
+    let known: BTreeSet<String> =
+        settings.effective.iter().map(|shown| shown.name.clone()).collect();
+    let foreign = ["HTTPS_PROXY", "NO_PROXY", "RUST_LOG", "POSTRIDER_URL", "POSTRIDER_TOKEN"];
+    let mut expected: BTreeSet<String> =
+        all().map(|(name, _, _)| format!("POSTRIDER_{name}")).collect();
     expected.extend(foreign.map(str::to_owned));
     assert_eq!(known, expected);
 }
@@ -212,46 +165,27 @@ fn defaults() {
     assert_eq!(settings.listen.listen.to_string(), "127.0.0.1:9393");
     assert_eq!(settings.listen.admin.to_string(), "127.0.0.1:9394");
     assert_eq!(settings.lanes, postrider_domain::LaneRules::default());
-    assert_eq!(
-        settings.webhook.retry,
-        postrider_domain::RetryPolicy::default()
-    );
+    assert_eq!(settings.webhook.retry, postrider_domain::RetryPolicy::default());
     assert_eq!(settings.webhook.schemes, ["https"]);
     assert_eq!(settings.webhook.methods, ["POST"]);
-    assert_eq!(
-        settings.webhook.success_codes,
-        [200, 201, 202, 203, 204, 205, 206]
-    );
+    assert_eq!(settings.webhook.success_codes, [200, 201, 202, 203, 204, 205, 206]);
     assert_eq!(settings.monitor.sustained_failures, 3);
-    assert!(
-        settings
-            .effective
-            .iter()
-            .all(|shown| shown.origin == Origin::Default)
-    );
+    assert!(settings.effective.iter().all(|shown| shown.origin == Origin::Default));
 }
 
 #[test]
 fn flag_before_environment_before_file_before_default() {
     let mut given = file("listen = '127.0.0.1:3'");
     assert_eq!(given.settings().listen.listen.port(), 3);
-    given
-        .env
-        .insert("POSTRIDER_LISTEN".to_owned(), "127.0.0.1:2".to_owned());
+    given.env.insert("POSTRIDER_LISTEN".to_owned(), "127.0.0.1:2".to_owned());
     assert_eq!(given.settings().listen.listen.port(), 2);
     given.flags.insert("LISTEN", "127.0.0.1:1".to_owned());
     let settings = given.settings();
     assert_eq!(settings.listen.listen.port(), 1);
     assert_eq!(shown(&settings, "POSTRIDER_LISTEN").1, "flag --listen");
     given = file("listen = '127.0.0.1:3'");
-    given
-        .env
-        .insert("POSTRIDER_LISTEN".to_owned(), "  ".to_owned());
-    assert_eq!(
-        given.settings().listen.listen.port(),
-        3,
-        "an empty variable is not set"
-    );
+    given.env.insert("POSTRIDER_LISTEN".to_owned(), "  ".to_owned());
+    assert_eq!(given.settings().listen.listen.port(), 3, "an empty variable is not set");
 }
 
 #[test]
@@ -270,17 +204,9 @@ fn other_programs_variables_are_fall_backs() {
     assert!(matches!(settings.mode, Mode::Distributed { .. }));
     assert_eq!(settings.webhook.methods, ["GET", "POST"]);
     assert_eq!(settings.webhook.schemes, ["https"]);
-    assert_eq!(
-        shown(&settings, "POSTRIDER_DATABASE_URL").1,
-        "environment DATABASE_URL"
-    );
-    given.env.insert(
-        "POSTRIDER_DATABASE_URL".to_owned(),
-        "postgres://ours/x".to_owned(),
-    );
-    let Mode::Distributed { database_url, .. } = given.settings().mode else {
-        panic!("embedded")
-    };
+    assert_eq!(shown(&settings, "POSTRIDER_DATABASE_URL").1, "environment DATABASE_URL");
+    given.env.insert("POSTRIDER_DATABASE_URL".to_owned(), "postgres://ours/x".to_owned());
+    let Mode::Distributed { database_url, .. } = given.settings().mode else { panic!("embedded") };
     assert_eq!(database_url.expose_secret(), "postgres://ours/x");
 }
 
@@ -288,13 +214,7 @@ fn other_programs_variables_are_fall_backs() {
 fn secrets_may_be_files() {
     let settings = env(&[("POSTRIDER_MASTER_KEY_FILE", "/secret/key")]).settings();
     assert!(settings.access.master_key.is_some());
-    assert!(
-        file("master_key_file = '/secret/key'")
-            .settings()
-            .access
-            .master_key
-            .is_some()
-    );
+    assert!(file("master_key_file = '/secret/key'").settings().access.master_key.is_some());
     insta::assert_snapshot!(
         env(&[("POSTRIDER_MASTER_KEY_FILE", "/secret/key"), ("POSTRIDER_MASTER_KEY", KEY)])
             .problems().join("\n"),
@@ -304,11 +224,7 @@ fn secrets_may_be_files() {
         env(&[("POSTRIDER_API_TOKENS_FILE", "/nowhere")]).problems().join("\n"),
         @r#"error: POSTRIDER_API_TOKENS_FILE (environment): cannot read "/nowhere": entity not found; fix: name a file that this user can read"#
     );
-    assert_eq!(
-        env(&[("POSTRIDER_LISTEN_FILE", "/x")]).problems().len(),
-        1,
-        "LISTEN is no secret"
-    );
+    assert_eq!(env(&[("POSTRIDER_LISTEN_FILE", "/x")]).problems().len(), 1, "LISTEN is no secret");
 }
 
 #[test]
@@ -325,10 +241,7 @@ fn one_url_alone_is_refused_by_the_missing_one_s_name() {
 
 #[test]
 fn distributed_mode_needs_a_master_key() {
-    let urls = [
-        ("DATABASE_URL", "postgres://db/x"),
-        ("AMQP_URL", "amqp://mq"),
-    ];
+    let urls = [("DATABASE_URL", "postgres://db/x"), ("AMQP_URL", "amqp://mq")];
     let problems = env(&urls).problems().join("\n");
     assert!(problems.contains("POSTRIDER_MASTER_KEY"), "{problems}");
     assert!(problems.contains("openssl rand -base64 32"), "{problems}");
@@ -346,10 +259,7 @@ fn an_open_door_is_refused() {
         let refused = !env(&[("POSTRIDER_LISTEN", listen)]).problems().is_empty();
         assert_eq!(refused, open, "{listen}");
         let tokens = ("POSTRIDER_API_TOKENS", "operate:x");
-        assert_eq!(
-            env(&[("POSTRIDER_LISTEN", listen), tokens]).problems(),
-            [""; 0]
-        );
+        assert_eq!(env(&[("POSTRIDER_LISTEN", listen), tokens]).problems(), [""; 0]);
     }
 }
 
@@ -368,11 +278,7 @@ fn all_problems_are_reported_at_once() {
     .env;
     given.flags.insert("ADMIN_LISTEN", "nowhere".to_owned());
     let problems = given.problems();
-    assert!(
-        !problems
-            .iter()
-            .any(|line| line.contains("hunter2") || line.contains('\n'))
-    );
+    assert!(!problems.iter().any(|line| line.contains("hunter2") || line.contains('\n')));
     insta::assert_snapshot!(problems.join("\n"), @r#"
     error: POSTRIDER_DATABASE_URL (environment): is no URL of postgres, postgresql; fix: write a URL such as postgres://user@host/postrider
     error: --admin-listen (flag): "nowhere" is no address with a port; fix: write ADDRESS:PORT, e.g. 127.0.0.1:9393 or [::]:9393
@@ -390,13 +296,8 @@ fn all_problems_are_reported_at_once() {
 
 #[test]
 fn a_broken_file_is_reported_without_its_text() {
-    let problems = file("listen = '127.0.0.1:1'\nmaster_key = hunter2\n")
-        .problems()
-        .join("\n");
-    assert!(
-        problems.contains("line 2") && !problems.contains("hunter2"),
-        "{problems}"
-    );
+    let problems = file("listen = '127.0.0.1:1'\nmaster_key = hunter2\n").problems().join("\n");
+    assert!(problems.contains("line 2") && !problems.contains("hunter2"), "{problems}");
 }
 
 #[test]
@@ -409,25 +310,10 @@ fn lanes_of_the_file() {
     assert_eq!(rule.matches, ["api.github.com/*", "x/y"]);
     assert_eq!(rule.name.as_deref(), Some("gh"));
     assert_eq!(rule.rate, Some("10/s".parse::<Rate>().unwrap()));
-    assert_eq!(
-        (rule.burst, rule.concurrency, rule.per_hour),
-        (Some(2), Some(3), Some(450))
-    );
+    assert_eq!((rule.burst, rule.concurrency, rule.per_hour), (Some(2), Some(3), Some(450)));
     let rate: Rate = "30/min".parse().unwrap();
-    assert_eq!(
-        settings.lanes.github,
-        LaneLimits {
-            rate,
-            ..LaneLimits::GITHUB
-        }
-    );
-    assert_eq!(
-        settings.lanes.other,
-        LaneLimits {
-            rate,
-            ..LaneLimits::OTHER
-        }
-    );
+    assert_eq!(settings.lanes.github, LaneLimits { rate, ..LaneLimits::GITHUB });
+    assert_eq!(settings.lanes.other, LaneLimits { rate, ..LaneLimits::OTHER });
 }
 
 #[test]
@@ -466,16 +352,12 @@ fn clients_need_little() {
     let client = resolve(&given).unwrap();
     assert_eq!(client.url.as_str(), "http://127.0.0.1:1234/");
     assert_eq!(client.token.unwrap().expose_secret(), "t");
-    given
-        .flags
-        .insert("URL", "https://p.example/base".to_owned());
+    given.flags.insert("URL", "https://p.example/base".to_owned());
     given.flags.insert("TOKEN_FILE", "/secret/token".to_owned());
     let client = resolve(&given).unwrap();
     assert_eq!(client.url.as_str(), "https://p.example/base");
     assert_eq!(client.token.unwrap().expose_secret(), "from-file");
-    given
-        .env
-        .insert("POSTRIDER_TOEKN".to_owned(), "x".to_owned());
+    given.env.insert("POSTRIDER_TOEKN".to_owned(), "x".to_owned());
     insta::assert_snapshot!(
         lines(&resolve(&given).unwrap_err()).join("\n"),
         @"error: POSTRIDER_TOEKN (environment): is not a setting; fix: did you mean POSTRIDER_TOKEN?"

@@ -88,10 +88,7 @@ pub(crate) struct Wrong {
 impl Wrong {
     /// Both halves.
     pub(crate) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            fix: fix.into(),
-        }
+        Self { what: what.into(), fix: fix.into() }
     }
 }
 
@@ -125,11 +122,7 @@ pub(super) fn origin_kind(origin: &Origin) -> String {
 /// A TOML value as it would be written in a variable.
 pub(crate) fn raw_of(value: &Value) -> Option<Raw> {
     match value {
-        Value::Array(items) => items
-            .iter()
-            .map(scalar)
-            .collect::<Option<Vec<_>>>()
-            .map(Raw::List),
+        Value::Array(items) => items.iter().map(scalar).collect::<Option<Vec<_>>>().map(Raw::List),
         Value::String(_)
         | Value::Integer(_)
         | Value::Float(_)

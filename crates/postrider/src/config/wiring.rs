@@ -31,13 +31,7 @@ pub(crate) fn store_config(
     let (target, master_key, sweep_after) = match (&settings.mode, data_dir) {
         (Mode::Embedded { .. }, Some(dir)) => {
             let key = configured.map_or_else(|| dir.master_key(), Ok)?;
-            (
-                Target::Sqlite {
-                    path: dir.database(),
-                },
-                key,
-                Duration::ZERO,
-            )
+            (Target::Sqlite { path: dir.database() }, key, Duration::ZERO)
         }
         (Mode::Embedded { .. }, None) => {
             return Err(Failure::usage("the embedded store needs its data dir"));
@@ -47,19 +41,10 @@ pub(crate) fn store_config(
                 url: database_url.clone(),
                 max_connections: settings.store.connections,
             };
-            (
-                target,
-                configured.ok_or_else(no_master_key)?,
-                settings.store.sweep_after,
-            )
+            (target, configured.ok_or_else(no_master_key)?, settings.store.sweep_after)
         }
     };
-    Ok(StoreConfig {
-        target,
-        master_key,
-        sweep_after,
-        statement_timeout: STATEMENT_TIMEOUT,
-    })
+    Ok(StoreConfig { target, master_key, sweep_after, statement_timeout: STATEMENT_TIMEOUT })
 }
 
 /// Opens and locks the data dir where the mode has one.
@@ -112,11 +97,8 @@ pub(crate) fn certificates(settings: &Settings) -> Result<Vec<Vec<u8>>, Failure>
     let read =
         || -> io::Result<Vec<Vec<u8>>> { files(path)?.iter().map(|file| pem(file)).collect() };
     read().map_err(|error| {
-        Failure::usage(format!(
-            "POSTRIDER_WEBHOOK_CERTIFICATES: {}: {error}",
-            path.display()
-        ))
-        .fix("name a PEM file, or a folder of PEM files")
+        Failure::usage(format!("POSTRIDER_WEBHOOK_CERTIFICATES: {}: {error}", path.display()))
+            .fix("name a PEM file, or a folder of PEM files")
     })
 }
 
@@ -125,16 +107,12 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let entries = fs::read_dir(path)?.take(MAX_CERTIFICATES + 1);
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.retain(|file| file.is_file());
     files.sort();
     if files.is_empty() || files.len() > MAX_CERTIFICATES {
-        return Err(io::Error::other(format!(
-            "the folder holds {} files",
-            files.len()
-        )));
+        return Err(io::Error::other(format!("the folder holds {} files", files.len())));
     }
     Ok(files)
 }
@@ -144,10 +122,7 @@ fn pem(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("{} is too large", file.display())));
     }
     let pem = fs::read(file)?;
-    if pem
-        .windows(PEM_MARKER.len())
-        .any(|window| window == PEM_MARKER)
-    {
+    if pem.windows(PEM_MARKER.len()).any(|window| window == PEM_MARKER) {
         Ok(pem)
     } else {
         let what = format!("{} holds no certificate in PEM form", file.display());

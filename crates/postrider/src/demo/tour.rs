@@ -37,33 +37,17 @@ impl Tour {
     /// Starts all roles and the stand-in on free ports.
     pub(crate) async fn start(events: u32) -> anyhow::Result<Self> {
         let (old_token, new_token) = (token(), token());
-        let options = Options {
-            journal_capacity: 250_000,
-            ..Options::default()
-        };
+        let options = Options { journal_capacity: 250_000, ..Options::default() };
         let github = Double::start(options.with_tokens([old_token.clone()])).await?;
         let data_dir = tempfile::tempdir()?;
         let settings = settings(&data_dir, &github, events)?;
         let running = Running::start(&settings, Role::Serve).await?;
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()?;
-        Ok(Self {
-            events,
-            github,
-            running,
-            client,
-            old_token,
-            new_token,
-            _data_dir: data_dir,
-        })
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        Ok(Self { events, github, running, client, old_token, new_token, _data_dir: data_dir })
     }
 
     pub(crate) fn url(&self) -> String {
-        self.running
-            .listen()
-            .map_or_else(String::new, |address| format!("http://{address}"))
+        self.running.listen().map_or_else(String::new, |address| format!("http://{address}"))
     }
 
     pub(crate) fn github_url(&self) -> String {
@@ -80,16 +64,12 @@ impl Tour {
         let started = Instant::now();
         self.set_secret(&self.old_token).await?;
         self.create_webhook().await?;
-        say.line(&format!(
-            "secret {SECRET} set, webhook for {REPOSITORY} registered"
-        ));
+        say.line(&format!("secret {SECRET} set, webhook for {REPOSITORY} registered"));
         let half = self.events / 2;
         self.send(0..half).await?;
         self.until_attempted().await?;
         self.github.accept_tokens([&self.new_token]);
-        say.line(&format!(
-            "{half} events accepted; now the token dies (401 Bad credentials)"
-        ));
+        say.line(&format!("{half} events accepted; now the token dies (401 Bad credentials)"));
         self.send(half..self.events).await?;
         let held = self.until_held().await?;
         say.line(&format!(
@@ -103,21 +83,15 @@ impl Tour {
     }
 
     async fn set_secret(&self, value: &str) -> anyhow::Result<()> {
-        let call = self
-            .client
-            .put(format!("{}/api/v1/secrets/{SECRET}", self.url()));
-        answer(call.json(&json!({ "value": value })))
-            .await
-            .context("setting the secret")?;
+        let call = self.client.put(format!("{}/api/v1/secrets/{SECRET}", self.url()));
+        answer(call.json(&json!({ "value": value }))).await.context("setting the secret")?;
         Ok(())
     }
 
     async fn create_webhook(&self) -> anyhow::Result<()> {
         let webhook = seed::webhook(&self.github.base_url(), REPOSITORY, PROVIDER);
         let call = self.client.post(format!("{}/webhooks", self.url()));
-        answer(call.json(&webhook))
-            .await
-            .context("registering the webhook")?;
+        answer(call.json(&webhook)).await.context("registering the webhook")?;
         Ok(())
     }
 
@@ -150,13 +124,8 @@ impl Tour {
     }
 
     async fn until_drained(&self) -> anyhow::Result<()> {
-        self.github
-            .wait_for(u64::from(self.events), PATIENCE)
-            .await?;
-        self.until("the backlog to drain", |lane| {
-            (lane["backlog"] == 0).then_some(())
-        })
-        .await?;
+        self.github.wait_for(u64::from(self.events), PATIENCE).await?;
+        self.until("the backlog to drain", |lane| (lane["backlog"] == 0).then_some(())).await?;
         let deadline = Instant::now() + PATIENCE;
         while self.delivered().await? < u64::from(self.events) {
             if Instant::now() > deadline {
@@ -176,9 +145,8 @@ impl Tour {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let lanes = answer(self.client.get(format!("{}/api/v1/lanes", self.url()))).await?;
-            if let Some(found) = lanes["lanes"]
-                .as_array()
-                .and_then(|all| all.iter().find_map(&wanted))
+            if let Some(found) =
+                lanes["lanes"].as_array().and_then(|all| all.iter().find_map(&wanted))
             {
                 return Ok(found);
             }
@@ -194,10 +162,7 @@ impl Tour {
         let mut count = 0;
         let mut cursor: Option<String> = None;
         loop {
-            let mut url = format!(
-                "{}/api/v1/deliveries?status=delivered&limit=1000",
-                self.url()
-            );
+            let mut url = format!("{}/api/v1/deliveries?status=delivered&limit=1000", self.url());
             if let Some(cursor) = &cursor {
                 url.push_str("&cursor=");
                 url.push_str(cursor);
@@ -217,9 +182,7 @@ impl Tour {
         for entry in self.github.accepted() {
             let body: Value = serde_json::from_str(entry.body.as_deref().unwrap_or("null"))?;
             let version = body["client_payload"]["consumer_version_number"].as_str();
-            *arrived
-                .entry(version.unwrap_or_default().to_owned())
-                .or_default() += 1;
+            *arrived.entry(version.unwrap_or_default().to_owned()).or_default() += 1;
         }
         let events = u64::from(self.events);
         let distinct = arrived.len() as u64;
@@ -248,11 +211,7 @@ async fn answer(call: reqwest::RequestBuilder) -> anyhow::Result<Value> {
     if !status.is_success() {
         bail!("postrider answered {status}: {text}");
     }
-    Ok(if text.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_str(&text)?
-    })
+    Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
 }
 
 /// A made-up token that no scanner takes for a real one.
@@ -268,20 +227,15 @@ fn settings(data_dir: &TempDir, github: &Double, events: u32) -> anyhow::Result<
         ("POSTRIDER_DATA_DIR", data_dir.path().display().to_string()),
         ("POSTRIDER_LISTEN", "127.0.0.1:0".to_owned()),
         ("POSTRIDER_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
-        (
-            "POSTRIDER_WEBHOOK_SCHEME_WHITELIST",
-            "https http".to_owned(),
-        ),
+        ("POSTRIDER_WEBHOOK_SCHEME_WHITELIST", "https http".to_owned()),
         ("POSTRIDER_WEBHOOK_ALLOW_NETWORKS", "127.0.0.0/8".to_owned()),
         ("POSTRIDER_GITHUB_HOSTS", github.addr().to_string()),
         ("POSTRIDER_LANE_RATE", format!("{rate}/s")),
         ("POSTRIDER_POLL_INTERVAL", "200ms".to_owned()),
         ("POSTRIDER_MONITOR_INTERVAL", "1s".to_owned()),
     ];
-    let env: BTreeMap<String, String> = given
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+    let env: BTreeMap<String, String> =
+        given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Ok(Settings::resolve(&Sources {
         env: &env,
         file: None,

@@ -118,9 +118,5 @@ async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     ended?;
-    Ok(if drained {
-        Exit::Fine.into()
-    } else {
-        ExitCode::from(INTERRUPTED)
-    })
+    Ok(if drained { Exit::Fine.into() } else { ExitCode::from(INTERRUPTED) })
 }

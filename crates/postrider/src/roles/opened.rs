@@ -40,11 +40,7 @@ impl Opened {
             Mode::Distributed { .. } => await_schema(&store, role, deadline).await?,
         }
         store.check_key().await?;
-        Ok(Self {
-            store,
-            master_key,
-            _data_dir: data_dir,
-        })
+        Ok(Self { store, master_key, _data_dir: data_dir })
     }
 }
 
@@ -73,9 +69,7 @@ async fn await_schema(store: &Store, role: Role, deadline: Instant) -> anyhow::R
                 Exit::Unreachable,
                 format!("the database was not brought up to date within {PATIENCE:?}"),
             );
-            return Err(failure
-                .fix("run `postrider migrate` with the same settings")
-                .into());
+            return Err(failure.fix("run `postrider migrate` with the same settings").into());
         }
         if !told {
             tracing::info!(role = role.as_str(), "waiting for postrider migrate");

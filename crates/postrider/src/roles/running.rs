@@ -108,11 +108,7 @@ impl Running {
                     .fix("delete the queue once it is empty, or use another virtual host")
                     .into();
             }
-            if self
-                .worker
-                .as_ref()
-                .is_some_and(|worker| !worker.is_alive())
-            {
+            if self.worker.as_ref().is_some_and(|worker| !worker.is_alive()) {
                 return Failure::new(Exit::No, "the worker stopped by itself; see the log").into();
             }
         }
@@ -122,9 +118,7 @@ impl Running {
     fn unusable_road(&self) -> Option<String> {
         let published = self.publisher.as_ref().and_then(Publisher::fatal);
         let consumed = self.worker.as_ref().and_then(Worker::unusable_road);
-        published
-            .map(|error| error.to_string())
-            .or_else(|| consumed.map(str::to_owned))
+        published.map(|error| error.to_string()).or_else(|| consumed.map(str::to_owned))
     }
 
     /// Stops taking events, finishes what is in flight, records it, gives back the rest.
@@ -132,10 +126,7 @@ impl Running {
         self.health.stopping();
         self.intake.cancel();
         self.intake_tasks.close();
-        if tokio::time::timeout(ANSWERS_WITHIN, self.intake_tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(ANSWERS_WITHIN, self.intake_tasks.wait()).await.is_err() {
             tracing::warn!("shutdown.answers_not_given");
         }
         if let Some(worker) = self.worker {
@@ -143,10 +134,7 @@ impl Running {
         }
         self.rest.cancel();
         self.rest_tasks.close();
-        if tokio::time::timeout(QUEUE_WITHIN, self.rest_tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(QUEUE_WITHIN, self.rest_tasks.wait()).await.is_err() {
             tracing::debug!(left = self.rest_tasks.len(), "shutdown.tasks_left");
         }
         self.opened.store.close().await;
@@ -209,14 +197,11 @@ impl Running {
             &self.intake_tasks,
             self.intake.clone(),
         );
-        let service = ingest
-            .router()
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let service = ingest.router().into_make_service_with_connect_info::<SocketAddr>();
         let stop = self.intake.clone();
         self.intake_tasks.spawn(async move {
-            let served = axum::serve(listener, service)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await;
+            let served =
+                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
             told("intake", served);
         });
         Ok(())
@@ -236,30 +221,21 @@ impl Running {
 
     fn start_monitor(&self, settings: &Settings) {
         let config = MonitorConfig {
-            rules: Rules {
-                sustained_failures: u64::from(settings.monitor.sustained_failures),
-            },
+            rules: Rules { sustained_failures: u64::from(settings.monitor.sustained_failures) },
             interval: settings.monitor.interval,
             retention: settings.monitor.retention,
             lanes: settings.lanes.clone(),
         };
         let owner = WorkerId(Uuid::now_v7());
-        let monitor = Monitor::new(
-            config,
-            self.opened.store.clone(),
-            self.metrics.clone(),
-            owner,
-        );
+        let monitor = Monitor::new(config, self.opened.store.clone(), self.metrics.clone(), owner);
         self.rest_tasks.spawn(monitor.run(self.rest.clone()));
     }
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::usage(format!(
-            "{setting}: {address} cannot be listened on: {error}"
-        ))
-        .fix("choose another address, or port 0 for a free one")
+        Failure::usage(format!("{setting}: {address} cannot be listened on: {error}"))
+            .fix("choose another address, or port 0 for a free one")
     })
 }
 
@@ -279,10 +255,7 @@ fn wake(waker: Option<Waker>) -> postrider_ingest::Wake {
 
 fn worker_config(settings: &Settings) -> anyhow::Result<WorkerConfig> {
     let (webhook, worker) = (&settings.webhook, &settings.worker);
-    let proxy = webhook
-        .https_proxy
-        .as_ref()
-        .map(|url| url.expose_secret().to_owned());
+    let proxy = webhook.https_proxy.as_ref().map(|url| url.expose_secret().to_owned());
     Ok(WorkerConfig {
         timeout: webhook.timeout,
         claim_margin: worker.claim_margin,

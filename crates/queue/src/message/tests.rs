@@ -8,11 +8,7 @@ const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn message() -> Message {
     let delivery_id = "01936e2a-7b00-7000-8000-0123456789ab".parse().unwrap();
-    Message {
-        delivery_id,
-        lane_id: LaneId(7),
-        trace: Some(TRACE.parse().unwrap()),
-    }
+    Message { delivery_id, lane_id: LaneId(7), trace: Some(TRACE.parse().unwrap()) }
 }
 
 fn with_header(value: AMQPValue) -> BasicProperties {
@@ -25,24 +21,15 @@ fn with_header(value: AMQPValue) -> BasicProperties {
 fn a_message_comes_back_with_its_trace() {
     let sent = message();
     assert_eq!(Message::read(&sent.to_body(), &sent.properties()), Ok(sent));
-    let untraced = Message {
-        trace: None,
-        ..sent
-    };
-    assert_eq!(
-        Message::read(&untraced.to_body(), &untraced.properties()),
-        Ok(untraced)
-    );
+    let untraced = Message { trace: None, ..sent };
+    assert_eq!(Message::read(&untraced.to_body(), &untraced.properties()), Ok(untraced));
 }
 
 #[test]
 fn it_is_persistent_json() {
     let properties = message().properties();
     assert_eq!(*properties.delivery_mode(), Some(2));
-    assert_eq!(
-        properties.content_type().as_ref().unwrap().as_str(),
-        "application/json"
-    );
+    assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
 }
 
 #[test]
@@ -66,31 +53,13 @@ fn a_later_version_is_told_apart_from_nonsense() {
     let later = br#"{"v":2,"deliveries":[]}"#;
     assert_eq!(Message::from_body(later), Err(MessageError::Version(2)));
     let same_keys = message().to_body();
-    let same_keys = String::from_utf8(same_keys)
-        .unwrap()
-        .replace("\"v\":1", "\"v\":9");
-    assert_eq!(
-        Message::from_body(same_keys.as_bytes()),
-        Err(MessageError::Version(9))
-    );
-    for nonsense in [
-        "",
-        "{}",
-        "null",
-        "{\"v\":1}",
-        "{\"v\":1,\"delivery_id\":7}",
-        "\u{0}",
-    ] {
+    let same_keys = String::from_utf8(same_keys).unwrap().replace("\"v\":1", "\"v\":9");
+    assert_eq!(Message::from_body(same_keys.as_bytes()), Err(MessageError::Version(9)));
+    for nonsense in ["", "{}", "null", "{\"v\":1}", "{\"v\":1,\"delivery_id\":7}", "\u{0}"] {
         let read = Message::from_body(nonsense.as_bytes());
-        assert!(
-            matches!(read, Err(MessageError::Malformed { .. })),
-            "{nonsense:?}: {read:?}"
-        );
+        assert!(matches!(read, Err(MessageError::Malformed { .. })), "{nonsense:?}: {read:?}");
     }
-    assert_eq!(
-        Message::from_body(&[b' '; 2000]),
-        Err(MessageError::TooLong(2000))
-    );
+    assert_eq!(Message::from_body(&[b' '; 2000]), Err(MessageError::TooLong(2000)));
 }
 
 proptest! {

@@ -5,17 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn alone(tag: u64) -> Ack {
-    Ack {
-        tag,
-        multiple: false,
-    }
+    Ack { tag, multiple: false }
 }
 
 fn up_to(tag: u64) -> Ack {
-    Ack {
-        tag,
-        multiple: true,
-    }
+    Ack { tag, multiple: true }
 }
 
 fn of(count: u64) -> Settled {

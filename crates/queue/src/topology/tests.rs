@@ -33,11 +33,7 @@ fn the_text_is_stable() {
 fn the_number_of_queues_is_bounded() {
     let names = |queues| {
         let topology = topology(queues);
-        topology
-            .delivery_queues()
-            .iter()
-            .map(|queue| queue.name.clone())
-            .collect::<Vec<_>>()
+        topology.delivery_queues().iter().map(|queue| queue.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(0), ["postrider.deliveries.v1.0"]);
     assert_eq!(names(u16::MAX).len(), usize::from(MAX_QUEUES));

@@ -29,11 +29,7 @@ impl Proxy {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mode = watch::Sender::new(Mode {
-            refuse: false,
-            swallow: false,
-            cuts: 0,
-        });
+        let mode = watch::Sender::new(Mode { refuse: false, swallow: false, cuts: 0 });
         let tracker = TaskTracker::new();
         tracker.spawn(accept(listener, mode.subscribe(), tracker.clone()));
         Self { address, mode }

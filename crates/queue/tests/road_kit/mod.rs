@@ -27,10 +27,7 @@ pub(crate) struct Road {
     consumers: CancellationToken,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are told where RabbitMQ is"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests are told where RabbitMQ is")]
 fn broker_url() -> String {
     std::env::var("POSTRIDER_TEST_AMQP_URL").expect(
         "this test needs RabbitMQ: run it with tests/run, or set POSTRIDER_TEST_AMQP_URL to \
@@ -71,12 +68,7 @@ impl Road {
         config.prefix = format!("postrider-test.{test}.{}", Uuid::now_v7());
         let cancel = CancellationToken::new();
         let consumers = cancel.child_token();
-        Self {
-            config,
-            tracker: TaskTracker::new(),
-            cancel,
-            consumers,
-        }
+        Self { config, tracker: TaskTracker::new(), cancel, consumers }
     }
 
     /// Holds at most this many messages.
@@ -99,11 +91,7 @@ impl Road {
 
     pub(crate) async fn publisher(&self) -> Publisher {
         let publisher = self.start_publisher();
-        assert!(
-            publisher.ready(WITHIN).await,
-            "{:?}",
-            publisher.last_error()
-        );
+        assert!(publisher.ready(WITHIN).await, "{:?}", publisher.last_error());
         publisher
     }
 
@@ -141,20 +129,14 @@ impl Road {
     pub(crate) async fn declare_classic_queue(&self, index: u16) {
         let (_connection, channel) = self.admin().await;
         let (name, options) = (self.queue_name(index), QueueDeclareOptions::durable());
-        channel
-            .queue_declare(name.into(), options, FieldTable::default())
-            .await
-            .unwrap();
+        channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap();
     }
 
     pub(crate) async fn publish_raw(&self, body: &[u8]) {
         let (_connection, channel) = self.admin().await;
         let (name, options) = (self.queue_name(0), BasicPublishOptions::default());
         let properties = BasicProperties::default();
-        channel
-            .basic_publish("".into(), name.into(), options, body, properties)
-            .await
-            .unwrap();
+        channel.basic_publish("".into(), name.into(), options, body, properties).await.unwrap();
         channel.close(200, "OK".into()).await.unwrap();
     }
 
@@ -163,20 +145,13 @@ impl Road {
         let (_connection, channel) = self.admin().await;
         let reached = async { while self.ready(&channel).await != count {} };
         let reached = tokio::time::timeout(WITHIN, reached).await;
-        assert!(
-            reached.is_ok(),
-            "{} wait, not {count}",
-            self.ready(&channel).await
-        );
+        assert!(reached.is_ok(), "{} wait, not {count}", self.ready(&channel).await);
     }
 
     async fn ready(&self, channel: &Channel) -> u32 {
         let mut ready = 0;
         for index in 0..self.config.queues {
-            let options = QueueDeclareOptions {
-                passive: true,
-                ..QueueDeclareOptions::default()
-            };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let name = self.queue_name(index);
             let queue = channel.queue_declare(name.into(), options, FieldTable::default());
             ready += queue.await.unwrap().message_count();
@@ -193,10 +168,7 @@ impl Road {
         self.delete_queues().await;
         let (_connection, channel) = self.admin().await;
         let dead = format!("{}.dead.v1", self.config.prefix);
-        channel
-            .queue_delete(dead.into(), QueueDeleteOptions::default())
-            .await
-            .unwrap();
+        channel.queue_delete(dead.into(), QueueDeleteOptions::default()).await.unwrap();
         for exchange in ["deliveries", "dead"] {
             let name = format!("{}.{exchange}", self.config.prefix);
             let options = ExchangeDeleteOptions::default();
@@ -207,11 +179,7 @@ impl Road {
 
 pub(crate) fn message() -> Message {
     let delivery_id = DeliveryId(Uuid::now_v7());
-    Message {
-        delivery_id,
-        lane_id: LaneId(7),
-        trace: None,
-    }
+    Message { delivery_id, lane_id: LaneId(7), trace: None }
 }
 
 pub(crate) fn messages(count: usize) -> Vec<Message> {
@@ -226,11 +194,7 @@ pub(crate) async fn up_again(publisher: &Publisher) {
         }
     };
     let reached = tokio::time::timeout(WITHIN, repeated).await;
-    assert!(
-        reached.is_ok(),
-        "never confirmed: {:?}",
-        publisher.last_error()
-    );
+    assert!(reached.is_ok(), "never confirmed: {:?}", publisher.last_error());
 }
 
 /// Looks until the link is seen to be down.
@@ -240,7 +204,5 @@ pub(crate) async fn down_soon(is_up: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(WITHIN, down)
-        .await
-        .expect("the fault to be seen");
+    tokio::time::timeout(WITHIN, down).await.expect("the fault to be seen");
 }

@@ -18,29 +18,20 @@ fn nasty_event() -> Event {
 }
 
 fn nasty(request: &postrider_domain::RequestTemplate) -> Vec<u8> {
-    rendered_with(request, &nasty_event(), &[])
-        .unwrap()
-        .body
-        .unwrap()
+    rendered_with(request, &nasty_event(), &[]).unwrap().body.unwrap()
 }
 
 #[test]
 fn json_goes_out_compact_and_in_order() {
     let body = json!({ "z": 1, "a": [true, null, 1.5, "${pactbroker.consumerName}"], "m": {} });
-    assert_eq!(
-        body_of(&with_json(body)),
-        r#"{"z":1,"a":[true,null,1.5,"Zoo App"],"m":{}}"#
-    );
+    assert_eq!(body_of(&with_json(body)), r#"{"z":1,"a":[true,null,1.5,"Zoo App"],"m":{}}"#);
 }
 
 #[test]
 fn values_cannot_break_a_json_body() {
     let template = json!({ "branch": "<${pactbroker.consumerVersionBranch}>", "more": true });
     let sent: Value = serde_json::from_slice(&nasty(&with_json(template))).unwrap();
-    assert_eq!(
-        sent,
-        json!({ "branch": format!("<{NASTY}>"), "more": true })
-    );
+    assert_eq!(sent, json!({ "branch": format!("<{NASTY}>"), "more": true }));
 }
 
 #[test]
@@ -48,10 +39,7 @@ fn values_cannot_break_a_text_that_is_json() {
     let text =
         "{ \"branch\":\t\"${pactbroker.consumerVersionBranch}\", \"n\": 12345678901234567890123 }";
     let sent = String::from_utf8(nasty(&with_text(text))).unwrap();
-    assert!(
-        sent.ends_with(", \"n\": 12345678901234567890123 }"),
-        "{sent}"
-    );
+    assert!(sent.ends_with(", \"n\": 12345678901234567890123 }"), "{sent}");
     let sent: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(sent["branch"], NASTY);
 }
@@ -81,10 +69,7 @@ fn keys_that_become_equal_are_refused() {
 #[test]
 fn other_text_is_spliced_as_it_is() {
     let text = "branch=${pactbroker.consumerVersionBranch}&x={";
-    assert_eq!(
-        nasty(&with_text(text)),
-        format!("branch={NASTY}&x={{").into_bytes()
-    );
+    assert_eq!(nasty(&with_text(text)), format!("branch={NASTY}&x={{").into_bytes());
     let outside_of_a_string = r#"{"n": ${pactbroker.consumerVersionNumber}}"#;
     assert_eq!(body_of(&with_text(outside_of_a_string)), r#"{"n": 1.2.3}"#);
 }
@@ -118,50 +103,28 @@ fn content_type_says_what_was_rendered() {
         (with_text(""), form),
         (raw(with_json(json!({ "a": 1 }))), form),
     ] {
-        assert_eq!(
-            header_of(&rendered(&request).unwrap(), "content-type"),
-            expected
-        );
+        assert_eq!(header_of(&rendered(&request).unwrap(), "content-type"), expected);
     }
     let mut own = with_json(json!({}));
-    own.headers
-        .push(("content-type".into(), "application/vnd.x+json".into()));
-    assert_eq!(
-        header_of(&rendered(&own).unwrap(), "content-type"),
-        "application/vnd.x+json"
-    );
+    own.headers.push(("content-type".into(), "application/vnd.x+json".into()));
+    assert_eq!(header_of(&rendered(&own).unwrap(), "content-type"), "application/vnd.x+json");
 }
 
 fn dispatch(body: Value) -> postrider_domain::RequestTemplate {
     let url = "https://api.github.com/repos/o/r/dispatches";
-    postrider_domain::RequestTemplate {
-        body: Some(Body::Json(body)),
-        ..with_url(url)
-    }
+    postrider_domain::RequestTemplate { body: Some(Body::Json(body)), ..with_url(url) }
 }
 
 #[test]
 fn github_takes_ten_keys() {
     assert!(rendered(&dispatch(dispatch_body("x", 10))).is_ok());
     let refused = rendered(&dispatch(dispatch_body("x", 11))).unwrap_err();
-    assert_eq!(
-        refused,
-        RenderError::PayloadKeys {
-            keys: 11,
-            limit: 10
-        }
-    );
+    assert_eq!(refused, RenderError::PayloadKeys { keys: 11, limit: 10 });
     let text = refused.to_string();
-    assert!(
-        text.contains("client_payload") && text.contains("nest"),
-        "{text}"
-    );
+    assert!(text.contains("client_payload") && text.contains("nest"), "{text}");
     let nested = json!({ "event_type": "x", "client_payload": { "all": dispatch_body("x", 50) } });
     assert!(rendered(&dispatch(nested)).is_ok());
-    assert!(
-        rendered(&with_json(dispatch_body("x", 11))).is_ok(),
-        "not GitHub"
-    );
+    assert!(rendered(&with_json(dispatch_body("x", 11))).is_ok(), "not GitHub");
 }
 
 #[test]
@@ -177,22 +140,12 @@ fn github_takes_event_types_of_up_to_100_characters() {
     long.consumer.branch = "b".repeat(101);
     let template = dispatch(json!({ "event_type": "${pactbroker.consumerVersionBranch}" }));
     let refused = rendered_with(&template, &long, &[]);
-    assert_eq!(
-        refused,
-        Err(RenderError::EventType {
-            chars: 101,
-            limit: 100
-        })
-    );
+    assert_eq!(refused, Err(RenderError::EventType { chars: 101, limit: 100 }));
 }
 
 #[test]
 fn what_github_would_refuse_otherwise_is_left_to_github() {
-    for body in [
-        json!({}),
-        json!([1]),
-        json!({ "event_type": 5, "client_payload": "x" }),
-    ] {
+    for body in [json!({}), json!([1]), json!({ "event_type": 5, "client_payload": "x" })] {
         assert!(rendered(&dispatch(body)).is_ok());
     }
 }
@@ -208,13 +161,7 @@ fn dispatches_are_limited_to_64_kilobytes() {
         assert!(rendered(&sized(MAX_DISPATCH_BYTES)).is_ok());
         let bytes = MAX_DISPATCH_BYTES + 1;
         let refused = rendered(&sized(bytes));
-        assert_eq!(
-            refused,
-            Err(RenderError::TooLarge {
-                bytes,
-                limit: MAX_DISPATCH_BYTES
-            })
-        );
+        assert_eq!(refused, Err(RenderError::TooLarge { bytes, limit: MAX_DISPATCH_BYTES }));
     }
 }
 
@@ -224,11 +171,7 @@ fn every_body_is_limited_to_a_mebibyte() {
     let mut large = event();
     large.consumer.branch = "\n".repeat(MAX_BODY_BYTES / 8);
     let many = "${pactbroker.consumerVersionBranch}".repeat(10_000);
-    for request in [
-        with_text(&many),
-        with_json(json!(many)),
-        raw(with_json(json!(many))),
-    ] {
+    for request in [with_text(&many), with_json(json!(many)), raw(with_json(json!(many)))] {
         let refused = rendered_with(&request, &large, &[]);
         assert!(
             matches!(refused, Err(RenderError::TooLarge { limit: MAX_BODY_BYTES, bytes }) if bytes > MAX_BODY_BYTES),

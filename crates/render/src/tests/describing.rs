@@ -18,10 +18,7 @@ fn shown(request: &postrider_domain::RequestTemplate) -> Value {
 
 fn answer(headers: &HeaderMap, body: &[u8]) -> Value {
     let shown = describe_response(StatusCode::OK, headers, body, &redactor());
-    assert!(
-        !shown.contains("s3cret") && !shown.contains("\\u0000"),
-        "{shown}"
-    );
+    assert!(!shown.contains("s3cret") && !shown.contains("\\u0000"), "{shown}");
     serde_json::from_str(&shown).unwrap()
 }
 
@@ -60,10 +57,7 @@ fn user_info_added_later_is_not_shown() {
 
 #[test]
 fn bodies_that_are_no_json_are_text() {
-    assert_eq!(
-        shown(&with_text("a=${user.token}\n"))["body"],
-        "a=********\n"
-    );
+    assert_eq!(shown(&with_text("a=${user.token}\n"))["body"], "a=********\n");
     assert_eq!(shown(&with_header("x", "y"))["body"], Value::Null);
 }
 
@@ -80,16 +74,10 @@ fn answers_keep_their_headers_but_for_credentials() {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("set-cookie", "session=1"),
-        (
-            "x-github-sso",
-            "required; url=https://github.com/orgs/o/sso?token=1",
-        ),
+        ("x-github-sso", "required; url=https://github.com/orgs/o/sso?token=1"),
         ("proxy-authorization", "Basic x"),
         ("x-csrf-token", "1"),
-        (
-            "github-authentication-token-expiration",
-            "2026-12-01 00:00:00 UTC",
-        ),
+        ("github-authentication-token-expiration", "2026-12-01 00:00:00 UTC"),
         ("x-ratelimit-remaining", "0"),
         ("location", "https://h/?t=s3cret-value"),
     ] {
@@ -118,10 +106,7 @@ fn answers_keep_their_headers_but_for_credentials() {
 fn answers_show_their_body_in_a_form_any_store_takes() {
     let none = HeaderMap::new();
     for (body, expected) in [
-        (
-            &b"{\"message\": \"Bad credentials\"}"[..],
-            json!({ "message": "Bad credentials" }),
-        ),
+        (&b"{\"message\": \"Bad credentials\"}"[..], json!({ "message": "Bad credentials" })),
         (b"{\n \"a\": \"\\u00e9\"\n}", json!({ "a": "é" })),
         (b"[\"s3cret-value\"]", json!(["********"])),
         (b"<html>\xff", json!("<html>\u{fffd}")),

@@ -16,15 +16,9 @@ const VALUE: &str = "${pactbroker.consumerVersionBranch}";
 fn failing() -> Vec<RequestTemplate> {
     let both = format!("{SECRET}{VALUE}");
     let github = "https://api.github.com/repos/o/r/dispatches";
-    let on_github = |body| RequestTemplate {
-        body: with_json(body).body,
-        ..with_url(github)
-    };
+    let on_github = |body| RequestTemplate { body: with_json(body).body, ..with_url(github) };
     let mut requests = vec![
-        RequestTemplate {
-            method: format!("{both} "),
-            ..request()
-        },
+        RequestTemplate { method: format!("{both} "), ..request() },
         with_url(&format!("https://{both}/")),
         with_url(&format!("https://h:{both}/")),
         with_url(&format!("mailto:{both}")),
@@ -32,24 +26,16 @@ fn failing() -> Vec<RequestTemplate> {
         with_header("x", &format!("\n{both}")),
         with_header("x", &both.repeat(6_000)),
         with_url(&format!("https://h/?{}", both.repeat(6_000))),
-        RequestTemplate {
-            username: Some(both.repeat(6_000)),
-            ..request()
-        },
+        RequestTemplate { username: Some(both.repeat(6_000)), ..request() },
         with_json(json!(both.repeat(50_000))),
         with_json(json!({ both.clone(): 1, format!("{both}${{postrider.x}}"): 2 })),
         on_github(json!([both.repeat(6_000)])),
         on_github(dispatch_body(&both.repeat(100), 1)),
         on_github(dispatch_body(&both, 11)),
-        RequestTemplate {
-            password: Some("${user.absent}".into()),
-            ..with_header("x", &both)
-        },
+        RequestTemplate { password: Some("${user.absent}".into()), ..with_header("x", &both) },
     ];
     for request in &mut requests {
-        request
-            .headers
-            .push(("authorization".into(), SECRET.into()));
+        request.headers.push(("authorization".into(), SECRET.into()));
     }
     requests
 }
@@ -140,8 +126,5 @@ fn debug_of_a_request_names_and_counts_only() {
     for hidden in ["path", "query", "value", "text", "pw", "me:"] {
         assert!(!shown.contains(hidden), "{shown}");
     }
-    assert!(
-        shown.contains("https://h:1") && shown.contains("x-a"),
-        "{shown}"
-    );
+    assert!(shown.contains("https://h:1") && shown.contains("x-a"), "{shown}");
 }

@@ -63,15 +63,7 @@ impl Values {
 
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     let text = "[^$]{0,8}".prop_map(Piece::Text);
-    vec(
-        prop_oneof![
-            text,
-            Just(Piece::Branch),
-            Just(Piece::Provider),
-            Just(Piece::Secret)
-        ],
-        0..4,
-    )
+    vec(prop_oneof![text, Just(Piece::Branch), Just(Piece::Provider), Just(Piece::Secret)], 0..4)
 }
 
 fn written(pieces: &[Piece]) -> String {
@@ -140,10 +132,7 @@ impl Node {
 
 fn sent_body(request: &RequestTemplate, values: &Values) -> Vec<u8> {
     let secret = [("githubToken", values.secret.as_str())];
-    rendered_with(request, &values.event(), &secret)
-        .unwrap()
-        .body
-        .unwrap()
+    rendered_with(request, &values.event(), &secret).unwrap().body.unwrap()
 }
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -169,31 +158,16 @@ fn in_json(text: &str) -> Body {
 fn any_request() -> impl Strategy<Value = RequestTemplate> {
     let body = proptest::option::of((any::<bool>(), any_text()));
     let mode = prop_oneof![Just(BodyMode::Json), Just(BodyMode::Raw)];
-    let url = prop_oneof![
-        any_text(),
-        any_text().prop_map(|text| format!("https://h/{text}"))
-    ];
-    let credentials = (
-        proptest::option::of(any_text()),
-        proptest::option::of(any_text()),
-    );
-    let headers = vec(
-        (prop_oneof![Just("x-a".to_owned()), any_text()], any_text()),
-        0..3,
-    );
+    let url = prop_oneof![any_text(), any_text().prop_map(|text| format!("https://h/{text}"))];
+    let credentials = (proptest::option::of(any_text()), proptest::option::of(any_text()));
+    let headers = vec((prop_oneof![Just("x-a".to_owned()), any_text()], any_text()), 0..3);
     let method = prop_oneof![3 => Just("POST".to_owned()), 1 => any_text()];
     (method, url, headers, body, mode, credentials).prop_map(
         |(method, url, headers, body, body_mode, (username, password))| RequestTemplate {
             method,
             url,
             headers,
-            body: body.map(|(json, text)| {
-                if json {
-                    in_json(&text)
-                } else {
-                    Body::Text(text)
-                }
-            }),
+            body: body.map(|(json, text)| if json { in_json(&text) } else { Body::Text(text) }),
             body_mode,
             username,
             password,

@@ -11,10 +11,7 @@ use crate::Redactor;
 const NASTY: &str = "p/ä s+\"\\<w>\n~%'1";
 
 fn redactor(values: &[&str]) -> Redactor {
-    let values: Vec<SecretString> = values
-        .iter()
-        .map(|value| SecretString::from(*value))
-        .collect();
+    let values: Vec<SecretString> = values.iter().map(|value| SecretString::from(*value)).collect();
     Redactor::new(&values)
 }
 
@@ -31,10 +28,7 @@ fn secrets_are_starred_as_they_are_written() {
         r#"p/\u00e4 s+\"\\\u003cw\u003e\n~%\u00271"#.to_owned(),
     ] {
         let text = format!("before {written} after {written}");
-        assert_eq!(
-            redactor(&[NASTY]).redact(&text),
-            "before ******** after ********"
-        );
+        assert_eq!(redactor(&[NASTY]).redact(&text), "before ******** after ********");
         assert_eq!(
             redactor(&[NASTY]).redact_bytes(text.as_bytes()),
             b"before ******** after ********"
@@ -72,35 +66,20 @@ fn the_longest_match_wins_and_overlaps_are_covered() {
 #[test]
 fn short_values_and_clean_texts_are_left_alone() {
     assert_eq!(redactor(&["abc", ""]).redact("abcabc"), "abcabc");
-    assert_eq!(
-        redactor(&["abcd"]).redact("abc d\u{1f600}"),
-        "abc d\u{1f600}"
-    );
-    assert_eq!(
-        redactor(&["abcd"]).redact_bytes(b"\xff\xfeabcd\xff"),
-        b"\xff\xfe********\xff"
-    );
+    assert_eq!(redactor(&["abcd"]).redact("abc d\u{1f600}"), "abc d\u{1f600}");
+    assert_eq!(redactor(&["abcd"]).redact_bytes(b"\xff\xfeabcd\xff"), b"\xff\xfe********\xff");
     assert_eq!(Redactor::default().redact("x"), "x");
 }
 
 #[test]
 fn credentials_in_the_request_itself_are_known() {
     let mut request = with_header("Authorization", "Bearer inline-token-1");
-    request
-        .headers
-        .push(("x-api-token".into(), "inline-token-2".into()));
-    request
-        .headers
-        .push(("x-other".into(), "plain-text".into()));
+    request.headers.push(("x-api-token".into(), "inline-token-2".into()));
+    request.headers.push(("x-other".into(), "plain-text".into()));
     request.password = Some("inline-password".into());
     request.url = "https://me:url%2Dpassword@h/${user.a}".into();
     let redactor = Redactor::for_request(&request, &secrets(&[("a", "named-secret")]));
-    let text = json!([
-        "inline-token-1",
-        "inline-token-2",
-        "inline-password",
-        "named-secret"
-    ]);
+    let text = json!(["inline-token-1", "inline-token-2", "inline-password", "named-secret"]);
     let stars = json!(["********", "********", "********", "********"]);
     assert_eq!(redactor.redact(&text.to_string()), stars.to_string());
     assert_eq!(redactor.redact("plain-text Bearer"), "plain-text Bearer");
@@ -115,9 +94,6 @@ fn cutting_does_not_uncover_secrets() {
     let text = format!("{secret}{secret}--{secret}{secret}").into_bytes();
     for limit in 0..=text.len() {
         let shown = String::from_utf8(redactor.redact_head(&text, limit).into_owned()).unwrap();
-        assert!(
-            !shown.chars().any(char::is_alphanumeric),
-            "{limit}: {shown}"
-        );
+        assert!(!shown.chars().any(char::is_alphanumeric), "{limit}: {shown}");
     }
 }

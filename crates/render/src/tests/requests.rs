@@ -15,10 +15,7 @@ fn values_in_urls_are_form_encoded() {
     let request = with_url(&format!("https://h/{branch}/x?q={branch}#f"));
     let encoded = "a+b%2Fc%2Bd~e%26f%3Dg%3Fh%23i%25j%2A%C3%A9%F0%9F%98%80%22%0A";
     let sent = rendered_with(&request, &event, &[]).unwrap();
-    assert_eq!(
-        sent.url.as_str(),
-        format!("https://h/{encoded}/x?q={encoded}")
-    );
+    assert_eq!(sent.url.as_str(), format!("https://h/{encoded}/x?q={encoded}"));
 }
 
 #[test]
@@ -31,10 +28,7 @@ fn secrets_can_stand_in_urls() {
 #[test]
 fn unknown_variables_stay_in_urls() {
     let sent = rendered(&with_url("https://h/x?a=${pactbroker.foo}")).unwrap();
-    assert_eq!(
-        sent.url.query_pairs().next().unwrap().1,
-        "${pactbroker.foo}"
-    );
+    assert_eq!(sent.url.query_pairs().next().unwrap().1, "${pactbroker.foo}");
 }
 
 #[test]
@@ -47,18 +41,11 @@ fn variables_cannot_choose_the_target() {
         "https:/${user.token}/x",
         "https://h${pactbroker.consumerVersionTags}",
     ] {
-        assert_eq!(
-            rendered(&with_url(url)),
-            Err(RenderError::VariableInHost),
-            "{url}"
-        );
+        assert_eq!(rendered(&with_url(url)), Err(RenderError::VariableInHost), "{url}");
     }
     for url in ["https://h:${user.token}/x", "not a url", "/x", ""] {
         let refused = rendered(&with_url(url));
-        assert!(
-            matches!(refused, Err(RenderError::InvalidUrl { .. })),
-            "{url}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(RenderError::InvalidUrl { .. })), "{url}: {refused:?}");
     }
     assert_eq!(rendered(&with_url("mailto:x@h")), Err(RenderError::NotHttp));
     assert_eq!(rendered(&with_url("ftp://h/")), Err(RenderError::NotHttp));
@@ -84,10 +71,7 @@ fn dots_cannot_leave_a_path() {
 #[test]
 fn methods_are_upper_cased() {
     assert_eq!(rendered(&request()).unwrap().method, http::Method::POST);
-    let bad = RequestTemplate {
-        method: "PO ST".into(),
-        ..request()
-    };
+    let bad = RequestTemplate { method: "PO ST".into(), ..request() };
     assert_eq!(rendered(&bad), Err(RenderError::InvalidMethod));
 }
 
@@ -108,12 +92,7 @@ fn some_headers_are_always_sent() {
 
 #[test]
 fn framing_is_not_the_webhooks_business() {
-    for name in [
-        "Content-Length",
-        "transfer-encoding",
-        "connection",
-        "accept-encoding",
-    ] {
+    for name in ["Content-Length", "transfer-encoding", "connection", "accept-encoding"] {
         let sent = rendered(&with_header(name, "1")).unwrap();
         assert!(!sent.headers.contains_key(name), "{name}");
     }
@@ -132,29 +111,17 @@ fn header_values_take_any_text_but_control_characters() {
         event.consumer.branch = control.into();
         let refused = rendered_with(&template, &event, &[]);
         let header = "x-branch".to_owned();
-        assert_eq!(
-            refused,
-            Err(RenderError::ControlCharacter { header }),
-            "{control:?}"
-        );
+        assert_eq!(refused, Err(RenderError::ControlCharacter { header }), "{control:?}");
     }
     let fixed = rendered(&with_header("X-Fixed", "a\nb"));
-    assert_eq!(
-        fixed,
-        Err(RenderError::ControlCharacter {
-            header: "x-fixed".into()
-        })
-    );
+    assert_eq!(fixed, Err(RenderError::ControlCharacter { header: "x-fixed".into() }));
 }
 
 #[test]
 fn header_names_are_lower_cased_and_checked() {
     let mut template = with_header("X-One", "1");
     template.headers.push(("no good".into(), "2".into()));
-    assert_eq!(
-        rendered(&template),
-        Err(RenderError::InvalidHeaderName { position: 2 })
-    );
+    assert_eq!(rendered(&template), Err(RenderError::InvalidHeaderName { position: 2 }));
     template.headers.pop();
     template.headers.push(("x-one".into(), "2".into()));
     assert_eq!(header_of(&rendered(&template).unwrap(), "x-one"), "2");
@@ -163,28 +130,15 @@ fn header_names_are_lower_cased_and_checked() {
 #[test]
 fn sensitive_headers_are_marked() {
     let mut template = with_header("authorization", "Bearer ${user.token}");
-    template
-        .headers
-        .push(("x-gitlab-token".into(), "inline".into()));
-    template
-        .headers
-        .push(("x-custom".into(), "key ${user.token}".into()));
-    template
-        .headers
-        .push(("x-plain".into(), "${pactbroker.consumerName}".into()));
+    template.headers.push(("x-gitlab-token".into(), "inline".into()));
+    template.headers.push(("x-custom".into(), "key ${user.token}".into()));
+    template.headers.push(("x-plain".into(), "${pactbroker.consumerName}".into()));
     let sent = rendered(&template).unwrap();
     assert_eq!(header_of(&sent, "authorization"), "Bearer s3cret-value");
-    for (name, sensitive) in [
-        ("authorization", true),
-        ("x-gitlab-token", true),
-        ("x-custom", true),
-        ("x-plain", false),
-    ] {
-        assert_eq!(
-            sent.headers.get(name).unwrap().is_sensitive(),
-            sensitive,
-            "{name}"
-        );
+    for (name, sensitive) in
+        [("authorization", true), ("x-gitlab-token", true), ("x-custom", true), ("x-plain", false)]
+    {
+        assert_eq!(sent.headers.get(name).unwrap().is_sensitive(), sensitive, "{name}");
     }
 }
 
@@ -195,21 +149,11 @@ fn user_name_and_password_win_over_authorization() {
     template.password = Some("${user.token}".into());
     let sent = rendered(&template).unwrap();
     // base64 of "Zoo 1.2.3:s3cret-value"
-    assert_eq!(
-        header_of(&sent, "authorization"),
-        "Basic Wm9vIDEuMi4zOnMzY3JldC12YWx1ZQ=="
-    );
+    assert_eq!(header_of(&sent, "authorization"), "Basic Wm9vIDEuMi4zOnMzY3JldC12YWx1ZQ==");
     assert!(sent.headers.get("authorization").unwrap().is_sensitive());
 
-    for username in [
-        None,
-        Some(String::new()),
-        Some("${pactbroker.buildUrl}".into()),
-    ] {
-        let template = RequestTemplate {
-            username,
-            ..template.clone()
-        };
+    for username in [None, Some(String::new()), Some("${pactbroker.buildUrl}".into())] {
+        let template = RequestTemplate { username, ..template.clone() };
         let mut event = event();
         event.build_url.clear();
         let sent = rendered_with(&template, &event, &[("token", "x")]).unwrap();
@@ -222,18 +166,12 @@ fn user_info_of_the_url_becomes_basic_authentication() {
     let sent = rendered(&with_url("https://me:${user.token}@h/x")).unwrap();
     assert_eq!(sent.url.as_str(), "https://h/x");
     // base64 of "me:s3cret-value"
-    assert_eq!(
-        header_of(&sent, "authorization"),
-        "Basic bWU6czNjcmV0LXZhbHVl"
-    );
+    assert_eq!(header_of(&sent, "authorization"), "Basic bWU6czNjcmV0LXZhbHVl");
     let own = RequestTemplate {
         headers: vec![("authorization".into(), "Bearer x".into())],
         ..with_url("https://me:pw@h/x")
     };
-    assert_eq!(
-        header_of(&rendered(&own).unwrap(), "authorization"),
-        "Bearer x"
-    );
+    assert_eq!(header_of(&rendered(&own).unwrap(), "authorization"), "Bearer x");
 }
 
 #[test]
@@ -244,9 +182,7 @@ fn missing_secrets_come_before_anything_else() {
         password: Some("${user.absent}".into()),
         ..with_header("bad name", "\n")
     };
-    let missing = Err(RenderError::SecretMissing {
-        name: "absent".into(),
-    });
+    let missing = Err(RenderError::SecretMissing { name: "absent".into() });
     assert_eq!(rendered(&broken), missing);
     assert_eq!(rendered_with(&broken, &event(), &[("absent", "")]), missing);
     let found = rendered_with(&broken, &event(), &[("absent", "x")]);
@@ -264,33 +200,12 @@ fn urls_and_headers_are_bounded() {
     let header = Place::Header("x-a".into());
     assert_eq!(
         place(with_header("x-a", branch)),
-        RenderError::TooLong {
-            place: header,
-            bytes,
-            limit
-        }
+        RenderError::TooLong { place: header, bytes, limit }
     );
     let url = place(with_url(&format!("https://h/{branch}")));
-    assert_eq!(
-        url,
-        RenderError::TooLong {
-            place: Place::Url,
-            bytes: bytes + 10,
-            limit
-        }
-    );
-    let auth = place(RequestTemplate {
-        username: Some(branch.into()),
-        ..request()
-    });
-    assert_eq!(
-        auth,
-        RenderError::TooLong {
-            place: Place::BasicAuth,
-            bytes,
-            limit
-        }
-    );
+    assert_eq!(url, RenderError::TooLong { place: Place::Url, bytes: bytes + 10, limit });
+    let auth = place(RequestTemplate { username: Some(branch.into()), ..request() });
+    assert_eq!(auth, RenderError::TooLong { place: Place::BasicAuth, bytes, limit });
 }
 
 #[test]
@@ -299,14 +214,8 @@ fn a_compiled_request_can_be_used_again() {
     for name in ["a", "b"] {
         let mut event = event();
         event.consumer.name = name.into();
-        let vars = Variables {
-            event: &event,
-            event_name: "test",
-            delivery_id: DELIVERY,
-        };
-        let sent = compiled
-            .render(&vars, &super::secrets(&[]), USER_AGENT)
-            .unwrap();
+        let vars = Variables { event: &event, event_name: "test", delivery_id: DELIVERY };
+        let sent = compiled.render(&vars, &super::secrets(&[]), USER_AGENT).unwrap();
         assert_eq!(sent.url.path(), format!("/{name}"));
     }
 }

@@ -44,16 +44,9 @@ fn shown(request: &RenderedRequest) -> Value {
 
 #[test]
 fn the_seed_webhook() {
-    let sent = rendered_with(
-        &seed(),
-        &event(),
-        &[("githubToken", "ghp_0123456789abcdef")],
-    );
+    let sent = rendered_with(&seed(), &event(), &[("githubToken", "ghp_0123456789abcdef")]);
     let sent = sent.unwrap();
-    assert_eq!(
-        sent.headers.get("authorization").unwrap(),
-        "Bearer ghp_0123456789abcdef"
-    );
+    assert_eq!(sent.headers.get("authorization").unwrap(), "Bearer ghp_0123456789abcdef");
     insta::assert_json_snapshot!(shown(&sent), @r#"
     {
       "method": "POST",

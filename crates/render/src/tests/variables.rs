@@ -6,14 +6,8 @@ use super::{DELIVERY, bare_event, body_of, full_event, rendered_with, with_json,
 use crate::{BrokerVar, Variables};
 
 fn values(event: &Event) -> Vec<(&'static str, String)> {
-    let vars = Variables {
-        event,
-        event_name: event.event_name.as_str(),
-        delivery_id: DELIVERY,
-    };
-    BrokerVar::ALL
-        .map(|var| (var.as_str(), vars.value(var).into_owned()))
-        .to_vec()
+    let vars = Variables { event, event_name: event.event_name.as_str(), delivery_id: DELIVERY };
+    BrokerVar::ALL.map(|var| (var.as_str(), vars.value(var).into_owned())).to_vec()
 }
 
 /// Names and values as Pact Broker 2.120 gives them.
@@ -29,10 +23,7 @@ fn expected_full(event_name: EventName) -> Vec<(&'static str, &'static str)> {
         ("providerVersionNumber", "9f2"),
         ("providerVersionTags", "prod"),
         ("providerVersionBranch", "feat/x"),
-        (
-            "providerVersionDescriptions",
-            "latest from main branch, prod",
-        ),
+        ("providerVersionDescriptions", "latest from main branch, prod"),
         ("consumerLabels", "mobile"),
         ("providerLabels", "core, java"),
         ("githubVerificationStatus", "success"),
@@ -46,18 +37,13 @@ fn expected_full(event_name: EventName) -> Vec<(&'static str, &'static str)> {
 }
 
 fn owned(list: Vec<(&'static str, &'static str)>) -> Vec<(&'static str, String)> {
-    list.into_iter()
-        .map(|(name, value)| (name, value.to_owned()))
-        .collect()
+    list.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
 #[test]
 fn each_variable_of_each_event() {
     for event_name in EventName::ALL {
-        assert_eq!(
-            values(&full_event(event_name)),
-            owned(expected_full(event_name))
-        );
+        assert_eq!(values(&full_event(event_name)), owned(expected_full(event_name)));
     }
 }
 
@@ -147,19 +133,10 @@ fn placeholders_next_to_odd_text() {
         ("${pactbroker.consumerVersionNumber}", "1.2.3"),
         ("$${pactbroker.consumerVersionNumber}", "$1.2.3"),
         ("${${pactbroker.consumerVersionNumber}}", "${1.2.3}"),
-        (
-            "${user.${pactbroker.consumerVersionNumber}}",
-            "${user.1.2.3}",
-        ),
-        (
-            "${pactbroker.x${pactbroker.consumerVersionNumber}",
-            "${pactbroker.x1.2.3",
-        ),
+        ("${user.${pactbroker.consumerVersionNumber}}", "${user.1.2.3}"),
+        ("${pactbroker.x${pactbroker.consumerVersionNumber}", "${pactbroker.x1.2.3"),
         ("${user.token}${user.token}", "s3cret-values3cret-value"),
-        (
-            "<${postrider.deliveryId}>",
-            "<01934d5e-0000-7000-8000-000000000001>",
-        ),
+        ("<${postrider.deliveryId}>", "<01934d5e-0000-7000-8000-000000000001>"),
     ] {
         assert_eq!(body_of(&with_text(template)), expected, "{template}");
     }

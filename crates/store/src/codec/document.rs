@@ -57,9 +57,7 @@ struct Sealer<'a> {
 impl Sealer<'_> {
     fn text(&self, field: &str, clear: &str, secret: bool) -> Result<Text, StoreError> {
         if secret && !clear.is_empty() {
-            self.key
-                .seal(Sealed::Inline, &self.name(field), clear)
-                .map(Text::Sealed)
+            self.key.seal(Sealed::Inline, &self.name(field), clear).map(Text::Sealed)
         } else {
             Ok(Text::Plain(clear.to_owned()))
         }
@@ -82,10 +80,7 @@ impl Sealer<'_> {
 
 /// The text to keep for a webhook.
 pub(crate) fn seal_webhook(webhook: &Webhook, key: &MasterKey) -> Result<String, StoreError> {
-    let sealer = Sealer {
-        key,
-        uuid: &webhook.uuid,
-    };
+    let sealer = Sealer { key, uuid: &webhook.uuid };
     let document = Document {
         description: webhook.description.clone(),
         consumer: webhook.consumer.clone(),
@@ -161,10 +156,7 @@ fn open_request(request: Request, sealer: &Sealer<'_>) -> Result<RequestTemplate
         }),
         body_mode: request.body_mode,
         username: request.username,
-        password: request
-            .password
-            .map(|text| sealer.clear("password", text))
-            .transpose()?,
+        password: request.password.map(|text| sealer.clear("password", text)).transpose()?,
     })
 }
 
@@ -184,33 +176,18 @@ fn has_user_info(url: &str) -> bool {
     let Some((_, rest)) = url.split_once(':') else {
         return false;
     };
-    let authority = rest
-        .trim_start_matches(['/', '\\'])
-        .split(['/', '\\', '?', '#'])
-        .next();
+    let authority = rest.trim_start_matches(['/', '\\']).split(['/', '\\', '?', '#']).next();
     authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// What people call a webhook: its description, or `<METHOD> <host>` when that is blank.
 pub(crate) fn shown_name(webhook: &Webhook) -> String {
     let blank = |text: &&String| !text.trim().is_empty();
-    webhook
-        .description
-        .as_ref()
-        .filter(blank)
-        .cloned()
-        .unwrap_or_else(|| {
-            let (_, rest) = webhook
-                .request
-                .url
-                .split_once(':')
-                .unwrap_or(("", &webhook.request.url));
-            let authority = rest
-                .trim_start_matches(['/', '\\'])
-                .split(['/', '\\', '?', '#'])
-                .next()
-                .unwrap_or("");
-            let host = authority.rsplit('@').next().unwrap_or(authority);
-            format!("{} {host}", webhook.request.method.to_uppercase())
-        })
+    webhook.description.as_ref().filter(blank).cloned().unwrap_or_else(|| {
+        let (_, rest) = webhook.request.url.split_once(':').unwrap_or(("", &webhook.request.url));
+        let authority =
+            rest.trim_start_matches(['/', '\\']).split(['/', '\\', '?', '#']).next().unwrap_or("");
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        format!("{} {host}", webhook.request.method.to_uppercase())
+    })
 }

@@ -34,25 +34,15 @@ fn webhook(url: &str, header: &str, secret: &str) -> Webhook {
 
 fn round_trip(webhook: &Webhook, key: &MasterKey) -> (String, Webhook) {
     let text = seal_webhook(webhook, key).unwrap();
-    let back = open_webhook(
-        &text,
-        webhook.uuid.clone(),
-        webhook.created_at,
-        webhook.updated_at,
-        key,
-    );
+    let back =
+        open_webhook(&text, webhook.uuid.clone(), webhook.created_at, webhook.updated_at, key);
     (text, back.unwrap())
 }
 
 #[test]
 fn credentials_in_a_document_are_sealed() {
     let key = MasterKey::generate();
-    for header in [
-        "authorization",
-        "Proxy-Authorization",
-        "x-auth-TOKEN",
-        "private-token",
-    ] {
+    for header in ["authorization", "Proxy-Authorization", "x-auth-TOKEN", "private-token"] {
         let original = webhook("https://me:s3cr3t-value@host/x", header, "s3cr3t-value");
         let (text, back) = round_trip(&original, &key);
         assert!(!text.contains("s3cr3t-value"), "{header}");
@@ -81,18 +71,10 @@ fn a_sealed_field_opens_only_for_its_webhook() {
 #[test]
 fn user_info_is_found_however_the_url_is_written() {
     let key = MasterKey::generate();
-    for url in [
-        "https://u:pwpw@h",
-        "https:u:pwpw@h/",
-        "https:\\\\u:pwpw@h\\x",
-        "${x}://u:pwpw@h?y#z",
-    ] {
-        assert!(
-            !round_trip(&webhook(url, "accept", "v"), &key)
-                .0
-                .contains("pwpw"),
-            "{url}"
-        );
+    for url in
+        ["https://u:pwpw@h", "https:u:pwpw@h/", "https:\\\\u:pwpw@h\\x", "${x}://u:pwpw@h?y#z"]
+    {
+        assert!(!round_trip(&webhook(url, "accept", "v"), &key).0.contains("pwpw"), "{url}");
     }
 }
 
@@ -129,10 +111,7 @@ fn every_stored_word_is_read_back() {
         assert_eq!(webhook_state(each).unwrap().as_str(), each);
     }
     assert_eq!(lane_state(None).unwrap(), LaneState::Open);
-    assert_eq!(
-        lane_state(Some("manual")).unwrap(),
-        LaneState::Held(HoldCause::Manual)
-    );
+    assert_eq!(lane_state(Some("manual")).unwrap(), LaneState::Held(HoldCause::Manual));
     for each in IncidentKind::ALL {
         assert_eq!(incident_kind(each.as_str()).unwrap(), each);
     }

@@ -48,11 +48,8 @@ const DUE: &str = concat!(
 );
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[(&str, &str)] = &[
-    ("claim_road", ROAD),
-    ("claim_road_closed", ROAD_CLOSED),
-    ("claim_due", DUE),
-];
+pub(super) const STATEMENTS: &[(&str, &str)] =
+    &[("claim_road", ROAD), ("claim_road_closed", ROAD_CLOSED), ("claim_due", DUE)];
 
 /// Tries of a claim that loses a deadlock against another claim of the same copies.
 const TRIES: u32 = 5;
@@ -72,15 +69,10 @@ impl Pg {
             }
         };
         if found.len() < ids.len() {
-            let closed = sqlx::query(ROAD_CLOSED)
-                .bind(uuids(ids))
-                .execute(&self.pool);
+            let closed = sqlx::query(ROAD_CLOSED).bind(uuids(ids)).execute(&self.pool);
             closed.await.map_err(fault)?;
         }
-        let mut claims = found
-            .iter()
-            .map(rows::claim)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut claims = found.iter().map(rows::claim).collect::<Result<Vec<_>, _>>()?;
         claims.sort_unstable_by_key(|claim| claim.id);
         Ok(claims)
     }

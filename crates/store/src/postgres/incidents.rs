@@ -106,16 +106,8 @@ impl Pg {
     ) -> Result<Option<MonitorLease>, StoreError> {
         let length = codec::millis(length);
         if let Some(held) = held.filter(|held| held.owner == owner) {
-            let kept = sqlx::query(RENEW)
-                .bind(owner.0)
-                .bind(held.epoch)
-                .bind(length);
-            if kept
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(fault)?
-                .is_some()
-            {
+            let kept = sqlx::query(RENEW).bind(owner.0).bind(held.epoch).bind(length);
+            if kept.fetch_optional(&self.pool).await.map_err(fault)?.is_some() {
                 return Ok(Some(held));
             }
         }
@@ -134,46 +126,18 @@ impl Pg {
     }
 
     pub(crate) async fn monitor_facts(&self) -> Result<MonitorFacts, StoreError> {
-        let streaks = sqlx::query(STREAKS)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
-        let held = sqlx::query(HELD)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
-        let poisoned = sqlx::query(POISONED)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let streaks = sqlx::query(STREAKS).fetch_all(&self.pool).await.map_err(fault)?;
+        let held = sqlx::query(HELD).fetch_all(&self.pool).await.map_err(fault)?;
+        let poisoned = sqlx::query(POISONED).fetch_all(&self.pool).await.map_err(fault)?;
         let held_lane = |row| {
             let cause = codec::hold_cause(get(row, "hold_cause")?)?;
-            Ok((
-                get(row, "name")?,
-                cause,
-                at(row, "held_since")?,
-                tally(row, "backlog")?,
-            ))
+            Ok((get(row, "name")?, cause, at(row, "held_since")?, tally(row, "backlog")?))
         };
-        let poison = |row| {
-            Ok((
-                get(row, "delivery_id")?,
-                codec::webhook_uuid(get(row, "uuid")?)?,
-            ))
-        };
+        let poison = |row| Ok((get(row, "delivery_id")?, codec::webhook_uuid(get(row, "uuid")?)?));
         Ok(MonitorFacts {
-            streaks: streaks
-                .iter()
-                .map(|row| self.streak(row))
-                .collect::<Result<_, _>>()?,
-            held: held
-                .iter()
-                .map(held_lane)
-                .collect::<Result<_, StoreError>>()?,
-            poisoned: poisoned
-                .iter()
-                .map(poison)
-                .collect::<Result<_, StoreError>>()?,
+            streaks: streaks.iter().map(|row| self.streak(row)).collect::<Result<_, _>>()?,
+            held: held.iter().map(held_lane).collect::<Result<_, StoreError>>()?,
+            poisoned: poisoned.iter().map(poison).collect::<Result<_, StoreError>>()?,
         })
     }
 
@@ -200,15 +164,8 @@ impl Pg {
         findings: &[IncidentFinding],
     ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
-        let valid = sqlx::query(LOCK_LEASE)
-            .bind(lease.owner.0)
-            .bind(lease.epoch);
-        if valid
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(fault)?
-            .is_none()
-        {
+        let valid = sqlx::query(LOCK_LEASE).bind(lease.owner.0).bind(lease.epoch);
+        if valid.fetch_optional(&mut *tx).await.map_err(fault)?.is_none() {
             return Ok(None);
         }
         let rows = sqlx::query(OPEN).fetch_all(&mut *tx).await.map_err(fault)?;
@@ -284,15 +241,8 @@ async fn resolve(
     findings: &[IncidentFinding],
 ) -> Result<Vec<Incident>, StoreError> {
     let mut resolved = Vec::new();
-    for over in open
-        .iter()
-        .filter(|known| !findings.iter().any(|f| is_of(known, f)))
-    {
-        let row = sqlx::query(RESOLVE)
-            .bind(over.id)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(fault)?;
+    for over in open.iter().filter(|known| !findings.iter().any(|f| is_of(known, f))) {
+        let row = sqlx::query(RESOLVE).bind(over.id).fetch_one(&mut **tx).await.map_err(fault)?;
         resolved.push(incident(&row)?);
     }
     Ok(resolved)

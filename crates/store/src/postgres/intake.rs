@@ -126,12 +126,7 @@ impl Pg {
                 StoreError::Unavailable("an idempotency key vanished".to_owned())
             })
         };
-        batch
-            .entries
-            .iter()
-            .map(result)
-            .collect::<Result<_, _>>()
-            .map(Some)
+        batch.entries.iter().map(result).collect::<Result<_, _>>().map(Some)
     }
 
     async fn commit(
@@ -175,11 +170,7 @@ impl Pg {
         if keys.is_empty() {
             return Ok(winners);
         }
-        let rows = sqlx::query(WINNERS)
-            .bind(keys)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(WINNERS).bind(keys).fetch_all(&self.pool).await.map_err(fault)?;
         for row in &rows {
             let committed = match winners.entry(get(row, "key")?) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -230,9 +221,7 @@ fn matched(row: &PgRow) -> Result<Option<HashSet<Uuid>>, StoreError> {
     if !get::<bool, _>(row, "matched")? {
         return Ok(None);
     }
-    Ok(Some(
-        get::<Vec<Uuid>, _>(row, "accepted")?.into_iter().collect(),
-    ))
+    Ok(Some(get::<Vec<Uuid>, _>(row, "accepted")?.into_iter().collect()))
 }
 
 fn committed(row: &PgRow) -> Result<Committed, StoreError> {
@@ -257,12 +246,7 @@ fn first_of_each_key(entries: &[IntakeEntry]) -> Vec<&IntakeEntry> {
     let mut keys = HashSet::new();
     let mut first = Vec::with_capacity(entries.len());
     for entry in entries {
-        if entry
-            .event
-            .key
-            .as_deref()
-            .is_none_or(|key| keys.insert(key))
-        {
+        if entry.event.key.as_deref().is_none_or(|key| keys.insert(key)) {
             first.push(entry);
         }
     }

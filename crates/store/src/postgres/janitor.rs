@@ -144,10 +144,7 @@ impl ExpiryWindow {
 
 impl Pg {
     pub(crate) async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {
-        let row = sqlx::query(WINDOW)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(fault)?;
+        let row = sqlx::query(WINDOW).fetch_one(&self.pool).await.map_err(fault)?;
         let now = at(&row, "now")?;
         let from = self.window(|window| window.from(now));
         let found = sqlx::query(EXPIRE)
@@ -163,12 +160,7 @@ impl Pg {
     }
 
     fn window<T>(&self, with: impl FnOnce(&mut ExpiryWindow) -> T) -> T {
-        with(
-            &mut self
-                .expiry
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
+        with(&mut self.expiry.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(crate) async fn rehome(&self, limit: u32) -> Result<u64, StoreError> {
@@ -178,10 +170,7 @@ impl Pg {
     pub(crate) async fn discard(&self, limit: u32) -> Result<u64, StoreError> {
         let discarded = self.sweep(DISCARD, limit).await?;
         if discarded == 0 && self.needs_sweep().await? {
-            sqlx::query(SWEPT)
-                .execute(&self.pool)
-                .await
-                .map_err(fault)?;
+            sqlx::query(SWEPT).execute(&self.pool).await.map_err(fault)?;
         }
         Ok(discarded)
     }
@@ -190,18 +179,12 @@ impl Pg {
         if !self.needs_sweep().await? {
             return Ok(0);
         }
-        let swept = sqlx::query(statement)
-            .bind(i64::from(limit))
-            .execute(&self.pool)
-            .await;
+        let swept = sqlx::query(statement).bind(i64::from(limit)).execute(&self.pool).await;
         Ok(swept.map_err(fault)?.rows_affected())
     }
 
     async fn needs_sweep(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar(NEEDS_SWEEP)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(fault)
+        sqlx::query_scalar(NEEDS_SWEEP).fetch_one(&self.pool).await.map_err(fault)
     }
 }
 

@@ -94,32 +94,14 @@ impl Pg {
     }
 
     async fn differing(&self, specs: &[LaneSpec]) -> Result<Vec<String>, StoreError> {
-        let limits: Vec<_> = specs
-            .iter()
-            .map(|spec| LimitColumns::from(spec.limits))
-            .collect();
+        let limits: Vec<_> = specs.iter().map(|spec| LimitColumns::from(spec.limits)).collect();
         let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         sqlx::query_scalar(DIFFER)
             .bind(names)
-            .bind(
-                limits
-                    .iter()
-                    .map(|each| each.rate_count)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                limits
-                    .iter()
-                    .map(|each| each.rate_per_ms)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(limits.iter().map(|each| each.rate_count).collect::<Vec<_>>())
+            .bind(limits.iter().map(|each| each.rate_per_ms).collect::<Vec<_>>())
             .bind(limits.iter().map(|each| each.burst).collect::<Vec<_>>())
-            .bind(
-                limits
-                    .iter()
-                    .map(|each| each.concurrency)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(limits.iter().map(|each| each.concurrency).collect::<Vec<_>>())
             .bind(limits.iter().map(|each| each.per_hour).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await

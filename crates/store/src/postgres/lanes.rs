@@ -62,11 +62,8 @@ update lanes set hold_cause = 'manual', hold_gen = hold_gen + 1,
 where name = $1";
 
 /// L8.
-const RELEASE_BY_HAND: &str = concat!(
-    "update lanes l set ",
-    release!(),
-    " where l.name = $1 and l.hold_cause is not null"
-);
+const RELEASE_BY_HAND: &str =
+    concat!("update lanes l set ", release!(), " where l.name = $1 and l.hold_cause is not null");
 
 const WEBHOOK_OF: &str = "
 select id from webhooks where lane_id = $1 and state = 'enabled' order by id limit 1";
@@ -84,10 +81,7 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
 
 impl Pg {
     pub(crate) async fn survey(&self) -> Result<Vec<LaneView>, StoreError> {
-        let rows = sqlx::query(SURVEY)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(SURVEY).fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter().map(view).collect()
     }
 
@@ -96,11 +90,7 @@ impl Pg {
     }
 
     async fn lanes_named(&self, name: Option<&str>) -> Result<Vec<LaneInfo>, StoreError> {
-        let rows = sqlx::query(LANES)
-            .bind(name)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(LANES).bind(name).fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter().map(info).collect()
     }
 
@@ -137,11 +127,7 @@ impl Pg {
         statement: &'static str,
         name: &str,
     ) -> Result<Option<LaneInfo>, StoreError> {
-        sqlx::query(statement)
-            .bind(name)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
+        sqlx::query(statement).bind(name).execute(&self.pool).await.map_err(fault)?;
         Ok(self.lanes_named(Some(name)).await?.pop())
     }
 
@@ -155,10 +141,7 @@ impl Pg {
             .await
             .map_err(fault)?;
         let Some(id) = id else { return Ok(None) };
-        Ok(self
-            .webhooks_by_id(&[postrider_domain::WebhookId(id)])
-            .await?
-            .pop())
+        Ok(self.webhooks_by_id(&[postrider_domain::WebhookId(id)]).await?.pop())
     }
 }
 

@@ -50,12 +50,8 @@ where id = $1 and hold_cause is not null and hold_cause <> 'manual' and next_pro
 returning hold_gen, secret_rev";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[(&str, &str)] = &[
-    ("acquire", ACQUIRE),
-    ("renew", RENEW),
-    ("give_up", GIVE_UP),
-    ("claim_probe", CLAIM_PROBE),
-];
+pub(super) const STATEMENTS: &[(&str, &str)] =
+    &[("acquire", ACQUIRE), ("renew", RENEW), ("give_up", GIVE_UP), ("claim_probe", CLAIM_PROBE)];
 
 impl Pg {
     pub(crate) async fn acquire(
@@ -71,11 +67,7 @@ impl Pg {
             .fetch_optional(&self.pool)
             .await
             .map_err(fault)?;
-        Ok(epoch.map(|epoch| Lease {
-            lane_id: lane,
-            worker,
-            epoch,
-        }))
+        Ok(epoch.map(|epoch| Lease { lane_id: lane, worker, epoch }))
     }
 
     pub(crate) async fn renew(

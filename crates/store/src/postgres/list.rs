@@ -60,20 +60,12 @@ impl Pg {
             query.push(" and d.id < ").push_bind(id.0);
         }
         // One more than asked for tells whether there is a next page.
-        query
-            .push(" order by d.id desc limit ")
-            .push_bind(i64::try_from(limit + 1).unwrap_or(1));
+        query.push(" order by d.id desc limit ").push_bind(i64::try_from(limit + 1).unwrap_or(1));
         let rows = query.build().fetch_all(&self.pool).await.map_err(fault)?;
-        let deliveries: Vec<DeliveryRow> = rows
-            .iter()
-            .take(limit)
-            .map(delivery_row)
-            .collect::<Result<_, _>>()?;
+        let deliveries: Vec<DeliveryRow> =
+            rows.iter().take(limit).map(delivery_row).collect::<Result<_, _>>()?;
         let more = rows.len() > limit;
-        let next = deliveries
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor(last.id));
+        let next = deliveries.last().filter(|_| more).map(|last| Cursor(last.id));
         Ok(Page { deliveries, next })
     }
 
@@ -83,17 +75,10 @@ impl Pg {
     ) -> Result<Option<DeliveryView>, StoreError> {
         let mut query = QueryBuilder::new(SELECT);
         query.push(FROM).push(" and d.id = ").push_bind(id.0);
-        let row = query
-            .build()
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(fault)?;
+        let row = query.build().fetch_optional(&self.pool).await.map_err(fault)?;
         let Some(row) = row else { return Ok(None) };
-        let attempts = sqlx::query(ATTEMPTS)
-            .bind(id.0)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let attempts =
+            sqlx::query(ATTEMPTS).bind(id.0).fetch_all(&self.pool).await.map_err(fault)?;
         Ok(Some(DeliveryView {
             row: delivery_row(&row)?,
             event: get(&row, "body")?,
@@ -102,15 +87,10 @@ impl Pg {
     }
 
     pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {
-        let rows = sqlx::query(BACKLOG)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(BACKLOG).fetch_all(&self.pool).await.map_err(fault)?;
         let mut stats = Stats::default();
         for row in &rows {
-            stats
-                .backlog
-                .push((get(row, "name")?, tally(row, "waiting")?));
+            stats.backlog.push((get(row, "name")?, tally(row, "waiting")?));
             stats.sending += tally(row, "sending")?;
             let oldest: Option<f64> = get(row, "oldest_s")?;
             if let (true, Some(seconds)) = (get(row, "open")?, oldest) {
@@ -136,18 +116,12 @@ pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryF
         query.push_bind(event.0).push(")");
     }
     if let Some(ids) = &filter.ids {
-        query
-            .push(" and d.id = any(")
-            .push_bind(super::rows::uuids(ids))
-            .push(")");
+        query.push(" and d.id = any(").push_bind(super::rows::uuids(ids)).push(")");
     }
     let texts = [
         (" and e.consumer = ", filter.consumer.clone()),
         (" and e.provider = ", filter.provider.clone()),
-        (
-            " and e.name = ",
-            filter.event.map(|event| event.as_str().to_owned()),
-        ),
+        (" and e.name = ", filter.event.map(|event| event.as_str().to_owned())),
         (" and l.name = ", filter.lane.clone()),
     ];
     for (condition, value) in texts {
@@ -155,14 +129,11 @@ pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryF
             query.push(condition).push_bind(value);
         }
     }
-    for (condition, value) in [
-        (" and d.created_at >= ", filter.since),
-        (" and d.created_at < ", filter.until),
-    ] {
+    for (condition, value) in
+        [(" and d.created_at >= ", filter.since), (" and d.created_at < ", filter.until)]
+    {
         if let Some(instant) = value {
-            query
-                .push(condition)
-                .push_bind(jiff_sqlx::ToSqlx::to_sqlx(instant));
+            query.push(condition).push_bind(jiff_sqlx::ToSqlx::to_sqlx(instant));
         }
     }
 }

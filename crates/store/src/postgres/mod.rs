@@ -3,6 +3,7 @@
 //! Each module keeps its statements as constants; all of them are collected in
 //! `statements`, and a test prepares each one against a freshly migrated database.
 
+mod canary;
 mod claims;
 mod claims_limited;
 mod fragments;
@@ -44,11 +45,8 @@ const READ_CANARY: &str = "select key_canary from meta";
 const SET_CANARY: &str = "update meta set key_canary = $1 where key_canary is null";
 
 #[cfg(test)]
-const STATEMENTS: &[(&str, &str)] = &[
-    ("ping", PING),
-    ("read_canary", READ_CANARY),
-    ("set_canary", SET_CANARY),
-];
+const STATEMENTS: &[(&str, &str)] =
+    &[("ping", PING), ("read_canary", READ_CANARY), ("set_canary", SET_CANARY)];
 
 /// The Postgres backend.
 #[derive(Debug, Clone)]
@@ -64,6 +62,7 @@ pub(crate) struct Pg {
 pub(crate) fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         STATEMENTS,
+        canary::STATEMENTS,
         claims::STATEMENTS,
         claims_limited::STATEMENTS,
         incidents::STATEMENTS,
@@ -119,32 +118,19 @@ impl Pg {
     }
 
     pub(crate) async fn check_key(&self) -> Result<(), StoreError> {
-        let mut canary: Option<String> = sqlx::query_scalar(READ_CANARY)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(fault)?;
+        let mut canary: Option<String> =
+            sqlx::query_scalar(READ_CANARY).fetch_one(&self.pool).await.map_err(fault)?;
         if canary.is_none() {
             let sealed = self.key.seal(Sealed::Canary, "", CANARY)?;
-            sqlx::query(SET_CANARY)
-                .bind(sealed)
-                .execute(&self.pool)
-                .await
-                .map_err(fault)?;
-            canary = sqlx::query_scalar(READ_CANARY)
-                .fetch_one(&self.pool)
-                .await
-                .map_err(fault)?;
+            sqlx::query(SET_CANARY).bind(sealed).execute(&self.pool).await.map_err(fault)?;
+            canary = sqlx::query_scalar(READ_CANARY).fetch_one(&self.pool).await.map_err(fault)?;
         }
         let sealed = canary.ok_or_else(|| StoreError::Corrupt("no key canary".to_owned()))?;
         self.key.open(Sealed::Canary, "", &sealed).map(drop)
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query(PING)
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(fault)
+        sqlx::query(PING).execute(&self.pool).await.map(drop).map_err(fault)
     }
 
     pub(crate) async fn close(&self) {

@@ -88,10 +88,7 @@ impl Pg {
         let pruned = self.in_chunks(DELIVERIES, keep, limit, Some(bound)).await?;
         self.in_chunks(EVENTS, keep, limit, Some(bound)).await?;
         self.in_chunks(KEYS, keep_keys, limit, None).await?;
-        sqlx::query(MINUTES)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
+        sqlx::query(MINUTES).execute(&self.pool).await.map_err(fault)?;
         Ok(pruned)
     }
 
@@ -104,17 +101,11 @@ impl Pg {
     ) -> Result<u64, StoreError> {
         let mut all = 0;
         for _ in 0..CHUNKS {
-            let mut query = sqlx::query(statement)
-                .bind(codec::millis(keep))
-                .bind(i64::from(limit));
+            let mut query = sqlx::query(statement).bind(codec::millis(keep)).bind(i64::from(limit));
             if let Some(bound) = bound {
                 query = query.bind(bound);
             }
-            let gone = query
-                .execute(&self.pool)
-                .await
-                .map_err(fault)?
-                .rows_affected();
+            let gone = query.execute(&self.pool).await.map_err(fault)?.rows_affected();
             all += gone;
             if gone < u64::from(limit) {
                 break;
@@ -125,10 +116,8 @@ impl Pg {
 
     /// Whole days of attempts at once, where nothing of the day has to stay.
     async fn drop_days(&self, cutoff: jiff::Timestamp, keep: Duration) -> Result<(), StoreError> {
-        let names: Vec<String> = sqlx::query_scalar(PARTITIONS)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let names: Vec<String> =
+            sqlx::query_scalar(PARTITIONS).fetch_all(&self.pool).await.map_err(fault)?;
         for name in names {
             let Some(day) = partition_day(&name) else {
                 continue;
@@ -155,10 +144,7 @@ impl Pg {
     /// call drops the day.
     async fn drop_day(&self, name: &str) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
-        sqlx::query("set local lock_timeout = '500ms'")
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
+        sqlx::query("set local lock_timeout = '500ms'").execute(&mut *tx).await.map_err(fault)?;
         let drop = sqlx::query(AssertSqlSafe(format!("drop table {name}")));
         match drop.execute(&mut *tx).await {
             Ok(_) => tx.commit().await.map_err(fault),

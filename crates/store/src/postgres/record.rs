@@ -148,10 +148,7 @@ impl Pg {
             let part = match self.record_patiently(&[recorded]).await {
                 Err(error) if is_refusal(&error) => {
                     tracing::error!(delivery_id = %recorded.id, %error, "attempt not kept");
-                    let bare = Recorded {
-                        attempt: None,
-                        ..(*recorded).clone()
-                    };
+                    let bare = Recorded { attempt: None, ..(*recorded).clone() };
                     self.record_patiently(&[&bare]).await
                 }
                 done => done,
@@ -178,20 +175,14 @@ impl Pg {
         if touched.is_empty() && !batch.iter().any(|each| is_release(each)) {
             let mut conn = self.pool.acquire().await?;
             let late = write(&mut conn, batch, &LaneNews::default()).await?;
-            return Ok(RecordReport {
-                late,
-                held: Vec::new(),
-            });
+            return Ok(RecordReport { late, held: Vec::new() });
         }
         let mut tx = self.pool.begin().await?;
         let news = lanes::record(&mut tx, &touched, batch).await?;
         uncount(&mut tx, batch).await?;
         let late = write(&mut tx, batch, &news).await?;
         tx.commit().await?;
-        Ok(RecordReport {
-            late,
-            held: news.newly_held(),
-        })
+        Ok(RecordReport { late, held: news.newly_held() })
     }
 }
 
@@ -211,12 +202,7 @@ async fn uncount(
     if ids.is_empty() {
         return Ok(());
     }
-    sqlx::query(UNCOUNT)
-        .bind(ids)
-        .bind(claims)
-        .execute(&mut **tx)
-        .await
-        .map(drop)
+    sqlx::query(UNCOUNT).bind(ids).bind(claims).execute(&mut **tx).await.map(drop)
 }
 
 async fn write(
@@ -227,17 +213,10 @@ async fn write(
     let columns = RowColumns::of(batch, news);
     // Lanes that were locked have been dealt with, calm ones among them too.
     let calm = news.is_empty();
-    let found = columns
-        .bind(sqlx::query(RECORD))
-        .bind(calm)
-        .fetch_all(conn)
-        .await?;
+    let found = columns.bind(sqlx::query(RECORD)).bind(calm).fetch_all(conn).await?;
     let late = found.iter().map(|row| {
         let id = get(row, "id").map_err(undecodable)?;
-        Ok((
-            DeliveryId(id),
-            ClaimNo(get(row, "claim_no").map_err(undecodable)?),
-        ))
+        Ok((DeliveryId(id), ClaimNo(get(row, "claim_no").map_err(undecodable)?)))
     });
     late.collect()
 }
@@ -249,8 +228,5 @@ fn undecodable(error: StoreError) -> sqlx::Error {
 /// A claim is recorded once a statement.
 fn first_of_each_claim(batch: &[Recorded]) -> Vec<&Recorded> {
     let mut seen = HashSet::with_capacity(batch.len());
-    batch
-        .iter()
-        .filter(|each| seen.insert((each.id, each.claim_no)))
-        .collect()
+    batch.iter().filter(|each| seen.insert((each.id, each.claim_no))).collect()
 }

@@ -86,9 +86,7 @@ impl Pg {
         let mut before: Option<Uuid> = None;
         let mut left = MOST;
         while left > 0 {
-            let rows = self
-                .replay_chunk(filter, forget_marks, before, left.min(CHUNK))
-                .await?;
+            let rows = self.replay_chunk(filter, forget_marks, before, left.min(CHUNK)).await?;
             let Some(first) = rows.first() else { break };
             for row in &rows {
                 if let Some(name) = get::<Option<String>, _>(row, "name")? {
@@ -113,19 +111,12 @@ impl Pg {
         limit: i64,
     ) -> Result<Vec<PgRow>, StoreError> {
         let mut query = QueryBuilder::new("with chosen as (select d.id, ");
-        query
-            .push_bind(forget_marks)
-            .push("::boolean as forget")
-            .push(FROM)
-            .push(REPLAYABLE);
+        query.push_bind(forget_marks).push("::boolean as forget").push(FROM).push(REPLAYABLE);
         push_filter(&mut query, filter);
         if let Some(before) = before {
             query.push(" and d.id < ").push_bind(before);
         }
-        query
-            .push(" order by d.id desc limit ")
-            .push_bind(limit)
-            .push(" for update of d");
+        query.push(" order by d.id desc limit ").push_bind(limit).push(" for update of d");
         query.push(REPLAY);
         query.build().fetch_all(&self.pool).await.map_err(fault)
     }

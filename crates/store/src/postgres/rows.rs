@@ -82,9 +82,7 @@ pub(super) fn tally(row: &PgRow, column: &str) -> Result<u64, StoreError> {
 
 /// An HTTP status, if there is one.
 pub(super) fn http_status(row: &PgRow, column: &str) -> Result<Option<u16>, StoreError> {
-    get::<Option<i32>, _>(row, column)?
-        .map(codec::status_code)
-        .transpose()
+    get::<Option<i32>, _>(row, column)?.map(codec::status_code).transpose()
 }
 
 /// The claim in a row of one of the claim statements.

@@ -50,78 +50,45 @@ impl Pg {
     pub(crate) async fn schema(&self) -> Result<Schema, StoreError> {
         let applied = self.applied().await?;
         let migrator = migrator();
-        if applied
-            .iter()
-            .any(|version| !migrator.version_exists(*version))
-        {
+        if applied.iter().any(|version| !migrator.version_exists(*version)) {
             return Ok(Schema::Newer);
         }
-        let missing = migrator
-            .iter()
-            .any(|known| !applied.contains(&known.version));
-        Ok(if missing {
-            Schema::Behind
-        } else {
-            Schema::Current
-        })
+        let missing = migrator.iter().any(|known| !applied.contains(&known.version));
+        Ok(if missing { Schema::Behind } else { Schema::Current })
     }
 
     pub(crate) async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let migrator = migrator();
         let before = self.applied().await?;
-        let known = migrator
-            .iter()
-            .map(|known| known.version)
-            .max()
-            .unwrap_or(0);
+        let known = migrator.iter().map(|known| known.version).max().unwrap_or(0);
         if let Some(found) = before.iter().copied().find(|version| *version > known) {
             return Err(StoreError::NewerSchema { found, known });
         }
         // A connection of its own, closed afterwards: it runs without the time-out, and waits
         // for other migrating processes on an advisory lock.
         let mut conn = self.pool.acquire().await.map_err(fault)?.detach();
-        sqlx::query("set statement_timeout = 0")
-            .execute(&mut conn)
-            .await
-            .map_err(fault)?;
-        migrator
-            .run_direct(None, &mut conn, false)
-            .await
-            .map_err(|e| failed(e, known))?;
+        sqlx::query("set statement_timeout = 0").execute(&mut conn).await.map_err(fault)?;
+        migrator.run_direct(None, &mut conn, false).await.map_err(|e| failed(e, known))?;
         self.make_partitions().await?;
-        let ran = migrator
-            .iter()
-            .filter(|known| !before.contains(&known.version));
-        Ok(ran
-            .map(|each| format!("{:04}_{}", each.version, each.description))
-            .collect())
+        let ran = migrator.iter().filter(|known| !before.contains(&known.version));
+        Ok(ran.map(|each| format!("{:04}_{}", each.version, each.description)).collect())
     }
 
     async fn applied(&self) -> Result<Vec<i64>, StoreError> {
-        let exists: bool = sqlx::query_scalar(HAS_MIGRATIONS)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(fault)?;
+        let exists: bool =
+            sqlx::query_scalar(HAS_MIGRATIONS).fetch_one(&self.pool).await.map_err(fault)?;
         if !exists {
             return Ok(Vec::new());
         }
-        sqlx::query_scalar(APPLIED)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)
+        sqlx::query_scalar(APPLIED).fetch_all(&self.pool).await.map_err(fault)
     }
 
     /// Makes the attempts' partitions from today on.
     pub(super) async fn make_partitions(&self) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
-        sqlx::query(LOCK_PARTITIONS)
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-        let now: jiff_sqlx::Timestamp = sqlx::query_scalar(NOW)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(fault)?;
+        sqlx::query(LOCK_PARTITIONS).execute(&mut *tx).await.map_err(fault)?;
+        let now: jiff_sqlx::Timestamp =
+            sqlx::query_scalar(NOW).fetch_one(&mut *tx).await.map_err(fault)?;
         let today = now.to_jiff().to_zoned(TimeZone::UTC).date();
         for ahead in 0..=DAYS_AHEAD {
             make_partition(&mut tx, today.saturating_add(ahead.days())).await?;
@@ -132,11 +99,8 @@ impl Pg {
 
 pub(super) async fn make_partition(conn: &mut PgConnection, day: Date) -> Result<(), StoreError> {
     let name = partition_name(day);
-    let exists: bool = sqlx::query_scalar(HAS_PARTITION)
-        .bind(&name)
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(fault)?;
+    let exists: bool =
+        sqlx::query_scalar(HAS_PARTITION).bind(&name).fetch_one(&mut *conn).await.map_err(fault)?;
     let (from, to) = day_bounds(day)?;
     let taken: bool = sqlx::query_scalar(DEFAULT_HAS_DAY)
         .bind(from)
@@ -149,21 +113,12 @@ pub(super) async fn make_partition(conn: &mut PgConnection, day: Date) -> Result
     }
     let sql =
         format!("create table {name} partition of attempts for values from ('{from}') to ('{to}')");
-    sqlx::query(AssertSqlSafe(sql))
-        .execute(conn)
-        .await
-        .map(drop)
-        .map_err(fault)
+    sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop).map_err(fault)
 }
 
 /// Name of a day's partition, `attempts_20261122`.
 pub(super) fn partition_name(day: Date) -> String {
-    format!(
-        "attempts_{:04}{:02}{:02}",
-        day.year(),
-        day.month(),
-        day.day()
-    )
+    format!("attempts_{:04}{:02}{:02}", day.year(), day.month(), day.day())
 }
 
 /// The day that a partition's name says; `None` for the default partition.

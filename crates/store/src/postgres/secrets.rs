@@ -62,16 +62,9 @@ impl Pg {
         let sealed = self.key.seal(Sealed::Secret, name, value.expose_secret())?;
         let mut tx = self.pool.begin().await.map_err(fault)?;
         let lanes = new_secret_rev(&mut tx, name).await?;
-        let (ids, names): (Vec<i64>, Vec<String>) = lanes
-            .into_iter()
-            .filter(|lane| lane.opens)
-            .map(|lane| (lane.id, lane.name))
-            .unzip();
-        sqlx::query(OPEN)
-            .bind(ids)
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
+        let (ids, names): (Vec<i64>, Vec<String>) =
+            lanes.into_iter().filter(|lane| lane.opens).map(|lane| (lane.id, lane.name)).unzip();
+        sqlx::query(OPEN).bind(ids).execute(&mut *tx).await.map_err(fault)?;
         let row = sqlx::query(PUT)
             .bind(name)
             .bind(sealed)
@@ -84,21 +77,14 @@ impl Pg {
     }
 
     pub(crate) async fn secrets(&self) -> Result<Vec<SecretInfo>, StoreError> {
-        let rows = sqlx::query(LIST)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(LIST).fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter().map(info).collect()
     }
 
     pub(crate) async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
         new_secret_rev(&mut tx, name).await?;
-        let deleted = sqlx::query(DELETE)
-            .bind(name)
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
+        let deleted = sqlx::query(DELETE).bind(name).execute(&mut *tx).await.map_err(fault)?;
         tx.commit().await.map_err(fault)?;
         Ok(deleted.rows_affected() > 0)
     }
@@ -108,11 +94,7 @@ impl Pg {
         names: &BTreeSet<String>,
     ) -> Result<SecretValues, StoreError> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let rows = sqlx::query(VALUES)
-            .bind(names)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(VALUES).bind(names).fetch_all(&self.pool).await.map_err(fault)?;
         let value = |row| {
             let name: String = get(row, "name")?;
             let value = self.key.open(Sealed::Secret, &name, get(row, "sealed")?)?;
@@ -130,26 +112,14 @@ struct UsingLane {
 }
 
 async fn new_secret_rev(tx: &mut Tx, secret: &str) -> Result<Vec<UsingLane>, StoreError> {
-    let rows = sqlx::query(LANES)
-        .bind(secret)
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(fault)?;
+    let rows = sqlx::query(LANES).bind(secret).fetch_all(&mut **tx).await.map_err(fault)?;
     let lane = |row| {
         let (id, name) = (get(row, "id")?, get(row, "name")?);
-        Ok(UsingLane {
-            id,
-            name,
-            opens: get(row, "opens")?,
-        })
+        Ok(UsingLane { id, name, opens: get(row, "opens")? })
     };
     let lanes: Vec<UsingLane> = rows.iter().map(lane).collect::<Result<_, StoreError>>()?;
     let ids: Vec<i64> = lanes.iter().map(|lane| lane.id).collect();
-    sqlx::query(NEW_REV)
-        .bind(ids)
-        .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
+    sqlx::query(NEW_REV).bind(ids).execute(&mut **tx).await.map_err(fault)?;
     Ok(lanes)
 }
 

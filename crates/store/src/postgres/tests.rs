@@ -6,10 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 use super::*;
 use crate::Target;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the address of the test database"
-)]
+#[expect(clippy::disallowed_methods, reason = "the address of the test database")]
 fn admin_url() -> String {
     std::env::var("POSTRIDER_TEST_DATABASE_URL").expect(
         "POSTRIDER_TEST_DATABASE_URL is not set: run tests/run, or set it to the URL of a Postgres \
@@ -33,17 +30,12 @@ async fn fresh() -> (String, Pg) {
     let name = format!("postrider_statements_{}", uuid::Uuid::now_v7().simple());
     admin(format!("create database {name}")).await;
     let config = StoreConfig {
-        target: Target::Postgres {
-            url: url_of(&name),
-            max_connections: 4,
-        },
+        target: Target::Postgres { url: url_of(&name), max_connections: 4 },
         master_key: MasterKey::generate(),
         sweep_after: Duration::ZERO,
         statement_timeout: Duration::from_secs(10),
     };
-    let pg = Pg::connect(&url_of(&name), 4, &config, Duration::ZERO)
-        .await
-        .unwrap();
+    let pg = Pg::connect(&url_of(&name), 4, &config, Duration::ZERO).await.unwrap();
     pg.migrate().await.unwrap();
     (name, pg)
 }
@@ -103,14 +95,10 @@ async fn a_day_goes_whole_unless_something_of_it_is_open() {
     let recent = old_delivery(&pg, 2, false).await;
     let keep = Duration::from_hours(24 * 5);
     let pruned = pg.prune(keep, keep, 100).await;
-    let left: Vec<String> = sqlx::query_scalar(prune::PARTITIONS)
-        .fetch_all(&pg.pool)
-        .await
-        .unwrap();
-    let attempts: i64 = sqlx::query_scalar("select count(*) from attempts")
-        .fetch_one(&pg.pool)
-        .await
-        .unwrap();
+    let left: Vec<String> =
+        sqlx::query_scalar(prune::PARTITIONS).fetch_all(&pg.pool).await.unwrap();
+    let attempts: i64 =
+        sqlx::query_scalar("select count(*) from attempts").fetch_one(&pg.pool).await.unwrap();
     remove(name, pg).await;
     assert_eq!(pruned.unwrap(), 1);
     assert!(!left.contains(&finished), "{left:?}");

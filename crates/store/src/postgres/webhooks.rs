@@ -75,44 +75,28 @@ impl Pg {
         &self,
         known: Option<i64>,
     ) -> Result<Option<WebhookTable>, StoreError> {
-        let version: i64 = sqlx::query_scalar(VERSION)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(fault)?;
+        let version: i64 =
+            sqlx::query_scalar(VERSION).fetch_one(&self.pool).await.map_err(fault)?;
         if known == Some(version) {
             return Ok(None);
         }
-        let rows = sqlx::query(TABLE)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
-        let first = rows
-            .first()
-            .ok_or_else(|| StoreError::Corrupt("no row in meta".to_owned()))?;
+        let rows = sqlx::query(TABLE).fetch_all(&self.pool).await.map_err(fault)?;
+        let first = rows.first().ok_or_else(|| StoreError::Corrupt("no row in meta".to_owned()))?;
         let mut webhooks = Vec::with_capacity(rows.len());
         for row in &rows {
             if get::<Option<i64>, _>(row, "id")?.is_some() {
                 webhooks.push(Arc::new(self.read_webhook(row)?));
             }
         }
-        Ok(Some(WebhookTable {
-            version: get(first, "webhooks_version")?,
-            webhooks,
-        }))
+        Ok(Some(WebhookTable { version: get(first, "webhooks_version")?, webhooks }))
     }
 
     pub(crate) async fn webhook(
         &self,
         uuid: &WebhookUuid,
     ) -> Result<Option<StoredWebhook>, StoreError> {
-        let row = sqlx::query(BY_UUID)
-            .bind(uuid.as_str())
-            .fetch_optional(&self.pool)
-            .await;
-        row.map_err(fault)?
-            .as_ref()
-            .map(|row| self.read_webhook(row))
-            .transpose()
+        let row = sqlx::query(BY_UUID).bind(uuid.as_str()).fetch_optional(&self.pool).await;
+        row.map_err(fault)?.as_ref().map(|row| self.read_webhook(row)).transpose()
     }
 
     pub(crate) async fn webhooks_by_id(
@@ -120,11 +104,7 @@ impl Pg {
         ids: &[WebhookId],
     ) -> Result<Vec<StoredWebhook>, StoreError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        let rows = sqlx::query(BY_ID)
-            .bind(ids)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(BY_ID).bind(ids).fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter().map(|row| self.read_webhook(row)).collect()
     }
 
@@ -135,31 +115,20 @@ impl Pg {
         let (lane, changed) = lane_of(&mut tx, &write.lane).await?;
         let replaced = put(&mut tx, write, lane, &document).await?;
         let uuid = write.webhook.uuid.as_str();
-        let row = sqlx::query(BY_UUID)
-            .bind(uuid)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(fault)?;
+        let row = sqlx::query(BY_UUID).bind(uuid).fetch_one(&mut *tx).await.map_err(fault)?;
         let stored = self.read_webhook(&row)?;
         tx.commit().await.map_err(fault)?;
         if let Changed::ToLimited(lane) = changed {
             self.fresh_due_now(lane).await?;
         }
-        Ok(if replaced {
-            Put::Replaced(stored)
-        } else {
-            Put::Created(stored)
-        })
+        Ok(if replaced { Put::Replaced(stored) } else { Put::Created(stored) })
     }
 
     pub(crate) async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
         sqlx::query(BUMP).execute(&mut *tx).await.map_err(fault)?;
-        let deleted = sqlx::query(DELETE)
-            .bind(uuid.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
+        let deleted =
+            sqlx::query(DELETE).bind(uuid.as_str()).execute(&mut *tx).await.map_err(fault)?;
         if deleted.rows_affected() == 0 {
             tx.rollback().await.map_err(fault)?;
             return Ok(false);
@@ -180,9 +149,7 @@ impl Pg {
             lane_id: LaneId(get(row, "lane_id")?),
             lane: get(row, "lane")?,
             lane_limited: get(row, "limited")?,
-            secret_names: get::<Vec<String>, _>(row, "secret_names")?
-                .into_iter()
-                .collect(),
+            secret_names: get::<Vec<String>, _>(row, "secret_names")?.into_iter().collect(),
             webhook,
         })
     }
@@ -207,10 +174,7 @@ async fn lane_of(tx: &mut Tx, spec: &LaneSpec) -> Result<(i64, Changed), StoreEr
     } else {
         Changed::Nothing
     };
-    let id = sqlx::query_scalar(LANE_ID)
-        .bind(&spec.name)
-        .fetch_one(&mut **tx)
-        .await;
+    let id = sqlx::query_scalar(LANE_ID).bind(&spec.name).fetch_one(&mut **tx).await;
     Ok((id.map_err(fault)?, changed))
 }
 
@@ -221,11 +185,7 @@ async fn put(
     lane: i64,
     document: &str,
 ) -> Result<bool, StoreError> {
-    let state = if write.webhook.enabled {
-        WebhookState::Enabled
-    } else {
-        WebhookState::Disabled
-    };
+    let state = if write.webhook.enabled { WebhookState::Enabled } else { WebhookState::Disabled };
     let secrets: Vec<&str> = write.secret_names.iter().map(String::as_str).collect();
     for statement in [REPLACE, CREATE] {
         let written = sqlx::query(statement)
@@ -241,8 +201,5 @@ async fn put(
             return Ok(statement == REPLACE);
         }
     }
-    Err(StoreError::Corrupt(format!(
-        "webhook {} was not written",
-        write.webhook.uuid
-    )))
+    Err(StoreError::Corrupt(format!("webhook {} was not written", write.webhook.uuid)))
 }

@@ -45,10 +45,9 @@ impl Lite {
         suspect: bool,
         terms: ClaimTerms,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.write(
-            (lane, Pick { limit, suspect }, terms),
-            |(lane, pick, terms), turn| Box::pin(claim_due(*lane, *pick, *terms, turn)),
-        )
+        self.write((lane, Pick { limit, suspect }, terms), |(lane, pick, terms), turn| {
+            Box::pin(claim_due(*lane, *pick, *terms, turn))
+        })
         .await
     }
 
@@ -59,19 +58,18 @@ impl Lite {
         suspect: bool,
         terms: ClaimTerms,
     ) -> Result<LimitedClaim, StoreError> {
-        self.write(
-            (lease, Pick { limit, suspect }, terms),
-            |(lease, pick, terms), turn| Box::pin(claim_limited(*lease, *pick, *terms, turn)),
-        )
+        self.write((lease, Pick { limit, suspect }, terms), |(lease, pick, terms), turn| {
+            Box::pin(claim_limited(*lease, *pick, *terms, turn))
+        })
         .await
     }
 }
 
 /// How many, and of which.
 #[derive(Debug, Clone, Copy)]
-struct Pick {
-    limit: u32,
-    suspect: bool,
+pub(super) struct Pick {
+    pub(super) limit: u32,
+    pub(super) suspect: bool,
 }
 
 /// All that an attempt needs (`LANE_JOIN`), from `d`, `e`, `w` and `l`.
@@ -131,16 +129,7 @@ async fn claim_road(
     if claims.len() < count {
         leave_to_the_store(ids, turn).await?;
     }
-    take(
-        &claims,
-        Right {
-            terms,
-            epoch: 0,
-            road: true,
-        },
-        turn,
-    )
-    .await?;
+    take(&claims, Right { terms, epoch: 0, road: true }, turn).await?;
     Ok(claims)
 }
 
@@ -179,22 +168,13 @@ async fn claim_due(
         return Ok(Vec::new());
     }
     let claims = due(lane, pick, turn).await?;
-    take(
-        &claims,
-        Right {
-            terms,
-            epoch: 0,
-            road: false,
-        },
-        turn,
-    )
-    .await?;
+    take(&claims, Right { terms, epoch: 0, road: false }, turn).await?;
     Ok(claims)
 }
 
 /// What a lane has due, oldest first. In a limited lane rows that were never claimed are due
 /// from the start.
-async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec<Claim>, Fault> {
+pub(super) async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec<Claim>, Fault> {
     let rows = sqlx::query(select_claims!(
         "FROM deliveries d INDEXED BY deliveries_due
          CROSS JOIN webhooks w ON w.id = d.webhook_id
@@ -208,11 +188,7 @@ async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec<Claim>, Fa
     .bind(turn.now)
     .bind(SUSPECT)
     .bind(pick.suspect)
-    .bind(if pick.suspect {
-        pick.limit.min(1)
-    } else {
-        pick.limit
-    })
+    .bind(if pick.suspect { pick.limit.min(1) } else { pick.limit })
     .fetch_all(&mut turn.conn)
     .await?;
     rows.iter().map(claim).collect()
@@ -220,15 +196,15 @@ async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec<Claim>, Fa
 
 /// Under what the claims are taken.
 #[derive(Debug, Clone, Copy)]
-struct Right {
-    terms: ClaimTerms,
-    epoch: i64,
+pub(super) struct Right {
+    pub(super) terms: ClaimTerms,
+    pub(super) epoch: i64,
     /// A road copy keeps a later `next_at`, so that the sweep's instant is not moved.
-    road: bool,
+    pub(super) road: bool,
 }
 
 /// CLAIM.
-async fn take(claims: &[Claim], right: Right, turn: &mut Turn) -> Result<(), Fault> {
+pub(super) async fn take(claims: &[Claim], right: Right, turn: &mut Turn) -> Result<(), Fault> {
     if claims.is_empty() {
         return Ok(());
     }
@@ -273,16 +249,7 @@ async fn claim_limited(
     }
     let limit = u32::try_from(free).unwrap_or(pick.limit).min(pick.limit);
     let claims = due(lease.lane_id, Pick { limit, ..pick }, turn).await?;
-    take(
-        &claims,
-        Right {
-            terms,
-            epoch: lease.epoch,
-            road: false,
-        },
-        turn,
-    )
-    .await?;
+    take(&claims, Right { terms, epoch: lease.epoch, road: false }, turn).await?;
     count(lease.lane_id, claims.len(), turn).await?;
     Ok(LimitedClaim::Claimed(claims))
 }

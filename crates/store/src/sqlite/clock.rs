@@ -13,11 +13,7 @@ use crate::StoreError;
     reason = "the one place of this backend that reads the wall clock, as Postgres reads now()"
 )]
 pub(super) fn now() -> i64 {
-    micros(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A duration as kept in rows; longer than 292,000 years is cut.

@@ -37,8 +37,7 @@ impl Lite {
     }
 
     pub(crate) async fn monitor_give_up(&self, lease: MonitorLease) -> Result<(), StoreError> {
-        self.write(lease, |lease, turn| Box::pin(give_up(*lease, turn)))
-            .await
+        self.write(lease, |lease, turn| Box::pin(give_up(*lease, turn))).await
     }
 
     pub(crate) async fn monitor_facts(&self) -> Result<MonitorFacts, StoreError> {
@@ -84,9 +83,7 @@ async fn take_lease(
     length: Duration,
     turn: &mut Turn,
 ) -> Result<Option<MonitorLease>, Fault> {
-    let mine = held
-        .filter(|lease| lease.owner == owner)
-        .map(|lease| lease.epoch);
+    let mine = held.filter(|lease| lease.owner == owner).map(|lease| lease.epoch);
     let epoch: Option<i64> = sqlx::query_scalar(
         "UPDATE monitor_lease
          SET epoch = epoch + NOT coalesce(owner = ?1 AND epoch = ?2, 0), owner = ?1,
@@ -147,14 +144,10 @@ fn streak(row: &SqliteRow, key: &MasterKey) -> Result<StreakFact, Fault> {
         webhook: webhook.webhook.uuid,
         lane: webhook.lane,
         failures: row.try_get("failures")?,
-        since: instant("failing_since")?
-            .map(clock::timestamp)
-            .transpose()?,
+        since: instant("failing_since")?.map(clock::timestamp).transpose()?,
         last_outcome: outcome(row, "last_outcome")?,
         last_status_code: status_code(row, "last_status_code")?,
-        last_success_at: instant("last_success_at")?
-            .map(clock::timestamp)
-            .transpose()?,
+        last_success_at: instant("last_success_at")?.map(clock::timestamp).transpose()?,
     })
 }
 
@@ -187,9 +180,7 @@ async fn poisoned(
     .bind(clock::now() - POISON_SHOWN)
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|(id, uuid)| Ok((id, webhook_uuid(&uuid)?)))
-        .collect()
+    rows.into_iter().map(|(id, uuid)| Ok((id, webhook_uuid(&uuid)?))).collect()
 }
 
 fn incident(row: &SqliteRow) -> Result<Incident, Fault> {
@@ -235,10 +226,7 @@ async fn resolve_missing(
     findings: &[IncidentFinding],
     turn: &mut Turn,
 ) -> Result<Vec<Incident>, Fault> {
-    let found: Vec<_> = findings
-        .iter()
-        .map(|f| (f.kind.as_str(), &f.subject))
-        .collect();
+    let found: Vec<_> = findings.iter().map(|f| (f.kind.as_str(), &f.subject)).collect();
     let rows = sqlx::query(
         "UPDATE incidents SET resolved_at = ?2
          WHERE resolved_at IS NULL
@@ -294,10 +282,7 @@ async fn open_or_update(
     .bind(turn.now)
     .fetch_all(&mut turn.conn)
     .await?;
-    let written = written
-        .iter()
-        .map(incident)
-        .collect::<Result<Vec<_>, _>>()?;
+    let written = written.iter().map(incident).collect::<Result<Vec<_>, _>>()?;
     let is_new = |incident: &Incident| rows.iter().any(|row| row.id == incident.id);
     Ok(written.into_iter().filter(is_new).collect())
 }

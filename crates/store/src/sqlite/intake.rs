@@ -22,14 +22,12 @@ impl Lite {
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
         let intake = Intake::new(batch, self.0.sweep_after)?;
-        self.write(intake, |intake, turn| Box::pin(commit(intake, turn)))
-            .await
+        self.write(intake, |intake, turn| Box::pin(commit(intake, turn))).await
     }
 
     pub(crate) async fn hurry(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
         let ids = json(ids)?;
-        self.write(ids, |ids, turn| Box::pin(hurry(ids, turn)))
-            .await
+        self.write(ids, |ids, turn| Box::pin(hurry(ids, turn))).await
     }
 
     pub(crate) async fn count_unclaimed(&self, limit: u32) -> Result<u32, StoreError> {
@@ -76,10 +74,7 @@ impl Intake {
         Ok(Self {
             version: batch.webhooks_version,
             sweep_after,
-            order: entries
-                .iter()
-                .map(|e| (e.event.key.clone(), e.event.id))
-                .collect(),
+            order: entries.iter().map(|e| (e.event.key.clone(), e.event.id)).collect(),
             keys: keys_json(entries)?,
             events: events_json(entries)?,
             deliveries: deliveries_json(entries)?,
@@ -103,23 +98,12 @@ fn keys_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
 }
 
 fn events_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
-    let rows = entries
-        .iter()
-        .map(event_row)
-        .collect::<Result<Vec<_>, _>>()?;
+    let rows = entries.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
     json(&rows)
 }
 
-type EventRow<'a> = (
-    EventId,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    Box<RawValue>,
-    String,
-    Option<&'a str>,
-);
+type EventRow<'a> =
+    (EventId, &'a str, &'a str, &'a str, &'a str, Box<RawValue>, String, Option<&'a str>);
 
 fn event_row(entry: &IntakeEntry) -> Result<EventRow<'_>, Fault> {
     let new = &entry.event;
@@ -141,10 +125,7 @@ fn deliveries_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
         .iter()
         .flat_map(|entry| {
             let event = entry.event.id;
-            entry
-                .deliveries
-                .iter()
-                .map(move |d| (d.id, event, d.webhook_id, d.lane_id))
+            entry.deliveries.iter().map(move |d| (d.id, event, d.webhook_id, d.lane_id))
         })
         .collect();
     json(&rows)
@@ -152,17 +133,12 @@ fn deliveries_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
 
 /// T1 (`VERSION_IN_COMMIT`, `ATOMIC_KEY`).
 async fn commit(intake: &Intake, turn: &mut Turn) -> Result<Option<Vec<IntakeResult>>, Fault> {
-    let version: i64 = sqlx::query_scalar("SELECT webhooks_version FROM meta")
-        .fetch_one(&mut turn.conn)
-        .await?;
+    let version: i64 =
+        sqlx::query_scalar("SELECT webhooks_version FROM meta").fetch_one(&mut turn.conn).await?;
     if version != intake.version {
         return Ok(None);
     }
-    let winners = if intake.has_keys() {
-        take_keys(intake, turn).await?
-    } else {
-        HashSet::new()
-    };
+    let winners = if intake.has_keys() { take_keys(intake, turn).await? } else { HashSet::new() };
     let lost = |(key, id): &&(Option<String>, EventId)| key.is_some() && !winners.contains(id);
     let losers: Vec<_> = intake.order.iter().filter(lost).collect();
     let repeats = json(&losers.iter().map(|(_, id)| id).collect::<Vec<_>>())?;
@@ -246,9 +222,7 @@ async fn committed_under(
     .await?;
     let mut found = HashMap::new();
     for row in &rows {
-        let committed = found
-            .entry(row.try_get::<String, _>("key")?)
-            .or_insert(committed(row)?);
+        let committed = found.entry(row.try_get::<String, _>("key")?).or_insert(committed(row)?);
         committed.deliveries.extend(delivery_of(row)?);
     }
     Ok(found)

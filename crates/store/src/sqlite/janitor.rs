@@ -37,11 +37,7 @@ impl Passes {
     /// Where the next pass begins; a clock that was set back begins anew.
     fn begin(&self, now: i64) -> i64 {
         let whole_is_due = now < self.complete || now.saturating_sub(self.whole) >= WHOLE_EVERY;
-        if whole_is_due {
-            0
-        } else {
-            self.complete - OVERLAP
-        }
+        if whole_is_due { 0 } else { self.complete - OVERLAP }
     }
 
     fn completed(&mut self, began: i64, now: i64) {
@@ -55,12 +51,7 @@ impl Passes {
 impl Lite {
     pub(crate) async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {
         let now = clock::now();
-        let began = self
-            .0
-            .passes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .begin(now);
+        let began = self.0.passes.lock().unwrap_or_else(PoisonError::into_inner).begin(now);
         let mut conn = self.reader().await?;
         let ids = expired(&mut conn, began, now, limit).await?;
         drop(conn);
@@ -68,8 +59,7 @@ impl Lite {
         let result = if ids.is_empty() {
             Expired::default()
         } else {
-            self.write(json(&ids)?, |ids, turn| Box::pin(expire(ids, turn)))
-                .await?
+            self.write(json(&ids)?, |ids, turn| Box::pin(expire(ids, turn))).await?
         };
         if complete {
             let mut passes = self.0.passes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,16 +72,14 @@ impl Lite {
         let mut conn = self.reader().await?;
         let left = left_behind(&mut conn, limit).await?;
         drop(conn);
-        self.sweep(left, |left, turn| Box::pin(rehome(left, turn)))
-            .await
+        self.sweep(left, |left, turn| Box::pin(rehome(left, turn))).await
     }
 
     pub(crate) async fn discard(&self, limit: u32) -> Result<u64, StoreError> {
         let mut conn = self.reader().await?;
         let left = left_without_webhook(&mut conn, limit).await?;
         drop(conn);
-        self.sweep(left, |left, turn| Box::pin(discard(left, turn)))
-            .await
+        self.sweep(left, |left, turn| Box::pin(discard(left, turn))).await
     }
 
     async fn sweep<F>(&self, left: Sweep, step: F) -> Result<u64, StoreError>
@@ -258,16 +246,8 @@ fn sweep(unswept: &[(i64, i64, i64)], open: &[(Uuid, i64, bool)], limit: u32) ->
         whole && *updated_at < settled && !open.iter().any(|(_, webhook, _)| webhook == id)
     };
     Sweep {
-        rows: open
-            .iter()
-            .filter(|(.., waiting)| *waiting)
-            .map(|(id, ..)| *id)
-            .collect(),
-        done: unswept
-            .iter()
-            .filter(done)
-            .map(|(id, rev, _)| (*id, *rev))
-            .collect(),
+        rows: open.iter().filter(|(.., waiting)| *waiting).map(|(id, ..)| *id).collect(),
+        done: unswept.iter().filter(done).map(|(id, rev, _)| (*id, *rev)).collect(),
     }
 }
 

@@ -47,10 +47,7 @@ impl LaneRow {
     /// answers that came back together are one refusal, not several in a row.
     fn apply(&mut self, item: &Recorded, doubled: &mut bool, now: i64) {
         if let Some(attempt) = &item.attempt {
-            if self
-                .last_send_at
-                .is_none_or(|last| last.saturating_add(SEND_GRAIN) <= now)
-            {
+            if self.last_send_at.is_none_or(|last| last.saturating_add(SEND_GRAIN) <= now) {
                 self.last_send_at = Some(now);
             }
             if shows_a_live_credential(attempt.outcome) {
@@ -59,13 +56,7 @@ impl LaneRow {
         }
         match item.transition {
             Transition::Delivered => self.pause_step = 0,
-            Transition::HeldBack {
-                cause,
-                secret_rev,
-                proof,
-                probe_after,
-                ..
-            } => {
+            Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
                 if !self.is_held() && self.secret_rev == secret_rev {
                     self.refused(item.webhook_id, proof, (cause, probe_after), now);
                 }
@@ -92,9 +83,7 @@ impl LaneRow {
             HoldProof::One => true,
             HoldProof::Several => {
                 self.strikes >= STRIKES
-                    || self
-                        .strike_webhook
-                        .is_some_and(|earlier| earlier != webhook.0)
+                    || self.strike_webhook.is_some_and(|earlier| earlier != webhook.0)
             }
         };
         if suffices {

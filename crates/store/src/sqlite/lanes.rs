@@ -35,10 +35,7 @@ impl Lite {
         .fetch_all(&mut *conn)
         .await
         .map_err(Fault::Sql)?;
-        Ok(rows
-            .iter()
-            .map(|row| view(row, now))
-            .collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| view(row, now)).collect::<Result<_, _>>()?)
     }
 
     pub(crate) async fn lanes(&self) -> Result<Vec<LaneInfo>, StoreError> {
@@ -62,10 +59,7 @@ impl Lite {
         .await
         .map_err(Fault::Sql)?;
         let now = clock::now();
-        Ok(rows
-            .iter()
-            .map(|row| lane_info(row, now))
-            .collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| lane_info(row, now)).collect::<Result<_, _>>()?)
     }
 
     pub(crate) async fn acquire(
@@ -98,10 +92,7 @@ impl Lite {
         if leases.is_empty() {
             return Ok(());
         }
-        self.write(leases.to_vec(), |leases, turn| {
-            Box::pin(give_up(leases, turn))
-        })
-        .await
+        self.write(leases.to_vec(), |leases, turn| Box::pin(give_up(leases, turn))).await
     }
 
     pub(crate) async fn release_probed(
@@ -116,25 +107,17 @@ impl Lite {
     }
 
     pub(crate) async fn pause(&self, lane: LaneId, pause: Duration) -> Result<(), StoreError> {
-        self.write((lane, pause), |(lane, length), turn| {
-            Box::pin(pause_for(*lane, *length, turn))
-        })
-        .await
+        self.write((lane, pause), |(lane, length), turn| Box::pin(pause_for(*lane, *length, turn)))
+            .await
     }
 
     pub(crate) async fn hold_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        self.write(name.to_owned(), |name, turn| {
-            Box::pin(hold_by_hand(name, turn))
-        })
-        .await?;
+        self.write(name.to_owned(), |name, turn| Box::pin(hold_by_hand(name, turn))).await?;
         Ok(self.lane_infos(Some(name)).await?.pop())
     }
 
     pub(crate) async fn release_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        self.write(name.to_owned(), |name, turn| {
-            Box::pin(release_by_hand(name, turn))
-        })
-        .await?;
+        self.write(name.to_owned(), |name, turn| Box::pin(release_by_hand(name, turn))).await?;
         Ok(self.lane_infos(Some(name)).await?.pop())
     }
 
@@ -151,10 +134,7 @@ impl Lite {
     }
 
     pub(crate) async fn sync_lanes(&self, specs: &[LaneSpec]) -> Result<u64, StoreError> {
-        self.write(specs_json(specs)?, |specs, turn| {
-            Box::pin(sync_lanes(specs, turn))
-        })
-        .await
+        self.write(specs_json(specs)?, |specs, turn| Box::pin(sync_lanes(specs, turn))).await
     }
 
     pub(crate) async fn lane_webhook(
@@ -169,17 +149,14 @@ impl Lite {
         .fetch_optional(&mut *conn)
         .await
         .map_err(Fault::Sql)?;
-        Ok(row
-            .map(|row| stored(&row, &self.0.master_key))
-            .transpose()?)
+        Ok(row.map(|row| stored(&row, &self.0.master_key)).transpose()?)
     }
 }
 
 fn view(row: &SqliteRow, now: i64) -> Result<LaneView, Fault> {
     let pause_until: Option<i64> = row.try_get("pause_until")?;
-    let paused_for = pause_until
-        .filter(|until| *until > now)
-        .map(|until| clock::duration(until - now));
+    let paused_for =
+        pause_until.filter(|until| *until > now).map(|until| clock::duration(until - now));
     Ok(LaneView {
         id: LaneId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -240,19 +217,13 @@ async fn acquire(
     .bind(turn.now)
     .fetch_optional(&mut turn.conn)
     .await?;
-    Ok(epoch.map(|epoch| Lease {
-        lane_id: lane,
-        worker,
-        epoch,
-    }))
+    Ok(epoch.map(|epoch| Lease { lane_id: lane, worker, epoch }))
 }
 
 /// A lease's owner as text, because JSON has no bytes.
 fn lease_rows(leases: &[Lease]) -> Result<String, Fault> {
-    let rows: Vec<_> = leases
-        .iter()
-        .map(|lease| (lease.lane_id, lease.worker.0, lease.epoch))
-        .collect();
+    let rows: Vec<_> =
+        leases.iter().map(|lease| (lease.lane_id, lease.worker.0, lease.epoch)).collect();
     json(&rows)
 }
 
@@ -268,11 +239,7 @@ async fn renew(leases: &[Lease], length: Duration, turn: &mut Turn) -> Result<Ve
     .bind(clock::later(turn.now, length))
     .fetch_all(&mut turn.conn)
     .await?;
-    Ok(leases
-        .iter()
-        .filter(|lease| renewed.contains(&lease.lane_id.0))
-        .copied()
-        .collect())
+    Ok(leases.iter().filter(|lease| renewed.contains(&lease.lane_id.0)).copied().collect())
 }
 
 /// L3.
@@ -366,10 +333,7 @@ async fn claim_probe(
     .bind(lease.map(|lease| lease.epoch))
     .fetch_optional(&mut turn.conn)
     .await?;
-    Ok(row.map(|(hold_gen, secret_rev)| ProbeClaim {
-        hold_gen,
-        secret_rev,
-    }))
+    Ok(row.map(|(hold_gen, secret_rev)| ProbeClaim { hold_gen, secret_rev }))
 }
 
 /// A lane's settings as the statement reads them.
@@ -390,23 +354,9 @@ pub(super) fn specs_json(specs: &[LaneSpec]) -> Result<String, Fault> {
 }
 
 fn spec_row(spec: &LaneSpec) -> SpecRow<'_> {
-    let LimitColumns {
-        limited,
-        rate_count,
-        rate_per_ms,
-        burst,
-        concurrency,
-        per_hour,
-    } = spec.limits.into();
-    SpecRow {
-        name: &spec.name,
-        limited,
-        rate_count,
-        rate_per_ms,
-        burst,
-        concurrency,
-        per_hour,
-    }
+    let LimitColumns { limited, rate_count, rate_per_ms, burst, concurrency, per_hour } =
+        spec.limits.into();
+    SpecRow { name: &spec.name, limited, rate_count, rate_per_ms, burst, concurrency, per_hour }
 }
 
 /// L10. Where the kind changes, caches of the webhook table are told as well.

@@ -59,23 +59,15 @@ async fn page(
     if let Some(Cursor(id)) = after {
         query.push(" AND d.id < ").push_bind(id.0);
     }
-    query
-        .push(" ORDER BY d.id DESC LIMIT ")
-        .push_bind(i64::from(limit) + 1);
+    query.push(" ORDER BY d.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
     let rows = query.build().fetch_all(conn).await?;
     let now = clock::now();
-    let mut deliveries = rows
-        .iter()
-        .map(|row| delivery_row(row, now))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut deliveries =
+        rows.iter().map(|row| delivery_row(row, now)).collect::<Result<Vec<_>, _>>()?;
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = deliveries.len() > shown;
     deliveries.truncate(shown);
-    let next = if more {
-        deliveries.last().map(|last| Cursor(last.id))
-    } else {
-        None
-    };
+    let next = if more { deliveries.last().map(|last| Cursor(last.id)) } else { None };
     Ok(Page { deliveries, next })
 }
 
@@ -103,15 +95,9 @@ pub(super) fn filtered(
         query.push(" AND d.webhook_id IN (SELECT id FROM webhooks WHERE uuid = ");
         query.push_bind(uuid.as_str().to_owned()).push(")");
     }
-    for (column, value) in [
-        ("e.consumer", consumer),
-        ("e.provider", provider),
-        ("l.name", lane),
-    ] {
+    for (column, value) in [("e.consumer", consumer), ("e.provider", provider), ("l.name", lane)] {
         if let Some(value) = value {
-            query
-                .push(format_args!(" AND {column} = "))
-                .push_bind(value.clone());
+            query.push(format_args!(" AND {column} = ")).push_bind(value.clone());
         }
     }
     if let Some(name) = event {
@@ -121,14 +107,10 @@ pub(super) fn filtered(
         query.push(" AND d.event_id = ").push_bind(id.0);
     }
     if let Some(since) = since {
-        query
-            .push(" AND d.created_at >= ")
-            .push_bind(since.as_microsecond());
+        query.push(" AND d.created_at >= ").push_bind(since.as_microsecond());
     }
     if let Some(until) = until {
-        query
-            .push(" AND d.created_at < ")
-            .push_bind(until.as_microsecond());
+        query.push(" AND d.created_at < ").push_bind(until.as_microsecond());
     }
     if let Some(ids) = ids {
         query.push(" AND d.id IN (SELECT unhex(value, '-') FROM json_each(");
@@ -195,10 +177,7 @@ fn next_attempt(
 
 async fn whole(conn: &mut SqliteConnection, id: DeliveryId) -> Result<Option<DeliveryView>, Fault> {
     let mut snapshot = conn.begin().await?;
-    let filter = DeliveryFilter {
-        ids: Some(vec![id]),
-        ..DeliveryFilter::default()
-    };
+    let filter = DeliveryFilter { ids: Some(vec![id]), ..DeliveryFilter::default() };
     let mut query = QueryBuilder::new(COLUMNS);
     query.push(FROM);
     filtered(&mut query, &filter)?;
@@ -250,9 +229,6 @@ async fn stats(conn: &mut SqliteConnection) -> Result<Stats, Fault> {
     Ok(Stats {
         sending: rows.iter().map(|(_, _, sending, _)| sending).sum(),
         oldest_pending: oldest.map(age),
-        backlog: rows
-            .into_iter()
-            .map(|(lane, waiting, ..)| (lane, waiting))
-            .collect(),
+        backlog: rows.into_iter().map(|(lane, waiting, ..)| (lane, waiting)).collect(),
     })
 }

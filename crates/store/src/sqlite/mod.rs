@@ -4,6 +4,7 @@
 //! read-only connections, which WAL lets run beside the writer. What a read found is checked
 //! again in the turn that acts on it.
 
+mod canary;
 mod claims;
 mod clock;
 mod fault;
@@ -69,10 +70,7 @@ impl Lite {
         let busy = config.statement_timeout.max(MIN_BUSY);
         let options = options(path, busy);
         let opening = options.clone().busy_timeout(busy.max(patience));
-        let conn = opening
-            .connect()
-            .await
-            .map_err(|error| not_opened(path, &error))?;
+        let conn = opening.connect().await.map_err(|error| not_opened(path, &error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(busy)
@@ -99,8 +97,7 @@ impl Lite {
 
     pub(crate) async fn check_key(&self) -> Result<(), StoreError> {
         let key = self.0.master_key.clone();
-        self.write(key, |key, turn| Box::pin(schema::check_key(key, turn)))
-            .await
+        self.write(key, |key, turn| Box::pin(schema::check_key(key, turn))).await
     }
 
     /// Asks the writer, because a store that only reads is not ready.
@@ -129,9 +126,7 @@ impl Lite {
 }
 
 async fn ping(turn: &mut Turn) -> Result<(), Fault> {
-    let one: i64 = sqlx::query_scalar("SELECT 1")
-        .fetch_one(&mut turn.conn)
-        .await?;
+    let one: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&mut turn.conn).await?;
     debug_assert_eq!(one, 1, "SELECT 1");
     Ok(())
 }
@@ -161,8 +156,5 @@ fn reading(path: &Path, busy: Duration) -> SqliteConnectOptions {
 }
 
 fn not_opened(path: &Path, error: &sqlx::Error) -> StoreError {
-    StoreError::Unusable(format!(
-        "{} can't be opened as a database: {error}",
-        path.display()
-    ))
+    StoreError::Unusable(format!("{} can't be opened as a database: {error}", path.display()))
 }

@@ -32,11 +32,8 @@ impl Lite {
             if ids.is_empty() {
                 break;
             }
-            let chunk = self
-                .write(json(&ids)?, |ids, turn| {
-                    Box::pin(drop_deliveries(ids, turn))
-                })
-                .await?;
+            let chunk =
+                self.write(json(&ids)?, |ids, turn| Box::pin(drop_deliveries(ids, turn))).await?;
             dropped += chunk;
             if chunk == 0 || is_short(ids.len(), limit) {
                 break;
@@ -63,8 +60,7 @@ impl Lite {
             if ids.is_empty() {
                 break;
             }
-            self.write(json(&ids)?, |ids, turn| Box::pin(drop_events(ids, turn)))
-                .await?;
+            self.write(json(&ids)?, |ids, turn| Box::pin(drop_events(ids, turn))).await?;
             if is_short(ids.len(), limit) {
                 break;
             }

@@ -26,10 +26,7 @@ impl Lite {
     }
 
     async fn record_batch(&self, batch: Vec<Recorded>) -> Result<RecordReport, StoreError> {
-        self.write(Outcomes::new(batch)?, |all, turn| {
-            Box::pin(record(all, turn))
-        })
-        .await
+        self.write(Outcomes::new(batch)?, |all, turn| Box::pin(record(all, turn))).await
     }
 
     /// One outcome that can't be written must not take the others with it. Its attempt is left
@@ -40,11 +37,7 @@ impl Lite {
             let part = match self.record_batch(vec![item.clone()]).await {
                 Err(StoreError::Corrupt(why)) => {
                     tracing::error!(delivery_id = %item.id, why, "attempt not kept");
-                    self.record_batch(vec![Recorded {
-                        attempt: None,
-                        ..item
-                    }])
-                    .await
+                    self.record_batch(vec![Recorded { attempt: None, ..item }]).await
                 }
                 result => result,
             }?;
@@ -58,11 +51,7 @@ impl Lite {
 /// A claim is recorded once a batch.
 fn first_of_each_claim(batch: &[Recorded]) -> Vec<Recorded> {
     let mut seen = HashSet::with_capacity(batch.len());
-    batch
-        .iter()
-        .filter(|item| seen.insert((item.id, item.claim_no)))
-        .cloned()
-        .collect()
+    batch.iter().filter(|item| seen.insert((item.id, item.claim_no))).cloned().collect()
 }
 
 /// A batch, with those statements' parameters that don't depend on the database.
@@ -80,17 +69,11 @@ impl Outcomes {
             .map(|item| (item.id, item.claim_no))
             .collect();
         let (attempts, released) = (attempts_json(&batch)?, json(&released)?);
-        Ok(Self {
-            batch,
-            attempts,
-            released,
-        })
+        Ok(Self { batch, attempts, released })
     }
 
     fn has_released(&self) -> bool {
-        self.batch
-            .iter()
-            .any(|item| matches!(item.transition, Transition::Released))
+        self.batch.iter().any(|item| matches!(item.transition, Transition::Released))
     }
 }
 
@@ -105,10 +88,7 @@ async fn record(all: &Outcomes, turn: &mut Turn) -> Result<RecordReport, Fault> 
     let in_time = |item: &&Recorded| recorded.contains(&(item.id, item.claim_no));
     health::record(all.batch.iter().filter(in_time), turn).await?;
     let late = all.batch.iter().filter(|item| !in_time(item));
-    Ok(RecordReport {
-        late: late.map(|item| (item.id, item.claim_no)).collect(),
-        held: lanes.held,
-    })
+    Ok(RecordReport { late: late.map(|item| (item.id, item.claim_no)).collect(), held: lanes.held })
 }
 
 /// When a row is looked at again.
@@ -144,24 +124,12 @@ struct Next {
 impl Next {
     fn ended(status: StoredStatus, uncertain: bool) -> Self {
         let (due, refusals) = (Due::Never, Refusals::Keep);
-        Self {
-            status,
-            due,
-            give_back: false,
-            uncertain,
-            refusals,
-        }
+        Self { status, due, give_back: false, uncertain, refusals }
     }
 
     fn given_back(due: Due, refusals: Refusals) -> Self {
         let status = StoredStatus::Waiting;
-        Self {
-            status,
-            due,
-            give_back: true,
-            uncertain: false,
-            refusals,
-        }
+        Self { status, due, give_back: true, uncertain: false, refusals }
     }
 
     /// T6-T11. `lane` is as this batch leaves it.
@@ -176,11 +144,7 @@ impl Next {
                 uncertain,
                 refusals: Refusals::Forget,
             },
-            Transition::HeldBack {
-                secret_rev,
-                retry_after,
-                ..
-            } => {
+            Transition::HeldBack { secret_rev, retry_after, .. } => {
                 if lane.is_some_and(LaneRow::is_held) {
                     Self::given_back(Due::AtOnce, Refusals::Keep)
                 } else if lane.is_some_and(|lane| lane.secret_rev != secret_rev) {
@@ -274,10 +238,7 @@ async fn update(
     .fetch_all(&mut turn.conn)
     .await?;
     let read = |row: &sqlx::sqlite::SqliteRow| -> Result<_, Fault> {
-        Ok((
-            DeliveryId(row.try_get("id")?),
-            ClaimNo(row.try_get("claim_no")?),
-        ))
+        Ok((DeliveryId(row.try_get("id")?), ClaimNo(row.try_get("claim_no")?)))
     };
     rows.iter().map(read).collect()
 }

@@ -35,11 +35,7 @@ impl Lite {
             last = Some(end.id);
             let short = u32::try_from(found.len()).is_ok_and(|found| found < CHUNK);
             let chosen = tally.choose(found);
-            let changed = if act {
-                self.replay_chunk(&chosen, forget_marks).await?
-            } else {
-                None
-            };
+            let changed = if act { self.replay_chunk(&chosen, forget_marks).await? } else { None };
             tally.count(chosen, changed.as_ref());
             if short || tally.replayed >= MOST {
                 break;
@@ -59,9 +55,7 @@ impl Lite {
         let ids: Vec<_> = chosen.iter().map(|found| found.id).collect();
         let args = (json(&ids)?, forget_marks);
         let changed = self
-            .write(args, |(ids, forget), turn| {
-                Box::pin(wait_again(ids, *forget, turn))
-            })
+            .write(args, |(ids, forget), turn| Box::pin(wait_again(ids, *forget, turn)))
             .await?;
         Ok(Some(changed))
     }

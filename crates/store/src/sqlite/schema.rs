@@ -18,29 +18,16 @@ const CANARY: &str = "postrider";
 const TRIES: u32 = 5;
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "delivery",
-    include_str!("../../../../migrations/sqlite/0001_delivery.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql"))];
 
 fn newest() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|(version, ..)| *version)
-        .max()
-        .unwrap_or_default()
+    MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default()
 }
 
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.to_vec())
 }
@@ -54,11 +41,9 @@ async fn applied(conn: &mut SqliteConnection) -> Result<i64, Fault> {
     if tables == 0 {
         return Ok(0);
     }
-    Ok(
-        sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
-            .fetch_one(conn)
-            .await?,
-    )
+    Ok(sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
+        .fetch_one(conn)
+        .await?)
 }
 
 /// How the file compares with this binary.
@@ -86,21 +71,12 @@ async fn migrate_once(options: &SqliteConnectOptions) -> Result<Vec<String>, Fau
     let mut conn = options.connect().await?;
     let before = applied(&mut conn).await?;
     if before > newest() {
-        return Err(StoreError::NewerSchema {
-            found: before,
-            known: newest(),
-        }
-        .into());
+        return Err(StoreError::NewerSchema { found: before, known: newest() }.into());
     }
-    migrator()
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(not_migrated)?;
+    migrator().run_direct(None, &mut conn, false).await.map_err(not_migrated)?;
     conn.close().await?;
     let ran = MIGRATIONS.iter().filter(|(version, ..)| *version > before);
-    Ok(ran
-        .map(|(version, name, _)| format!("{version:04}_{name}"))
-        .collect())
+    Ok(ran.map(|(version, name, _)| format!("{version:04}_{name}")).collect())
 }
 
 fn not_migrated(error: MigrateError) -> Fault {

@@ -19,10 +19,7 @@ impl Lite {
         name: &str,
         value: &SecretString,
     ) -> Result<(SecretInfo, Vec<String>), StoreError> {
-        let sealed = self
-            .0
-            .master_key
-            .seal(Sealed::Secret, name, value.expose_secret())?;
+        let sealed = self.0.master_key.seal(Sealed::Secret, name, value.expose_secret())?;
         self.write((name.to_owned(), sealed), |(name, sealed), turn| {
             Box::pin(set(name, sealed, turn))
         })
@@ -41,8 +38,7 @@ impl Lite {
     }
 
     pub(crate) async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
-        self.write(name.to_owned(), |name, turn| Box::pin(delete(name, turn)))
-            .await
+        self.write(name.to_owned(), |name, turn| Box::pin(delete(name, turn))).await
     }
 
     pub(crate) async fn secret_values(

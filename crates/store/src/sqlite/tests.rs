@@ -37,42 +37,23 @@ impl Fixture {
         let key = MasterKey::generate();
         let lite = open(&path, &key).await;
         lite.migrate().await.unwrap();
-        Self {
-            lite,
-            key,
-            path,
-            _dir: dir,
-        }
+        Self { lite, key, path, _dir: dir }
     }
 
     async fn webhook(&self, uuid: &str, lane: &str, rate: Rate) -> StoredWebhook {
-        match self
-            .lite
-            .put_webhook(&webhook_write(uuid, lane, rate))
-            .await
-            .unwrap()
-        {
+        match self.lite.put_webhook(&webhook_write(uuid, lane, rate)).await.unwrap() {
             Put::Created(webhook) | Put::Replaced(webhook) => webhook,
         }
     }
 
     async fn version(&self) -> i64 {
-        self.lite
-            .webhook_table(None)
-            .await
-            .unwrap()
-            .unwrap()
-            .version
+        self.lite.webhook_table(None).await.unwrap().unwrap().version
     }
 
     /// Accepts `count` events for `webhook`; the deliveries in order.
     async fn accept(&self, webhook: &StoredWebhook, count: usize) -> Vec<DeliveryId> {
         let batch = batch(webhook, self.version().await, count);
-        let ids = batch
-            .entries
-            .iter()
-            .map(|entry| entry.deliveries[0].id)
-            .collect();
+        let ids = batch.entries.iter().map(|entry| entry.deliveries[0].id).collect();
         assert!(self.lite.commit_events(&batch).await.unwrap().is_some());
         ids
     }
@@ -80,22 +61,15 @@ impl Fixture {
 
 async fn open(path: &Path, key: &MasterKey) -> Lite {
     let config = StoreConfig {
-        target: Target::Sqlite {
-            path: path.to_owned(),
-        },
+        target: Target::Sqlite { path: path.to_owned() },
         master_key: key.clone(),
         sweep_after: Duration::ZERO,
         statement_timeout: Duration::from_secs(2),
     };
-    Lite::connect(path, &config, Duration::from_secs(1))
-        .await
-        .unwrap()
+    Lite::connect(path, &config, Duration::from_secs(1)).await.unwrap()
 }
 
-const LIMITED: Rate = Rate::Limited {
-    count: 75,
-    per: Duration::from_mins(1),
-};
+const LIMITED: Rate = Rate::Limited { count: 75, per: Duration::from_mins(1) };
 
 fn webhook_write(uuid: &str, lane: &str, rate: Rate) -> WebhookWrite {
     let now = Timestamp::UNIX_EPOCH;
@@ -122,12 +96,7 @@ fn webhook_write(uuid: &str, lane: &str, rate: Rate) -> WebhookWrite {
         },
         lane: LaneSpec {
             name: lane.to_owned(),
-            limits: LaneLimits {
-                rate,
-                burst: 1,
-                concurrency: 1,
-                per_hour: None,
-            },
+            limits: LaneLimits { rate, burst: 1, concurrency: 1, per_hour: None },
         },
         secret_names: ["githubToken".to_owned()].into(),
     }
@@ -138,14 +107,8 @@ fn event(consumer: &str) -> Event {
         event_name: EventName::ContractPublished,
         occurred_at: None,
         broker: "default".to_owned(),
-        consumer: Pacticipant {
-            name: consumer.to_owned(),
-            ..Pacticipant::default()
-        },
-        provider: Pacticipant {
-            name: "Provider".to_owned(),
-            ..Pacticipant::default()
-        },
+        consumer: Pacticipant { name: consumer.to_owned(), ..Pacticipant::default() },
+        provider: Pacticipant { name: "Provider".to_owned(), ..Pacticipant::default() },
         pact_url: "https://broker.example/pacts/1".to_owned(),
         verification_result_url: String::new(),
         verification_success: None,
@@ -169,10 +132,7 @@ fn batch(webhook: &StoredWebhook, webhooks_version: i64, count: usize) -> Intake
             lane_id: webhook.lane_id,
         }],
     };
-    IntakeBatch {
-        webhooks_version,
-        entries: (0..count).map(entry).collect(),
-    }
+    IntakeBatch { webhooks_version, entries: (0..count).map(entry).collect() }
 }
 
 fn worker() -> WorkerId {
@@ -180,10 +140,7 @@ fn worker() -> WorkerId {
 }
 
 fn terms(seconds: u64) -> ClaimTerms {
-    ClaimTerms {
-        worker: worker(),
-        length: Duration::from_secs(seconds),
-    }
+    ClaimTerms { worker: worker(), length: Duration::from_secs(seconds) }
 }
 
 fn recorded(claim: &Claim, transition: Transition, outcome: Outcome, status: u16) -> Recorded {
@@ -210,9 +167,7 @@ fn recorded(claim: &Claim, transition: Transition, outcome: Outcome, status: u16
 #[tokio::test]
 async fn a_bad_operation_does_not_fail_its_neighbours() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let version = store.version().await;
     let good: Vec<_> = (0..8).map(|_| batch(&webhook, version, 3)).collect();
     // The same delivery id twice breaks the primary key once the turn holds both.
@@ -222,18 +177,10 @@ async fn a_bad_operation_does_not_fail_its_neighbours() {
     let results =
         futures_util::future::join_all(operations.map(|batch| store.lite.commit_events(batch)))
             .await;
-    let failed: Vec<_> = results
-        .iter()
-        .enumerate()
-        .filter(|(_, r)| r.is_err())
-        .map(|(n, _)| n)
-        .collect();
+    let failed: Vec<_> =
+        results.iter().enumerate().filter(|(_, r)| r.is_err()).map(|(n, _)| n).collect();
     assert_eq!(failed, [4]);
-    assert!(
-        matches!(&results[4], Err(StoreError::Corrupt(_))),
-        "{:?}",
-        results[4]
-    );
+    assert!(matches!(&results[4], Err(StoreError::Corrupt(_))), "{:?}", results[4]);
     assert_eq!(store.lite.count_unclaimed(100).await.unwrap(), 24);
 }
 
@@ -254,9 +201,7 @@ async fn an_undone_turn_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_was_answered_survives_a_process_that_just_ends() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 5).await;
     let claims = store.lite.claim_road(&ids[..2], terms(0)).await.unwrap();
     assert_eq!(claims.len(), 2);
@@ -271,10 +216,7 @@ async fn what_was_answered_survives_a_process_that_just_ends() {
     assert_eq!(again.count_unclaimed(10).await.unwrap(), 3);
     let expired = again.expire_claims(10).await.unwrap();
     assert_eq!(expired.given_back.len(), 2);
-    let claims = again
-        .claim_due(webhook.lane_id, 10, false, terms(30))
-        .await
-        .unwrap();
+    let claims = again.claim_due(webhook.lane_id, 10, false, terms(30)).await.unwrap();
     assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids);
     assert_eq!(claims.iter().filter(|claim| claim.maybe_sent).count(), 2);
 }
@@ -282,9 +224,7 @@ async fn what_was_answered_survives_a_process_that_just_ends() {
 #[tokio::test]
 async fn close_finishes_what_is_queued_and_empties_the_log() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let version = store.version().await;
     let batches: Vec<_> = (0..20).map(|_| batch(&webhook, version, 10)).collect();
     let commits =
@@ -295,46 +235,26 @@ async fn close_finishes_what_is_queued_and_empties_the_log() {
     };
     let (results, ()) = tokio::join!(commits, close);
     let answered = results.iter().filter(|result| result.is_ok()).count();
-    assert!(matches!(
-        store.lite.ping().await,
-        Err(StoreError::Unavailable(_))
-    ));
+    assert!(matches!(store.lite.ping().await, Err(StoreError::Unavailable(_))));
     let log = PathBuf::from(format!("{}-wal", store.path.display()));
     assert!(!log.exists() || std::fs::metadata(&log).unwrap().len() == 0);
     let again = open(&store.path, &store.key).await;
-    assert_eq!(
-        again.count_unclaimed(1_000).await.unwrap() as usize,
-        answered * 10
-    );
+    assert_eq!(again.count_unclaimed(1_000).await.unwrap() as usize, answered * 10);
 }
 
 #[tokio::test]
 async fn the_file_holds_no_secret_in_clear() {
     let store = Fixture::new().await;
-    let _webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
-    store
-        .lite
-        .set_secret("githubToken", &"ghp_veryplain".into())
-        .await
-        .unwrap();
+    let _webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
+    store.lite.set_secret("githubToken", &"ghp_veryplain".into()).await.unwrap();
     store.lite.check_key().await.unwrap();
     store.lite.close().await;
     let bytes = std::fs::read(&store.path).unwrap();
     for secret in ["ghp_veryplain", "in-clear"] {
-        assert!(
-            !bytes
-                .windows(secret.len())
-                .any(|part| part == secret.as_bytes()),
-            "{secret}"
-        );
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
     }
     let other = open(&store.path, &MasterKey::generate()).await;
-    assert!(matches!(
-        other.check_key().await,
-        Err(StoreError::WrongKey { .. })
-    ));
+    assert!(matches!(other.check_key().await, Err(StoreError::WrongKey { .. })));
 }
 
 #[tokio::test]
@@ -347,8 +267,6 @@ async fn a_path_that_is_no_file_is_named() {
         sweep_after: Duration::ZERO,
         statement_timeout: Duration::from_secs(1),
     };
-    let refused = Lite::connect(&path, &config, Duration::ZERO)
-        .await
-        .unwrap_err();
+    let refused = Lite::connect(&path, &config, Duration::ZERO).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Unusable(text) if text.contains("missing")));
 }

@@ -42,16 +42,12 @@ impl Lite {
         uuid: &WebhookUuid,
     ) -> Result<Option<StoredWebhook>, StoreError> {
         let mut conn = self.reader().await?;
-        let row = sqlx::query(select_webhooks!(
-            "WHERE w.uuid = ?1 AND w.state <> 'deleted'"
-        ))
-        .bind(uuid.as_str())
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(Fault::Sql)?;
-        Ok(row
-            .map(|row| stored(&row, &self.0.master_key))
-            .transpose()?)
+        let row = sqlx::query(select_webhooks!("WHERE w.uuid = ?1 AND w.state <> 'deleted'"))
+            .bind(uuid.as_str())
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(Fault::Sql)?;
+        Ok(row.map(|row| stored(&row, &self.0.master_key)).transpose()?)
     }
 
     pub(crate) async fn webhooks_by_id(
@@ -74,17 +70,12 @@ impl Lite {
     pub(crate) async fn put_webhook(&self, write: &WebhookWrite) -> Result<Put, StoreError> {
         let document = seal_webhook(&write.webhook, &self.0.master_key)?;
         let names = json(&write.secret_names)?;
-        let new = New {
-            write: write.clone(),
-            document,
-            names,
-        };
+        let new = New { write: write.clone(), document, names };
         self.write(new, |new, turn| Box::pin(put(new, turn))).await
     }
 
     pub(crate) async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
-        self.write(uuid.clone(), |uuid, turn| Box::pin(delete(uuid, turn)))
-            .await
+        self.write(uuid.clone(), |uuid, turn| Box::pin(delete(uuid, turn))).await
     }
 }
 
@@ -114,19 +105,16 @@ async fn table(
     key: &MasterKey,
 ) -> Result<Option<WebhookTable>, Fault> {
     let mut snapshot = conn.begin().await?;
-    let version: i64 = sqlx::query_scalar("SELECT webhooks_version FROM meta")
-        .fetch_one(&mut *snapshot)
-        .await?;
+    let version: i64 =
+        sqlx::query_scalar("SELECT webhooks_version FROM meta").fetch_one(&mut *snapshot).await?;
     if known == Some(version) {
         return Ok(None);
     }
     let rows = sqlx::query(select_webhooks!("WHERE w.state <> 'deleted' ORDER BY w.id"))
         .fetch_all(&mut *snapshot)
         .await?;
-    let webhooks = rows
-        .iter()
-        .map(|row| stored(row, key).map(Arc::new))
-        .collect::<Result<_, _>>()?;
+    let webhooks =
+        rows.iter().map(|row| stored(row, key).map(Arc::new)).collect::<Result<_, _>>()?;
     Ok(Some(WebhookTable { version, webhooks }))
 }
 
@@ -139,11 +127,7 @@ struct New {
 
 impl New {
     fn state(&self) -> WebhookState {
-        if self.write.webhook.enabled {
-            WebhookState::Enabled
-        } else {
-            WebhookState::Disabled
-        }
+        if self.write.webhook.enabled { WebhookState::Enabled } else { WebhookState::Disabled }
     }
 }
 
@@ -169,11 +153,7 @@ async fn put(new: &New, turn: &mut Turn) -> Result<Put, Fault> {
             ..new.write.webhook.clone()
         },
     };
-    Ok(if created {
-        Put::Created(stored)
-    } else {
-        Put::Replaced(stored)
-    })
+    Ok(if created { Put::Created(stored) } else { Put::Replaced(stored) })
 }
 
 /// A lane's row number and kind.

@@ -45,11 +45,7 @@ impl Writer {
         let task = TaskTracker::new();
         drop(task.spawn(work(Turn { conn, now: 0 }, jobs, closing.clone())));
         task.close();
-        Self {
-            queue,
-            closing,
-            task,
-        }
+        Self { queue, closing, task }
     }
 
     /// Runs `step` in a turn and returns what it came to, once that is on disk. `step` may run
@@ -61,12 +57,7 @@ impl Writer {
         F: for<'a> Fn(&'a A, &'a mut Turn) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Operation {
-            args,
-            step,
-            result: None,
-            reply,
-        });
+        let job = Box::new(Operation { args, step, result: None, reply });
         self.queue.send(job).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
@@ -106,9 +97,7 @@ where
     F: for<'a> Fn(&'a A, &'a mut Turn) -> BoxFuture<'a, Result<T, Fault>> + Send,
 {
     fn run<'a>(&'a mut self, turn: &'a mut Turn) -> BoxFuture<'a, bool> {
-        let Self {
-            args, step, result, ..
-        } = self;
+        let Self { args, step, result, .. } = self;
         let work = step(args, turn);
         Box::pin(async move { result.insert(work.await.map_err(StoreError::from)).is_ok() })
     }
@@ -120,10 +109,7 @@ where
     }
 
     fn fail(self: Box<Self>, why: &str) {
-        drop(
-            self.reply
-                .send(Err(StoreError::Unavailable(why.to_owned()))),
-        );
+        drop(self.reply.send(Err(StoreError::Unavailable(why.to_owned()))));
     }
 }
 

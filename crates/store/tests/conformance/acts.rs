@@ -26,33 +26,14 @@ pub(crate) fn ms(millis: u64) -> Duration {
 }
 
 pub(crate) fn unlimited(name: &str) -> LaneSpec {
-    let limits = LaneLimits {
-        rate: Rate::Unlimited,
-        burst: 1,
-        concurrency: 64,
-        per_hour: None,
-    };
-    LaneSpec {
-        name: name.to_owned(),
-        limits,
-    }
+    let limits = LaneLimits { rate: Rate::Unlimited, burst: 1, concurrency: 64, per_hour: None };
+    LaneSpec { name: name.to_owned(), limits }
 }
 
 pub(crate) fn limited(name: &str) -> LaneSpec {
-    let rate = Rate::Limited {
-        count: 75,
-        per: MINUTE,
-    };
-    let limits = LaneLimits {
-        rate,
-        burst: 1,
-        concurrency: 1,
-        per_hour: None,
-    };
-    LaneSpec {
-        name: name.to_owned(),
-        limits,
-    }
+    let rate = Rate::Limited { count: 75, per: MINUTE };
+    let limits = LaneLimits { rate, burst: 1, concurrency: 1, per_hour: None };
+    LaneSpec { name: name.to_owned(), limits }
 }
 
 pub(crate) fn webhook(uuid: &str) -> Webhook {
@@ -80,11 +61,7 @@ pub(crate) fn webhook(uuid: &str) -> Webhook {
 
 pub(crate) fn write(webhook: Webhook, lane: &LaneSpec, secrets: &[&str]) -> WebhookWrite {
     let secret_names: BTreeSet<String> = secrets.iter().map(|&name| name.to_owned()).collect();
-    WebhookWrite {
-        webhook,
-        lane: lane.clone(),
-        secret_names,
-    }
+    WebhookWrite { webhook, lane: lane.clone(), secret_names }
 }
 
 pub(crate) async fn put_write(store: &Store, write: &WebhookWrite) -> StoredWebhook {
@@ -99,18 +76,12 @@ pub(crate) async fn put(store: &Store, uuid: &str, lane: &LaneSpec) -> StoredWeb
 }
 
 pub(crate) async fn disable(store: &Store, uuid: &str, lane: &LaneSpec) {
-    let disabled = Webhook {
-        enabled: false,
-        ..webhook(uuid)
-    };
+    let disabled = Webhook { enabled: false, ..webhook(uuid) };
     put_write(store, &write(disabled, lane, &[])).await;
 }
 
 pub(crate) fn pacticipant(name: &str) -> Pacticipant {
-    Pacticipant {
-        name: name.to_owned(),
-        ..Pacticipant::default()
-    }
+    Pacticipant { name: name.to_owned(), ..Pacticipant::default() }
 }
 
 pub(crate) fn event() -> Event {
@@ -151,15 +122,8 @@ pub(crate) async fn version(store: &Store) -> i64 {
 }
 
 pub(crate) async fn commit(store: &Store, entries: Vec<IntakeEntry>) -> Vec<IntakeResult> {
-    let batch = IntakeBatch {
-        webhooks_version: version(store).await,
-        entries,
-    };
-    store
-        .commit_events(&batch)
-        .await
-        .unwrap()
-        .expect("the version is current")
+    let batch = IntakeBatch { webhooks_version: version(store).await, entries };
+    store.commit_events(&batch).await.unwrap().expect("the version is current")
 }
 
 /// One event for each of `n`, all for this webhook; oldest first.
@@ -167,11 +131,7 @@ pub(crate) async fn accept(store: &Store, webhook: &StoredWebhook, n: usize) -> 
     let entries: Vec<_> = (0..n).map(|_| entry(None, &[webhook])).collect();
     let ids = entries.iter().map(|entry| entry.deliveries[0].id).collect();
     let results = commit(store, entries).await;
-    assert!(
-        results
-            .iter()
-            .all(|result| *result == IntakeResult::Accepted)
-    );
+    assert!(results.iter().all(|result| *result == IntakeResult::Accepted));
     ids
 }
 
@@ -181,10 +141,7 @@ pub(crate) fn worker() -> WorkerId {
 
 /// A claim of some worker.
 pub(crate) fn terms(length: Duration) -> ClaimTerms {
-    ClaimTerms {
-        worker: worker(),
-        length,
-    }
+    ClaimTerms { worker: worker(), length }
 }
 
 pub(crate) async fn road(store: &Store, ids: &[DeliveryId]) -> Vec<Claim> {
@@ -192,32 +149,19 @@ pub(crate) async fn road(store: &Store, ids: &[DeliveryId]) -> Vec<Claim> {
 }
 
 pub(crate) async fn due(store: &Store, lane: LaneId) -> Vec<Claim> {
-    store
-        .claim_due(lane, 100, false, terms(MINUTE))
-        .await
-        .unwrap()
+    store.claim_due(lane, 100, false, terms(MINUTE)).await.unwrap()
 }
 
 pub(crate) async fn due_for(store: &Store, lane: LaneId, length: Duration) -> Vec<Claim> {
-    store
-        .claim_due(lane, 100, false, terms(length))
-        .await
-        .unwrap()
+    store.claim_due(lane, 100, false, terms(length)).await.unwrap()
 }
 
 pub(crate) async fn lead(store: &Store, lane: LaneId) -> Lease {
-    store
-        .acquire(lane, worker(), HOUR)
-        .await
-        .unwrap()
-        .expect("the lane is free")
+    store.acquire(lane, worker(), HOUR).await.unwrap().expect("the lane is free")
 }
 
 pub(crate) async fn claim_as(store: &Store, lease: Lease, length: Duration) -> LimitedClaim {
-    store
-        .claim_limited(lease, 100, false, terms(length))
-        .await
-        .unwrap()
+    store.claim_limited(lease, 100, false, terms(length)).await.unwrap()
 }
 
 /// The claims of a leader that may claim.
@@ -260,10 +204,7 @@ pub(crate) fn recorded(claim: &Claim, transition: Transition, outcome: Outcome) 
 }
 
 pub(crate) fn released(claim: &Claim) -> Recorded {
-    Recorded {
-        attempt: None,
-        ..recorded(claim, Transition::Released, Outcome::Accepted)
-    }
+    Recorded { attempt: None, ..recorded(claim, Transition::Released, Outcome::Accepted) }
 }
 
 pub(crate) fn delivered(claim: &Claim) -> Recorded {
@@ -271,19 +212,11 @@ pub(crate) fn delivered(claim: &Claim) -> Recorded {
 }
 
 pub(crate) fn retry(claim: &Claim, after: Duration, uncertain: bool) -> Recorded {
-    recorded(
-        claim,
-        Transition::Retry { after, uncertain },
-        Outcome::ServerError,
-    )
+    recorded(claim, Transition::Retry { after, uncertain }, Outcome::ServerError)
 }
 
 pub(crate) fn failed(claim: &Claim) -> Recorded {
-    recorded(
-        claim,
-        Transition::Failed { uncertain: false },
-        Outcome::Invalid,
-    )
+    recorded(claim, Transition::Failed { uncertain: false }, Outcome::Invalid)
 }
 
 pub(crate) fn refused(claim: &Claim, proof: HoldProof) -> Recorded {
@@ -306,11 +239,7 @@ pub(crate) async fn record(store: &Store, outcomes: &[Recorded]) -> RecordReport
 }
 
 pub(crate) async fn view(store: &Store, id: DeliveryId) -> DeliveryView {
-    store
-        .delivery(id)
-        .await
-        .unwrap()
-        .expect("the delivery is there")
+    store.delivery(id).await.unwrap().expect("the delivery is there")
 }
 
 pub(crate) async fn status(store: &Store, id: DeliveryId) -> DeliveryStatus {
@@ -319,10 +248,7 @@ pub(crate) async fn status(store: &Store, id: DeliveryId) -> DeliveryStatus {
 
 pub(crate) async fn lane(store: &Store, id: LaneId) -> LaneView {
     let lanes = store.survey().await.unwrap();
-    lanes
-        .into_iter()
-        .find(|lane| lane.id == id)
-        .expect("the lane is there")
+    lanes.into_iter().find(|lane| lane.id == id).expect("the lane is there")
 }
 
 /// Claims one fresh delivery of the webhook's unlimited lane and holds the lane with it.

@@ -17,16 +17,9 @@ pub(crate) async fn the_road_claims_a_fresh_delivery_once(world: World) {
     let accepted = accept(store, &one, 3).await;
     let claims = road(store, &accepted).await;
     assert_eq!(ids(&claims), accepted);
-    assert!(
-        claims
-            .iter()
-            .all(|claim| claim.claim_no == ClaimNo(1) && claim.attempt == 1)
-    );
+    assert!(claims.iter().all(|claim| claim.claim_no == ClaimNo(1) && claim.attempt == 1));
     assert!(road(store, &accepted).await.is_empty(), "a second copy");
-    assert!(
-        road(store, &[DeliveryId(Uuid::now_v7())]).await.is_empty(),
-        "a stranger"
-    );
+    assert!(road(store, &[DeliveryId(Uuid::now_v7())]).await.is_empty(), "a stranger");
     assert!(road(store, &[]).await.is_empty());
 }
 
@@ -35,18 +28,12 @@ pub(crate) async fn the_road_never_claims_a_second_time(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let accepted = accept(store, &one, 3).await;
     let claims = road(store, &accepted).await;
-    let outcomes = [
-        retry(&claims[0], Duration::ZERO, false),
-        released(&claims[1]),
-        delivered(&claims[2]),
-    ];
+    let outcomes =
+        [retry(&claims[0], Duration::ZERO, false), released(&claims[1]), delivered(&claims[2])];
     record(store, &outcomes).await;
     assert!(road(store, &accepted).await.is_empty(), "ROAD_FRESH");
     let again = due(store, one.lane_id).await;
-    assert_eq!(
-        ids(&again).iter().collect::<HashSet<_>>(),
-        accepted[..2].iter().collect()
-    );
+    assert_eq!(ids(&again).iter().collect::<HashSet<_>>(), accepted[..2].iter().collect());
 }
 
 pub(crate) async fn the_road_leaves_closed_lanes_alone(world: World) {
@@ -76,10 +63,7 @@ pub(crate) async fn the_road_leaves_limited_lanes_alone(world: World) {
     let one = put(store, "one", &limited("a")).await;
     let accepted = accept(store, &one, 1).await;
     assert!(road(store, &accepted).await.is_empty());
-    assert!(
-        due(store, one.lane_id).await.is_empty(),
-        "T4 is for unlimited lanes too"
-    );
+    assert!(due(store, one.lane_id).await.is_empty(), "T4 is for unlimited lanes too");
     assert_eq!(status(store, accepted[0]).await, DeliveryStatus::Queued);
 }
 
@@ -103,10 +87,7 @@ pub(crate) async fn due_deliveries_are_claimed_oldest_first(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
     let accepted = accept(store, &one, 5).await;
-    let first = store
-        .claim_due(one.lane_id, 3, false, terms(MINUTE))
-        .await
-        .unwrap();
+    let first = store.claim_due(one.lane_id, 3, false, terms(MINUTE)).await.unwrap();
     assert_eq!(ids(&first), accepted[..3]);
     assert_eq!(ids(&due(store, one.lane_id).await), accepted[3..]);
     assert!(due(store, one.lane_id).await.is_empty());
@@ -117,14 +98,7 @@ pub(crate) async fn what_is_not_due_is_not_claimed(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let accepted = accept(store, &one, 2).await;
     let claims = road(store, &accepted).await;
-    record(
-        store,
-        &[
-            retry(&claims[0], HOUR, false),
-            retry(&claims[1], MOMENT, false),
-        ],
-    )
-    .await;
+    record(store, &[retry(&claims[0], HOUR, false), retry(&claims[1], MOMENT, false)]).await;
     assert!(due(store, one.lane_id).await.is_empty());
     let later = wait_until("the shorter wait ends", async || {
         Some(due(store, one.lane_id).await).filter(|claims| !claims.is_empty())
@@ -177,10 +151,7 @@ pub(crate) async fn claim_numbers_only_grow(world: World) {
 }
 
 fn by_id(id: DeliveryId) -> postrider_store::DeliveryFilter {
-    postrider_store::DeliveryFilter {
-        ids: Some(vec![id]),
-        ..Default::default()
-    }
+    postrider_store::DeliveryFilter { ids: Some(vec![id]), ..Default::default() }
 }
 
 pub(crate) async fn two_workers_never_share_a_claim(world: World) {
@@ -191,26 +162,14 @@ pub(crate) async fn two_workers_never_share_a_claim(world: World) {
     for _ in 0..20 {
         let claim = |store| async move {
             let store: &postrider_store::Store = store;
-            store
-                .claim_due(one.lane_id, 10, false, terms(MINUTE))
-                .await
-                .unwrap()
+            store.claim_due(one.lane_id, 10, false, terms(MINUTE)).await.unwrap()
         };
         let (a, b) = join(claim(left), claim(&right)).await;
         for claim in a.iter().chain(&b) {
-            assert!(
-                seen.insert((claim.id, claim.claim_no)),
-                "claimed twice: {}",
-                claim.id
-            );
+            assert!(seen.insert((claim.id, claim.claim_no)), "claimed twice: {}", claim.id);
         }
     }
-    seen.extend(
-        due(left, one.lane_id)
-            .await
-            .iter()
-            .map(|claim| (claim.id, claim.claim_no)),
-    );
+    seen.extend(due(left, one.lane_id).await.iter().map(|claim| (claim.id, claim.claim_no)));
     assert_eq!(seen.len(), accepted.len());
     let road_copies = accept(left, &one, 100).await;
     let (a, b) = join(road(left, &road_copies), road(&right, &road_copies)).await;
@@ -233,10 +192,7 @@ pub(crate) async fn a_claim_brings_what_its_attempt_needs(world: World) {
     assert_eq!((claim.event_id, claim.webhook_id), (new.event.id, one.id));
     assert_eq!((claim.lane_id, claim.webhook_rev), (one.lane_id, one.rev));
     assert_eq!(claim.secret_rev, lane(store, one.lane_id).await.secret_rev);
-    assert_eq!(
-        (claim.maybe_sent, claim.lost_claims, claim.refusals),
-        (false, 0, 0)
-    );
+    assert_eq!((claim.maybe_sent, claim.lost_claims, claim.refusals), (false, 0, 0));
     assert_ne!(claim.webhook_id, WebhookId(0));
     record(store, &[refused(&claim, HoldProof::One)]).await;
 }

@@ -50,12 +50,8 @@ where
 impl World {
     async fn new(kind: Kind) -> Self {
         let place = match kind {
-            Kind::Postgres => Place::Postgres {
-                name: copy_of_template().await,
-            },
-            Kind::Sqlite => Place::Sqlite {
-                dir: tempfile::tempdir().unwrap(),
-            },
+            Kind::Postgres => Place::Postgres { name: copy_of_template().await },
+            Kind::Sqlite => Place::Sqlite { dir: tempfile::tempdir().unwrap() },
         };
         let key = MasterKey::generate();
         let store = connect(place.target(), &key, Duration::ZERO).await.unwrap();
@@ -70,20 +66,13 @@ impl World {
 
     /// Another handle to the same database.
     pub(crate) async fn another(&self, sweep_after: Duration) -> Store {
-        connect(self.0.place.target(), &self.0.key, sweep_after)
-            .await
-            .unwrap()
+        connect(self.0.place.target(), &self.0.key, sweep_after).await.unwrap()
     }
 
     /// Another handle under another master key.
     pub(crate) async fn with_other_key(&self) -> (Store, MasterKey) {
         let key = MasterKey::generate();
-        (
-            connect(self.0.place.target(), &key, Duration::ZERO)
-                .await
-                .unwrap(),
-            key,
-        )
+        (connect(self.0.place.target(), &key, Duration::ZERO).await.unwrap(), key)
     }
 
     /// Id of the master key in use.
@@ -99,9 +88,7 @@ impl World {
                 admin(&format!("create database {name}")).await;
                 Place::Postgres { name }
             }
-            Place::Sqlite { .. } => Place::Sqlite {
-                dir: tempfile::tempdir().unwrap(),
-            },
+            Place::Sqlite { .. } => Place::Sqlite { dir: tempfile::tempdir().unwrap() },
         };
         Sibling(place)
     }
@@ -140,9 +127,7 @@ pub(crate) struct Sibling(Place);
 
 impl Sibling {
     pub(crate) async fn open(&self) -> Store {
-        connect(self.0.target(), &MasterKey::generate(), Duration::ZERO)
-            .await
-            .unwrap()
+        connect(self.0.target(), &MasterKey::generate(), Duration::ZERO).await.unwrap()
     }
 
     pub(crate) async fn remove(self) {
@@ -153,10 +138,9 @@ impl Sibling {
 impl Place {
     fn target(&self) -> Target {
         match self {
-            Self::Postgres { name } => Target::Postgres {
-                url: SecretString::from(url_of(name)),
-                max_connections: 4,
-            },
+            Self::Postgres { name } => {
+                Target::Postgres { url: SecretString::from(url_of(name)), max_connections: 4 }
+            }
             Self::Sqlite { dir } => Target::Sqlite { path: path_in(dir) },
         }
     }
@@ -186,10 +170,7 @@ fn path_in(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("postrider.db")
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the address of the test database"
-)]
+#[expect(clippy::disallowed_methods, reason = "the address of the test database")]
 fn admin_url() -> String {
     std::env::var("POSTRIDER_TEST_DATABASE_URL").expect(
         "POSTRIDER_TEST_DATABASE_URL is not set: run tests/run, or set it to the URL of a Postgres \
@@ -217,9 +198,7 @@ async fn admin(sql: &str) {
 async fn copy_of_template() -> String {
     let template = template_name();
     let mut conn = PgConnection::connect(&admin_url()).await.unwrap();
-    conn.execute("select pg_advisory_lock(7267834)")
-        .await
-        .unwrap();
+    conn.execute("select pg_advisory_lock(7267834)").await.unwrap();
     let exists: bool =
         sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
             .bind(&template)
@@ -238,18 +217,11 @@ async fn copy_of_template() -> String {
 
 async fn make_template(conn: &mut PgConnection, template: &str) {
     let draft = format!("{template}_draft");
-    for sql in [
-        format!("drop database if exists {draft}"),
-        format!("create database {draft}"),
-    ] {
+    for sql in [format!("drop database if exists {draft}"), format!("create database {draft}")] {
         conn.execute(AssertSqlSafe(sql)).await.unwrap();
     }
-    let place = Place::Postgres {
-        name: draft.clone(),
-    };
-    let store = connect(place.target(), &MasterKey::generate(), Duration::ZERO)
-        .await
-        .unwrap();
+    let place = Place::Postgres { name: draft.clone() };
+    let store = connect(place.target(), &MasterKey::generate(), Duration::ZERO).await.unwrap();
     store.migrate().await.unwrap();
     store.close().await;
     let rename = format!("alter database {draft} rename to {template}");
@@ -273,11 +245,7 @@ async fn dump_postgres(name: &str) -> String {
     let mut dump = String::new();
     for table in tables {
         let sql = format!("select t::text from {table} t");
-        for row in sqlx::query(AssertSqlSafe(sql))
-            .fetch_all(&mut conn)
-            .await
-            .unwrap()
-        {
+        for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut conn).await.unwrap() {
             dump.push_str(&row.get::<String, _>(0));
             dump.push('\n');
         }

@@ -9,12 +9,7 @@ use crate::acts::*;
 use crate::harness::World;
 
 async fn count(store: &Store) -> usize {
-    store
-        .deliveries(&DeliveryFilter::default(), None, 1000)
-        .await
-        .unwrap()
-        .deliveries
-        .len()
+    store.deliveries(&DeliveryFilter::default(), None, 1000).await.unwrap().deliveries.len()
 }
 
 pub(crate) async fn an_event_and_its_deliveries_enter_together(world: World) {
@@ -22,10 +17,7 @@ pub(crate) async fn an_event_and_its_deliveries_enter_together(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let two = put(store, "two", &limited("b")).await;
     let new = entry(Some("k"), &[&one, &two]);
-    assert_eq!(
-        commit(store, vec![new.clone()]).await,
-        [IntakeResult::Accepted]
-    );
+    assert_eq!(commit(store, vec![new.clone()]).await, [IntakeResult::Accepted]);
     for delivery in &new.deliveries {
         let view = view(store, delivery.id).await;
         assert_eq!(view.row.event_id, new.event.id);
@@ -40,11 +32,7 @@ pub(crate) async fn an_event_that_nobody_wants_is_recorded(world: World) {
     let store = world.store();
     let new = entry(None, &[]);
     commit(store, vec![new.clone()]).await;
-    let found = store
-        .recent_event(&new.event.fingerprint, HOUR)
-        .await
-        .unwrap()
-        .unwrap();
+    let found = store.recent_event(&new.event.fingerprint, HOUR).await.unwrap().unwrap();
     assert_eq!(found.event_id, new.event.id);
     assert!(found.deliveries.is_empty());
     assert_eq!(found.fingerprint, new.event.fingerprint);
@@ -58,18 +46,12 @@ pub(crate) async fn a_commit_under_an_old_version_writes_nothing(world: World) {
     let old = version(store).await;
     put(store, "two", &unlimited("a")).await;
     let new = entry(Some("k"), &[&one]);
-    let mut batch = IntakeBatch {
-        webhooks_version: old,
-        entries: vec![new.clone()],
-    };
+    let mut batch = IntakeBatch { webhooks_version: old, entries: vec![new.clone()] };
     assert_eq!(store.commit_events(&batch).await.unwrap(), None);
     assert_eq!(count(store).await, 0);
     batch.webhooks_version = version(store).await;
     // The key is still free: nothing of the first try was kept.
-    assert_eq!(
-        store.commit_events(&batch).await.unwrap(),
-        Some(vec![IntakeResult::Accepted])
-    );
+    assert_eq!(store.commit_events(&batch).await.unwrap(), Some(vec![IntakeResult::Accepted]));
 }
 
 pub(crate) async fn every_write_to_webhooks_raises_the_version(world: World) {
@@ -91,18 +73,11 @@ pub(crate) async fn a_repeated_key_answers_the_first(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let first = entry(Some("k"), &[&one]);
     commit(store, vec![first.clone()]).await;
-    let result = commit(store, vec![entry(Some("k"), &[&one])])
-        .await
-        .remove(0);
-    let IntakeResult::Duplicate(winner) = result else {
-        panic!("accepted twice")
-    };
+    let result = commit(store, vec![entry(Some("k"), &[&one])]).await.remove(0);
+    let IntakeResult::Duplicate(winner) = result else { panic!("accepted twice") };
     assert_eq!(winner.event_id, first.event.id);
     assert_eq!(winner.fingerprint, first.event.fingerprint);
-    assert_eq!(
-        winner.deliveries,
-        [(first.deliveries[0].id, one.webhook.uuid.clone())]
-    );
+    assert_eq!(winner.deliveries, [(first.deliveries[0].id, one.webhook.uuid.clone())]);
     assert_eq!(count(store).await, 1);
 }
 
@@ -110,19 +85,10 @@ pub(crate) async fn a_key_twice_in_a_batch_counts_once(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
     let first = entry(Some("k"), &[&one]);
-    let batch = vec![
-        first.clone(),
-        entry(None, &[&one]),
-        entry(Some("k"), &[&one]),
-    ];
+    let batch = vec![first.clone(), entry(None, &[&one]), entry(Some("k"), &[&one])];
     let results = commit(store, batch).await;
-    assert_eq!(
-        results[..2],
-        [IntakeResult::Accepted, IntakeResult::Accepted]
-    );
-    let IntakeResult::Duplicate(winner) = &results[2] else {
-        panic!("accepted twice")
-    };
+    assert_eq!(results[..2], [IntakeResult::Accepted, IntakeResult::Accepted]);
+    let IntakeResult::Duplicate(winner) = &results[2] else { panic!("accepted twice") };
     assert_eq!(winner.event_id, first.event.id);
     assert_eq!(count(store).await, 2);
 }
@@ -134,15 +100,8 @@ pub(crate) async fn events_without_key_are_never_repeats(world: World) {
     let mut second = entry(None, &[&one]);
     second.event.fingerprint = first.event.fingerprint;
     commit(store, vec![first.clone()]).await;
-    assert_eq!(
-        commit(store, vec![second.clone()]).await,
-        [IntakeResult::Accepted]
-    );
-    let recent = store
-        .recent_event(&first.event.fingerprint, HOUR)
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(commit(store, vec![second.clone()]).await, [IntakeResult::Accepted]);
+    let recent = store.recent_event(&first.event.fingerprint, HOUR).await.unwrap().unwrap();
     assert_eq!(recent.event_id, second.event.id, "the newest");
     assert_eq!(recent.deliveries[0].0, second.deliveries[0].id);
 }
@@ -153,10 +112,8 @@ pub(crate) async fn one_key_at_two_handles_at_once_makes_one_event(world: World)
     let version = version(left).await;
     for round in 0..200 {
         let key = format!("k{round}");
-        let batch = || IntakeBatch {
-            webhooks_version: version,
-            entries: vec![entry(Some(&key), &[&one])],
-        };
+        let batch =
+            || IntakeBatch { webhooks_version: version, entries: vec![entry(Some(&key), &[&one])] };
         let (a, b) = (batch(), batch());
         let (x, y) = join(left.commit_events(&a), right.commit_events(&b)).await;
         let (x, y) = (x.unwrap().unwrap().remove(0), y.unwrap().unwrap().remove(0));
@@ -178,10 +135,7 @@ pub(crate) async fn batches_with_keys_crossed_both_end(world: World) {
     for round in 0..30 {
         let batch = |order: &[usize]| IntakeBatch {
             webhooks_version: version,
-            entries: order
-                .iter()
-                .map(|n| entry(Some(&format!("{round}-{n}")), &[]))
-                .collect(),
+            entries: order.iter().map(|n| entry(Some(&format!("{round}-{n}")), &[])).collect(),
         };
         let up: Vec<usize> = (0..20).collect();
         let down: Vec<usize> = (0..20).rev().collect();
@@ -189,10 +143,7 @@ pub(crate) async fn batches_with_keys_crossed_both_end(world: World) {
         let (x, y) = join(left.commit_events(&a), right.commit_events(&b)).await;
         let mut both = x.unwrap().unwrap();
         both.extend(y.unwrap().unwrap());
-        let accepted = both
-            .iter()
-            .filter(|each| **each == IntakeResult::Accepted)
-            .count();
+        let accepted = both.iter().filter(|each| **each == IntakeResult::Accepted).count();
         assert_eq!(accepted, 20, "round {round}");
     }
     right.close().await;
@@ -219,11 +170,7 @@ pub(crate) async fn hurry_makes_never_claimed_deliveries_due(world: World) {
     let claim = road(&store, &accepted[..1]).await.remove(0);
     record(&store, &[retry(&claim, HOUR, false)]).await;
     store.hurry(&accepted).await.unwrap();
-    assert_eq!(
-        ids(&due(&store, one.lane_id).await),
-        accepted[1..],
-        "the other waits to retry"
-    );
+    assert_eq!(ids(&due(&store, one.lane_id).await), accepted[1..], "the other waits to retry");
     store.close().await;
 }
 
@@ -232,10 +179,7 @@ pub(crate) async fn a_limited_lane_has_no_sweep(world: World) {
     let one = put(&store, "one", &limited("a")).await;
     let accepted = accept(&store, &one, 2).await;
     let lease = lead(&store, one.lane_id).await;
-    assert_eq!(
-        ids(&claimed(claim_as(&store, lease, MINUTE).await)),
-        accepted
-    );
+    assert_eq!(ids(&claimed(claim_as(&store, lease, MINUTE).await)), accepted);
     store.close().await;
 }
 

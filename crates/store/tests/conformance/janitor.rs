@@ -10,10 +10,7 @@ use crate::harness::{World, wait_until};
 
 /// Claims what is due and lets the claims run out; what the janitor did.
 async fn lose(store: &Store, lane: LaneId, suspect: bool) -> (Vec<Claim>, Vec<DeliveryId>) {
-    let claims = store
-        .claim_due(lane, 100, suspect, terms(ms(20)))
-        .await
-        .unwrap();
+    let claims = store.claim_due(lane, 100, suspect, terms(ms(20))).await.unwrap();
     assert!(!claims.is_empty(), "something is due");
     let (mut back, mut poisoned) = (0, Vec::new());
     wait_until("the claims expire", async || {
@@ -33,27 +30,14 @@ pub(crate) async fn a_lost_claim_is_given_back_and_marked(world: World) {
     lose(store, one.lane_id, false).await;
     let view = view(store, accepted[0]).await;
     assert_eq!(view.row.status, DeliveryStatus::Retrying);
-    assert_eq!(
-        (view.row.attempts, view.row.last_outcome),
-        (1, Some(Outcome::Lost))
-    );
+    assert_eq!((view.row.attempts, view.row.last_outcome), (1, Some(Outcome::Lost)));
     assert_eq!(view.attempts[0].outcome, Outcome::Lost);
     assert!(!view.attempts[0].possible_duplicate);
     let again = due(store, one.lane_id).await;
     assert_eq!(ids(&again), accepted, "oldest first still");
-    let marks = again
-        .iter()
-        .map(|c| (c.attempt, c.maybe_sent, c.lost_claims));
+    let marks = again.iter().map(|c| (c.attempt, c.maybe_sent, c.lost_claims));
     assert!(marks.eq([(1, true, 1); 2]));
-    assert!(
-        store
-            .monitor_facts()
-            .await
-            .unwrap()
-            .streaks
-            .iter()
-            .all(|fact| fact.failures == 0)
-    );
+    assert!(store.monitor_facts().await.unwrap().streaks.iter().all(|fact| fact.failures == 0));
 }
 
 pub(crate) async fn a_running_claim_is_left_alone(world: World) {
@@ -63,12 +47,7 @@ pub(crate) async fn a_running_claim_is_left_alone(world: World) {
     let claims = road(store, &accepted[..1]).await;
     let expired = store.expire_claims(100).await.unwrap();
     assert_eq!(expired, postrider_store::Expired::default());
-    assert!(
-        record(store, &[delivered(&claims[0])])
-            .await
-            .late
-            .is_empty()
-    );
+    assert!(record(store, &[delivered(&claims[0])]).await.late.is_empty());
 }
 
 /// EXPIRE, REHOME: d0 claimed, its worker dies; d1 is refused and holds the lane; the webhook
@@ -89,11 +68,7 @@ pub(crate) async fn claims_expire_in_a_held_lane_and_follow_their_webhook(world:
     .await;
     let claims = due(store, moved.lane_id).await;
     assert_eq!(claims.len(), 2);
-    assert!(
-        claims
-            .iter()
-            .any(|claim| claim.id == dead.id && claim.maybe_sent)
-    );
+    assert!(claims.iter().any(|claim| claim.id == dead.id && claim.maybe_sent));
 }
 
 pub(crate) async fn five_losses_are_poison(world: World) {
@@ -102,23 +77,13 @@ pub(crate) async fn five_losses_are_poison(world: World) {
     let id = accept(store, &one, 1).await[0];
     for loss in 1..=5 {
         let (_, poisoned) = lose(store, one.lane_id, loss > 3).await;
-        assert_eq!(
-            poisoned,
-            if loss == 5 { vec![id] } else { vec![] },
-            "loss {loss}"
-        );
+        assert_eq!(poisoned, if loss == 5 { vec![id] } else { vec![] }, "loss {loss}");
     }
     let row = view(store, id).await.row;
-    assert_eq!(
-        (row.status, row.last_outcome),
-        (DeliveryStatus::Failed, Some(Outcome::Poison))
-    );
+    assert_eq!((row.status, row.last_outcome), (DeliveryStatus::Failed, Some(Outcome::Poison)));
     let poisoned = store.monitor_facts().await.unwrap().poisoned;
     assert_eq!(poisoned, [(id.0, one.webhook.uuid.clone())]);
-    let filter = DeliveryFilter {
-        ids: Some(vec![id]),
-        ..DeliveryFilter::default()
-    };
+    let filter = DeliveryFilter { ids: Some(vec![id]), ..DeliveryFilter::default() };
     store.replay(&filter, false, true).await.unwrap();
     let again = due(store, one.lane_id).await.remove(0);
     assert_eq!((again.lost_claims, again.maybe_sent), (0, true));
@@ -134,10 +99,7 @@ pub(crate) async fn suspects_are_claimed_alone(world: World) {
     }
     let innocent = accept(store, &one, 2).await;
     assert_eq!(ids(&due(store, one.lane_id).await), innocent);
-    let suspect = store
-        .claim_due(one.lane_id, 100, true, terms(MINUTE))
-        .await
-        .unwrap();
+    let suspect = store.claim_due(one.lane_id, 100, true, terms(MINUTE)).await.unwrap();
     assert_eq!(ids(&suspect), accepted[..1], "exactly one");
     assert_eq!(suspect[0].lost_claims, 3);
 }
@@ -147,11 +109,7 @@ pub(crate) async fn what_waits_follows_its_webhook_out_of_a_held_lane(world: Wor
     let one = put(&store, "one", &unlimited("a")).await;
     let fresh = accept(&store, &one, 1).await[0];
     let held = hold_with(&store, &one).await;
-    assert_eq!(
-        store.rehome(100).await.unwrap(),
-        0,
-        "everything is in place"
-    );
+    assert_eq!(store.rehome(100).await.unwrap(), 0, "everything is in place");
     let moved = put(&store, "one", &unlimited("b")).await;
     assert!(due(&store, moved.lane_id).await.is_empty());
     assert_eq!(store.rehome(1).await.unwrap(), 1);
@@ -159,11 +117,7 @@ pub(crate) async fn what_waits_follows_its_webhook_out_of_a_held_lane(world: Wor
     assert_eq!(store.rehome(100).await.unwrap(), 0);
     let mut both = [fresh, held];
     both.sort();
-    assert_eq!(
-        ids(&due(&store, moved.lane_id).await),
-        both,
-        "due at once, oldest first"
-    );
+    assert_eq!(ids(&due(&store, moved.lane_id).await), both, "due at once, oldest first");
     store.close().await;
 }
 
@@ -204,11 +158,7 @@ pub(crate) async fn deliveries_of_disabled_webhooks_are_discarded(world: World) 
     let back = put(store, "one", &unlimited("one")).await;
     store.release_by_hand("one").await.unwrap().unwrap();
     let new = accept(store, &back, 1).await;
-    assert_eq!(
-        ids(&due(store, back.lane_id).await),
-        new,
-        "enabled again, for what comes now"
-    );
+    assert_eq!(ids(&due(store, back.lane_id).await), new, "enabled again, for what comes now");
 }
 
 pub(crate) async fn a_claimed_delivery_is_discarded_once_it_waits(world: World) {
@@ -217,19 +167,8 @@ pub(crate) async fn a_claimed_delivery_is_discarded_once_it_waits(world: World) 
     let accepted = accept(store, &one, 2).await;
     let claims = road(store, &accepted).await;
     store.delete_webhook(&one.webhook.uuid).await.unwrap();
-    assert_eq!(
-        store.discard(100).await.unwrap(),
-        0,
-        "both are on their way"
-    );
-    record(
-        store,
-        &[
-            delivered(&claims[0]),
-            retry(&claims[1], Duration::ZERO, false),
-        ],
-    )
-    .await;
+    assert_eq!(store.discard(100).await.unwrap(), 0, "both are on their way");
+    record(store, &[delivered(&claims[0]), retry(&claims[1], Duration::ZERO, false)]).await;
     assert_eq!(store.discard(100).await.unwrap(), 1);
     assert_eq!(status(store, accepted[0]).await, DeliveryStatus::Delivered);
     assert_eq!(status(store, accepted[1]).await, DeliveryStatus::Discarded);

@@ -17,21 +17,12 @@ pub(crate) async fn only_the_leader_claims(world: World) {
     let one = put(store, "one", &limited("a")).await;
     let accepted = accept(store, &one, 1).await;
     let lease = lead(store, one.lane_id).await;
-    let other = Lease {
-        worker: worker(),
-        ..lease
-    };
-    let older = Lease {
-        epoch: lease.epoch - 1,
-        ..lease
-    };
+    let other = Lease { worker: worker(), ..lease };
+    let older = Lease { epoch: lease.epoch - 1, ..lease };
     for wrong in [other, older] {
         assert!(is_refused(&claim_as(store, wrong, MINUTE).await));
     }
-    assert_eq!(
-        ids(&claimed(claim_as(store, lease, MINUTE).await)),
-        accepted
-    );
+    assert_eq!(ids(&claimed(claim_as(store, lease, MINUTE).await)), accepted);
     assert!(claimed(claim_as(store, lease, MINUTE).await).is_empty());
 }
 
@@ -39,21 +30,11 @@ pub(crate) async fn an_expired_lease_claims_nothing(world: World) {
     let store = world.store();
     let one = put(store, "one", &limited("a")).await;
     accept(store, &one, 1).await;
-    let lease = store
-        .acquire(one.lane_id, worker(), ms(30))
-        .await
-        .unwrap()
-        .unwrap();
-    wait_until("the lease ends", async || {
-        (!lane(store, one.lane_id).await.leased).then_some(())
-    })
-    .await;
+    let lease = store.acquire(one.lane_id, worker(), ms(30)).await.unwrap().unwrap();
+    wait_until("the lease ends", async || (!lane(store, one.lane_id).await.leased).then_some(()))
+        .await;
     assert!(is_refused(&claim_as(store, lease, MINUTE).await));
-    assert_eq!(
-        store.renew(&[lease], HOUR).await.unwrap(),
-        [lease],
-        "nobody took it"
-    );
+    assert_eq!(store.renew(&[lease], HOUR).await.unwrap(), [lease], "nobody took it");
     assert_eq!(claimed(claim_as(store, lease, MINUTE).await).len(), 1);
 }
 
@@ -67,11 +48,9 @@ pub(crate) async fn a_closed_lane_claims_nothing(world: World) {
     store.release_by_hand("a").await.unwrap().unwrap();
     store.pause(one.lane_id, MOMENT).await.unwrap();
     assert!(is_refused(&claim_as(store, lease, MINUTE).await), "paused");
-    wait_until("the pause ends", async || {
-        match claim_as(store, lease, MINUTE).await {
-            LimitedClaim::Claimed(claims) => (claims.len() == 1).then_some(()),
-            LimitedClaim::OldClaims | LimitedClaim::HourFull | LimitedClaim::NotPermitted => None,
-        }
+    wait_until("the pause ends", async || match claim_as(store, lease, MINUTE).await {
+        LimitedClaim::Claimed(claims) => (claims.len() == 1).then_some(()),
+        LimitedClaim::OldClaims | LimitedClaim::HourFull | LimitedClaim::NotPermitted => None,
     })
     .await;
 }
@@ -81,28 +60,20 @@ pub(crate) async fn claims_of_the_old_leader_are_waited_for(world: World) {
     let one = put(store, "one", &limited("a")).await;
     let accepted = accept(store, &one, 2).await;
     let old = lead(store, one.lane_id).await;
-    let first = store
-        .claim_limited(old, 1, false, terms(MOMENT))
-        .await
-        .unwrap();
+    let first = store.claim_limited(old, 1, false, terms(MOMENT)).await.unwrap();
     assert_eq!(ids(&claimed(first)), accepted[..1]);
     store.give_up(&[old]).await.unwrap();
     let new = lead(store, one.lane_id).await;
     assert!(new.epoch > old.epoch);
     let waiting = claim_as(store, new, MINUTE).await;
     assert!(matches!(waiting, LimitedClaim::OldClaims), "{waiting:?}");
-    let after = wait_until("the old claim ends", async || {
-        match claim_as(store, new, MINUTE).await {
+    let after =
+        wait_until("the old claim ends", async || match claim_as(store, new, MINUTE).await {
             LimitedClaim::Claimed(claims) => Some(claims),
             LimitedClaim::OldClaims => None,
             other @ (LimitedClaim::HourFull | LimitedClaim::NotPermitted) => panic!("{other:?}"),
-        }
-    });
-    assert_eq!(
-        ids(&after.await),
-        accepted[1..],
-        "the expired one is the janitor's"
-    );
+        });
+    assert_eq!(ids(&after.await), accepted[1..], "the expired one is the janitor's");
 }
 
 pub(crate) async fn claims_from_before_the_lane_was_limited_are_waited_for(world: World) {
@@ -115,10 +86,7 @@ pub(crate) async fn claims_from_before_the_lane_was_limited_are_waited_for(world
     let waiting = claim_as(store, lease, MINUTE).await;
     assert!(matches!(waiting, LimitedClaim::OldClaims), "{waiting:?}");
     record(store, &[delivered(&claim)]).await;
-    assert_eq!(
-        ids(&claimed(claim_as(store, lease, MINUTE).await)),
-        accepted[1..]
-    );
+    assert_eq!(ids(&claimed(claim_as(store, lease, MINUTE).await)), accepted[1..]);
 }
 
 /// LEASE_IN_CLAIM: limited, unlimited, limited again; the first leader goes on from memory.
@@ -130,15 +98,9 @@ pub(crate) async fn a_lease_from_before_two_flips_is_worthless(world: World) {
     store.sync_lanes(&[unlimited("a")]).await.unwrap();
     assert!(is_refused(&claim_as(store, old, MINUTE).await), "unlimited");
     store.sync_lanes(&[limited("a")]).await.unwrap();
-    assert!(
-        is_refused(&claim_as(store, old, MINUTE).await),
-        "limited again"
-    );
+    assert!(is_refused(&claim_as(store, old, MINUTE).await), "limited again");
     let new = lead(store, one.lane_id).await;
-    assert!(
-        is_refused(&claim_as(store, old, MINUTE).await),
-        "led by another"
-    );
+    assert!(is_refused(&claim_as(store, old, MINUTE).await), "led by another");
     assert_eq!(claimed(claim_as(store, new, MINUTE).await).len(), 2);
 }
 
@@ -147,42 +109,23 @@ pub(crate) async fn oldest_first_and_what_is_given_back_keeps_its_place(world: W
     let one = put(store, "one", &limited("a")).await;
     let mut accepted = accept(store, &one, 3).await;
     let lease = lead(store, one.lane_id).await;
-    let next = async |n| {
-        claimed(
-            store
-                .claim_limited(lease, n, false, terms(MINUTE))
-                .await
-                .unwrap(),
-        )
-    };
+    let next =
+        async |n| claimed(store.claim_limited(lease, n, false, terms(MINUTE)).await.unwrap());
     let first = next(2).await;
     assert_eq!(ids(&first), accepted[..2]);
     accepted.extend(accept(store, &one, 1).await);
-    let given_back = [
-        over_limit(&first[0], Some(Duration::ZERO)),
-        released(&first[1]),
-    ];
+    let given_back = [over_limit(&first[0], Some(Duration::ZERO)), released(&first[1])];
     record(store, &given_back).await;
     let again = next(10).await;
     assert_eq!(ids(&again), accepted);
     assert!(again.iter().all(|claim| claim.attempt == 1));
     record(store, &[retry(&again[0], HOUR, false), released(&again[1])]).await;
-    assert_eq!(
-        ids(&next(10).await),
-        accepted[1..2],
-        "a retry waits until it is due"
-    );
+    assert_eq!(ids(&next(10).await), accepted[1..2], "a retry waits until it is due");
 }
 
 fn per_hour(n: u32) -> LaneSpec {
     let spec = limited("a");
-    LaneSpec {
-        limits: LaneLimits {
-            per_hour: Some(n),
-            ..spec.limits
-        },
-        ..spec
-    }
+    LaneSpec { limits: LaneLimits { per_hour: Some(n), ..spec.limits }, ..spec }
 }
 
 pub(crate) async fn an_hours_budget_is_counted_at_the_claim(world: World) {
@@ -190,35 +133,17 @@ pub(crate) async fn an_hours_budget_is_counted_at_the_claim(world: World) {
     let one = put(store, "one", &per_hour(3)).await;
     accept(store, &one, 6).await;
     let lease = lead(store, one.lane_id).await;
-    let first = claimed(
-        store
-            .claim_limited(lease, 2, false, terms(MINUTE))
-            .await
-            .unwrap(),
-    );
+    let first = claimed(store.claim_limited(lease, 2, false, terms(MINUTE)).await.unwrap());
     assert_eq!(first.len(), 2);
     let second = claimed(claim_as(store, lease, MINUTE).await);
     assert_eq!(second.len(), 1, "what is left of three");
-    assert!(matches!(
-        claim_as(store, lease, MINUTE).await,
-        LimitedClaim::HourFull
-    ));
+    assert!(matches!(claim_as(store, lease, MINUTE).await, LimitedClaim::HourFull));
     record(store, &[delivered(&first[0])]).await;
-    assert!(matches!(
-        claim_as(store, lease, MINUTE).await,
-        LimitedClaim::HourFull
-    ));
+    assert!(matches!(claim_as(store, lease, MINUTE).await, LimitedClaim::HourFull));
     record(store, &[released(&second[0])]).await;
     let third = claimed(claim_as(store, lease, MINUTE).await);
-    assert_eq!(
-        ids(&third),
-        ids(&second),
-        "what was not sent does not count"
-    );
-    assert!(matches!(
-        claim_as(store, lease, MINUTE).await,
-        LimitedClaim::HourFull
-    ));
+    assert_eq!(ids(&third), ids(&second), "what was not sent does not count");
+    assert!(matches!(claim_as(store, lease, MINUTE).await, LimitedClaim::HourFull));
 }
 
 pub(crate) async fn a_lane_that_becomes_limited_strands_nothing(world: World) {
@@ -227,10 +152,7 @@ pub(crate) async fn a_lane_that_becomes_limited_strands_nothing(world: World) {
     let accepted = accept(&store, &one, 3).await;
     assert_eq!(store.sync_lanes(&[limited("a")]).await.unwrap(), 1);
     let lease = lead(&store, one.lane_id).await;
-    assert_eq!(
-        ids(&claimed(claim_as(&store, lease, MINUTE).await)),
-        accepted
-    );
+    assert_eq!(ids(&claimed(claim_as(&store, lease, MINUTE).await)), accepted);
     store.close().await;
 }
 

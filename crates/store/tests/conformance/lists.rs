@@ -33,18 +33,8 @@ pub(crate) async fn pages_follow_each_other(world: World) {
         }
     }
     assert_eq!((seen, sizes), (accepted, vec![3, 3, 1]), "newest first");
-    assert_eq!(
-        store.deliveries(&any(), None, 7).await.unwrap().next,
-        None,
-        "a full last page"
-    );
-    assert!(
-        store
-            .delivery(DeliveryId(uuid::Uuid::now_v7()))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert_eq!(store.deliveries(&any(), None, 7).await.unwrap().next, None, "a full last page");
+    assert!(store.delivery(DeliveryId(uuid::Uuid::now_v7())).await.unwrap().is_none());
 }
 
 type Narrow<'a> = Box<dyn Fn(&mut DeliveryFilter) + 'a>;
@@ -66,27 +56,18 @@ pub(crate) async fn filters_filter(world: World) {
     let made = view(store, c).await.row.created_at;
     let cases: Vec<(Narrow<'_>, Vec<DeliveryId>)> = vec![
         (Box::new(|_| {}), vec![c, b, a]),
-        (
-            Box::new(|f| f.webhook = Some(two.webhook.uuid.clone())),
-            vec![c, b],
-        ),
+        (Box::new(|f| f.webhook = Some(two.webhook.uuid.clone())), vec![c, b]),
         (Box::new(|f| f.consumer = text("C2")), vec![c]),
         (Box::new(|f| f.consumer = text("c2")), vec![]),
         (Box::new(|f| f.provider = text("P")), vec![b, a]),
-        (
-            Box::new(|f| f.event = Some(EventName::ContractPublished)),
-            vec![b, a],
-        ),
+        (Box::new(|f| f.event = Some(EventName::ContractPublished)), vec![b, a]),
         (Box::new(|f| f.event_id = Some(plain.event.id)), vec![b, a]),
         (Box::new(|f| f.lane = text("a")), vec![a]),
         (Box::new(|f| f.since = Some(made)), vec![c]),
         (Box::new(|f| f.until = Some(made)), vec![b, a]),
         (Box::new(|f| f.ids = Some(vec![a, c])), vec![c, a]),
         (Box::new(|f| f.ids = Some(vec![])), vec![]),
-        (
-            Box::new(|f| (f.lane, f.provider) = (text("b"), text("P"))),
-            vec![b],
-        ),
+        (Box::new(|f| (f.lane, f.provider) = (text("b"), text("P"))), vec![b]),
     ];
     for (narrow, expected) in cases {
         let mut filter = any();
@@ -101,21 +82,10 @@ pub(crate) async fn shown_states_follow_the_lane(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let accepted = accept(store, &one, 6).await;
     let claims = road(store, &accepted[1..]).await;
-    let outcomes = [
-        retry(&claims[0], HOUR, false),
-        delivered(&claims[1]),
-        failed(&claims[2]),
-    ];
+    let outcomes = [retry(&claims[0], HOUR, false), delivered(&claims[1]), failed(&claims[2])];
     record(store, &outcomes).await;
     let by = async |status| {
-        let mut ids = found(
-            store,
-            DeliveryFilter {
-                status: Some(status),
-                ..any()
-            },
-        )
-        .await;
+        let mut ids = found(store, DeliveryFilter { status: Some(status), ..any() }).await;
         ids.reverse();
         for id in &ids {
             assert_eq!(view(store, *id).await.row.status, status);
@@ -153,19 +123,12 @@ pub(crate) async fn figures_add_up(world: World) {
     assert_eq!(stats.sending, 1);
     assert!(stats.oldest_pending.is_some_and(|age| age < HOUR));
     let lanes = store.lanes().await.unwrap();
-    let busiest: Vec<_> = lanes
-        .iter()
-        .map(|each| (each.name.as_str(), each.backlog))
-        .collect();
+    let busiest: Vec<_> = lanes.iter().map(|each| (each.name.as_str(), each.backlog)).collect();
     assert_eq!(busiest, [("b", 4), ("a", 1)]);
     let made = view(store, accepted[2]).await.row.created_at;
     assert_eq!(lanes[1].oldest_at, Some(made));
     for name in ["a", "b"] {
         store.hold_by_hand(name).await.unwrap().unwrap();
     }
-    assert_eq!(
-        store.stats().await.unwrap().oldest_pending,
-        None,
-        "held lanes don't count"
-    );
+    assert_eq!(store.stats().await.unwrap().oldest_pending, None, "held lanes don't count");
 }

@@ -115,6 +115,8 @@ cases! {
         a_survey_tells_what_a_worker_needs
         a_manual_hold_is_opened_by_hand_only
         a_probe_opens_only_its_own_hold
+        the_canary_is_the_probes_alone
+        the_canary_of_a_limited_lane_is_its_leaders
         one_probe_an_interval
         limited_lanes_are_probed_by_their_leader
         pauses_end_by_themselves

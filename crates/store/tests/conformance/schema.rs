@@ -39,9 +39,7 @@ pub(crate) async fn a_newer_schema_is_refused(world: World) {
         .await;
     assert_eq!(world.store().schema().await.unwrap(), Schema::Newer);
     let refused = world.store().migrate().await.unwrap_err();
-    let StoreError::NewerSchema { found, known } = refused else {
-        panic!("{refused}")
-    };
+    let StoreError::NewerSchema { found, known } = refused else { panic!("{refused}") };
     assert!(found == 99999 && known < found);
 }
 
@@ -51,15 +49,9 @@ pub(crate) async fn another_master_key_is_refused(world: World) {
     let (other, key) = world.with_other_key().await;
     let refused = other.check_key().await.unwrap_err();
     assert!(refused.to_string().contains(&world.key().id()), "{refused}");
-    let StoreError::WrongKey { have, need } = refused else {
-        panic!("{refused}")
-    };
+    let StoreError::WrongKey { have, need } = refused else { panic!("{refused}") };
     assert_eq!((have, need), (key.id(), world.key().id()));
-    world
-        .store()
-        .set_secret("token", &"x".into())
-        .await
-        .unwrap();
+    world.store().set_secret("token", &"x".into()).await.unwrap();
     let names = ["token".to_owned()].into();
     let refused = other.secret_values(&names).await.unwrap_err();
     assert!(matches!(refused, StoreError::WrongKey { .. }), "{refused}");

@@ -21,32 +21,15 @@ pub(crate) async fn values_come_back(world: World) {
     assert_eq!(first.uuid, second.uuid);
     assert!(second.rev > first.rev && second.updated_at > first.updated_at);
     assert_eq!(second.key_id, world.key().id());
-    let listed: Vec<_> = store
-        .secrets()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|s| s.name)
-        .collect();
+    let listed: Vec<_> = store.secrets().await.unwrap().into_iter().map(|s| s.name).collect();
     assert_eq!(listed, ["a", "b"]);
-    let values = store
-        .secret_values(&names(&["a", "b", "none"]))
-        .await
-        .unwrap();
-    let clear: Vec<_> = values
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.expose_secret()))
-        .collect();
+    let values = store.secret_values(&names(&["a", "b", "none"])).await.unwrap();
+    let clear: Vec<_> =
+        values.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     assert_eq!(clear, [("a", ""), ("b", "two")]);
     assert!(store.delete_secret("b").await.unwrap());
     assert!(!store.delete_secret("b").await.unwrap());
-    assert!(
-        store
-            .secret_values(&names(&["b"]))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.secret_values(&names(&["b"])).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_new_value_opens_the_lanes_that_use_it(world: World) {
@@ -62,20 +45,14 @@ pub(crate) async fn a_new_value_opens_the_lanes_that_use_it(world: World) {
     let before = lane(store, lanes[0]).await.secret_rev;
     let (_, opened) = store.set_secret("token", &"x".into()).await.unwrap();
     assert_eq!(opened, ["one"]);
-    let after: Vec<_> = [
-        lane(store, lanes[0]).await,
-        lane(store, lanes[1]).await,
-        lane(store, lanes[2]).await,
-    ]
-    .iter()
-    .map(|lane| (lane.state, lane.secret_rev - before))
-    .collect();
+    let after: Vec<_> =
+        [lane(store, lanes[0]).await, lane(store, lanes[1]).await, lane(store, lanes[2]).await]
+            .iter()
+            .map(|lane| (lane.state, lane.secret_rev - before))
+            .collect();
     let held = LaneState::Held;
-    let expected = [
-        (LaneState::Open, 1),
-        (held(HoldCause::Credential), 0),
-        (held(HoldCause::Manual), 1),
-    ];
+    let expected =
+        [(LaneState::Open, 1), (held(HoldCause::Credential), 0), (held(HoldCause::Manual), 1)];
     assert_eq!(after, expected);
     assert_eq!(due(store, lanes[0]).await.len(), 1, "the backlog is due");
     store.delete_secret("token").await.unwrap();
@@ -91,20 +68,11 @@ pub(crate) async fn nothing_secret_stands_in_the_rows(world: World) {
     sealed.request.url = format!("https://user:{secret}@host/x");
     sealed.request.password = Some(secret.to_owned());
     for header in ["authorization", "x-api-token", "proxy-authorization"] {
-        sealed
-            .request
-            .headers
-            .push((header.to_owned(), format!("Bearer {secret}")));
+        sealed.request.headers.push((header.to_owned(), format!("Bearer {secret}")));
     }
     put_write(store, &write(sealed, &unlimited("a"), &["token"])).await;
-    store
-        .set_secret("token", &SecretString::from(secret))
-        .await
-        .unwrap();
-    store
-        .set_secret("token", &SecretString::from(format!("{secret}2")))
-        .await
-        .unwrap();
+    store.set_secret("token", &SecretString::from(secret)).await.unwrap();
+    store.set_secret("token", &SecretString::from(format!("{secret}2"))).await.unwrap();
     store.check_key().await.unwrap();
     let dump = world.dump().await;
     assert!(dump.contains("webhook one"), "the dump shows rows");

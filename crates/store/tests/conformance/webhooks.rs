@@ -15,9 +15,7 @@ pub(crate) async fn a_webhook_comes_back_as_written(world: World) {
     full.consumer = Some(Selector::Name("C".to_owned()));
     full.provider = Some(Selector::Label("team".to_owned()));
     "https://me:secret@host/x".clone_into(&mut full.request.url);
-    full.request
-        .headers
-        .push(("authorization".to_owned(), "Bearer abc".to_owned()));
+    full.request.headers.push(("authorization".to_owned(), "Bearer abc".to_owned()));
     full.request.body = Some(Body::Json(json!({"b": 1, "a": {"d": [null], "c": "é"}})));
     full.request.body_mode = BodyMode::Raw;
     full.request.username = Some("u".to_owned());
@@ -35,23 +33,11 @@ pub(crate) async fn a_webhook_comes_back_as_written(world: World) {
     };
     assert_eq!(created.webhook, stamps(&created.webhook));
     assert_eq!(created.secret_names, written.secret_names);
-    assert_eq!(
-        (created.lane.as_str(), created.state),
-        ("a", WebhookState::Enabled)
-    );
-    let Body::Json(body) = created.webhook.request.body.clone().unwrap() else {
-        panic!()
-    };
-    assert_eq!(
-        body.to_string(),
-        r#"{"b":1,"a":{"d":[null],"c":"é"}}"#,
-        "keys keep their order"
-    );
+    assert_eq!((created.lane.as_str(), created.state), ("a", WebhookState::Enabled));
+    let Body::Json(body) = created.webhook.request.body.clone().unwrap() else { panic!() };
+    assert_eq!(body.to_string(), r#"{"b":1,"a":{"d":[null],"c":"é"}}"#, "keys keep their order");
     let read = store.webhook(&full.uuid).await.unwrap().unwrap();
-    assert_eq!(
-        (read.webhook.clone(), read.rev),
-        (created.webhook, created.rev)
-    );
+    assert_eq!((read.webhook.clone(), read.rev), (created.webhook, created.rev));
     let Put::Replaced(replaced) = store.put_webhook(&written).await.unwrap() else {
         panic!("it was there")
     };
@@ -62,54 +48,20 @@ pub(crate) async fn a_webhook_comes_back_as_written(world: World) {
 
 pub(crate) async fn the_table_is_read_once_a_version(world: World) {
     let store = world.store();
-    assert!(
-        store
-            .webhook_table(None)
-            .await
-            .unwrap()
-            .unwrap()
-            .webhooks
-            .is_empty()
-    );
+    assert!(store.webhook_table(None).await.unwrap().unwrap().webhooks.is_empty());
     put(store, "one", &unlimited("a")).await;
     let deleted = put(store, "two", &limited("b")).await;
     store.delete_webhook(&deleted.webhook.uuid).await.unwrap();
     disable(store, "three", &limited("b")).await;
     let table = store.webhook_table(None).await.unwrap().unwrap();
-    assert!(
-        store
-            .webhook_table(Some(table.version))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.webhook_table(Some(table.version)).await.unwrap().is_none());
     let other = world.another(Duration::ZERO).await;
-    assert!(
-        other
-            .webhook_table(Some(table.version - 1))
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(other.webhook_table(Some(table.version - 1)).await.unwrap().is_some());
     other.close().await;
-    let names: Vec<_> = table
-        .webhooks
-        .iter()
-        .map(|each| each.webhook.uuid.as_str())
-        .collect();
+    let names: Vec<_> = table.webhooks.iter().map(|each| each.webhook.uuid.as_str()).collect();
     assert_eq!(names, ["one-------------", "three-----------"]);
-    let kinds: Vec<_> = table
-        .webhooks
-        .iter()
-        .map(|w| (w.lane_limited, w.state))
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            (false, WebhookState::Enabled),
-            (true, WebhookState::Disabled)
-        ]
-    );
+    let kinds: Vec<_> = table.webhooks.iter().map(|w| (w.lane_limited, w.state)).collect();
+    assert_eq!(kinds, [(false, WebhookState::Enabled), (true, WebhookState::Disabled)]);
 }
 
 pub(crate) async fn a_deleted_webhook_is_found_by_number_only(world: World) {
@@ -133,8 +85,5 @@ pub(crate) async fn a_deleted_uuid_can_be_used_again(world: World) {
     let Put::Created(again) = store.put_webhook(&write).await.unwrap() else {
         panic!("it is new again")
     };
-    assert_eq!(
-        store.webhook(&one.webhook.uuid).await.unwrap().unwrap().id,
-        again.id
-    );
+    assert_eq!(store.webhook(&one.webhook.uuid).await.unwrap().unwrap().id, again.id);
 }

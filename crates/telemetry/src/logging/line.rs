@@ -47,22 +47,12 @@ pub(crate) fn of_count(
 
 impl Fields {
     fn new(format: LogFormat) -> Self {
-        Self {
-            format,
-            message: String::new(),
-            target: None,
-            rest: String::with_capacity(512),
-        }
+        Self { format, message: String::new(), target: None, rest: String::with_capacity(512) }
     }
 
     /// The line with its end.
     fn line(self, at: Timestamp, level: Level, target: &str) -> String {
-        let Self {
-            format,
-            message,
-            target: given,
-            rest,
-        } = self;
+        let Self { format, message, target: given, rest } = self;
         let target = given.as_deref().unwrap_or(target);
         match format {
             LogFormat::Json => {
@@ -72,10 +62,7 @@ impl Fields {
                 ) + "\n"
             }
             LogFormat::Text => {
-                format!(
-                    "{at:.3} {level:>5} {target}: {}{rest}\n",
-                    one_line(&message)
-                )
+                format!("{at:.3} {level:>5} {target}: {}{rest}\n", one_line(&message))
             }
         }
     }

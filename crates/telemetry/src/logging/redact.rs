@@ -126,10 +126,7 @@ impl Guard {
             return None;
         }
         let forms = self.by_prefix.get(&prefix)?;
-        forms
-            .iter()
-            .find(|form| rest.starts_with(form))
-            .map(|form| form.len())
+        forms.iter().find(|form| rest.starts_with(form)).map(|form| form.len())
     }
 }
 
@@ -143,9 +140,7 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
 }
 
 fn unquoted(text: &str) -> Vec<u8> {
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     inner.unwrap_or(text).as_bytes().to_vec()
 }
 

@@ -40,12 +40,7 @@ struct State {
 impl Sink {
     pub(crate) fn new(format: LogFormat) -> Self {
         let (state, work, progress) = (Mutex::default(), Condvar::new(), Condvar::new());
-        Self {
-            format,
-            state,
-            work,
-            progress,
-        }
+        Self { format, state, work, progress }
     }
 
     /// Takes a line without waiting for anybody who reads.
@@ -73,9 +68,7 @@ impl Sink {
     /// Starts the thread that writes to `out` for as long as the process lives.
     pub(crate) fn start(self: &Arc<Self>, out: impl Write + Send + 'static) -> io::Result<()> {
         let sink = Arc::clone(self);
-        thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || sink.run(out))?;
+        thread::Builder::new().name("log".to_owned()).spawn(move || sink.run(out))?;
         Ok(())
     }
 

@@ -47,10 +47,7 @@ fn lines_of(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
     let sink = Arc::new(Sink::new(format));
     let kept = Kept::default();
     sink.start(kept.clone()).unwrap();
-    let lines = Lines {
-        format,
-        sink: Arc::clone(&sink),
-    };
+    let lines = Lines { format, sink: Arc::clone(&sink) };
     tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), log);
     assert!(sink.flush(LONG));
     let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
@@ -95,10 +92,7 @@ fn the_timestamp_is_utc_with_milliseconds() {
     let line = json_of(|| tracing::info!("x"));
     let text = line["timestamp"].as_str().unwrap();
     assert_eq!(text.len(), "2026-11-22T10:00:00.000Z".len(), "{text}");
-    assert!(
-        text.ends_with('Z') && text.parse::<Timestamp>().is_ok(),
-        "{text}"
-    );
+    assert!(text.ends_with('Z') && text.parse::<Timestamp>().is_ok(), "{text}");
 }
 
 #[test]
@@ -109,10 +103,7 @@ fn hostile_text_stays_one_valid_line() {
     assert_eq!(line["evil"], evil);
     let lines = lines_of(LogFormat::Text, || tracing::warn!(evil, "{evil}"));
     assert_eq!(lines.len(), 1);
-    assert!(
-        lines[0].contains(" WARN ") && !lines[0].contains('\u{1b}'),
-        "{lines:?}"
-    );
+    assert!(lines[0].contains(" WARN ") && !lines[0].contains('\u{1b}'), "{lines:?}");
 }
 
 #[test]
@@ -128,10 +119,7 @@ fn an_error_brings_its_causes() {
     let error = LoggingError::Thread(io::Error::other("no threads left"));
     let error: &dyn std::error::Error = &error;
     let line = json_of(|| tracing::error!(error, "x"));
-    assert_eq!(
-        line["error"],
-        "cannot start the log writer: no threads left"
-    );
+    assert_eq!(line["error"], "cannot start the log writer: no threads left");
 }
 
 #[test]
@@ -180,11 +168,7 @@ fn a_reader_that_hangs_stops_nobody_and_the_loss_is_told() {
     let sink = Arc::new(Sink::new(LogFormat::Json));
     let (go, let_go) = mpsc::channel();
     let kept = Kept::default();
-    sink.start(Hanging {
-        let_go,
-        kept: kept.clone(),
-    })
-    .unwrap();
+    sink.start(Hanging { let_go, kept: kept.clone() }).unwrap();
     let line = format!("{{\"filler\":\"{}\"}}\n", "x".repeat(1 << 20));
     for _ in 0..64 {
         sink.write(&line);
@@ -195,20 +179,11 @@ fn a_reader_that_hangs_stops_nobody_and_the_loss_is_told() {
     sink.write("{\"last\":true}\n");
     assert!(sink.flush(LONG));
     let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-    let told: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.contains("filler"))
-        .collect();
+    let told: Vec<&str> = text.lines().filter(|line| !line.contains("filler")).collect();
     let written = text.lines().count() - told.len();
     assert_eq!(told.len(), 2, "{told:?}");
-    let told: Vec<Value> = told
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let dropped = told
-        .iter()
-        .find_map(|line| line["dropped"].as_u64())
-        .unwrap();
+    let told: Vec<Value> = told.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let dropped = told.iter().find_map(|line| line["dropped"].as_u64()).unwrap();
     assert_eq!(written as u64 + dropped, 64);
     assert!(dropped > 0 && told.iter().any(|line| line["last"] == true));
 }
@@ -234,8 +209,5 @@ fn a_closed_output_ends_the_wait() {
 
 #[test]
 fn a_filter_that_is_nonsense_is_refused() {
-    assert!(matches!(
-        init("info,[[", LogFormat::Json),
-        Err(LoggingError::Filter(_))
-    ));
+    assert!(matches!(init("info,[[", LogFormat::Json), Err(LoggingError::Filter(_))));
 }

@@ -4,12 +4,7 @@ use super::*;
 
 fn lane(name: &str, state: LaneGauge) -> LaneSample {
     let remaining = Some(4999);
-    LaneSample {
-        lane: name.to_owned(),
-        state,
-        backlog: 3,
-        github_ratelimit_remaining: remaining,
-    }
+    LaneSample { lane: name.to_owned(), state, backlog: 3, github_ratelimit_remaining: remaining }
 }
 
 /// Every metric has a value.
@@ -34,10 +29,7 @@ fn filled() -> Metrics {
 
 #[track_caller]
 fn assert_line(text: &str, line: &str) {
-    assert!(
-        text.lines().any(|found| found == line),
-        "no line {line:?} in\n{text}"
-    );
+    assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
 }
 
 #[test]
@@ -62,10 +54,7 @@ fn every_number_is_shown() {
     ] {
         assert_line(&text, line);
     }
-    assert!(
-        text.contains("postrider_last_success_timestamp_seconds{webhook="),
-        "{text}"
-    );
+    assert!(text.contains("postrider_last_success_timestamp_seconds{webhook="), "{text}");
 }
 
 #[test]
@@ -73,18 +62,12 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     let text = filled().render().unwrap();
     let described = |kind: &str| {
         let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
-        lines
-            .filter_map(|line| line.split(' ').next())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        lines.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<Vec<_>>()
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
     assert_eq!(help.len(), 14);
-    assert!(
-        help.iter().all(|name| name.starts_with("postrider_")),
-        "{help:?}"
-    );
+    assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
 }
 
 #[test]
@@ -95,10 +78,7 @@ fn what_vanished_is_no_longer_shown() {
     metrics.set_queue_depths(Vec::new());
     metrics.set_incidents(Vec::new());
     let text = metrics.render().unwrap();
-    assert_line(
-        &text,
-        r#"postrider_lane_state{lane="other",state="held"} 1"#,
-    );
+    assert_line(&text, r#"postrider_lane_state{lane="other",state="held"} 1"#);
     for gone in ["api.github.com/a", "d2181b32", "q.0", "credential"] {
         assert!(!text.contains(gone), "{gone} in\n{text}");
     }
@@ -110,8 +90,5 @@ fn a_clone_counts_with_the_original() {
     let metrics = Metrics::new("1").unwrap();
     metrics.clone().events_received(1);
     metrics.events_received(1);
-    assert_line(
-        &metrics.render().unwrap(),
-        "postrider_events_received_total 2",
-    );
+    assert_line(&metrics.render().unwrap(), "postrider_events_received_total 2");
 }

@@ -40,11 +40,7 @@ fn everything_else_is_refused() {
         &"é".repeat(27).chars().chain(['x']).collect::<String>(),
     ];
     for text in refused {
-        assert_eq!(
-            text.parse::<TraceContext>(),
-            Err(InvalidTraceparent),
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<TraceContext>(), Err(InvalidTraceparent), "{text:?}");
     }
 }
 
@@ -70,8 +66,5 @@ fn it_is_a_text_in_json() {
     let context: TraceContext = EXAMPLE.parse().unwrap();
     let json = serde_json::to_string(&context).unwrap();
     assert_eq!(json, format!("{EXAMPLE:?}"));
-    assert_eq!(
-        serde_json::from_str::<TraceContext>(&json).unwrap(),
-        context
-    );
+    assert_eq!(serde_json::from_str::<TraceContext>(&json).unwrap(), context);
 }

@@ -42,14 +42,8 @@ fn the_request_is_the_base_without_a_setting() {
 
 #[test]
 fn only_trusted_proxies_are_believed() {
-    assert_eq!(
-        bases(None, Some("10.1.1.1")).request,
-        "https://public.example/webhooks"
-    );
-    assert_eq!(
-        bases(None, Some("192.0.2.1")).request,
-        "http://broker:9393/webhooks"
-    );
+    assert_eq!(bases(None, Some("10.1.1.1")).request, "https://public.example/webhooks");
+    assert_eq!(bases(None, Some("192.0.2.1")).request, "http://broker:9393/webhooks");
 }
 
 #[test]

@@ -30,10 +30,7 @@ fn example() -> Webhook {
 
 fn bases() -> Bases {
     let base = "http://127.0.0.1:9292".to_owned();
-    Bases {
-        request: format!("{base}/webhooks"),
-        base,
-    }
+    Bases { request: format!("{base}/webhooks"), base }
 }
 
 fn shown(webhook: &Webhook) -> Value {
@@ -136,17 +133,9 @@ fn collections_describe_scopes() {
     let name = |text: &str| Some(Selector::Name(text.to_owned()));
     for (consumer, provider, expected) in [
         (None, None, "A webhook for all pacts"),
-        (
-            name("C"),
-            name("P"),
-            "A webhook for the pact between C and P",
-        ),
+        (name("C"), name("P"), "A webhook for the pact between C and P"),
         (None, name("P"), "A webhook for all pacts with provider P"),
-        (
-            label("l"),
-            None,
-            "A webhook for all pacts with consumer labeled 'l'",
-        ),
+        (label("l"), None, "A webhook for all pacts with consumer labeled 'l'"),
         (
             label("l"),
             label("m"),

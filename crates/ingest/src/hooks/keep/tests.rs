@@ -80,35 +80,20 @@ fn what_is_not_mentioned_is_kept_or_cleared() {
     assert!(webhook.request.headers.is_empty());
     assert_eq!(webhook.created_at, stored().created_at);
     assert_eq!(webhook.updated_at, now());
-    assert_eq!(
-        replaced(|draft| draft.description = Member::Null).description,
-        None
-    );
+    assert_eq!(replaced(|draft| draft.description = Member::Null).description, None);
 }
 
 #[test]
 fn passwords() {
-    let password = |given: Member<String>| {
-        replaced(|draft| draft.request.password = given)
-            .request
-            .password
-    };
+    let password =
+        |given: Member<String>| replaced(|draft| draft.request.password = given).request.password;
     assert_eq!(password(Member::Missing).as_deref(), Some("pw"));
     for starred in ["", "*", "**********", "************"] {
-        assert_eq!(
-            password(Member::Given(starred.to_owned())).as_deref(),
-            Some("pw")
-        );
+        assert_eq!(password(Member::Given(starred.to_owned())).as_deref(), Some("pw"));
     }
     assert_eq!(password(Member::Null), None);
-    assert_eq!(
-        password(Member::Given("new".to_owned())).as_deref(),
-        Some("new")
-    );
-    assert_eq!(
-        password(Member::Given("*a*".to_owned())).as_deref(),
-        Some("*a*")
-    );
+    assert_eq!(password(Member::Given("new".to_owned())).as_deref(), Some("new"));
+    assert_eq!(password(Member::Given("*a*".to_owned())).as_deref(), Some("*a*"));
 }
 
 #[test]
@@ -121,28 +106,15 @@ fn starred_headers() {
             pair("x-new", "n"),
         ];
     });
-    let expected = [
-        pair("authorization", "Bearer s3cret"),
-        pair("accept", "a"),
-        pair("x-new", "n"),
-    ];
+    let expected =
+        [pair("authorization", "Bearer s3cret"), pair("accept", "a"), pair("x-new", "n")];
     assert_eq!(webhook.request.headers, expected);
 }
 
 #[test]
 fn starred_user_information() {
-    let url = |given: &str| {
-        replaced(|draft| draft.request.url = given.to_owned())
-            .request
-            .url
-    };
-    assert_eq!(
-        url("https://**********@example.org/y"),
-        "https://u:p@example.org/y"
-    );
-    assert_eq!(
-        url("https://v:q@example.org/y"),
-        "https://v:q@example.org/y"
-    );
+    let url = |given: &str| replaced(|draft| draft.request.url = given.to_owned()).request.url;
+    assert_eq!(url("https://**********@example.org/y"), "https://u:p@example.org/y");
+    assert_eq!(url("https://v:q@example.org/y"), "https://v:q@example.org/y");
     assert_eq!(url("https://example.org/y"), "https://example.org/y");
 }

@@ -1,11 +1,7 @@
 use super::*;
 
 fn checked(url: &str) -> Result<(), UrlFault> {
-    check(
-        url,
-        &["https".to_owned(), "ftps".to_owned()],
-        &HostWhitelist::default(),
-    )
+    check(url, &["https".to_owned(), "ftps".to_owned()], &HostWhitelist::default())
 }
 
 #[test]
@@ -67,10 +63,7 @@ fn invalid() {
 
 #[test]
 fn other_faults() {
-    for url in [
-        "https://${pactbroker.consumerName}/",
-        "https://a.${pactbroker.x}.b:80/x",
-    ] {
+    for url in ["https://${pactbroker.consumerName}/", "https://a.${pactbroker.x}.b:80/x"] {
         assert_eq!(checked(url), Err(UrlFault::TemplatedHost), "{url}");
     }
     for url in ["http://h/", "${pactbroker.x}://h/", "javascript://h/"] {
@@ -89,18 +82,12 @@ fn user_information() {
     assert_eq!(user_info("https://u:p@h/x@y"), Some("u:p"));
     assert_eq!(user_info("https://h/x@y"), None);
     assert_eq!(user_info("https://h?x@y"), None);
-    assert_eq!(
-        with_user_info("https://u:p@h:1/x@y", "***"),
-        "https://***@h:1/x@y"
-    );
+    assert_eq!(with_user_info("https://u:p@h:1/x@y", "***"), "https://***@h:1/x@y");
     assert_eq!(with_user_info("https://h/", "***"), "https://h/");
 }
 
 #[test]
 fn hosts_for_descriptions() {
-    assert_eq!(
-        host_of("https://u:p@example.org:8443/${pactbroker.pactUrl}"),
-        "example.org"
-    );
+    assert_eq!(host_of("https://u:p@example.org:8443/${pactbroker.pactUrl}"), "example.org");
     assert_eq!(host_of("https://[::1]:8443/"), "[::1]");
 }

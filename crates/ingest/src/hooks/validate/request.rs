@@ -92,22 +92,13 @@ fn method(request: &Map<String, Value>, rules: &Rules<'_>, errors: &mut Errors) 
     let Some(method) = required_text(request, "method", errors) else {
         return String::new();
     };
-    let is_known = METHODS
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(method));
-    let is_allowed = rules
-        .methods
-        .iter()
-        .any(|allowed| allowed.eq_ignore_ascii_case(method));
+    let is_known = METHODS.iter().any(|known| known.eq_ignore_ascii_case(method));
+    let is_allowed = rules.methods.iter().any(|allowed| allowed.eq_ignore_ascii_case(method));
     if !is_known {
         errors.add("request.method", "is not a recognised HTTP method");
     } else if !is_allowed {
         let list = rules.methods.join(", ");
-        let of = if rules.methods.len() == 1 {
-            ""
-        } else {
-            "one of "
-        };
+        let of = if rules.methods.len() == 1 { "" } else { "one of " };
         errors.add("request.method", format!("must be {of}{list}. {DOC}"));
     }
     method.to_owned()
@@ -130,10 +121,7 @@ fn url_message(fault: UrlFault, rules: &Rules<'_>) -> String {
         UrlFault::Scheme => format!("scheme must be {}. {DOC}", rules.schemes.join(", ")),
         UrlFault::Host => {
             let entries: Vec<String> = rules.hosts.entries().map(inspect).collect();
-            format!(
-                "host must be in the whitelist {}. {DOC}",
-                entries.join(", ")
-            )
+            format!("host must be in the whitelist {}. {DOC}", entries.join(", "))
         }
     }
 }
@@ -141,11 +129,7 @@ fn url_message(fault: UrlFault, rules: &Rules<'_>) -> String {
 /// As Ruby shows an entry: regular expressions bare, texts quoted.
 fn inspect(entry: &str) -> String {
     let is_regexp = entry.len() > 1 && entry.starts_with('/') && entry.ends_with('/');
-    if is_regexp {
-        entry.to_owned()
-    } else {
-        format!("{entry:?}")
-    }
+    if is_regexp { entry.to_owned() } else { format!("{entry:?}") }
 }
 
 /// Headers with lower-case names; of equal names the last counts, null ones are left out.

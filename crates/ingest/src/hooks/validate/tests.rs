@@ -9,11 +9,7 @@ fn valid() -> Value {
 fn check(document: &Value, scope: &Scope, methods: &[&str], hosts: &str) -> Result<Draft, Value> {
     let methods: Vec<_> = methods.iter().map(ToString::to_string).collect();
     let hosts = HostWhitelist::parse(hosts).unwrap();
-    let rules = Rules {
-        schemes: &["https".to_owned()],
-        methods: &methods,
-        hosts: &hosts,
-    };
+    let rules = Rules { schemes: &["https".to_owned()], methods: &methods, hosts: &hosts };
     webhook(document, scope, &rules).map_err(Errors::into_value)
 }
 
@@ -38,11 +34,7 @@ type Row<'a> = (&'a str, Value, &'a str, &'a str);
 
 fn check_messages(table: &[Row<'_>]) {
     for (pointer, value, key, message) in table {
-        assert_eq!(
-            errors_with(pointer, value.clone()),
-            json!({*key: [message]}),
-            "{value}"
-        );
+        assert_eq!(errors_with(pointer, value.clone()), json!({*key: [message]}), "{value}");
     }
 }
 
@@ -56,30 +48,10 @@ fn messages_of_the_request_and_its_method() {
         ("/request", json!("x"), "request", "must be a hash"),
         ("/request", json!(1), "request", "must be a hash"),
         ("/request", json!([1]), "request", "must be a hash"),
-        (
-            "/request/method",
-            json!(null),
-            "request.method",
-            "must be filled",
-        ),
-        (
-            "/request/method",
-            json!(""),
-            "request.method",
-            "must be filled",
-        ),
-        (
-            "/request/method",
-            json!(1),
-            "request.method",
-            "must be a string",
-        ),
-        (
-            "/request/method",
-            json!("FETCH"),
-            "request.method",
-            "is not a recognised HTTP method",
-        ),
+        ("/request/method", json!(null), "request.method", "must be filled"),
+        ("/request/method", json!(""), "request.method", "must be filled"),
+        ("/request/method", json!(1), "request.method", "must be a string"),
+        ("/request/method", json!("FETCH"), "request.method", "is not a recognised HTTP method"),
         (
             "/request/method",
             json!("get"),
@@ -94,18 +66,8 @@ fn messages_of_urls() {
     check_messages(&[
         ("/request/url", json!(null), "request.url", "must be filled"),
         ("/request/url", json!(""), "request.url", "must be filled"),
-        (
-            "/request/url",
-            json!(["https://h"]),
-            "request.url",
-            "must be a string",
-        ),
-        (
-            "/request/url",
-            json!("foo"),
-            "request.url",
-            "is not a valid URL eg. http://example.org",
-        ),
+        ("/request/url", json!(["https://h"]), "request.url", "must be a string"),
+        ("/request/url", json!("foo"), "request.url", "is not a valid URL eg. http://example.org"),
         (
             "/request/url",
             json!("https://${pactbroker.consumerName}/x"),
@@ -124,18 +86,8 @@ fn messages_of_urls() {
 #[test]
 fn messages_of_the_rest_of_the_request() {
     check_messages(&[
-        (
-            "/request/headers",
-            json!([]),
-            "request.headers",
-            "must be a hash",
-        ),
-        (
-            "/request/headers",
-            json!({"X-N": 1}),
-            "request.headers",
-            "x-n must be a string",
-        ),
+        ("/request/headers", json!([]), "request.headers", "must be a hash"),
+        ("/request/headers", json!({"X-N": 1}), "request.headers", "x-n must be a string"),
         (
             "/request/headers",
             json!({"a b": "c"}),
@@ -148,24 +100,9 @@ fn messages_of_the_rest_of_the_request() {
             "request.headers",
             "a cannot contain control characters",
         ),
-        (
-            "/request/username",
-            json!(1),
-            "request.username",
-            "must be a string",
-        ),
-        (
-            "/request/password",
-            json!({}),
-            "request.password",
-            "must be a string",
-        ),
-        (
-            "/request/bodyMode",
-            json!("xml"),
-            "request.bodyMode",
-            "must be one of: json, raw",
-        ),
+        ("/request/username", json!(1), "request.username", "must be a string"),
+        ("/request/password", json!({}), "request.password", "must be a string"),
+        ("/request/bodyMode", json!("xml"), "request.bodyMode", "must be one of: json, raw"),
     ]);
 }
 
@@ -175,36 +112,11 @@ fn messages_of_events() {
     check_messages(&[
         ("/events", json!([]), "events", "size cannot be less than 1"),
         ("/events", json!("x"), "events", "must be an array"),
-        (
-            "/events",
-            json!([{}]),
-            "events",
-            "name is missing (at index 0)",
-        ),
-        (
-            "/events",
-            json!([{"name": null}]),
-            "events",
-            "name must be filled (at index 0)",
-        ),
-        (
-            "/events",
-            json!([{"name": ""}]),
-            "events",
-            "name must be filled (at index 0)",
-        ),
-        (
-            "/events",
-            json!([{"name": 1}]),
-            "events",
-            "name must be a string (at index 0)",
-        ),
-        (
-            "/events",
-            json!(["x"]),
-            "events",
-            "must be a hash (at index 0)",
-        ),
+        ("/events", json!([{}]), "events", "name is missing (at index 0)"),
+        ("/events", json!([{"name": null}]), "events", "name must be filled (at index 0)"),
+        ("/events", json!([{"name": ""}]), "events", "name must be filled (at index 0)"),
+        ("/events", json!([{"name": 1}]), "events", "name must be a string (at index 0)"),
+        ("/events", json!(["x"]), "events", "must be a hash (at index 0)"),
         ("/events", json!([{"name": "foo"}]), "events", &one_of),
     ]);
 }
@@ -216,24 +128,9 @@ fn messages_of_the_other_members() {
         ("/enabled", json!("true"), "enabled", "must be boolean"),
         ("/consumer", json!("C"), "consumer", "must be a hash"),
         ("/consumer", json!({}), "consumer.name", "cannot be blank"),
-        (
-            "/consumer",
-            json!({"name": " "}),
-            "consumer.name",
-            "cannot be blank",
-        ),
-        (
-            "/provider",
-            json!({"label": ""}),
-            "provider.name",
-            "cannot be blank",
-        ),
-        (
-            "/provider",
-            json!({"name": 1}),
-            "provider.name",
-            "must be a string",
-        ),
+        ("/consumer", json!({"name": " "}), "consumer.name", "cannot be blank"),
+        ("/provider", json!({"label": ""}), "provider.name", "cannot be blank"),
+        ("/provider", json!({"name": 1}), "provider.name", "must be a string"),
         (
             "/consumer",
             json!({"name": "C", "label": "l"}),
@@ -268,13 +165,7 @@ fn missing_members() {
 fn whitelists_in_messages() {
     let mut document = valid();
     document["request"]["method"] = "DELETE".into();
-    let found = check(
-        &document,
-        &Scope::all(),
-        &["POST", "GET"],
-        "/foo.bar/ bar.org",
-    )
-    .unwrap_err();
+    let found = check(&document, &Scope::all(), &["POST", "GET"], "/foo.bar/ bar.org").unwrap_err();
     assert_eq!(
         found,
         json!({
@@ -304,14 +195,8 @@ fn what_a_valid_document_means() {
     assert_eq!(draft.team_uuid.as_deref(), Some("t"));
     assert!(!draft.enabled);
     assert_eq!(draft.request.method, "post");
-    assert_eq!(
-        draft.request.headers,
-        [("accept".to_owned(), "b".to_owned())]
-    );
-    assert!(matches!(
-        &draft.request.body,
-        Some(postrider_domain::Body::Json(Value::Bool(false)))
-    ));
+    assert_eq!(draft.request.headers, [("accept".to_owned(), "b".to_owned())]);
+    assert!(matches!(&draft.request.body, Some(postrider_domain::Body::Json(Value::Bool(false)))));
     assert_eq!(draft.request.password, Member::Null);
 }
 

@@ -48,11 +48,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Event>, Failure> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let source: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path)?)
-    };
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
     let mut text = String::new();
     source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_INPUT {
@@ -78,16 +75,10 @@ fn parse(text: &str) -> serde_json::Result<Vec<Event>> {
 /// The event as it was written, with an idempotency key if it has none.
 fn event(json: &str) -> Event {
     let Ok(Value::Object(members)) = serde_json::from_str(json) else {
-        return Event {
-            kind: Kind::Plain,
-            json: json.to_owned(),
-        };
+        return Event { kind: Kind::Plain, json: json.to_owned() };
     };
     if members.contains_key("specversion") {
-        return Event {
-            kind: Kind::Cloud,
-            json: json.to_owned(),
-        };
+        return Event { kind: Kind::Cloud, json: json.to_owned() };
     }
     let json = match json.trim_start().strip_prefix('{') {
         Some(rest) if !members.contains_key("id") => {
@@ -96,10 +87,7 @@ fn event(json: &str) -> Event {
         }
         Some(_) | None => json.to_owned(),
     };
-    Event {
-        kind: Kind::Plain,
-        json,
-    }
+    Event { kind: Kind::Plain, json }
 }
 
 /// Calls' worth of events, in order.
@@ -125,11 +113,7 @@ mod tests {
     use super::*;
 
     fn jsons(text: &str) -> Vec<String> {
-        parse(text)
-            .unwrap()
-            .into_iter()
-            .map(|event| event.json)
-            .collect()
+        parse(text).unwrap().into_iter().map(|event| event.json).collect()
     }
 
     #[test]
@@ -161,20 +145,11 @@ mod tests {
 
     #[test]
     fn chunks_are_bounded_and_of_one_kind() {
-        let plain = |bytes: usize| Event {
-            kind: Kind::Plain,
-            json: "x".repeat(bytes),
-        };
-        let cloud = Event {
-            kind: Kind::Cloud,
-            json: String::new(),
-        };
+        let plain = |bytes: usize| Event { kind: Kind::Plain, json: "x".repeat(bytes) };
+        let cloud = Event { kind: Kind::Cloud, json: String::new() };
         let sizes = |events: &[Event]| chunks(events).map(<[Event]>::len).collect::<Vec<_>>();
         assert_eq!(sizes(&vec![plain(1); 1201]), [500, 500, 201]);
-        assert_eq!(
-            sizes(&[plain(1), cloud.clone(), cloud, plain(1)]),
-            [1, 2, 1]
-        );
+        assert_eq!(sizes(&[plain(1), cloud.clone(), cloud, plain(1)]), [1, 2, 1]);
         let large = MAX_CHUNK_BYTES - 1;
         assert_eq!(
             sizes(&[plain(large), plain(2), plain(MAX_CHUNK_BYTES + 1), plain(1)]),

@@ -72,11 +72,7 @@ pub(crate) async fn run(
         Format::Table => tally.print(out),
     }
     ended.map_err(|failure| tally.add_to(failure))?;
-    Ok(if tally.refused == 0 {
-        Exit::Fine
-    } else {
-        Exit::No
-    })
+    Ok(if tally.refused == 0 { Exit::Fine } else { Exit::No })
 }
 
 /// Draws on standard error, and only if that is a terminal.
@@ -109,11 +105,7 @@ impl Tally {
             Verdict::Refused { status, reasons } => {
                 self.refused += 1;
                 if self.told.len() < MAX_TOLD {
-                    self.told.push(Refusal {
-                        index,
-                        status,
-                        reasons,
-                    });
+                    self.told.push(Refusal { index, status, reasons });
                 }
             }
         }
@@ -141,31 +133,16 @@ impl Tally {
     }
 
     fn print(&self, out: &mut Out) {
-        for Refusal {
-            index,
-            status,
-            reasons,
-        } in &self.told
-        {
+        for Refusal { index, status, reasons } in &self.told {
             let reasons = printable(&reasons.join("; "));
-            complain(&format!(
-                "event {} refused ({status}): {reasons}",
-                index + 1
-            ));
+            complain(&format!("event {} refused ({status}): {reasons}", index + 1));
         }
         let untold = self.refused - self.told.len() as u64;
         if untold > 0 {
             complain(&format!("and {untold} more"));
         }
-        let Self {
-            accepted,
-            duplicates,
-            refused,
-            ..
-        } = self;
-        out.line(format_args!(
-            "accepted {accepted}, duplicate {duplicates}, refused {refused}"
-        ));
+        let Self { accepted, duplicates, refused, .. } = self;
+        out.line(format_args!("accepted {accepted}, duplicate {duplicates}, refused {refused}"));
     }
 
     /// What a run that ended early has done already.

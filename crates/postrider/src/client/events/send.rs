@@ -36,15 +36,11 @@ pub(super) enum Verdict {
 pub(super) async fn send(api: &Api, events: &[Event]) -> Result<Vec<Verdict>, Failure> {
     let mut verdicts: Vec<Option<Verdict>> = vec![None; events.len()];
     for attempt in 0..MAX_TRIES {
-        let open: Vec<usize> = (0..events.len())
-            .filter(|i| verdicts.get(*i).is_some_and(Option::is_none))
-            .collect();
+        let open: Vec<usize> =
+            (0..events.len()).filter(|i| verdicts.get(*i).is_some_and(Option::is_none)).collect();
         let answer = post(api, events, &open).await?;
         for (position, verdict) in judge(api, &answer, open.len())?.into_iter().enumerate() {
-            if let Some(slot) = open
-                .get(position)
-                .and_then(|index| verdicts.get_mut(*index))
-            {
+            if let Some(slot) = open.get(position).and_then(|index| verdicts.get_mut(*index)) {
                 *slot = verdict;
             }
         }
@@ -52,10 +48,7 @@ pub(super) async fn send(api: &Api, events: &[Event]) -> Result<Vec<Verdict>, Fa
             return Ok(all);
         }
         if attempt + 1 == MAX_TRIES {
-            let unavailable = Answer {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                ..answer
-            };
+            let unavailable = Answer { status: StatusCode::SERVICE_UNAVAILABLE, ..answer };
             return Err(api.refusal(&unavailable));
         }
         tokio::time::sleep(wait(answer.retry_after, attempt)).await;
@@ -76,32 +69,19 @@ async fn post(api: &Api, events: &[Event], open: &[usize]) -> Result<Answer, Fai
     };
     let bodies: Vec<&str> = open.iter().map(|event| event.json.as_str()).collect();
     let body = format!("[{}]", bodies.join(","));
-    api.call(
-        Method::POST,
-        &["events"],
-        &[],
-        Body::Bytes(content_type, body.as_bytes()),
-    )
-    .await
+    api.call(Method::POST, &["events"], &[], Body::Bytes(content_type, body.as_bytes())).await
 }
 
 /// A verdict for each event; `None` where it has to be sent again.
 fn judge(api: &Api, answer: &Answer, count: usize) -> Result<Vec<Option<Verdict>>, Failure> {
     if let Some(items) = answer.body.as_array().filter(|items| items.len() == count) {
-        return Ok(items
-            .iter()
-            .enumerate()
-            .map(|(place, item)| of_item(place, item))
-            .collect());
+        return Ok(items.iter().enumerate().map(|(place, item)| of_item(place, item)).collect());
     }
     match answer.status.as_u16() {
         503 => Ok(vec![None; count]),
         400 | 413 | 415 | 422 => {
             let status = u64::from(answer.status.as_u16());
-            let refused = Verdict::Refused {
-                status,
-                reasons: reasons(&answer.body, None),
-            };
+            let refused = Verdict::Refused { status, reasons: reasons(&answer.body, None) };
             Ok(vec![Some(refused); count])
         }
         _ => Err(api.refusal(answer)),
@@ -109,19 +89,13 @@ fn judge(api: &Api, answer: &Answer, count: usize) -> Result<Vec<Option<Verdict>
 }
 
 fn of_item(place: usize, item: &Value) -> Option<Verdict> {
-    let status = item
-        .get("status")
-        .and_then(Value::as_u64)
-        .unwrap_or_default();
+    let status = item.get("status").and_then(Value::as_u64).unwrap_or_default();
     let duplicate = item.get("duplicate").and_then(Value::as_bool) == Some(true);
     match status {
         503 => None,
         200..=299 if duplicate => Some(Verdict::Duplicate),
         200..=299 => Some(Verdict::Accepted),
-        _ => Some(Verdict::Refused {
-            status,
-            reasons: reasons(item, Some(place)),
-        }),
+        _ => Some(Verdict::Refused { status, reasons: reasons(item, Some(place)) }),
     }
 }
 
@@ -164,21 +138,12 @@ mod tests {
         );
         assert_eq!(of_item(2, &json!({"status": 503})), None);
         let reasons = vec!["/consumer/name is missing".to_owned()];
-        assert_eq!(
-            of_item(3, &refused),
-            Some(Verdict::Refused {
-                status: 400,
-                reasons
-            })
-        );
+        assert_eq!(of_item(3, &refused), Some(Verdict::Refused { status: 400, reasons }));
     }
 
     #[test]
     fn waits_are_bounded() {
-        assert_eq!(
-            wait(Some(Duration::from_secs(2)), 0),
-            Duration::from_secs(2)
-        );
+        assert_eq!(wait(Some(Duration::from_secs(2)), 0), Duration::from_secs(2));
         assert_eq!(wait(Some(Duration::from_hours(9)), 0), MAX_WAIT);
         assert_eq!(wait(None, 1), Duration::from_secs(1));
         assert_eq!(wait(None, 63), MAX_WAIT);

@@ -37,18 +37,10 @@ pub(super) async fn run(
     let mut refused = 0;
     let mut done = Vec::new();
     for step in &steps {
-        let outcome = if args.yes {
-            act(&api, step).await?
-        } else {
-            None
-        };
+        let outcome = if args.yes { act(&api, step).await? } else { None };
         if let Some(refusal) = &outcome {
             refused += 1;
-            complain(&format!(
-                "error: {}: {}",
-                printable(&name(&step.document)),
-                refusal.message
-            ));
+            complain(&format!("error: {}: {}", printable(&name(&step.document)), refusal.message));
         }
         done.push(outcome);
     }
@@ -68,18 +60,12 @@ async fn act(api: &Api, step: &Step) -> Result<Option<Failure>, Failure> {
         (Action::Create, Some(uuid)) => (Method::PUT, vec!["webhooks", uuid]),
         (Action::Replace { uuid, .. }, _) => (Method::PUT, vec!["webhooks", uuid.as_str()]),
     };
-    let answer = api
-        .call(method, &path, &[], Body::Json(&step.document))
-        .await?;
+    let answer = api.call(method, &path, &[], Body::Json(&step.document)).await?;
     if answer.status.is_success() {
         return Ok(None);
     }
     let refusal = api.refusal(&answer);
-    if refusal.exit == Exit::No {
-        Ok(Some(refusal))
-    } else {
-        Err(refusal)
-    }
+    if refusal.exit == Exit::No { Ok(Some(refusal)) } else { Err(refusal) }
 }
 
 /// YAML is read as such, and JSON is YAML.
@@ -105,11 +91,8 @@ fn read(path: &Path) -> Result<Vec<Value>, Failure> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let source: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path)?)
-    };
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
     let mut text = String::new();
     source.take(MAX_FILE).read_to_string(&mut text)?;
     Ok(text)
@@ -123,10 +106,7 @@ fn print_step(step: &Step, out: &mut Out) {
             out.line(format_args!("replace    {name} ({uuid})"));
             for difference in differences {
                 let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
-                out.line(format_args!(
-                    "             {}: {now} -> {wanted}",
-                    difference.field
-                ));
+                out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
             }
         }
         Action::Unchanged { uuid, hidden } => {
@@ -141,11 +121,7 @@ fn print_step(step: &Step, out: &mut Out) {
 }
 
 fn shown(value: &Value) -> String {
-    let text = if value.is_null() {
-        "nothing".to_owned()
-    } else {
-        printable(&value.to_string())
-    };
+    let text = if value.is_null() { "nothing".to_owned() } else { printable(&value.to_string()) };
     if text.chars().count() <= MAX_SHOWN {
         return text;
     }
@@ -153,20 +129,11 @@ fn shown(value: &Value) -> String {
 }
 
 fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {
-    let creates = steps
-        .iter()
-        .filter(|step| step.action == Action::Create)
-        .count();
-    let replaces = steps
-        .iter()
-        .filter(|step| matches!(step.action, Action::Replace { .. }))
-        .count();
+    let creates = steps.iter().filter(|step| step.action == Action::Create).count();
+    let replaces =
+        steps.iter().filter(|step| matches!(step.action, Action::Replace { .. })).count();
     let unchanged = steps.len() - creates - replaces;
-    let refused = if refused > 0 {
-        format!(", {refused} refused")
-    } else {
-        String::new()
-    };
+    let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
     out.line(format_args!(
         "{creates} to create, {replaces} to replace, {unchanged} unchanged{refused}"
     ));
@@ -178,11 +145,7 @@ fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {
 fn rows(steps: &[Step], done: &[Option<Failure>]) -> Vec<Value> {
     let row = |(step, refusal): (&Step, &Option<Failure>)| {
         let (action, uuid, differences) = match &step.action {
-            Action::Create => (
-                "create",
-                step.document.get("uuid").and_then(Value::as_str),
-                None,
-            ),
+            Action::Create => ("create", step.document.get("uuid").and_then(Value::as_str), None),
             Action::Replace { uuid, differences } => {
                 ("replace", Some(uuid.as_str()), Some(differences))
             }

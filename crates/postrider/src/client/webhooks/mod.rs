@@ -91,9 +91,8 @@ pub(crate) async fn run(
     match command {
         WebhooksCommand::List(args) => list(&connect(&args.connection)?, &args, out).await?,
         WebhooksCommand::Show(args) => {
-            let webhook = connect(&args.connection)?
-                .get(&["webhooks", args.uuid.as_str()], &[])
-                .await?;
+            let webhook =
+                connect(&args.connection)?.get(&["webhooks", args.uuid.as_str()], &[]).await?;
             match args.output.format() {
                 Format::Json => out.json(&webhook),
                 Format::Table => out.line(yaml(&webhook)?.trim_end()),
@@ -101,9 +100,7 @@ pub(crate) async fn run(
         }
         WebhooksCommand::Delete(args) => {
             let path = ["webhooks", args.uuid.as_str()];
-            connect(&args.connection)?
-                .send(Method::DELETE, &path, Body::None)
-                .await?;
+            connect(&args.connection)?.send(Method::DELETE, &path, Body::None).await?;
             match args.output.format() {
                 Format::Json => out.json(&json!({ "deleted": args.uuid })),
                 Format::Table => out.line(format_args!("deleted {}", args.uuid)),
@@ -129,15 +126,10 @@ fn yaml(webhook: &Value) -> Result<String, Failure> {
 /// The uuids that the collection links to.
 async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
     let collection = api.get(&["webhooks"], &[]).await?;
-    let links = collection
-        .pointer("/_links/pb:webhooks")
-        .and_then(Value::as_array);
+    let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
     let uuid = |link: &Value| {
         let href = link.get("href")?.as_str()?;
-        href.trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .map(str::to_owned)
+        href.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
     };
     Ok(links.into_iter().flatten().filter_map(uuid).collect())
 }
@@ -146,14 +138,8 @@ async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
 async fn documents(api: &Api, uuids: &[String]) -> Result<Vec<Value>, Failure> {
     let fetched: Vec<Option<Value>> = stream::iter(uuids)
         .map(|uuid| async move {
-            let answer = api
-                .call(Method::GET, &["webhooks", uuid], &[], Body::None)
-                .await?;
-            if answer.status.as_u16() == 404 {
-                Ok(None)
-            } else {
-                api.ok(answer).map(Some)
-            }
+            let answer = api.call(Method::GET, &["webhooks", uuid], &[], Body::None).await?;
+            if answer.status.as_u16() == 404 { Ok(None) } else { api.ok(answer).map(Some) }
         })
         .buffered(PARALLEL)
         .try_collect()
@@ -188,15 +174,9 @@ async fn list(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> 
 }
 
 async fn last_delivery(api: &Api, webhook: &Value) -> Result<Value, Failure> {
-    let query = [
-        ("webhook", cell(webhook, "uuid")),
-        ("limit", "1".to_owned()),
-    ];
+    let query = [("webhook", cell(webhook, "uuid")), ("limit", "1".to_owned())];
     let page = api.get(&["api", "v1", "deliveries"], &query).await?;
-    Ok(page
-        .pointer("/deliveries/0")
-        .cloned()
-        .unwrap_or(Value::Null))
+    Ok(page.pointer("/deliveries/0").cloned().unwrap_or(Value::Null))
 }
 
 fn print(listed: &[(Value, Value)], out: &mut Out) {
@@ -205,11 +185,7 @@ fn print(listed: &[(Value, Value)], out: &mut Out) {
         vec![
             cell(webhook, "uuid"),
             cell(webhook, "description"),
-            if enabled {
-                "yes".to_owned()
-            } else {
-                "no".to_owned()
-            },
+            if enabled { "yes".to_owned() } else { "no".to_owned() },
             side(webhook, "consumer"),
             side(webhook, "provider"),
             cell(delivery, "updated_at"),
@@ -218,16 +194,7 @@ fn print(listed: &[(Value, Value)], out: &mut Out) {
         ]
     };
     out.table(
-        &[
-            "uuid",
-            "description",
-            "enabled",
-            "consumer",
-            "provider",
-            "last",
-            "status",
-            "outcome",
-        ],
+        &["uuid", "description", "enabled", "consumer", "provider", "last", "status", "outcome"],
         listed.iter().map(row).collect(),
         "no webhooks",
     );
@@ -242,6 +209,5 @@ fn side(webhook: &Value, side: &str) -> String {
 }
 
 fn uuid(text: &str) -> Result<WebhookUuid, String> {
-    text.parse()
-        .map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
+    text.parse().map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
 }

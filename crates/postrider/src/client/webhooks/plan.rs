@@ -78,16 +78,9 @@ pub(super) fn plan(
 
 /// How a document is called in the plan.
 pub(super) fn name(document: &Value) -> String {
-    let text = |key: &str| {
-        document
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    text("description")
-        .or_else(|| text("uuid"))
-        .unwrap_or_default()
-        .to_owned()
+    let text =
+        |key: &str| document.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text("description").or_else(|| text("uuid")).unwrap_or_default().to_owned()
 }
 
 /// The webhook of the same uuid, else the one of the same description.
@@ -99,14 +92,10 @@ fn matching<'a>(
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let fix = "give it a description of its own, or a uuid of 16 or more characters";
     if !document.is_object() {
-        return Err(Failure::usage(format!(
-            "document {number} of the file is no object"
-        )));
+        return Err(Failure::usage(format!("document {number} of the file is no object")));
     }
     if let Some(uuid) = text(document, "uuid") {
-        return Ok(existing
-            .iter()
-            .find(|webhook| text(webhook, "uuid").as_ref() == Some(&uuid)));
+        return Ok(existing.iter().find(|webhook| text(webhook, "uuid").as_ref() == Some(&uuid)));
     }
     let description = text(document, "description").filter(|text| !text.trim().is_empty());
     let Some(description) = description else {
@@ -126,11 +115,7 @@ fn matching<'a>(
 }
 
 fn compare(document: &Value, current: &Value, replace_hidden: bool) -> Action {
-    let uuid = current
-        .get("uuid")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let uuid = current.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
     let (now, mut wanted) = (fields(current), fields(document));
     // The server keeps these when a document leaves them out.
     for kept in ["description", "events", "teamUuid"] {
@@ -149,11 +134,7 @@ fn compare(document: &Value, current: &Value, replace_hidden: bool) -> Action {
             (_, true) => {}
             (true, false) if !wanted.is_null() => hidden.push(field.clone()),
             (true | false, false) => {
-                differences.push(Difference {
-                    field: field.clone(),
-                    now,
-                    wanted,
-                });
+                differences.push(Difference { field: field.clone(), now, wanted });
             }
         }
     }
@@ -188,35 +169,18 @@ fn fields(document: &Value) -> BTreeMap<String, Value> {
     for name in ["description", "consumer", "provider", "teamUuid"] {
         put(name, document.get(name));
     }
-    put(
-        "enabled",
-        Some(document.get("enabled").unwrap_or(&json!(true))),
-    );
+    put("enabled", Some(document.get("enabled").unwrap_or(&json!(true))));
     put("events", event_names(document).as_ref());
     let nothing = Value::Object(Map::new());
     let request = document.get("request").unwrap_or(&nothing);
     for name in ["url", "body", "username", "password"] {
         put(&format!("request.{name}"), request.get(name));
     }
-    let upper = request
-        .get("method")
-        .and_then(Value::as_str)
-        .map(str::to_uppercase);
+    let upper = request.get("method").and_then(Value::as_str).map(str::to_uppercase);
     put("request.method", upper.map(Value::String).as_ref());
-    put(
-        "request.bodyMode",
-        Some(request.get("bodyMode").unwrap_or(&json!("json"))),
-    );
-    for (header, value) in request
-        .get("headers")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        put(
-            &format!("request.headers.{}", header.to_lowercase()),
-            Some(value),
-        );
+    put("request.bodyMode", Some(request.get("bodyMode").unwrap_or(&json!("json"))));
+    for (header, value) in request.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        put(&format!("request.headers.{}", header.to_lowercase()), Some(value));
     }
     fields
 }
@@ -224,10 +188,8 @@ fn fields(document: &Value) -> BTreeMap<String, Value> {
 /// The names in order, whatever order they were written in.
 fn event_names(document: &Value) -> Option<Value> {
     let events = document.get("events")?.as_array()?;
-    let names: BTreeSet<&str> = events
-        .iter()
-        .filter_map(|event| event.get("name")?.as_str())
-        .collect();
+    let names: BTreeSet<&str> =
+        events.iter().filter_map(|event| event.get("name")?.as_str()).collect();
     Some(json!(names))
 }
 
@@ -262,20 +224,16 @@ mod tests {
     }
 
     fn action(document: Value) -> Action {
-        plan(vec![document], &[webhook()], false)
-            .unwrap()
-            .remove(0)
-            .action
+        plan(vec![document], &[webhook()], false).unwrap().remove(0).action
     }
 
     fn changed(edit: impl FnOnce(&mut Value)) -> Vec<String> {
         let mut document = wanted();
         edit(&mut document);
         match action(document) {
-            Action::Replace { differences, .. } => differences
-                .into_iter()
-                .map(|difference| difference.field)
-                .collect(),
+            Action::Replace { differences, .. } => {
+                differences.into_iter().map(|difference| difference.field).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -283,34 +241,18 @@ mod tests {
     #[test]
     fn the_same_in_other_words_is_unchanged() {
         let uuid = "0123456789abcdef".to_owned();
-        assert_eq!(
-            action(wanted()),
-            Action::Unchanged {
-                uuid,
-                hidden: Vec::new()
-            }
-        );
+        assert_eq!(action(wanted()), Action::Unchanged { uuid, hidden: Vec::new() });
     }
 
     #[test]
     fn differences_are_told_by_field() {
         assert_eq!(changed(|w| w["enabled"] = json!(false)), ["enabled"]);
-        assert_eq!(
-            changed(|w| w["request"]["url"] = json!("https://h/y")),
-            ["request.url"]
-        );
-        assert_eq!(
-            changed(|w| w["request"]["body"]["a"] = json!(2)),
-            ["request.body"]
-        );
+        assert_eq!(changed(|w| w["request"]["url"] = json!("https://h/y")), ["request.url"]);
+        assert_eq!(changed(|w| w["request"]["body"]["a"] = json!(2)), ["request.body"]);
         assert_eq!(changed(|w| w["provider"] = json!(null)), ["provider"]);
         assert_eq!(
             changed(|w| w["request"]["headers"] = json!({"x": "1"})),
-            [
-                "request.headers.accept",
-                "request.headers.authorization",
-                "request.headers.x",
-            ]
+            ["request.headers.accept", "request.headers.authorization", "request.headers.x",]
         );
     }
 
@@ -338,10 +280,7 @@ mod tests {
         let twice = plan(vec![wanted(), wanted()], &[webhook()], false).unwrap_err();
         assert!(twice.message.contains("document 2"), "{twice}");
         let ambiguous = plan(vec![wanted()], &[webhook(), webhook()], false).unwrap_err();
-        assert!(
-            ambiguous.message.contains("several webhooks"),
-            "{ambiguous}"
-        );
+        assert!(ambiguous.message.contains("several webhooks"), "{ambiguous}");
         assert!(plan(vec![json!({"request": {}})], &[], false).is_err());
         assert!(plan(vec![json!(1)], &[], false).is_err());
     }

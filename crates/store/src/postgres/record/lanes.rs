@@ -62,18 +62,12 @@ impl LaneNews {
 
     /// HOLD_REV: whether a refusal under this revision speaks of the secret in force.
     pub(super) fn is_current(&self, lane: LaneId, secret_rev: i64) -> bool {
-        self.0
-            .get(&lane)
-            .is_some_and(|lane| lane.secret_rev == secret_rev)
+        self.0.get(&lane).is_some_and(|lane| lane.secret_rev == secret_rev)
     }
 
     /// Lanes that this batch held.
     pub(super) fn newly_held(&self) -> Vec<LaneId> {
-        self.0
-            .iter()
-            .filter(|(_, lane)| lane.hold.is_some())
-            .map(|(id, _)| *id)
-            .collect()
+        self.0.iter().filter(|(_, lane)| lane.hold.is_some()).map(|(id, _)| *id).collect()
     }
 }
 
@@ -137,13 +131,7 @@ fn read(row: &PgRow) -> Result<(LaneId, Lane), sqlx::Error> {
 impl Lane {
     fn take(&mut self, recorded: &Recorded) {
         match recorded.transition {
-            Transition::HeldBack {
-                cause,
-                secret_rev,
-                proof,
-                probe_after,
-                ..
-            } => {
+            Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
                 if !self.held && secret_rev == self.secret_rev {
                     self.refused(recorded.webhook_id.0, proof, cause, probe_after);
                 }
@@ -179,9 +167,7 @@ impl Lane {
         let pause = said.unwrap_or_else(|| {
             let doublings = u32::try_from(self.pause_step).unwrap_or(0).min(8);
             self.pause_step = self.pause_step.saturating_add(1);
-            FIRST_PAUSE
-                .saturating_mul(1 << doublings)
-                .min(LONGEST_PAUSE)
+            FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
         });
         self.pause = self.pause.max(Some(pause));
     }
@@ -232,37 +218,12 @@ async fn write(
     let probe = |lane: &Lane| lane.hold.map(|(_, probe)| codec::millis(probe));
     sqlx::query(WRITE)
         .bind(lanes.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
-        .bind(
-            lanes
-                .iter()
-                .map(|(_, lane)| lane.strikes)
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            lanes
-                .iter()
-                .map(|(_, lane)| lane.strike_webhook)
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            lanes
-                .iter()
-                .map(|(_, lane)| lane.pause_step)
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            lanes
-                .iter()
-                .map(|(_, lane)| lane.pause.map(codec::millis))
-                .collect::<Vec<_>>(),
-        )
+        .bind(lanes.iter().map(|(_, lane)| lane.strikes).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| lane.strike_webhook).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| lane.pause_step).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| lane.pause.map(codec::millis)).collect::<Vec<_>>())
         .bind(lanes.iter().map(|(_, lane)| hold(lane)).collect::<Vec<_>>())
-        .bind(
-            lanes
-                .iter()
-                .map(|(_, lane)| probe(lane))
-                .collect::<Vec<_>>(),
-        )
+        .bind(lanes.iter().map(|(_, lane)| probe(lane)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await
         .map(drop)

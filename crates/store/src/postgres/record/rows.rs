@@ -57,20 +57,11 @@ struct Change {
 
 impl Change {
     fn to(status: StoredStatus) -> Self {
-        Self {
-            status,
-            gives_back: false,
-            after_ms: None,
-            uncertain: false,
-            refused: false,
-        }
+        Self { status, gives_back: false, after_ms: None, uncertain: false, refused: false }
     }
 
     fn given_back() -> Self {
-        Self {
-            gives_back: true,
-            ..Self::to(StoredStatus::Waiting)
-        }
+        Self { gives_back: true, ..Self::to(StoredStatus::Waiting) }
     }
 
     fn of(recorded: &Recorded, news: &LaneNews) -> Self {
@@ -81,26 +72,17 @@ impl Change {
                 uncertain,
                 ..Self::to(StoredStatus::Waiting)
             },
-            Transition::Failed { uncertain } => Self {
-                uncertain,
-                ..Self::to(StoredStatus::Failed)
-            },
-            Transition::HeldBack {
-                secret_rev,
-                retry_after,
-                ..
-            } => {
+            Transition::Failed { uncertain } => {
+                Self { uncertain, ..Self::to(StoredStatus::Failed) }
+            }
+            Transition::HeldBack { secret_rev, retry_after, .. } => {
                 let lane = recorded.lane_id;
                 // A refusal of an older secret says nothing: the row is just due again.
                 if news.is_held(lane) || !news.is_current(lane, secret_rev) {
                     return Self::given_back();
                 }
                 let after_ms = Some(codec::millis(retry_after));
-                Self {
-                    after_ms,
-                    refused: true,
-                    ..Self::given_back()
-                }
+                Self { after_ms, refused: true, ..Self::given_back() }
             }
             Transition::Limited { .. } | Transition::Released => Self::given_back(),
         }
@@ -127,8 +109,7 @@ impl<'a> RowColumns<'a> {
         self.uncertain.push(change.uncertain);
         self.refused.push(change.refused);
         let attempt = recorded.attempt.as_ref();
-        self.answered
-            .push(attempt.is_some_and(|attempt| is_answer(attempt.outcome)));
+        self.answered.push(attempt.is_some_and(|attempt| is_answer(attempt.outcome)));
         if let Some(attempt) = attempt {
             self.attempts.push(recorded, attempt);
         }
@@ -157,14 +138,12 @@ impl<'a> AttemptColumns<'a> {
     fn push(&mut self, recorded: &Recorded, attempt: &'a AttemptRow) {
         self.ids.push(recorded.id.0);
         self.claims.push(recorded.claim_no.0);
-        self.numbers
-            .push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
+        self.numbers.push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
         self.started_at.push(attempt.started_at.to_sqlx());
         self.durations.push(codec::millis(attempt.duration));
         self.outcomes.push(attempt.outcome.as_str());
         self.codes.push(attempt.status_code.map(i32::from));
-        self.request_ids
-            .push(attempt.github_request_id.as_deref().map(without_nul));
+        self.request_ids.push(attempt.github_request_id.as_deref().map(without_nul));
         self.duplicates.push(attempt.possible_duplicate);
         self.requests.push(without_nul(&attempt.request));
         self.responses.push(without_nul(&attempt.response));
@@ -204,8 +183,5 @@ fn without_nul(text: &str) -> Cow<'_, str> {
 
 /// Whether an outcome counts towards a webhook's streak of failures.
 fn is_failure(outcome: Outcome) -> bool {
-    !matches!(
-        outcome,
-        Outcome::Accepted | Outcome::RateLimited | Outcome::Lost
-    )
+    !matches!(outcome, Outcome::Accepted | Outcome::RateLimited | Outcome::Lost)
 }

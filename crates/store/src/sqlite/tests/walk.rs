@@ -36,43 +36,19 @@ fn claims(result: LimitedClaim) -> Vec<Claim> {
 
 async fn led(store: &Fixture, lane: postrider_domain::LaneId) -> (Lease, ClaimTerms) {
     let worker = worker();
-    let lease = store
-        .lite
-        .acquire(lane, worker, LEASE)
-        .await
-        .unwrap()
-        .unwrap();
-    (
-        lease,
-        ClaimTerms {
-            worker,
-            length: Duration::from_secs(20),
-        },
-    )
+    let lease = store.lite.acquire(lane, worker, LEASE).await.unwrap().unwrap();
+    (lease, ClaimTerms { worker, length: Duration::from_secs(20) })
 }
 
 #[tokio::test]
 async fn accepted_claimed_delivered() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 3).await;
-    let claims = store
-        .lite
-        .claim_due(webhook.lane_id, 2, false, terms(20))
-        .await
-        .unwrap();
-    assert_eq!(
-        claims.iter().map(|claim| claim.id).collect::<Vec<_>>(),
-        ids[..2]
-    );
+    let claims = store.lite.claim_due(webhook.lane_id, 2, false, terms(20)).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids[..2]);
     assert_eq!((claims[0].attempt, claims[0].claim_no.0), (1, 1));
-    assert!(
-        claims[0].event.contains(r#""name":"Consumer \"quoted\" "#),
-        "{}",
-        claims[0].event
-    );
+    assert!(claims[0].event.contains(r#""name":"Consumer \"quoted\" "#), "{}", claims[0].event);
     serde_json::from_str::<postrider_domain::Event>(&claims[0].event).unwrap();
     let outcomes: Vec<_> = claims
         .iter()
@@ -92,60 +68,24 @@ async fn accepted_claimed_delivered() {
 #[tokio::test]
 async fn a_dead_credential_holds_and_a_new_secret_opens_oldest_first() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "github/githubToken", LIMITED)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "github/githubToken", LIMITED).await;
     let lane = webhook.lane_id;
     let ids = store.accept(&webhook, 3).await;
     let (lease, terms) = led(&store, lane).await;
-    let first = claims(
-        store
-            .lite
-            .claim_limited(lease, 2, false, terms)
-            .await
-            .unwrap(),
-    );
-    assert_eq!(
-        first.iter().map(|claim| claim.id).collect::<Vec<_>>(),
-        ids[..2]
-    );
-    let report = store
-        .lite
-        .record(&[refused(&first[0], HoldProof::One)])
-        .await
-        .unwrap();
+    let first = claims(store.lite.claim_limited(lease, 2, false, terms).await.unwrap());
+    assert_eq!(first.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids[..2]);
+    let report = store.lite.record(&[refused(&first[0], HoldProof::One)]).await.unwrap();
     assert_eq!(report.held, [lane]);
-    let held = store
-        .lite
-        .claim_limited(lease, 2, false, terms)
-        .await
-        .unwrap();
+    let held = store.lite.claim_limited(lease, 2, false, terms).await.unwrap();
     assert!(matches!(held, LimitedClaim::NotPermitted));
-    let (_, opened) = store
-        .lite
-        .set_secret("githubToken", &"new".into())
-        .await
-        .unwrap();
+    let (_, opened) = store.lite.set_secret("githubToken", &"new".into()).await.unwrap();
     assert_eq!(opened, ["github/githubToken"]);
     // HOLD_REV: the other request of the old secret does not hold the new one.
-    let report = store
-        .lite
-        .record(&[refused(&first[1], HoldProof::One)])
-        .await
-        .unwrap();
+    let report = store.lite.record(&[refused(&first[1], HoldProof::One)]).await.unwrap();
     assert!(report.held.is_empty());
-    let again = claims(
-        store
-            .lite
-            .claim_limited(lease, 10, false, terms)
-            .await
-            .unwrap(),
-    );
+    let again = claims(store.lite.claim_limited(lease, 10, false, terms).await.unwrap());
     assert_eq!(again.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids);
-    assert_eq!(
-        again.iter().map(|claim| claim.attempt).collect::<Vec<_>>(),
-        [1, 1, 1]
-    );
+    assert_eq!(again.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(again[0].claim_no.0, 2);
     let sent = recorded(&again[0], Transition::Delivered, Outcome::Accepted, 204);
     assert!(store.lite.record(&[sent]).await.unwrap().late.is_empty());
@@ -154,46 +94,20 @@ async fn a_dead_credential_holds_and_a_new_secret_opens_oldest_first() {
 #[tokio::test]
 async fn a_new_leader_waits_for_old_claims() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "github/githubToken", LIMITED)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "github/githubToken", LIMITED).await;
     store.accept(&webhook, 2).await;
     let (old, old_terms) = led(&store, webhook.lane_id).await;
-    let first = claims(
-        store
-            .lite
-            .claim_limited(old, 1, false, old_terms)
-            .await
-            .unwrap(),
-    );
+    let first = claims(store.lite.claim_limited(old, 1, false, old_terms).await.unwrap());
     store.lite.give_up(&[old]).await.unwrap();
     let (new, new_terms) = led(&store, webhook.lane_id).await;
     assert_eq!(new.epoch, old.epoch + 1);
-    let waits = store
-        .lite
-        .claim_limited(new, 1, false, new_terms)
-        .await
-        .unwrap();
+    let waits = store.lite.claim_limited(new, 1, false, new_terms).await.unwrap();
     assert!(matches!(waits, LimitedClaim::OldClaims));
-    let stale = store
-        .lite
-        .claim_limited(old, 1, false, old_terms)
-        .await
-        .unwrap();
+    let stale = store.lite.claim_limited(old, 1, false, old_terms).await.unwrap();
     assert!(matches!(stale, LimitedClaim::NotPermitted));
     let sent = recorded(&first[0], Transition::Delivered, Outcome::Accepted, 204);
     store.lite.record(&[sent]).await.unwrap();
-    assert_eq!(
-        claims(
-            store
-                .lite
-                .claim_limited(new, 9, false, new_terms)
-                .await
-                .unwrap()
-        )
-        .len(),
-        1
-    );
+    assert_eq!(claims(store.lite.claim_limited(new, 9, false, new_terms).await.unwrap()).len(), 1);
 }
 
 #[tokio::test]
@@ -206,59 +120,27 @@ async fn the_hours_budget_counts_claims_and_takes_back_what_was_not_sent() {
     };
     store.accept(&webhook, 4).await;
     let (lease, terms) = led(&store, webhook.lane_id).await;
-    let first = claims(
-        store
-            .lite
-            .claim_limited(lease, 9, false, terms)
-            .await
-            .unwrap(),
-    );
+    let first = claims(store.lite.claim_limited(lease, 9, false, terms).await.unwrap());
     assert_eq!(first.len(), 2);
-    let full = store
-        .lite
-        .claim_limited(lease, 9, false, terms)
-        .await
-        .unwrap();
+    let full = store.lite.claim_limited(lease, 9, false, terms).await.unwrap();
     assert!(matches!(full, LimitedClaim::HourFull));
     let mut unsent = recorded(&first[0], Transition::Released, Outcome::Timeout, 0);
     unsent.attempt = None;
     store.lite.record(&[unsent]).await.unwrap();
-    let again = claims(
-        store
-            .lite
-            .claim_limited(lease, 9, false, terms)
-            .await
-            .unwrap(),
-    );
-    assert_eq!(
-        again.iter().map(|c| (c.id, c.attempt)).collect::<Vec<_>>(),
-        [(first[0].id, 1)]
-    );
+    let again = claims(store.lite.claim_limited(lease, 9, false, terms).await.unwrap());
+    assert_eq!(again.iter().map(|c| (c.id, c.attempt)).collect::<Vec<_>>(), [(first[0].id, 1)]);
 }
 
 #[tokio::test]
 async fn claims_that_are_lost_five_times_are_poison() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 1).await;
     for lost in 0..5 {
         let suspect = lost >= 3;
         let lane = webhook.lane_id;
-        assert!(
-            store
-                .lite
-                .claim_due(lane, 5, !suspect, terms(0))
-                .await
-                .unwrap()
-                .is_empty()
-        );
-        let claims = store
-            .lite
-            .claim_due(lane, 5, suspect, terms(0))
-            .await
-            .unwrap();
+        assert!(store.lite.claim_due(lane, 5, !suspect, terms(0)).await.unwrap().is_empty());
+        let claims = store.lite.claim_due(lane, 5, suspect, terms(0)).await.unwrap();
         assert_eq!(claims.len(), 1, "after {lost} lost claims");
         assert_eq!((claims[0].attempt, claims[0].maybe_sent), (1, lost > 0));
         let expired = store.lite.expire_claims(10).await.unwrap();
@@ -276,57 +158,34 @@ async fn claims_that_are_lost_five_times_are_poison() {
 #[tokio::test]
 async fn a_late_outcome_is_kept_among_the_attempts_only() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 1).await;
     let late = store.lite.claim_road(&ids, terms(0)).await.unwrap();
     store.lite.expire_claims(10).await.unwrap();
-    let newer = store
-        .lite
-        .claim_due(webhook.lane_id, 1, false, terms(20))
-        .await
-        .unwrap();
+    let newer = store.lite.claim_due(webhook.lane_id, 1, false, terms(20)).await.unwrap();
     let outcome = recorded(&late[0], Transition::Delivered, Outcome::Accepted, 204);
     let report = store.lite.record(&[outcome]).await.unwrap();
     assert_eq!(report.late, [(ids[0], late[0].claim_no)]);
     let view = store.lite.delivery(ids[0]).await.unwrap().unwrap();
     assert_eq!(view.row.status, DeliveryStatus::Retrying);
-    assert_eq!(
-        view.attempts.iter().map(|a| a.outcome).collect::<Vec<_>>(),
-        [Outcome::Accepted]
-    );
+    assert_eq!(view.attempts.iter().map(|a| a.outcome).collect::<Vec<_>>(), [Outcome::Accepted]);
     assert_eq!(newer[0].claim_no.0, 2);
 }
 
 #[tokio::test]
 async fn what_waits_follows_its_webhook_whatever_the_lane() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/a", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/a", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 3).await;
     store.lite.hold_by_hand("target/a").await.unwrap().unwrap();
     assert_eq!(store.lite.rehome(10).await.unwrap(), 0);
-    let moved = store
-        .webhook("webhook-0000000000", "target/b", Rate::Unlimited)
-        .await;
+    let moved = store.webhook("webhook-0000000000", "target/b", Rate::Unlimited).await;
     assert_eq!((moved.id, moved.rev), (webhook.id, 2));
     assert_eq!(store.lite.rehome(2).await.unwrap(), 2);
     assert_eq!(store.lite.rehome(2).await.unwrap(), 1);
-    let claims = store
-        .lite
-        .claim_due(moved.lane_id, 9, false, terms(20))
-        .await
-        .unwrap();
+    let claims = store.lite.claim_due(moved.lane_id, 9, false, terms(20)).await.unwrap();
     assert_eq!(claims.len(), 3);
-    assert!(
-        store
-            .lite
-            .delete_webhook(&moved.webhook.uuid)
-            .await
-            .unwrap()
-    );
+    assert!(store.lite.delete_webhook(&moved.webhook.uuid).await.unwrap());
     assert_eq!(store.lite.discard(10).await.unwrap(), 0);
     let mut unsent = recorded(&claims[0], Transition::Released, Outcome::Timeout, 0);
     unsent.attempt = None;
@@ -339,186 +198,76 @@ async fn what_waits_follows_its_webhook_whatever_the_lane() {
 #[tokio::test]
 async fn elsewhere_it_takes_two_webhooks_or_three_answers() {
     let store = Fixture::new().await;
-    let one = store
-        .webhook("webhook-0000000001", "target/token", Rate::Unlimited)
-        .await;
+    let one = store.webhook("webhook-0000000001", "target/token", Rate::Unlimited).await;
     store.accept(&one, 1).await;
     for answer in 1..=3 {
-        let claims = store
-            .lite
-            .claim_due(one.lane_id, 1, false, terms(20))
-            .await
-            .unwrap();
+        let claims = store.lite.claim_due(one.lane_id, 1, false, terms(20)).await.unwrap();
         assert_eq!(claims[0].refusals, answer - 1);
-        let report = store
-            .lite
-            .record(&[refused(&claims[0], HoldProof::Several)])
-            .await
-            .unwrap();
-        assert_eq!(
-            report.held.len(),
-            usize::from(answer == 3),
-            "answer {answer}"
-        );
+        let report = store.lite.record(&[refused(&claims[0], HoldProof::Several)]).await.unwrap();
+        assert_eq!(report.held.len(), usize::from(answer == 3), "answer {answer}");
     }
     let lanes = store.lite.survey().await.unwrap();
     assert_eq!(lanes[0].state, LaneState::Held(HoldCause::Credential));
     assert!(lanes[0].probe_due);
-    let probe = store
-        .lite
-        .claim_probe(one.lane_id, None, HOUR)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        store
-            .lite
-            .claim_probe(one.lane_id, None, HOUR)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let probe = store.lite.claim_probe(one.lane_id, None, HOUR).await.unwrap().unwrap();
+    assert!(store.lite.claim_probe(one.lane_id, None, HOUR).await.unwrap().is_none());
     assert!(store.lite.release_probed(one.lane_id, probe).await.unwrap());
-    let two = store
-        .webhook("webhook-0000000002", "target/token", Rate::Unlimited)
-        .await;
+    let two = store.webhook("webhook-0000000002", "target/token", Rate::Unlimited).await;
     store.accept(&two, 1).await;
-    let claims = store
-        .lite
-        .claim_due(one.lane_id, 2, false, terms(20))
-        .await
-        .unwrap();
-    let both: Vec<_> = claims
-        .iter()
-        .map(|c| refused(c, HoldProof::Several))
-        .collect();
+    let claims = store.lite.claim_due(one.lane_id, 2, false, terms(20)).await.unwrap();
+    let both: Vec<_> = claims.iter().map(|c| refused(c, HoldProof::Several)).collect();
     assert_eq!(store.lite.record(&both).await.unwrap().held, [one.lane_id]);
 }
 
 #[tokio::test]
 async fn a_limit_pauses_the_lane_and_only_a_longer_one_counts() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     store.accept(&webhook, 2).await;
-    let claims = store
-        .lite
-        .claim_due(webhook.lane_id, 2, false, terms(20))
-        .await
-        .unwrap();
-    let limited = |claim, pause| {
-        recorded(
-            claim,
-            Transition::Limited { pause },
-            Outcome::RateLimited,
-            429,
-        )
-    };
-    store
-        .lite
-        .record(&[limited(&claims[0], Some(HOUR))])
-        .await
-        .unwrap();
-    store
-        .lite
-        .record(&[limited(&claims[1], None)])
-        .await
-        .unwrap();
+    let claims = store.lite.claim_due(webhook.lane_id, 2, false, terms(20)).await.unwrap();
+    let limited =
+        |claim, pause| recorded(claim, Transition::Limited { pause }, Outcome::RateLimited, 429);
+    store.lite.record(&[limited(&claims[0], Some(HOUR))]).await.unwrap();
+    store.lite.record(&[limited(&claims[1], None)]).await.unwrap();
     let lane = store.lite.survey().await.unwrap().remove(0);
-    assert!(
-        lane.paused_for.unwrap() > Duration::from_mins(59),
-        "{lane:?}"
-    );
+    assert!(lane.paused_for.unwrap() > Duration::from_mins(59), "{lane:?}");
     assert!(lane.due && lane.open);
-    assert!(
-        store
-            .lite
-            .claim_due(webhook.lane_id, 2, false, terms(20))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.lite.claim_due(webhook.lane_id, 2, false, terms(20)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn one_key_is_one_event_in_a_batch_and_across_batches() {
     let store = Fixture::new().await;
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let version = store.version().await;
     let mut first = batch(&webhook, version, 2);
     let key = first.entries[0].event.key.clone();
     first.entries[1].event.key = key;
     let results = store.lite.commit_events(&first).await.unwrap().unwrap();
     assert_eq!(results[0], IntakeResult::Accepted);
-    let IntakeResult::Duplicate(winner) = &results[1] else {
-        panic!("{results:?}")
-    };
+    let IntakeResult::Duplicate(winner) = &results[1] else { panic!("{results:?}") };
     assert_eq!(winner.event_id, first.entries[0].event.id);
-    let ours = (
-        first.entries[0].deliveries[0].id,
-        webhook.webhook.uuid.clone(),
-    );
+    let ours = (first.entries[0].deliveries[0].id, webhook.webhook.uuid.clone());
     assert_eq!(winner.deliveries, [ours]);
     let again = store.lite.commit_events(&first).await.unwrap().unwrap();
-    assert!(
-        again
-            .iter()
-            .all(|result| matches!(result, IntakeResult::Duplicate(_)))
-    );
+    assert!(again.iter().all(|result| matches!(result, IntakeResult::Duplicate(_))));
     assert_eq!(store.lite.count_unclaimed(10).await.unwrap(), 1);
-    store
-        .webhook("webhook-0000000001", "target/token", Rate::Unlimited)
-        .await;
-    let stale = store
-        .lite
-        .commit_events(&batch(&webhook, version, 1))
-        .await
-        .unwrap();
+    store.webhook("webhook-0000000001", "target/token", Rate::Unlimited).await;
+    let stale = store.lite.commit_events(&batch(&webhook, version, 1)).await.unwrap();
     assert!(stale.is_none());
-    let found = store
-        .lite
-        .recent_event(&[0; 16], HOUR)
-        .await
-        .unwrap()
-        .unwrap();
+    let found = store.lite.recent_event(&[0; 16], HOUR).await.unwrap().unwrap();
     assert_eq!(found.event_id, winner.event_id);
-    assert!(
-        store
-            .lite
-            .recent_event(&[9; 16], HOUR)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.lite.recent_event(&[9; 16], HOUR).await.unwrap().is_none());
 }
 
 /// Four accepted deliveries, the first three failed.
 async fn three_of_four_failed(store: &Fixture) -> (StoredWebhook, Vec<DeliveryId>) {
-    let webhook = store
-        .webhook("webhook-0000000000", "target/token", Rate::Unlimited)
-        .await;
+    let webhook = store.webhook("webhook-0000000000", "target/token", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 4).await;
-    let claims = store
-        .lite
-        .claim_due(webhook.lane_id, 3, false, terms(20))
-        .await
-        .unwrap();
-    let failed = |claim| {
-        recorded(
-            claim,
-            Transition::Failed { uncertain: true },
-            Outcome::Timeout,
-            504,
-        )
-    };
-    store
-        .lite
-        .record(&claims.iter().map(failed).collect::<Vec<_>>())
-        .await
-        .unwrap();
+    let claims = store.lite.claim_due(webhook.lane_id, 3, false, terms(20)).await.unwrap();
+    let failed =
+        |claim| recorded(claim, Transition::Failed { uncertain: true }, Outcome::Timeout, 504);
+    store.lite.record(&claims.iter().map(failed).collect::<Vec<_>>()).await.unwrap();
     (webhook, ids)
 }
 
@@ -526,58 +275,31 @@ async fn three_of_four_failed(store: &Fixture) -> (StoredWebhook, Vec<DeliveryId
 async fn replay_counts_before_it_acts_and_keeps_the_marks() {
     let store = Fixture::new().await;
     let (webhook, ids) = three_of_four_failed(&store).await;
-    let filter = DeliveryFilter {
-        ids: Some(ids[1..].to_vec()),
-        ..DeliveryFilter::default()
-    };
+    let filter = DeliveryFilter { ids: Some(ids[1..].to_vec()), ..DeliveryFilter::default() };
     for act in [false, true] {
         let plan = store.lite.replay(&filter, false, act).await.unwrap();
         assert_eq!(plan.by_lane, [("target/token".to_owned(), 2)]);
         assert_eq!((plan.open, plan.without_webhook), (1, 0));
     }
-    let again = store
-        .lite
-        .claim_due(webhook.lane_id, 9, false, terms(20))
-        .await
-        .unwrap();
+    let again = store.lite.claim_due(webhook.lane_id, 9, false, terms(20)).await.unwrap();
     assert_eq!(again.len(), 3);
     let replayed = again.iter().find(|claim| claim.id == ids[1]).unwrap();
-    assert_eq!(
-        (replayed.attempt, replayed.claim_no.0, replayed.maybe_sent),
-        (1, 2, true)
-    );
+    assert_eq!((replayed.attempt, replayed.claim_no.0, replayed.maybe_sent), (1, 2, true));
 }
 
 #[tokio::test]
 async fn retention_drops_what_is_final_and_nothing_else() {
     let store = Fixture::new().await;
     let (webhook, ids) = three_of_four_failed(&store).await;
-    let filter = DeliveryFilter {
-        ids: Some(ids[1..].to_vec()),
-        ..DeliveryFilter::default()
-    };
+    let filter = DeliveryFilter { ids: Some(ids[1..].to_vec()), ..DeliveryFilter::default() };
     store.lite.replay(&filter, false, true).await.unwrap();
-    let again = store
-        .lite
-        .claim_due(webhook.lane_id, 9, false, terms(20))
-        .await
-        .unwrap();
+    let again = store.lite.claim_due(webhook.lane_id, 9, false, terms(20)).await.unwrap();
     assert_eq!(again.len(), 3);
-    assert_eq!(
-        store
-            .lite
-            .prune(Duration::ZERO, Duration::ZERO, 1)
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(store.lite.prune(Duration::ZERO, Duration::ZERO, 1).await.unwrap(), 1);
     assert!(store.lite.delivery(ids[0]).await.unwrap().is_none());
     let all = DeliveryFilter::default();
     let page = store.lite.deliveries(&all, None, 2).await.unwrap();
-    assert_eq!(
-        page.deliveries.iter().map(|row| row.id).collect::<Vec<_>>(),
-        [ids[3], ids[2]]
-    );
+    assert_eq!(page.deliveries.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[3], ids[2]]);
     let rest = store.lite.deliveries(&all, page.next.as_ref(), 2).await;
     assert_eq!(rest.unwrap().deliveries.len(), 1);
     let stats = store.lite.stats().await.unwrap();

@@ -1,0 +1,119 @@
+//! The README's commands, run as a new user would, with the files that it shows.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use postrider_github_double::{Double, Options};
+use serde_json::Value;
+
+use crate::harness::{Mode, Plan, SOON, run, setting};
+
+const FRONT: &str = "## Two commands";
+const FIRST: &str = "## The first five minutes";
+const EARNEST: &str = "## In earnest";
+
+fn read(path: &str) -> Result<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).with_context(|| path.to_owned())
+}
+
+/// The text of one section.
+fn section<'a>(readme: &'a str, heading: &str) -> Result<&'a str> {
+    let (_, rest) = readme.split_once(heading).with_context(|| heading.to_owned())?;
+    Ok(rest.split_once("\n## ").map_or(rest, |(text, _)| text))
+}
+
+/// The first block of a language.
+fn block<'a>(text: &'a str, language: &str) -> Result<&'a str> {
+    let fence = format!("```{language}\n");
+    let (_, rest) = text.split_once(fence.as_str()).context(fence)?;
+    rest.split_once("```").map(|(block, _)| block).context("an end of the block")
+}
+
+/// Lines that a reader types, without the comments behind them.
+fn commands(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .map(|line| line.split_once(" #").map_or(line, |(command, _)| command).trim())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_five_minutes() -> Result<()> {
+    let readme = read("README.md")?;
+    let text = section(&readme, FIRST)?;
+    let double = Double::start(Options::default()).await?;
+    let dir = tempfile::tempdir()?;
+    let webhook = block(text, "yaml")?.replace("https://api.github.com", &double.base_url());
+    fs::write(dir.path().join("webhook.yaml"), webhook)?;
+    fs::write(dir.path().join("event.json"), block(text, "json")?)?;
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let url = setting("URL", cluster.api()?.base());
+    let mut typed = commands(text).into_iter();
+    ensure!(typed.next() == Some("postrider serve"), "it starts with the server");
+    for command in typed {
+        let (command, input) = match command.split_once(" < token.txt") {
+            Some((command, _)) => (command, "test-token\n"),
+            None => (command, ""),
+        };
+        let args: Vec<String> = command
+            .split_whitespace()
+            .skip(1)
+            .map(|word| match word {
+                "webhook.yaml" | "event.json" => dir.path().join(word).display().to_string(),
+                other => other.to_owned(),
+            })
+            .collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = run(&args, std::slice::from_ref(&url), input).await?;
+        ensure!(output.status.success(), "{command}: {output:?}");
+    }
+    double.wait_for(1, SOON).await?;
+    let journal = double.accepted();
+    let body: Value = serde_json::from_str(journal[0].body.as_deref().context("a body")?)?;
+    let event: Value = serde_json::from_str(block(text, "json")?)?;
+    let payload = &body["client_payload"];
+    ensure!(payload["consumer_version_number"] == event["consumer"]["version_number"], "{body}");
+    ensure!(payload["sha"] == event["provider"]["version_number"], "{body}");
+    ensure!(payload["consumer_version_tags"] == "", "an empty value keeps its key: {body}");
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_earnest() -> Result<()> {
+    let readme = read("README.md")?;
+    // Starting the cluster runs `migrate` and the three roles.
+    let cluster = Plan::new(Mode::Distributed).start().await?;
+    for command in commands(section(&readme, EARNEST)?) {
+        match command {
+            "postrider migrate" | "postrider ingest" | "postrider worker" | "postrider monitor" => {
+            }
+            "postrider topology" => {
+                let output = run(&["topology"], cluster.settings(), "").await?;
+                ensure!(output.status.success(), "{output:?}");
+                let shown = String::from_utf8(output.stdout)?;
+                ensure!(shown.contains("x-queue-type=quorum"), "{shown}");
+            }
+            other => anyhow::bail!("nothing runs {other:?}"),
+        }
+    }
+    cluster.finish().await
+}
+
+#[test]
+fn every_command_is_run_by_a_test() -> Result<()> {
+    let readme = read("README.md")?;
+    let front = commands(section(&readme, FRONT)?);
+    ensure!(front == ["cargo run --release -- demo", "tests/run"], "{front:?}");
+    ensure!(
+        read("tests/run")?.contains("cargo run --release"),
+        "tests/run runs the demo as the README does"
+    );
+    let run: usize = [FRONT, FIRST, EARNEST]
+        .iter()
+        .map(|heading| section(&readme, heading).map(|text| commands(text).len()))
+        .sum::<Result<usize>>()?;
+    ensure!(run == commands(&readme).len(), "a command stands outside the sections that are run");
+    Ok(())
+}
