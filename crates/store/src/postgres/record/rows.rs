@@ -29,17 +29,15 @@ pub(super) struct RowColumns<'a> {
 
 #[derive(Default)]
 struct AttemptColumns<'a> {
-    ids: Vec<Uuid>,
-    claims: Vec<i64>,
-    numbers: Vec<i32>,
-    started_at: Vec<jiff_sqlx::Timestamp>,
-    durations: Vec<i64>,
-    outcomes: Vec<&'static str>,
+    numbers: Vec<Option<i32>>,
+    started_at: Vec<Option<jiff_sqlx::Timestamp>>,
+    durations: Vec<Option<i64>>,
+    outcomes: Vec<Option<&'static str>>,
     codes: Vec<Option<i32>>,
     request_ids: Vec<Option<Cow<'a, str>>>,
-    duplicates: Vec<bool>,
-    requests: Vec<Cow<'a, str>>,
-    responses: Vec<Cow<'a, str>>,
+    duplicates: Vec<Option<bool>>,
+    requests: Vec<Option<Cow<'a, str>>>,
+    responses: Vec<Option<Cow<'a, str>>>,
     good: Vec<bool>,
     bad: Vec<bool>,
 }
@@ -110,9 +108,7 @@ impl<'a> RowColumns<'a> {
         self.refused.push(change.refused);
         let attempt = recorded.attempt.as_ref();
         self.answered.push(attempt.is_some_and(|attempt| is_answer(attempt.outcome)));
-        if let Some(attempt) = attempt {
-            self.attempts.push(recorded, attempt);
-        }
+        self.attempts.push(attempt);
     }
 
     pub(super) fn bind<'q>(
@@ -135,20 +131,22 @@ impl<'a> RowColumns<'a> {
 }
 
 impl<'a> AttemptColumns<'a> {
-    fn push(&mut self, recorded: &Recorded, attempt: &'a AttemptRow) {
-        self.ids.push(recorded.id.0);
-        self.claims.push(recorded.claim_no.0);
-        self.numbers.push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
-        self.started_at.push(attempt.started_at.to_sqlx());
-        self.durations.push(codec::millis(attempt.duration));
-        self.outcomes.push(attempt.outcome.as_str());
-        self.codes.push(attempt.status_code.map(i32::from));
-        self.request_ids.push(attempt.github_request_id.as_deref().map(without_nul));
-        self.duplicates.push(attempt.possible_duplicate);
-        self.requests.push(without_nul(&attempt.request));
-        self.responses.push(without_nul(&attempt.response));
-        self.good.push(attempt.outcome == Outcome::Accepted);
-        self.bad.push(is_failure(attempt.outcome));
+    /// All null where nothing was attempted.
+    fn push(&mut self, attempt: Option<&'a AttemptRow>) {
+        let text = |of: fn(&AttemptRow) -> &String| attempt.map(|kept| without_nul(of(kept)));
+        let outcome = attempt.map(|kept| kept.outcome);
+        self.numbers.push(attempt.map(|kept| i32::try_from(kept.number).unwrap_or(i32::MAX)));
+        self.started_at.push(attempt.map(|kept| kept.started_at.to_sqlx()));
+        self.durations.push(attempt.map(|kept| codec::millis(kept.duration)));
+        self.outcomes.push(outcome.map(Outcome::as_str));
+        self.codes.push(attempt.and_then(|kept| kept.status_code).map(i32::from));
+        let request_id = attempt.and_then(|kept| kept.github_request_id.as_deref());
+        self.request_ids.push(request_id.map(without_nul));
+        self.duplicates.push(attempt.map(|kept| kept.possible_duplicate));
+        self.requests.push(text(|kept| &kept.request));
+        self.responses.push(text(|kept| &kept.response));
+        self.good.push(outcome == Some(Outcome::Accepted));
+        self.bad.push(outcome.is_some_and(is_failure));
     }
 
     fn bind<'q>(
@@ -156,8 +154,6 @@ impl<'a> AttemptColumns<'a> {
         query: Query<'q, Postgres, PgArguments>,
     ) -> Query<'q, Postgres, PgArguments> {
         query
-            .bind(&self.ids)
-            .bind(&self.claims)
             .bind(&self.numbers)
             .bind(&self.started_at)
             .bind(&self.durations)
