@@ -151,7 +151,8 @@ impl Lane {
     /// Whether `count` of `wanted` is worth a claim now: everything, enough, or the most that a
     /// slow lane will ever get.
     pub(crate) fn is_worth(&self, count: usize, wanted: usize) -> bool {
-        count > 0 && (count == wanted || count >= REFILL_MIN || self.pace.ahead() < REFILL_MIN)
+        let is_slow = self.limits.is_limited() || self.pace.ahead() < REFILL_MIN;
+        count > 0 && (count == wanted || count >= REFILL_MIN || is_slow)
     }
 
     /// What the lane's next attempt goes by.
@@ -261,3 +262,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
