@@ -22,9 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("queue", &["domain", "render", "telemetry"]),
     ("store", &["domain", "render", "telemetry"]),
     ("github", &["domain", "render", "telemetry"]),
+    ("broker", &["domain", "render", "telemetry"]),
     ("ingest", &["domain", "render", "queue", "store", "github", "telemetry"]),
     ("deliver", &["domain", "render", "queue", "store", "github", "telemetry"]),
-    ("monitor", &["domain", "render", "queue", "store", "github", "telemetry"]),
+    ("monitor", &["domain", "render", "queue", "store", "github", "broker", "telemetry"]),
     (
         "postrider",
         &[
@@ -33,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "queue",
             "store",
             "github",
+            "broker",
             "telemetry",
             "ingest",
             "deliver",
