@@ -107,28 +107,15 @@ impl Prober {
     }
 }
 
-/// Any answer that is no refusal of the credential proves it; silence proves nothing.
+/// Any answer that is no refusal opens the lane, also a limit or a redirect, which don't prove
+/// the credential but are no reason to hold; silence proves nothing.
 fn read_canary(recorded: &Recorded) -> Finding {
-    let Some(attempt) = &recorded.attempt else { return Finding::StillHeld };
-    match attempt.outcome {
-        Outcome::Accepted
-        | Outcome::ServerError
-        | Outcome::NotFound
-        | Outcome::Permission
-        | Outcome::Invalid
-        | Outcome::Redirected
-        | Outcome::RateLimited => Finding::Good,
-        Outcome::Credential
-        | Outcome::SecretMissing
-        | Outcome::Timeout
-        | Outcome::ConnectError
-        | Outcome::Blocked
-        | Outcome::RenderError
-        | Outcome::Lost
-        | Outcome::Poison
-        | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => Finding::StillHeld,
-    }
+    let outcome = recorded.attempt.as_ref().map(|attempt| attempt.outcome);
+    let is_no_refusal = |outcome: Outcome| {
+        matches!(outcome, Outcome::RateLimited | Outcome::Redirected)
+            || outcome.shows_a_live_credential()
+    };
+    if outcome.is_some_and(is_no_refusal) { Finding::Good } else { Finding::StillHeld }
 }
 
 /// The delivery that was picked for a probe must not pay for it: unless it went through, may

@@ -95,6 +95,30 @@ impl Outcome {
             Self::WebhookDisabled => "webhook_disabled",
         }
     }
+
+    /// Whether a target that answers like this took the credential: it judged the request, not
+    /// who sent it. A limit or a redirect may be told before the credential is looked at.
+    pub fn shows_a_live_credential(self) -> bool {
+        match self {
+            Self::Accepted
+            | Self::ServerError
+            | Self::NotFound
+            | Self::Permission
+            | Self::Invalid => true,
+            Self::Credential
+            | Self::SecretMissing
+            | Self::RateLimited
+            | Self::Timeout
+            | Self::ConnectError
+            | Self::Redirected
+            | Self::Blocked
+            | Self::RenderError
+            | Self::Lost
+            | Self::Poison
+            | Self::WebhookDeleted
+            | Self::WebhookDisabled => false,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {

@@ -21,6 +21,7 @@ mod codec;
 mod error;
 mod incidents;
 mod intake;
+mod lane_fold;
 mod lanes;
 mod list;
 mod postgres;

@@ -23,14 +23,15 @@ const DAY_IN_USE: &str = "
 select exists (
     select from deliveries
     where id >= $1 and id < $2
-        and (next_at is not null or created_at >= now() - $3 * interval '1 millisecond'))";
+        and (next_at is not null or updated_at >= now() - $3 * interval '1 millisecond'))";
 
-/// Deliveries and their attempts; the bound on ids keeps the scan to the old end.
+/// Deliveries that have not changed since, and their attempts: history is kept from the outcome
+/// on. The bound on ids keeps the scan to the old end.
 const DELIVERIES: &str = "
 with gone as (
     select id from deliveries
     where id < $3 and next_at is null
-        and created_at < now() - $1 * interval '1 millisecond'
+        and updated_at < now() - $1 * interval '1 millisecond'
     order by id limit $2
     for update skip locked),
 attempt as (delete from attempts where delivery_id in (select id from gone)),

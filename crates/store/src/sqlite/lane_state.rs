@@ -1,9 +1,8 @@
-//! What a batch of outcomes does to its lanes: L4, L7, strikes and pauses, as a pure fold.
+//! The lanes of a batch of outcomes: read, folded, written where they changed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use postrider_domain::{HoldCause, LaneId, Outcome, WebhookId};
+use postrider_domain::{LaneId, WebhookId};
 use serde::Serialize;
 use sqlx::Row;
 
@@ -11,14 +10,9 @@ use super::clock;
 use super::fault::Fault;
 use super::rows::json;
 use super::writer::Turn;
-use crate::{HoldProof, Recorded, Transition};
+use crate::Recorded;
+use crate::lane_fold::LaneFold;
 
-/// First pause when the target did not say how long.
-const FIRST_PAUSE: i64 = 60_000_000;
-/// Longest pause of that kind.
-const LONGEST_PAUSE: i64 = 900_000_000;
-/// Refused credentials in a row before the next one holds the lane.
-const STRIKES: i64 = 2;
 /// `last_send_at` is kept no finer than this, to spare writes.
 const SEND_GRAIN: i64 = 1_000_000;
 
@@ -43,93 +37,38 @@ impl LaneRow {
         self.hold_cause.is_some()
     }
 
-    /// Applies one outcome. `doubled` is set once the batch lengthened the pause, because
-    /// answers that came back together are one refusal, not several in a row.
-    fn apply(&mut self, item: &Recorded, doubled: &mut bool, now: i64) {
-        if let Some(attempt) = &item.attempt {
-            if self.last_send_at.is_none_or(|last| last.saturating_add(SEND_GRAIN) <= now) {
-                self.last_send_at = Some(now);
-            }
-            if shows_a_live_credential(attempt.outcome) {
-                self.forgive();
-            }
-        }
-        match item.transition {
-            Transition::Delivered => self.pause_step = 0,
-            Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
-                if !self.is_held() && self.secret_rev == secret_rev {
-                    self.refused(item.webhook_id, proof, (cause, probe_after), now);
-                }
-            }
-            Transition::Limited { pause } => self.limited(pause, doubled, now),
-            Transition::Retry { .. } | Transition::Failed { .. } | Transition::Released => {}
-        }
+    /// What outcomes say about it so far: nothing.
+    fn fold(&self) -> LaneFold {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        LaneFold::of_row(
+            self.is_held(),
+            self.secret_rev,
+            count(self.strikes),
+            self.strike_webhook.map(WebhookId),
+            count(self.pause_step),
+        )
     }
 
-    fn forgive(&mut self) {
-        self.strikes = 0;
-        self.strike_webhook = None;
-    }
-
-    /// L4 (`HOLD_REV`): one proof, or two webhooks or three answers in a row.
-    fn refused(
-        &mut self,
-        webhook: WebhookId,
-        proof: HoldProof,
-        (cause, probe_after): (HoldCause, Duration),
-        now: i64,
-    ) {
-        let suffices = match proof {
-            HoldProof::One => true,
-            HoldProof::Several => {
-                self.strikes >= STRIKES
-                    || self.strike_webhook.is_some_and(|earlier| earlier != webhook.0)
-            }
-        };
-        if suffices {
+    /// Takes over what the outcomes said (`PAUSE_MAX`).
+    fn apply(&mut self, fold: &LaneFold, now: i64) {
+        self.strikes = i64::from(fold.strikes);
+        self.strike_webhook = fold.strike_webhook.map(|webhook| webhook.0);
+        self.pause_step = i64::from(fold.pause_step);
+        if let Some(pause) = fold.pause {
+            self.pause_until = self.pause_until.max(Some(clock::later(now, pause)));
+        }
+        if let Some((cause, probe_after)) = fold.hold {
             self.hold_cause = Some(cause.as_str().to_owned());
             self.hold_gen += 1;
             self.held_since = Some(now);
             self.next_probe_at = Some(clock::later(now, probe_after));
-            self.forgive();
-        } else {
-            self.strikes += 1;
-            self.strike_webhook = Some(webhook.0);
         }
     }
 
-    /// L7 (`PAUSE_MAX`).
-    fn limited(&mut self, pause: Option<Duration>, doubled: &mut bool, now: i64) {
-        if pause.is_none() && !*doubled {
-            self.pause_step = (self.pause_step * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            *doubled = true;
+    fn sent(&mut self, now: i64) {
+        if self.last_send_at.is_none_or(|last| last.saturating_add(SEND_GRAIN) <= now) {
+            self.last_send_at = Some(now);
         }
-        let length = pause.map_or(self.pause_step, clock::micros);
-        let until = now.saturating_add(length);
-        self.pause_until = Some(self.pause_until.map_or(until, |set| set.max(until)));
-    }
-}
-
-/// Whether a target that answers like this took the credential.
-fn shows_a_live_credential(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Accepted
-        | Outcome::NotFound
-        | Outcome::Permission
-        | Outcome::Invalid
-        | Outcome::ServerError => true,
-        Outcome::Credential
-        | Outcome::SecretMissing
-        | Outcome::RateLimited
-        | Outcome::Timeout
-        | Outcome::ConnectError
-        | Outcome::Redirected
-        | Outcome::Blocked
-        | Outcome::RenderError
-        | Outcome::Lost
-        | Outcome::Poison
-        | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => false,
     }
 }
 
@@ -145,10 +84,21 @@ impl Lanes {
     pub(super) async fn record(batch: &[Recorded], turn: &mut Turn) -> Result<Self, Fault> {
         let mut rows = load(batch, turn).await?;
         let before = rows.clone();
-        let mut doubled: BTreeMap<LaneId, bool> = BTreeMap::new();
+        let mut folds: BTreeMap<LaneId, LaneFold> =
+            rows.iter().map(|(id, row)| (*id, row.fold())).collect();
         for item in batch {
-            if let Some(lane) = rows.get_mut(&item.lane_id) {
-                lane.apply(item, doubled.entry(item.lane_id).or_default(), turn.now);
+            if let Some(fold) = folds.get_mut(&item.lane_id) {
+                fold.take(item);
+            }
+            if let Some(lane) = rows.get_mut(&item.lane_id)
+                && item.attempt.is_some()
+            {
+                lane.sent(turn.now);
+            }
+        }
+        for (id, fold) in &folds {
+            if let Some(lane) = rows.get_mut(id) {
+                lane.apply(fold, turn.now);
             }
         }
         let changed: Vec<_> = rows

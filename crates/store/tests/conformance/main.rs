@@ -95,6 +95,7 @@ cases! {
         five_refusals_that_held_nothing_fail_the_delivery
         the_longer_pause_wins
         pauses_double_until_something_is_accepted
+        answers_that_came_back_together_double_the_pause_once
         any_text_can_be_recorded
         strangers_in_a_batch_hurt_nobody
         streaks_count_failures_since_the_last_success
@@ -155,6 +156,7 @@ cases! {
     }
     retention {
         final_deliveries_go_and_open_ones_stay
+        history_is_kept_from_the_outcome_on
         keys_outlive_nothing_open
         replay_starts_over
         replay_leaves_open_ones_and_lost_webhooks

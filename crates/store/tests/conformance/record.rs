@@ -285,6 +285,16 @@ pub(crate) async fn pauses_double_until_something_is_accepted(world: World) {
     assert!((51_000..=60_000).contains(&left), "{left} ms");
 }
 
+pub(crate) async fn answers_that_came_back_together_double_the_pause_once(world: World) {
+    let store = world.store();
+    let one = one(store).await;
+    let claims = claims(store, &one, 3).await;
+    let together: Vec<_> = claims.iter().map(|claim| over_limit(claim, None)).collect();
+    record(store, &together).await;
+    let left = pause_of(store, &one).await;
+    assert!((51_000..=60_000).contains(&left), "{left} ms");
+}
+
 pub(crate) async fn any_text_can_be_recorded(world: World) {
     let store = world.store();
     let claims = claims(store, &one(store).await, 2).await;

@@ -1,12 +1,12 @@
 //! Retention and T12.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postrider_domain::{DeliveryId, DeliveryStatus};
 use postrider_store::{DeliveryFilter, IntakeResult};
 
 use crate::acts::*;
-use crate::harness::World;
+use crate::harness::{World, wait_until};
 
 fn only(ids: &[DeliveryId]) -> DeliveryFilter {
     DeliveryFilter { ids: Some(ids.to_vec()), ..DeliveryFilter::default() }
@@ -32,6 +32,20 @@ pub(crate) async fn final_deliveries_go_and_open_ones_stay(world: World) {
     kept.sort();
     assert_eq!(kept, [accepted[2], accepted[4]]);
     assert!(rest.iter().all(|claim| !claim.event.is_empty()), "their events stay");
+}
+
+pub(crate) async fn history_is_kept_from_the_outcome_on(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let accepted = accept(store, &one, 2).await;
+    let made = Instant::now();
+    let claims = road(store, &accepted).await;
+    record(store, &[delivered(&claims[0])]).await;
+    wait_until("time passes", async || (made.elapsed() > 2 * MOMENT).then_some(())).await;
+    record(store, &[delivered(&claims[1])]).await;
+    assert_eq!(store.prune(MOMENT, HOUR, 100).await.unwrap(), 1);
+    assert!(store.delivery(accepted[0]).await.unwrap().is_none());
+    assert_eq!(view(store, accepted[1]).await.attempts.len(), 1, "accepted long ago, but young");
 }
 
 pub(crate) async fn keys_outlive_nothing_open(world: World) {

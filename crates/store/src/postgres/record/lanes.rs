@@ -1,19 +1,13 @@
 //! What a batch of outcomes says about lanes: holds, pauses, strikes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use postrider_domain::{HoldCause, LaneId, Outcome};
+use postrider_domain::{LaneId, WebhookId};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 
-use crate::{HoldProof, Recorded, Transition, codec};
-
-/// The first pause of a target that does not say how long, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_mins(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(15);
-/// Refusals in a row that hold a lane without proof from a second webhook.
-const STRIKES: i32 = 3;
+use crate::lane_fold::LaneFold;
+use crate::{Recorded, Transition, codec};
 
 /// In id order: the one lock order for lanes.
 pub(super) const LOCK: &str = "
@@ -34,21 +28,9 @@ from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint
     $7::bigint[]) as n (id, strikes, strike_webhook, pause_step, pause_ms, cause, probe_ms)
 where l.id = n.id";
 
-/// One lane while a batch is gone through.
-#[derive(Debug, Default)]
-struct Lane {
-    held: bool,
-    secret_rev: i64,
-    strikes: i32,
-    strike_webhook: Option<i64>,
-    pause_step: i32,
-    pause: Option<Duration>,
-    hold: Option<(HoldCause, Duration)>,
-}
-
 /// The lanes that a batch touches, after it.
 #[derive(Debug, Default)]
-pub(super) struct LaneNews(BTreeMap<LaneId, Lane>);
+pub(super) struct LaneNews(BTreeMap<LaneId, LaneFold>);
 
 impl LaneNews {
     pub(super) fn is_empty(&self) -> bool {
@@ -116,111 +98,33 @@ pub(super) async fn record(
     Ok(news)
 }
 
-fn read(row: &PgRow) -> Result<(LaneId, Lane), sqlx::Error> {
-    let lane = Lane {
-        held: row.try_get("held")?,
-        secret_rev: row.try_get("secret_rev")?,
-        strikes: row.try_get("strikes")?,
-        strike_webhook: row.try_get("strike_webhook")?,
-        pause_step: row.try_get("pause_step")?,
-        ..Lane::default()
-    };
+fn read(row: &PgRow) -> Result<(LaneId, LaneFold), sqlx::Error> {
+    let count = |column| row.try_get(column).map(|count: i32| u32::try_from(count).unwrap_or(0));
+    let strike_webhook: Option<i64> = row.try_get("strike_webhook")?;
+    let lane = LaneFold::of_row(
+        row.try_get("held")?,
+        row.try_get("secret_rev")?,
+        count("strikes")?,
+        strike_webhook.map(WebhookId),
+        count("pause_step")?,
+    );
     Ok((LaneId(row.try_get("id")?), lane))
-}
-
-impl Lane {
-    fn take(&mut self, recorded: &Recorded) {
-        match recorded.transition {
-            Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
-                if !self.held && secret_rev == self.secret_rev {
-                    self.refused(recorded.webhook_id.0, proof, cause, probe_after);
-                }
-            }
-            Transition::Limited { pause } => self.limited(pause),
-            Transition::Delivered
-            | Transition::Retry { .. }
-            | Transition::Failed { .. }
-            | Transition::Released => self.calm(recorded),
-        }
-    }
-
-    fn refused(&mut self, webhook: i64, proof: HoldProof, cause: HoldCause, probe: Duration) {
-        let proven = match proof {
-            HoldProof::One => true,
-            HoldProof::Several => {
-                self.strikes + 1 >= STRIKES
-                    || self.strike_webhook.is_some_and(|first| first != webhook)
-            }
-        };
-        if proven {
-            self.held = true;
-            self.hold = Some((cause, probe));
-            self.strikes = 0;
-            self.strike_webhook = None;
-        } else {
-            self.strikes += 1;
-            self.strike_webhook = Some(webhook);
-        }
-    }
-
-    fn limited(&mut self, said: Option<Duration>) {
-        let pause = said.unwrap_or_else(|| {
-            let doublings = u32::try_from(self.pause_step).unwrap_or(0).min(8);
-            self.pause_step = self.pause_step.saturating_add(1);
-            FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
-        });
-        self.pause = self.pause.max(Some(pause));
-    }
-
-    fn calm(&mut self, recorded: &Recorded) {
-        let Some(attempt) = &recorded.attempt else {
-            return;
-        };
-        if is_answer(attempt.outcome) {
-            self.strikes = 0;
-            self.strike_webhook = None;
-        }
-        if attempt.outcome == Outcome::Accepted {
-            self.pause_step = 0;
-        }
-    }
-}
-
-/// Whether an answer shows that the credential is alive.
-pub(super) fn is_answer(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Accepted
-        | Outcome::NotFound
-        | Outcome::Permission
-        | Outcome::Invalid
-        | Outcome::ServerError => true,
-        Outcome::Credential
-        | Outcome::SecretMissing
-        | Outcome::RateLimited
-        | Outcome::Timeout
-        | Outcome::ConnectError
-        | Outcome::Redirected
-        | Outcome::Blocked
-        | Outcome::RenderError
-        | Outcome::Lost
-        | Outcome::Poison
-        | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => false,
-    }
 }
 
 async fn write(
     tx: &mut Transaction<'static, Postgres>,
     news: &LaneNews,
 ) -> Result<(), sqlx::Error> {
-    let lanes: Vec<(&LaneId, &Lane)> = news.0.iter().collect();
-    let hold = |lane: &Lane| lane.hold.map(|(cause, _)| cause.as_str());
-    let probe = |lane: &Lane| lane.hold.map(|(_, probe)| codec::millis(probe));
+    let lanes: Vec<(&LaneId, &LaneFold)> = news.0.iter().collect();
+    let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    let webhook = |lane: &LaneFold| lane.strike_webhook.map(|webhook| webhook.0);
+    let hold = |lane: &LaneFold| lane.hold.map(|(cause, _)| cause.as_str());
+    let probe = |lane: &LaneFold| lane.hold.map(|(_, probe)| codec::millis(probe));
     sqlx::query(WRITE)
         .bind(lanes.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
-        .bind(lanes.iter().map(|(_, lane)| lane.strikes).collect::<Vec<_>>())
-        .bind(lanes.iter().map(|(_, lane)| lane.strike_webhook).collect::<Vec<_>>())
-        .bind(lanes.iter().map(|(_, lane)| lane.pause_step).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| count(lane.strikes)).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| webhook(lane)).collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, lane)| count(lane.pause_step)).collect::<Vec<_>>())
         .bind(lanes.iter().map(|(_, lane)| lane.pause.map(codec::millis)).collect::<Vec<_>>())
         .bind(lanes.iter().map(|(_, lane)| hold(lane)).collect::<Vec<_>>())
         .bind(lanes.iter().map(|(_, lane)| probe(lane)).collect::<Vec<_>>())

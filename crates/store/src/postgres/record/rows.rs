@@ -9,7 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use uuid::Uuid;
 
-use super::lanes::{LaneNews, is_answer};
+use super::lanes::LaneNews;
 use crate::{AttemptRow, Recorded, Transition, codec};
 
 #[derive(Default)]
@@ -107,7 +107,8 @@ impl<'a> RowColumns<'a> {
         self.uncertain.push(change.uncertain);
         self.refused.push(change.refused);
         let attempt = recorded.attempt.as_ref();
-        self.answered.push(attempt.is_some_and(|attempt| is_answer(attempt.outcome)));
+        self.answered
+            .push(attempt.is_some_and(|attempt| attempt.outcome.shows_a_live_credential()));
         self.attempts.push(attempt);
     }
 
