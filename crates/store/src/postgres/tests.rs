@@ -72,8 +72,10 @@ async fn old_delivery(pg: &Pg, days: i64, open: bool) -> String {
     let id = schema::floor_id(instant);
     let next = if open { "now()" } else { "null" };
     let delivery = format!(
-        "insert into deliveries (id, event_id, webhook_id, lane_id, status, next_at, created_at)
-         values ('{id}', '{id}', 1, 1, '{}', {next}, now() - interval '{days} days')",
+        "insert into deliveries (id, event_id, webhook_id, lane_id, status, next_at,
+            created_at, updated_at)
+         select '{id}', '{id}', 1, 1, '{}', {next}, made, made
+         from (select now() - interval '{days} days' as made) as m",
         if open { "waiting" } else { "delivered" }
     );
     let attempt = format!(
