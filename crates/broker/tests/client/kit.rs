@@ -115,24 +115,7 @@ impl Drop for ScriptedBroker {
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let header = |name: &str| {
-        request.headers().get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
-    };
-    shared.seen.lock().unwrap().push(Seen {
-        method: request.method().to_string(),
-        target: request.uri().to_string(),
-        authorization: header("authorization"),
-        user_agent: header("user-agent").unwrap_or_default(),
-    });
-    let script = {
-        let mut scripts = shared.scripts.lock().unwrap();
-        let next = scripts.front().cloned().unwrap();
-        if scripts.len() > 1 {
-            scripts.pop_front();
-        }
-        next
-    };
-    match script {
+    match shared.next(&request) {
         Script::Silence => std::future::pending().await,
         Script::Answer(status, headers, body) => {
             let mut response = Response::builder().status(status);
@@ -141,5 +124,26 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             }
             response.body(Body::from(body)).unwrap()
         }
+    }
+}
+
+impl Shared {
+    /// Notes the request and says what to answer.
+    fn next(&self, request: &Request) -> Script {
+        let header = |name: &str| {
+            request.headers().get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
+        };
+        self.seen.lock().unwrap().push(Seen {
+            method: request.method().to_string(),
+            target: request.uri().to_string(),
+            authorization: header("authorization"),
+            user_agent: header("user-agent").unwrap_or_default(),
+        });
+        let mut scripts = self.scripts.lock().unwrap();
+        let next = scripts.front().cloned().unwrap();
+        if scripts.len() > 1 {
+            scripts.pop_front();
+        }
+        next
     }
 }
