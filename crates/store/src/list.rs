@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookUuid};
+use postrider_domain::{
+    DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookId, WebhookUuid,
+};
 
 use crate::{Store, StoreError};
+
+/// How far back [`Store::newest_deliveries`] looks, so that it ends soon for a webhook that has
+/// sent millions for other pairs.
+pub(crate) const LOOKED_BACK: u32 = 10_000;
+
+/// Six events of each make less than one page.
+const MAX_WEBHOOKS: usize = 150;
 
 /// Which deliveries. Empty fields don't filter.
 #[derive(Debug, Clone, Default)]
@@ -150,6 +159,22 @@ impl Store {
     /// One delivery with its event and attempts.
     pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
         dispatch!(self, delivery(id))
+    }
+
+    /// Of each of these webhooks (at most 150) and each event the newest delivery for the pair,
+    /// oldest first, among the newest 10,000 deliveries of the webhook.
+    pub async fn newest_deliveries(
+        &self,
+        webhooks: &[WebhookId],
+        consumer: &str,
+        provider: &str,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        let webhooks = webhooks.get(..MAX_WEBHOOKS).unwrap_or(webhooks);
+        let ids = dispatch!(self, newest_deliveries(webhooks, consumer, provider))?;
+        let filter = DeliveryFilter { ids: Some(ids), ..DeliveryFilter::default() };
+        let mut page = self.deliveries(&filter, None, 1_000).await?;
+        page.deliveries.reverse();
+        Ok(page.deliveries)
     }
 
     /// T12. Final deliveries of the filter wait again (attempt 0, claim number kept, marks kept
