@@ -13,5 +13,6 @@ mod idempotency;
 mod isolation;
 mod limit;
 mod readme;
+mod relay;
 mod smoke;
 mod structure;

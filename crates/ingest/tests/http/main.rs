@@ -7,4 +7,6 @@ mod harness;
 mod idempotency;
 mod malformed;
 mod queue_away;
+mod recorded;
+mod relay;
 mod webhooks;

@@ -13,6 +13,12 @@ use super::Pg;
 use super::rows::fault;
 use crate::{Schema, StoreError};
 
+/// Number, name and text of each migration, oldest first.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
+    (2, "relay", include_str!("../../../../migrations/postgres/0002_relay.sql")),
+];
+
 /// Days ahead for which a partition is kept ready.
 const DAYS_AHEAD: i32 = 7;
 
@@ -37,13 +43,11 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
 ];
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("store"),
-        MigrationType::Simple,
-        include_str!("../../../../migrations/postgres/0001_store.sql").into_sql_str(),
-        false,
-    )])
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.to_vec())
 }
 
 impl Pg {
