@@ -14,5 +14,6 @@ mod idempotency;
 mod isolation;
 mod limit;
 mod readme;
+mod relay;
 mod smoke;
 mod structure;

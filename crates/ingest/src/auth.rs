@@ -42,7 +42,9 @@ impl Role {
 
     /// The role that a request needs.
     pub(crate) fn needed(method: &Method, path: &str) -> Self {
-        if path == "/events" {
+        let is_intake =
+            path == "/events" || path == "/hooks/broker" || path.starts_with("/hooks/broker/");
+        if is_intake {
             Self::Ingest
         } else if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
             Self::Read

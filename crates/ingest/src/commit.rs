@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookUuid};
 use postrider_queue::Message;
-use postrider_store::{IntakeBatch, IntakeEntry, IntakeResult, NewEvent, Store, StoreError};
+use postrider_store::{
+    IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewEvent, Store, StoreError,
+};
 use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{Metrics, TraceContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -49,6 +51,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) key: Option<String>,
+    pub(crate) term: Option<KeyTerm>,
     pub(crate) fingerprint: [u8; 16],
     pub(crate) event: Event,
     pub(crate) trace: TraceContext,
@@ -238,6 +241,7 @@ fn entry(candidate: Candidate) -> IntakeEntry {
     let event = NewEvent {
         id: EventId(Uuid::now_v7()),
         key: candidate.key,
+        term: candidate.term,
         fingerprint: candidate.fingerprint,
         event: candidate.event,
         traceparent: Some(candidate.trace.to_traceparent()),

@@ -34,6 +34,9 @@ pub struct IngestConfig {
     pub max_unpublished: u32,
     /// How long the body of a request may take to arrive, and the answer to be made.
     pub request_timeout: Duration,
+    /// A relayed call is answered with 200 within this time, else with 503. Below the 15 s after
+    /// which a broker gives an answer up.
+    pub relay_answer_within: Duration,
 }
 
 impl IngestConfig {
@@ -41,4 +44,6 @@ impl IngestConfig {
     pub const MAX_UNPUBLISHED: u32 = 1_000_000;
     /// 30 s.
     pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+    /// 10 s.
+    pub const RELAY_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 }

@@ -5,6 +5,7 @@ mod answer;
 mod cloud;
 mod form;
 
+pub(crate) use answer::accepted;
 pub(crate) use form::media_type;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -12,8 +13,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use postrider_domain::Event;
 use postrider_telemetry::{TRACEPARENT, TraceContext};
+use serde::Serialize;
 
 use crate::body::{self, Limits, Room, Share};
 use crate::commit::Candidate;
@@ -27,7 +28,7 @@ use crate::server::App;
 const MAX_CALL: usize = 8 * 1024 * 1024;
 
 /// Bytes of one event.
-const MAX_EVENT: usize = 1024 * 1024;
+pub(crate) const MAX_EVENT: usize = 1024 * 1024;
 
 /// Events of one call.
 pub(crate) const MAX_EVENTS: usize = 10_000;
@@ -114,7 +115,8 @@ impl Call {
             (None, _) => sent.id.map(|id| format!("id:{id}")).or(cloud_key),
         };
         let fingerprint = fingerprint(&sent.event)?;
-        Ok(Candidate { key, fingerprint, event: sent.event, trace: self.trace.child() })
+        let trace = self.trace.child();
+        Ok(Candidate { key, term: None, fingerprint, event: sent.event, trace })
     }
 }
 
@@ -125,10 +127,10 @@ fn misread(at: &str, fault: &JsonFault) -> Problem {
     }
 }
 
-/// The first 16 bytes of SHA-256 over the event as the store keeps it, so that neither the order
-/// of keys nor unknown ones matter.
-fn fingerprint(event: &Event) -> Result<[u8; 16], Problem> {
-    let canonical = serde_json::to_vec(event).map_err(|_| Problem::internal())?;
+/// The first 16 bytes of SHA-256 over what makes an event the same: for a sender's own key the
+/// event as the store keeps it, so that neither the order of keys nor unknown ones matter.
+pub(crate) fn fingerprint(content: &impl Serialize) -> Result<[u8; 16], Problem> {
+    let canonical = serde_json::to_vec(content).map_err(|_| Problem::internal())?;
     let mut short = [0; 16];
     short.copy_from_slice(&digest(&SHA256, &canonical).as_ref()[..16]);
     Ok(short)
@@ -150,7 +152,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// The trace of the request, or a new one.
-fn trace_of(headers: &HeaderMap) -> TraceContext {
+pub(crate) fn trace_of(headers: &HeaderMap) -> TraceContext {
     let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
     given.unwrap_or_else(TraceContext::new_root)
 }

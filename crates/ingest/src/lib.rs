@@ -4,6 +4,7 @@
 //! handed to the committer ([`commit`]), which groups the events of concurrent requests into one
 //! statement. The answer 202 is given after that statement is committed; only then are the
 //! deliveries put on the road ([`road`]). Whatever the road refuses is left to the store path.
+//! Brokers that can send nothing but their own webhooks come in by the [`relay`].
 
 mod api;
 mod auth;
@@ -15,6 +16,8 @@ mod hooks;
 mod json;
 mod payload;
 mod problem;
+mod query;
+mod relay;
 mod road;
 mod server;
 mod table;

@@ -12,7 +12,8 @@ use crate::problem::{FieldError, Problem};
 /// Longest name of a pacticipant or broker, and longest idempotency key, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
 
-const DEFAULT_BROKER: &str = "default";
+/// The broker of an event that names none.
+pub(crate) const DEFAULT_BROKER: &str = "default";
 
 /// What an envelope (a CloudEvent) says of the event in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -249,7 +250,8 @@ pub(crate) fn unknown_name(pointer: &str, given: &str) -> Problem {
     Problem::bad(pointer, detail).status(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-fn all_names() -> String {
+/// The names of the six events, for messages.
+pub(crate) fn all_names() -> String {
     EventName::ALL.map(EventName::as_str).join(", ")
 }
 

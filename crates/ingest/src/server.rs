@@ -24,7 +24,7 @@ use crate::commit::{Committer, Parts};
 use crate::problem::Problem;
 use crate::road::Dispatcher;
 use crate::table::TableCache;
-use crate::{IngestConfig, Road, api, events, hooks};
+use crate::{IngestConfig, Road, api, events, hooks, relay};
 
 /// How much longer than its body a request may take.
 const ANSWER_GRACE: Duration = Duration::from_secs(25);
@@ -73,6 +73,8 @@ impl Ingest {
         let app = &self.0;
         Router::new()
             .route("/events", post(events::post))
+            .route("/hooks/broker", post(relay::unnamed))
+            .route("/hooks/broker/{name}", post(relay::named))
             .merge(api::routes())
             .fallback(elsewhere)
             .method_not_allowed_fallback(wrong_method)

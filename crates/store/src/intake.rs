@@ -1,5 +1,7 @@
 //! T1, T2: an event and its deliveries enter.
 
+use std::time::{Duration, Instant};
+
 use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookId, WebhookUuid};
 
 use crate::{Store, StoreError};
@@ -29,12 +31,30 @@ pub struct NewEvent {
     pub id: EventId,
     /// The sender's idempotency key, scoped by the caller (e.g. `header:...`); `None` = none.
     pub key: Option<String>,
+    /// When the key stops standing for this event; `None` = never.
+    pub term: Option<KeyTerm>,
     /// Hash of the content, to tell a repeat from another event under the same key.
     pub fingerprint: [u8; 16],
     /// The content.
     pub event: Event,
     /// W3C `traceparent` of the accepting span.
     pub traceparent: Option<String>,
+}
+
+/// The term of a key that the receiver made of an event's content, as the relay does: its
+/// senders can't say which of two equal calls is a repeat.
+///
+/// The key stands for its event until [`Store::free_key`], and for `longest` at most. A call
+/// that arrived before that is a repeat, whenever its commit comes; a later one makes a new
+/// event and takes the key over. Arrivals are told as durations and compared by the database's
+/// clock (DB_CLOCK); what the way there takes makes a call look later, so it is never a call
+/// after the answer that is taken for a repeat.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyTerm {
+    /// When the call that carries the event arrived.
+    pub arrived: Instant,
+    /// From then on the key stands for the event at most this long.
+    pub longest: Duration,
 }
 
 /// A delivery to make.
@@ -91,13 +111,9 @@ impl Store {
         dispatch!(self, count_unclaimed(limit))
     }
 
-    /// The newest event accepted without a key and with this fingerprint within `within`; for
-    /// the relay, whose repeats carry no key.
-    pub async fn recent_event(
-        &self,
-        fingerprint: &[u8; 16],
-        within: std::time::Duration,
-    ) -> Result<Option<Committed>, StoreError> {
-        dispatch!(self, recent_event(fingerprint, within))
+    /// Ends the term of a key that stands for `event`: calls that arrive from now on find it
+    /// free. A key without a term, or one that stands for another event by now, stays.
+    pub async fn free_key(&self, key: &str, event: EventId) -> Result<(), StoreError> {
+        dispatch!(self, free_key(key, event))
     }
 }

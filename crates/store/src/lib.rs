@@ -41,7 +41,9 @@ pub use error::StoreError;
 pub use incidents::{
     Incident, IncidentFinding, IncidentKind, MonitorFacts, MonitorLease, StreakFact,
 };
-pub use intake::{Committed, IntakeBatch, IntakeEntry, IntakeResult, NewDelivery, NewEvent};
+pub use intake::{
+    Committed, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery, NewEvent,
+};
 pub use lanes::{LaneInfo, LaneSpec, LaneView, Lease, ProbeClaim};
 pub use list::{
     AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, ReplayPlan, Stats,

@@ -81,6 +81,7 @@ struct Inner {
     registry: Registry,
     events_received: IntCounter,
     events_duplicate: IntCounter,
+    relay_broken_bodies: IntCounterVec,
     deliveries: IntCounterVec,
     attempt_duration: Histogram,
     end_to_end: Histogram,
@@ -128,7 +129,13 @@ impl Metrics {
                 names::EVENTS_DUPLICATE,
                 "Events that repeated an accepted one.",
             )?,
-            deliveries: counters(&registry)?,
+            relay_broken_bodies: relay_broken_bodies(&registry)?,
+            deliveries: counters(
+                &registry,
+                names::DELIVERIES,
+                "Outcomes recorded, by class.",
+                &["outcome"],
+            )?,
             attempt_duration: histogram(
                 &registry,
                 names::DELIVERY_ATTEMPT_DURATION,
@@ -160,6 +167,12 @@ impl Metrics {
     /// `count` events repeated an accepted one.
     pub fn events_duplicate(&self, count: u64) {
         self.0.events_duplicate.inc_by(count);
+    }
+
+    /// The body of a relayed call was no JSON; `accepted`: its query sufficed.
+    pub fn relay_broken_body(&self, accepted: bool) {
+        let accepted = if accepted { "true" } else { "false" };
+        self.0.relay_broken_bodies.with_label_values(&[accepted]).inc();
     }
 
     /// An outcome was recorded. `outcome` is the name of its class.
@@ -329,9 +342,23 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, Me
     Ok(counter)
 }
 
-fn counters(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
-    let opts = Opts::new(names::DELIVERIES, "Outcomes recorded, by class.");
-    let counters = IntCounterVec::new(opts, &["outcome"])?;
+/// Shown from the start, so that the first broken body is an increase.
+fn relay_broken_bodies(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
+    let help = "Bodies of relayed calls that were no JSON, by whether the query sufficed.";
+    let bodies = counters(registry, names::RELAY_BROKEN_BODIES, help, &["accepted"])?;
+    for accepted in ["true", "false"] {
+        bodies.with_label_values(&[accepted]).reset();
+    }
+    Ok(bodies)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, MetricsError> {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
 }

@@ -11,6 +11,9 @@ pub const LOG_LINES_DROPPED: &str = "log.lines_dropped";
 pub const EVENTS_RECEIVED: &str = "postrider_events_received_total";
 /// Counter: events that were a repeat of an accepted one.
 pub const EVENTS_DUPLICATE: &str = "postrider_events_duplicate_total";
+/// Counter by `accepted`: bodies of relayed calls that were no JSON; `true` where the query
+/// sufficed.
+pub const RELAY_BROKEN_BODIES: &str = "postrider_relay_broken_bodies_total";
 /// Counter by `outcome`: outcomes recorded.
 pub const DELIVERIES: &str = "postrider_deliveries_total";
 /// Histogram: one attempt, from its start to its classified answer.

@@ -2,11 +2,11 @@
 
 use http::Uri;
 use jiff::{SignedDuration, Timestamp};
-use percent_encoding::percent_decode_str;
 use postrider_domain::parse_duration;
 
 use crate::near;
 use crate::problem::Problem;
+use crate::query;
 
 /// Rows of a page when the caller does not say.
 const DEFAULT_LIMIT: u32 = 50;
@@ -22,9 +22,8 @@ impl Params {
     /// Reads the query of a URL.
     pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let mut params = Self::default();
-        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decoded(name)?, decoded(value)?);
+        for pair in query::pairs(uri.query().unwrap_or_default()) {
+            let (name, value) = pair?;
             if !known.contains(&name.as_str()) {
                 let hint = near::hint(&name, known.iter().copied());
                 return Err(wrong(&name, format!("is no known parameter{hint}")));
@@ -81,16 +80,6 @@ pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     at.ok_or_else(|| {
         format!("must be a time as in RFC 3339, or back from now such as 2h or 3d, not {text:?}")
     })
-}
-
-fn decoded(text: &str) -> Result<String, Problem> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    let text = decoded.map_err(|_| Problem::bad("", "the query is not valid UTF-8"))?.into_owned();
-    if text.contains('\0') {
-        return Err(Problem::bad("", "the query holds the character U+0000: remove it"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

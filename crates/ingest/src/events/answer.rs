@@ -76,7 +76,8 @@ fn element(answer: &Result<Map<String, Value>, Problem>) -> Value {
     }
 }
 
-fn accepted(fate: Fate) -> Result<Map<String, Value>, Problem> {
+/// The members of the answer to one event.
+pub(crate) fn accepted(fate: Fate) -> Result<Map<String, Value>, Problem> {
     match fate {
         Fate::Accepted { event_id, deliveries, duplicate } => {
             let deliveries: Vec<_> = deliveries

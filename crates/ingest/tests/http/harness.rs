@@ -23,7 +23,8 @@ pub(crate) struct Harness {
     pub(crate) woken: Arc<Mutex<Vec<LaneId>>>,
     pub(crate) cancel: CancellationToken,
     pub(crate) tracker: TaskTracker,
-    _folder: TempDir,
+    pub(crate) metrics: Metrics,
+    _folder: Option<TempDir>,
 }
 
 /// What differs between tests.
@@ -71,24 +72,27 @@ impl Harness {
         let master_key = MasterKey::generate();
         let store = open_store(&folder, &master_key, setting.sweep_after).await;
         let config = IngestConfig {
-            base_url: None,
-            trusted_proxies: Vec::new(),
             tokens: Tokens::parse(&tokens.into()).unwrap(),
-            scheme_whitelist: vec!["https".to_owned()],
-            method_whitelist: vec!["POST".to_owned()],
-            host_whitelist: HostWhitelist::default(),
-            lane_rules: LaneRules::default(),
-            retry: RetryPolicy::default(),
             master_key,
             max_unpublished: setting.max_unpublished,
-            request_timeout: IngestConfig::REQUEST_TIMEOUT,
+            ..config()
         };
+        Self { _folder: Some(folder), ..Self::on(store, config, setting.road) }
+    }
+
+    fn on(store: Store, config: IngestConfig, road: Road) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::new("test").unwrap();
-        let ingest =
-            Ingest::start(config, store.clone(), setting.road, metrics, &tracker, cancel.clone());
+        let (end, counts) = (cancel.clone(), metrics.clone());
+        let ingest = Ingest::start(config, store.clone(), road, counts, &tracker, end);
         let (router, woken) = (ingest.router(), Arc::default());
-        Self { router, store, woken, cancel, tracker, _folder: folder }
+        Self { router, store, woken, cancel, tracker, metrics, _folder: None }
+    }
+
+    /// The same role once more on the same store, with so much time for relayed calls.
+    pub(crate) fn replica(&self, relay_answer_within: Duration) -> Self {
+        let config = IngestConfig { relay_answer_within, ..config() };
+        Self::on(self.store.clone(), config, Road::InProcess(Arc::new(|_| {})))
     }
 
     /// Ends the role's tasks and waits for what they were at.
@@ -144,6 +148,23 @@ impl Harness {
     pub(crate) async fn delivery_count(&self) -> usize {
         let filter = DeliveryFilter::default();
         self.store.deliveries(&filter, None, 1_000).await.unwrap().deliveries.len()
+    }
+}
+
+fn config() -> IngestConfig {
+    IngestConfig {
+        base_url: None,
+        trusted_proxies: Vec::new(),
+        tokens: Tokens::default(),
+        scheme_whitelist: vec!["https".to_owned()],
+        method_whitelist: vec!["POST".to_owned()],
+        host_whitelist: HostWhitelist::default(),
+        lane_rules: LaneRules::default(),
+        retry: RetryPolicy::default(),
+        master_key: MasterKey::generate(),
+        max_unpublished: 1_000_000,
+        request_timeout: IngestConfig::REQUEST_TIMEOUT,
+        relay_answer_within: IngestConfig::RELAY_ANSWER_WITHIN,
     }
 }
 

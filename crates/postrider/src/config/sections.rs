@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::reader::{Key, Reader, Reported};
 use super::settings::{
-    AccessSettings, ListenSettings, LogSettings, Mode, MonitorSettings, QueueSettings, Settings,
-    StoreSettings, WebhookSettings, WorkerSettings,
+    AccessSettings, ListenSettings, LogSettings, Mode, MonitorSettings, QueueSettings,
+    RelaySettings, Settings, StoreSettings, WebhookSettings, WorkerSettings,
 };
 use super::value::{Raw, Show, Wrong};
 use super::{lanes, parse};
@@ -54,6 +54,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
     let monitor = monitor(reader);
     let store = store(reader);
     let queue = queue(reader);
+    let relay = relay(reader);
     let log = log(reader);
     let crash_at = reader.optional(Key::plain("CRASH_AT"), crash_at);
     Ok(Settings {
@@ -66,6 +67,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
         monitor: monitor?,
         store: store?,
         queue: queue?,
+        relay: relay?,
         log: log?,
         crash_at: crash_at?,
         effective: Vec::new(),
@@ -261,6 +263,13 @@ fn queue(reader: &mut Reader<'_>) -> Result<QueueSettings, Reported> {
     let max_unpublished =
         reader.get(Key::plain("MAX_UNPUBLISHED"), "1000000", parse::number(0, 100_000_000));
     Ok(QueueSettings { queues: queues?, prefetch: prefetch?, max_unpublished: max_unpublished? })
+}
+
+/// A broker gives an answer up after 15 s.
+fn relay(reader: &mut Reader<'_>) -> Result<RelaySettings, Reported> {
+    let within = parse::duration(10 * MILLISECOND, 14 * SECOND);
+    let answer_within = reader.get(Key::plain("RELAY_ANSWER_WITHIN"), "10s", within);
+    Ok(RelaySettings { answer_within: answer_within? })
 }
 
 fn log(reader: &mut Reader<'_>) -> Result<LogSettings, Reported> {

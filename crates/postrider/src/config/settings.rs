@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) store: StoreSettings,
     /// How RabbitMQ is used.
     pub(crate) queue: QueueSettings,
+    /// How brokers' own webhooks are taken.
+    pub(crate) relay: RelaySettings,
     /// What is logged.
     pub(crate) log: LogSettings,
     /// Where a test lets the process die.
@@ -158,6 +160,13 @@ pub(crate) struct QueueSettings {
     pub(crate) prefetch: u16,
     /// Deliveries that may wait for RabbitMQ to come back before intake answers 503.
     pub(crate) max_unpublished: u32,
+}
+
+/// How brokers' own webhooks are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct RelaySettings {
+    /// A call that could not be answered with 200 by then is answered with 503.
+    pub(crate) answer_within: Duration,
 }
 
 /// What is logged.

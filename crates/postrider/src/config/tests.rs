@@ -105,8 +105,12 @@ const ALL: [(&str, &str, &str); 35] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 3] =
-    [("QUEUES", "3", "3"), ("PREFETCH", "10", "10"), ("MAX_UNPUBLISHED", "9", "9")];
+const MORE: [(&str, &str, &str); 4] = [
+    ("QUEUES", "3", "3"),
+    ("PREFETCH", "10", "10"),
+    ("MAX_UNPUBLISHED", "9", "9"),
+    ("RELAY_ANSWER_WITHIN", "5s", "5s"),
+];
 
 fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     ALL.into_iter().chain(MORE)

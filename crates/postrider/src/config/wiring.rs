@@ -86,6 +86,7 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         master_key,
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,
+        relay_answer_within: settings.relay.answer_within,
     }
 }
 

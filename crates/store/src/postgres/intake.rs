@@ -1,7 +1,6 @@
 //! T1, T2: an event and its deliveries enter.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use postrider_domain::{DeliveryId, EventId};
 use sqlx::postgres::PgRow;
@@ -9,25 +8,30 @@ use uuid::Uuid;
 
 use super::Pg;
 use super::rows::{fault, get, is_conflict, uuids};
-use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, StoreError, codec};
+use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, StoreError, codec};
 
 /// T1, one statement (ATOMIC_KEY), which writes nothing unless the webhooks are still at the
 /// version `$1` (VERSION_IN_COMMIT). Keys go in sorted, so that two batches can't wait for
-/// each other. Answers whether the version was right and which events were written.
+/// each other; one whose term ended before the call arrived is taken over. Answers whether the version was right and which events were written.
 const COMMIT: &str = "
 with version as (select from meta where webhooks_version = $1),
 entry as (
-    select e.* from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::bytea[], $10::text[])
-        as e (id, key, name, broker, consumer, provider, body, fingerprint, traceparent)
+    select e.*, now() - e.age * interval '1 microsecond' as arrived
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::text[], $9::bytea[], $10::text[], $16::bigint[], $17::bigint[])
+        as e (id, key, name, broker, consumer, provider, body, fingerprint, traceparent, age,
+            term)
     where exists (select from version)),
 wanted as (
     select * from unnest($11::uuid[], $12::uuid[], $13::bigint[], $14::bigint[])
         as d (id, event_id, webhook_id, lane_id)),
 taken as (
-    insert into idempotency (key, event_id, fingerprint)
-    select key, id, fingerprint from entry where key is not null order by key
-    on conflict (key) do nothing
+    insert into idempotency (key, event_id, fingerprint, at, free_at)
+    select key, id, fingerprint, arrived, arrived + term * interval '1 microsecond'
+    from entry where key is not null order by key
+    on conflict (key) do update set event_id = excluded.event_id,
+        fingerprint = excluded.fingerprint, at = excluded.at, free_at = excluded.free_at
+    where idempotency.free_at < excluded.at
     returning event_id),
 fresh as (
     select * from entry
@@ -77,16 +81,10 @@ select count(*) from (
         limit $1) each
     limit $1) counted";
 
-const RECENT: &str = "
-select e.id as event_id, e.fingerprint, d.id as delivery_id, w.uuid as webhook_uuid
-from (
-    select id, fingerprint, delivery_ids from events
-    where fingerprint = $1 and not keyed
-        and received_at > now() - $2 * interval '1 millisecond'
-    order by received_at desc, id desc limit 1) e
-left join deliveries d on d.id = any(e.delivery_ids)
-left join webhooks w on w.id = d.webhook_id
-order by d.id";
+/// A key without a term has null, which is not later than anything.
+const FREE_KEY: &str = "
+update idempotency set free_at = now()
+where key = $1 and event_id = $2 and free_at > now()";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
@@ -94,7 +92,7 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("winners", WINNERS),
     ("hurry", HURRY),
     ("count_unclaimed", COUNT_UNCLAIMED),
-    ("recent", RECENT),
+    ("free_key", FREE_KEY),
 ];
 
 /// Tries of a commit that loses a deadlock.
@@ -145,6 +143,8 @@ impl Pg {
     }
 
     async fn commit_once(&self, version: i64, c: &Columns) -> Result<PgRow, sqlx::Error> {
+        // Waiting for a connection would make calls look later than they are.
+        let mut conn = self.pool.acquire().await?;
         sqlx::query(COMMIT)
             .bind(version)
             .bind(&c.ids)
@@ -161,7 +161,9 @@ impl Pg {
             .bind(&c.delivery_webhooks)
             .bind(&c.delivery_lanes)
             .bind(codec::millis(self.sweep_after))
-            .fetch_one(&self.pool)
+            .bind(c.ages())
+            .bind(c.terms())
+            .fetch_one(&mut *conn)
             .await
     }
 
@@ -195,25 +197,9 @@ impl Pg {
         codec::count_of(count)
     }
 
-    pub(crate) async fn recent_event(
-        &self,
-        fingerprint: &[u8; 16],
-        within: Duration,
-    ) -> Result<Option<Committed>, StoreError> {
-        let rows = sqlx::query(RECENT)
-            .bind(fingerprint.as_slice())
-            .bind(codec::millis(within))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
-        let Some(first) = rows.first() else {
-            return Ok(None);
-        };
-        let mut found = committed(first)?;
-        for row in &rows {
-            add_delivery(&mut found, row)?;
-        }
-        Ok(Some(found))
+    pub(crate) async fn free_key(&self, key: &str, event: EventId) -> Result<(), StoreError> {
+        let free = sqlx::query(FREE_KEY).bind(key).bind(event.0).execute(&self.pool);
+        free.await.map(drop).map_err(fault)
     }
 }
 
@@ -265,6 +251,7 @@ struct Columns {
     bodies: Vec<String>,
     fingerprints: Vec<Vec<u8>>,
     traceparents: Vec<Option<String>>,
+    key_terms: Vec<Option<KeyTerm>>,
     delivery_ids: Vec<Uuid>,
     delivery_events: Vec<Uuid>,
     delivery_webhooks: Vec<i64>,
@@ -297,6 +284,18 @@ impl Columns {
         self.bodies.push(codec::event_text(&new.event)?);
         self.fingerprints.push(new.fingerprint.to_vec());
         self.traceparents.push(new.traceparent.clone());
+        self.key_terms.push(new.term);
         Ok(())
+    }
+
+    /// How long ago the calls arrived, for those to which it matters.
+    fn ages(&self) -> Vec<i64> {
+        let age = |term: &KeyTerm| codec::micros(term.arrived.elapsed());
+        self.key_terms.iter().map(|term| term.as_ref().map_or(0, age)).collect()
+    }
+
+    fn terms(&self) -> Vec<Option<i64>> {
+        let terms = self.key_terms.iter();
+        terms.map(|term| term.map(|term| codec::micros(term.longest))).collect()
     }
 }

@@ -14,8 +14,9 @@ use super::rows::fault;
 use crate::{Schema, StoreError};
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
+    (2, "relay", include_str!("../../../../migrations/postgres/0002_relay.sql")),
     (5, "secrets", include_str!("../../../../migrations/postgres/0005_secrets.sql")),
 ];
 

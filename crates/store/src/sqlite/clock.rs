@@ -7,6 +7,9 @@ use jiff::Timestamp;
 
 use crate::StoreError;
 
+/// A duration as kept in rows.
+pub(super) use crate::codec::micros;
+
 /// Microseconds since the epoch, as kept in rows.
 #[expect(
     clippy::disallowed_methods,
@@ -16,14 +19,14 @@ pub(super) fn now() -> i64 {
     micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A duration as kept in rows; longer than 292,000 years is cut.
-pub(super) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// The instant that lies `after` later.
 pub(super) fn later(instant: i64, after: Duration) -> i64 {
     instant.saturating_add(micros(after))
+}
+
+/// The instant that lies `before` earlier.
+pub(super) fn earlier(instant: i64, before: Duration) -> i64 {
+    instant.saturating_sub(micros(before))
 }
 
 /// A kept duration; negative ones read as zero.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_domain::{DeliveryId, EventId};
 use serde_json::value::RawValue;
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -14,7 +14,7 @@ use super::rows::json;
 use super::writer::Turn;
 use super::{Lite, clock};
 use crate::codec::{event_text, fingerprint, webhook_uuid};
-use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, StoreError};
+use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, StoreError};
 
 impl Lite {
     pub(crate) async fn commit_events(
@@ -46,14 +46,9 @@ impl Lite {
         Ok(count)
     }
 
-    pub(crate) async fn recent_event(
-        &self,
-        fingerprint: &[u8; 16],
-        within: Duration,
-    ) -> Result<Option<Committed>, StoreError> {
-        let mut conn = self.reader().await?;
-        let since = clock::now().saturating_sub(clock::micros(within));
-        Ok(recent(&mut conn, fingerprint, since).await?)
+    pub(crate) async fn free_key(&self, key: &str, event: EventId) -> Result<(), StoreError> {
+        let key = (key.to_owned(), event);
+        self.write(key, |(key, event), turn| Box::pin(free_key(key, *event, turn))).await
     }
 }
 
@@ -90,11 +85,17 @@ fn keys_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
     let rows: Vec<_> = entries
         .iter()
         .filter_map(|entry| {
-            let key = entry.event.key.as_deref()?;
-            Some((key, entry.event.id, hex::encode(entry.event.fingerprint)))
+            let new = &entry.event;
+            let key = new.key.as_deref()?;
+            Some((key, new.id, hex::encode(new.fingerprint), new.term.as_ref().map(term_row)))
         })
         .collect();
     json(&rows)
+}
+
+/// When the call arrived, and how long its key holds at most.
+fn term_row(term: &KeyTerm) -> (i64, i64) {
+    (clock::earlier(clock::now(), term.arrived.elapsed()), clock::micros(term.longest))
 }
 
 fn events_json(entries: &[IntakeEntry]) -> Result<String, Fault> {
@@ -151,12 +152,18 @@ async fn commit(intake: &Intake, turn: &mut Turn) -> Result<Option<Vec<IntakeRes
     results(intake, &winners, &earlier).map(Some)
 }
 
+/// The events whose keys are theirs now. A key whose term ended before the call arrived is
+/// taken over.
 async fn take_keys(intake: &Intake, turn: &mut Turn) -> Result<HashSet<EventId>, Fault> {
     let won: Vec<Uuid> = sqlx::query_scalar(
-        "INSERT INTO idempotency (key, event_id, fingerprint, at)
-         SELECT value ->> 0, unhex(value ->> 1, '-'), unhex(value ->> 2), ?2
+        "INSERT INTO idempotency (key, event_id, fingerprint, at, free_at)
+         SELECT value ->> 0, unhex(value ->> 1, '-'), unhex(value ->> 2),
+                coalesce(value ->> '$[3][0]', ?2), value ->> '$[3][0]' + value ->> '$[3][1]'
          FROM json_each(?1) WHERE true
-         ON CONFLICT (key) DO NOTHING
+         ON CONFLICT (key) DO UPDATE
+             SET event_id = excluded.event_id, fingerprint = excluded.fingerprint,
+                 at = excluded.at, free_at = excluded.free_at
+             WHERE idempotency.free_at < excluded.at
          RETURNING event_id",
     )
     .bind(&intake.keys)
@@ -276,29 +283,15 @@ async fn hurry(ids: &str, turn: &mut Turn) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn recent(
-    conn: &mut SqliteConnection,
-    fingerprint: &[u8; 16],
-    since: i64,
-) -> Result<Option<Committed>, Fault> {
-    let rows = sqlx::query(
-        "SELECT e.id AS event_id, e.fingerprint, d.id AS delivery_id, w.uuid
-         FROM (SELECT id, fingerprint FROM events WHERE fingerprint = ?1 AND received_at >= ?2
-               ORDER BY received_at DESC, id DESC LIMIT 1) e
-         LEFT JOIN deliveries d ON d.event_id = e.id
-         LEFT JOIN webhooks w ON w.id = d.webhook_id
-         ORDER BY d.id",
+/// A key without a term has NULL, which is not later than anything.
+async fn free_key(key: &str, event: EventId, turn: &mut Turn) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE idempotency SET free_at = ?3 WHERE key = ?1 AND event_id = ?2 AND free_at > ?3",
     )
-    .bind(fingerprint.as_slice())
-    .bind(since)
-    .fetch_all(conn)
+    .bind(key)
+    .bind(event.0)
+    .bind(turn.now)
+    .execute(&mut turn.conn)
     .await?;
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let mut found = committed(first)?;
-    for row in &rows {
-        found.deliveries.extend(delivery_of(row)?);
-    }
-    Ok(Some(found))
+    Ok(())
 }

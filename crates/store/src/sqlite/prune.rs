@@ -23,7 +23,7 @@ impl Lite {
         keep_keys: Duration,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let before = clock::now().saturating_sub(clock::micros(keep));
+        let before = clock::earlier(clock::now(), keep);
         let mut dropped = 0;
         for _ in 0..CHUNKS {
             let mut conn = self.reader().await?;
@@ -40,7 +40,7 @@ impl Lite {
             }
         }
         self.prune_events(before, limit).await?;
-        let keys_before = clock::now().saturating_sub(clock::micros(keep_keys));
+        let keys_before = clock::earlier(clock::now(), keep_keys);
         self.in_chunks((keys_before, limit), |(before, limit), turn| {
             Box::pin(drop_keys(*before, *limit, turn))
         })

@@ -18,8 +18,9 @@ const CANARY: &str = "postrider";
 const TRIES: u32 = 5;
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql")),
+    (2, "relay", include_str!("../../../../migrations/sqlite/0002_relay.sql")),
     (5, "secrets", include_str!("../../../../migrations/sqlite/0005_secrets.sql")),
 ];
 

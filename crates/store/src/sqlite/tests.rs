@@ -122,6 +122,7 @@ fn batch(webhook: &StoredWebhook, webhooks_version: i64, count: usize) -> Intake
         event: NewEvent {
             id: EventId(Uuid::now_v7()),
             key: Some(format!("header:{}", Uuid::now_v7())),
+            term: None,
             fingerprint: [u8::try_from(number % 256).unwrap(); 16],
             event: event("Consumer \"quoted\" \u{1F980}"),
             traceparent: None,

@@ -109,6 +109,7 @@ pub(crate) fn entry(key: Option<&str>, webhooks: &[&StoredWebhook]) -> IntakeEnt
         event: NewEvent {
             id: EventId(Uuid::now_v7()),
             key: key.map(ToOwned::to_owned),
+            term: None,
             fingerprint: *Uuid::now_v7().as_bytes(),
             event: event(),
             traceparent: None,

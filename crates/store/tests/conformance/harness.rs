@@ -233,6 +233,7 @@ fn template_name() -> String {
     let mut hash = DefaultHasher::new();
     include_str!("../../../../migrations/postgres/0001_store.sql").hash(&mut hash);
     include_str!("../../../../migrations/postgres/0005_secrets.sql").hash(&mut hash);
+    include_str!("../../../../migrations/postgres/0002_relay.sql").hash(&mut hash);
     format!("postrider_template_{:016x}", hash.finish())
 }
 

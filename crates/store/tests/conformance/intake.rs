@@ -1,12 +1,15 @@
 //! T1, T2.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use postrider_store::{DeliveryFilter, IntakeBatch, IntakeResult, Store};
+use postrider_store::{
+    Committed, DeliveryFilter, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, Store,
+    StoredWebhook,
+};
 
 use crate::acts::*;
-use crate::harness::World;
+use crate::harness::{World, wait_until};
 
 async fn count(store: &Store) -> usize {
     store.deliveries(&DeliveryFilter::default(), None, 1000).await.unwrap().deliveries.len()
@@ -30,14 +33,13 @@ pub(crate) async fn an_event_and_its_deliveries_enter_together(world: World) {
 
 pub(crate) async fn an_event_that_nobody_wants_is_recorded(world: World) {
     let store = world.store();
-    let new = entry(None, &[]);
+    let new = entry(Some("k"), &[]);
     commit(store, vec![new.clone()]).await;
-    let found = store.recent_event(&new.event.fingerprint, HOUR).await.unwrap().unwrap();
+    let result = commit(store, vec![entry(Some("k"), &[])]).await.remove(0);
+    let IntakeResult::Duplicate(found) = result else { panic!("accepted twice") };
     assert_eq!(found.event_id, new.event.id);
     assert!(found.deliveries.is_empty());
     assert_eq!(found.fingerprint, new.event.fingerprint);
-    let other = entry(None, &[]).event.fingerprint;
-    assert_eq!(store.recent_event(&other, HOUR).await.unwrap(), None);
 }
 
 pub(crate) async fn a_commit_under_an_old_version_writes_nothing(world: World) {
@@ -101,9 +103,7 @@ pub(crate) async fn events_without_key_are_never_repeats(world: World) {
     second.event.fingerprint = first.event.fingerprint;
     commit(store, vec![first.clone()]).await;
     assert_eq!(commit(store, vec![second.clone()]).await, [IntakeResult::Accepted]);
-    let recent = store.recent_event(&first.event.fingerprint, HOUR).await.unwrap().unwrap();
-    assert_eq!(recent.event_id, second.event.id, "the newest");
-    assert_eq!(recent.deliveries[0].0, second.deliveries[0].id);
+    assert_eq!(count(store).await, 2);
 }
 
 pub(crate) async fn one_key_at_two_handles_at_once_makes_one_event(world: World) {
@@ -194,4 +194,98 @@ pub(crate) async fn unclaimed_deliveries_are_counted(world: World) {
     let claims = road(store, &accepted[..2]).await;
     record(store, &[delivered(&claims[0]), released(&claims[1])]).await;
     assert_eq!(store.count_unclaimed(100).await.unwrap(), 5);
+}
+
+/// An event under a key that the receiver made of its content, of a call that arrived just now.
+fn content_entry(webhooks: &[&StoredWebhook], longest: Duration) -> IntakeEntry {
+    let mut entry = entry(Some("relay:1"), webhooks);
+    entry.event.fingerprint = [1; 16];
+    entry.event.term = Some(KeyTerm { arrived: Instant::now(), longest });
+    entry
+}
+
+/// Commits one event; the earlier one that it repeats.
+async fn repeated(store: &Store, entry: &IntakeEntry) -> Option<Committed> {
+    match commit(store, vec![entry.clone()]).await.remove(0) {
+        IntakeResult::Accepted => None,
+        IntakeResult::Duplicate(first) => Some(first),
+    }
+}
+
+pub(crate) async fn a_key_with_a_term_holds_until_it_is_freed(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let first = content_entry(&[&one], HOUR);
+    assert_eq!(repeated(store, &first).await, None);
+    let again = repeated(store, &content_entry(&[&one], HOUR)).await.unwrap();
+    assert_eq!(again.event_id, first.event.id);
+    assert_eq!(again.deliveries, [(first.deliveries[0].id, one.webhook.uuid.clone())]);
+    store.free_key("relay:1", first.event.id).await.unwrap();
+    let second = content_entry(&[&one], HOUR);
+    assert_eq!(repeated(store, &second).await, None, "the first was answered before");
+    // Freeing it late, a second time, does not end the term of the next event.
+    store.free_key("relay:1", first.event.id).await.unwrap();
+    let again = repeated(store, &content_entry(&[&one], HOUR)).await.unwrap();
+    assert_eq!(again.event_id, second.event.id);
+    assert_eq!(count(store).await, 2);
+}
+
+pub(crate) async fn a_call_that_arrived_before_the_answer_is_a_repeat(world: World) {
+    let (left, right) = (world.store(), world.another(Duration::ZERO).await);
+    let first = content_entry(&[], HOUR);
+    let slow = content_entry(&[], HOUR);
+    assert_eq!(repeated(left, &first).await, None);
+    left.free_key("relay:1", first.event.id).await.unwrap();
+    let again = repeated(&right, &slow).await.unwrap();
+    assert_eq!(again.event_id, first.event.id, "it arrived before the first was answered");
+    right.close().await;
+}
+
+pub(crate) async fn a_term_ends_by_itself(world: World) {
+    let store = world.store();
+    let first = content_entry(&[], MOMENT);
+    assert_eq!(repeated(store, &first).await, None);
+    assert!(repeated(store, &content_entry(&[], MOMENT)).await.is_some());
+    wait_until("the term to end", async || {
+        let late = repeated(store, &content_entry(&[], MOMENT)).await;
+        late.is_none().then_some(())
+    })
+    .await;
+}
+
+pub(crate) async fn a_senders_key_is_never_freed(world: World) {
+    let store = world.store();
+    let first = entry(Some("k"), &[]);
+    commit(store, vec![first.clone()]).await;
+    store.free_key("k", first.event.id).await.unwrap();
+    let again = repeated(store, &entry(Some("k"), &[])).await.unwrap();
+    assert_eq!(again.event_id, first.event.id);
+}
+
+pub(crate) async fn equal_content_at_two_handles_at_once_makes_one_event(world: World) {
+    let (left, right) = (world.store(), world.another(Duration::ZERO).await);
+    let version = version(left).await;
+    for round in 0..100 {
+        let (a, b) = (content_batch(version, round), content_batch(version, round));
+        let (x, y) = join(left.commit_events(&a), right.commit_events(&b)).await;
+        let both = [x.unwrap().unwrap().remove(0), y.unwrap().unwrap().remove(0)];
+        let accepted = both.iter().filter(|result| **result == IntakeResult::Accepted).count();
+        assert_eq!(accepted, 1, "round {round}: {both:?}");
+    }
+    right.close().await;
+}
+
+fn content_batch(webhooks_version: i64, round: u8) -> IntakeBatch {
+    let mut entry = content_entry(&[], HOUR);
+    entry.event.key = Some(format!("relay:{round}"));
+    IntakeBatch { webhooks_version, entries: vec![entry] }
+}
+
+pub(crate) async fn equal_content_in_a_batch_counts_once(world: World) {
+    let store = world.store();
+    let (first, second) = (content_entry(&[], HOUR), content_entry(&[], HOUR));
+    let results = commit(store, vec![first.clone(), second]).await;
+    assert_eq!(results[0], IntakeResult::Accepted);
+    let IntakeResult::Duplicate(winner) = &results[1] else { panic!("accepted twice") };
+    assert_eq!(winner.event_id, first.event.id);
 }

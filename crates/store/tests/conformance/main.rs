@@ -53,6 +53,12 @@ cases! {
         hurry_makes_never_claimed_deliveries_due
         a_limited_lane_has_no_sweep
         unclaimed_deliveries_are_counted
+        a_key_with_a_term_holds_until_it_is_freed
+        a_call_that_arrived_before_the_answer_is_a_repeat
+        a_term_ends_by_itself
+        a_senders_key_is_never_freed
+        equal_content_at_two_handles_at_once_makes_one_event
+        equal_content_in_a_batch_counts_once
     }
     claims {
         the_road_claims_a_fresh_delivery_once

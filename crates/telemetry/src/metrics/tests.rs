@@ -12,6 +12,7 @@ fn filled() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
     metrics.events_received(5);
     metrics.events_duplicate(2);
+    metrics.relay_broken_body(true);
     metrics.outcome_recorded("accepted");
     metrics.attempt_took(Duration::from_millis(3));
     metrics.delivered_after(Duration::from_secs(2));
@@ -38,6 +39,8 @@ fn every_number_is_shown() {
     for line in [
         "postrider_events_received_total 5",
         "postrider_events_duplicate_total 2",
+        r#"postrider_relay_broken_bodies_total{accepted="true"} 1"#,
+        r#"postrider_relay_broken_bodies_total{accepted="false"} 0"#,
         r#"postrider_deliveries_total{outcome="accepted"} 1"#,
         r#"postrider_delivery_attempt_duration_seconds_bucket{le="0.005"} 1"#,
         "postrider_delivery_attempt_duration_seconds_sum 0.003",
@@ -66,7 +69,7 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
-    assert_eq!(help.len(), 14);
+    assert_eq!(help.len(), 15);
     assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
 }
 

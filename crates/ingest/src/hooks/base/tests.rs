@@ -20,6 +20,7 @@ fn config(base_url: Option<&str>) -> IngestConfig {
         master_key: MasterKey::generate(),
         max_unpublished: 1,
         request_timeout: Duration::from_secs(1),
+        relay_answer_within: Duration::from_secs(1),
     }
 }
 

@@ -1,0 +1,152 @@
+//! `POST /hooks/broker` and `/hooks/broker/{name}`: what the webhook of an unmodified Pact Broker,
+//! or of PactFlow, can send.
+//!
+//! A broker calls again, up to 7 times within an hour, until it gets a success within its 15 s,
+//! and its calls carry no id. So an event is known by its content ([`repeat`]), and only while
+//! no call that brought it was answered: afterwards an equal call is a new event, because whoever
+//! runs the consumer's CI again expects another dispatch. The order of effects:
+//!
+//! commit, under the content as key → end the key's term → answer 200.
+//!
+//! * Up to the end of the term the broker has no 200: it calls again, and the repeat finds the
+//!   event. Where time runs out the answer is therefore 503, although the event may be on disk.
+//! * A crash between the end of the term and the answer makes the broker's next call a new event:
+//!   one dispatch more. In the other order it would be one less: with the 200 given and the term
+//!   still running, the next equal call would be taken for a repeat.
+
+mod event;
+mod params;
+mod repeat;
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use postrider_telemetry::TraceContext;
+use serde_json::json;
+
+use crate::body::{self, Limits};
+use crate::commit::{Candidate, Fate};
+use crate::events;
+use crate::payload::{DEFAULT_BROKER, check_key};
+use crate::problem::Problem;
+use crate::relay::params::{BodyFault, Params};
+use crate::relay::repeat::Identity;
+use crate::server::App;
+
+/// Bytes of a body: as of one event.
+const MAX_BODY: usize = events::MAX_EVENT;
+
+/// The name of the event that a broker sends when somebody tries the webhook.
+const TEST: &str = "test";
+
+/// Handles `POST /hooks/broker`.
+pub(crate) async fn unnamed(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    Call::new(DEFAULT_BROKER.to_owned()).answer_in_time(&app, request).await
+}
+
+/// Handles `POST /hooks/broker/{name}`.
+pub(crate) async fn named(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let fault = |fault: &str| Problem::bad("", format!("the broker's name in the path {fault}"));
+    let Path(name) = name.map_err(|_| fault("is not valid UTF-8"))?;
+    check_key(&name).map_err(|wrong| fault(&wrong))?;
+    Call::new(name).answer_in_time(&app, request).await
+}
+
+/// A call of a broker.
+struct Call {
+    broker: String,
+    arrived: Instant,
+}
+
+impl Call {
+    fn new(broker: String) -> Self {
+        Self { broker, arrived: Instant::now() }
+    }
+
+    /// 503 where the answer would come later than the setting allows.
+    async fn answer_in_time(self, app: &App, request: Request) -> Result<Response, Problem> {
+        let deadline = self.arrived + app.config.relay_answer_within;
+        let answer = Box::pin(self.answer(app, request));
+        tokio::time::timeout_at(deadline.into(), answer).await.unwrap_or_else(|_| {
+            Err(Problem::away(
+                "no answer in time: try again, an event that was taken is recognised",
+            ))
+        })
+    }
+
+    async fn answer(self, app: &App, request: Request) -> Result<Response, Problem> {
+        app.intake_is_open()?;
+        let (head, body) = request.into_parts();
+        // Held until the answer: the committer does not end before.
+        let mut share = app.room.enter()?;
+        let limits = Limits { bytes: MAX_BODY, time: app.config.request_timeout };
+        let bytes = body::read(body, &app.room, &mut share, limits).await?;
+        let params = self.read(app, head.uri.query().unwrap_or_default(), &bytes)?;
+        drop(bytes);
+        if params.event_name() == TEST {
+            return self.test_run(app).await;
+        }
+        let event = event::event(self.broker, &params)?;
+        let identity = Identity::of(&event, self.arrived)?;
+        let trace = events::trace_of(&head.headers);
+        commit(app, identity, event, trace).await
+    }
+
+    /// Query and body together. A body that is no JSON does no harm beside a query that suffices.
+    fn read(&self, app: &App, query: &str, body: &[u8]) -> Result<Params, Problem> {
+        let mut params = Params::of_query(query)?;
+        match params.add_body(body) {
+            Ok(()) => Ok(params),
+            Err(BodyFault::Values(problem)) => Err(problem),
+            Err(BodyFault::Broken(fault)) => {
+                let missing = params.missing();
+                let accepted = missing.is_empty() || params.event_name() == TEST;
+                app.parts.metrics.relay_broken_body(accepted);
+                tracing::warn!(broker = self.broker, accepted, fault, "a relayed body is broken");
+                if accepted { Ok(params) } else { Err(broken(&fault, &missing)) }
+            }
+        }
+    }
+
+    /// Somebody tries the broker's webhook: told the truth about the store, nothing delivered.
+    async fn test_run(&self, app: &App) -> Result<Response, Problem> {
+        app.store().ping().await?;
+        tracing::info!(broker = self.broker, "a test run of the broker's webhook arrived");
+        let nothing = json!({"event_id": null, "deliveries": [], "duplicate": false});
+        Ok(Json(nothing).into_response())
+    }
+}
+
+fn broken(fault: &str, missing: &[&str]) -> Problem {
+    let missing = missing.join(", ");
+    let detail = format!(
+        "the body {fault}; a broker puts values into a body as they are, but encodes them in the \
+         URL: give the parameters in the query string of the webhook's URL (it lacks {missing})"
+    );
+    Problem::bad("", detail)
+}
+
+async fn commit(
+    app: &App,
+    identity: Identity,
+    event: postrider_domain::Event,
+    trace: TraceContext,
+) -> Result<Response, Problem> {
+    let Identity { key, fingerprint, term } = identity;
+    let candidate = Candidate { key: key.clone(), term, fingerprint, event, trace: trace.child() };
+    let fate = app.committer.submit(vec![candidate]).await.pop().unwrap_or(Fate::Away);
+    if let (Some(key), Fate::Accepted { event_id, .. }) = (&key, &fate) {
+        app.store().free_key(key, *event_id).await?;
+    }
+    Ok(Json(events::accepted(fate)?).into_response())
+}
+
+#[cfg(test)]
+mod tests;

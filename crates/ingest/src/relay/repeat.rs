@@ -1,0 +1,46 @@
+//! How a call is known again.
+
+use std::time::{Duration, Instant};
+
+use postrider_domain::Event;
+use postrider_store::KeyTerm;
+
+use crate::events::fingerprint;
+use crate::problem::Problem;
+
+/// Longest time that the content stands for its event. A broker calls at 0, 10, 60, 120, 300, 600
+/// and 1200 s after the call before, each of which takes 15 s to connect and 15 s to read at most
+/// (Pact Broker 2.120): 42 minutes in all.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Under what the event is committed.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) key: Option<String>,
+    pub(super) fingerprint: [u8; 16],
+    pub(super) term: Option<KeyTerm>,
+}
+
+impl Identity {
+    /// By what stays the same over a broker's repeats: it renders tags, branches and labels anew
+    /// for each. Without a pact's URL or a consumer version nothing tells a repeat from the next
+    /// publication, and each call is an event: better one dispatch more than one less.
+    pub(super) fn of(event: &Event, arrived: Instant) -> Result<Self, Problem> {
+        let (consumer, provider) = (&event.consumer, &event.provider);
+        let fingerprint = fingerprint(&(
+            event.event_name,
+            &event.broker,
+            [&consumer.name, &consumer.version_number],
+            [&provider.name, &provider.version_number],
+            [&event.pact_url, &event.verification_result_url],
+        ))?;
+        if event.pact_url.is_empty() && consumer.version_number.is_empty() {
+            return Ok(Self { key: None, fingerprint, term: None });
+        }
+        Ok(Self {
+            key: Some(format!("relay:{}", hex::encode(fingerprint))),
+            fingerprint,
+            term: Some(KeyTerm { arrived, longest: LONGEST }),
+        })
+    }
+}
