@@ -19,6 +19,7 @@ mod problem;
 mod road;
 mod server;
 mod table;
+mod traced;
 
 pub use auth::{Role, Tokens};
 pub use config::IngestConfig;

@@ -1,9 +1,10 @@
-//! What the process says of itself: log lines, metrics, and the trace context that travels with
-//! a delivery.
+//! What the process says of itself: log lines, metrics, spans, and the trace context that travels
+//! with a delivery.
 
 mod logging;
 mod metrics;
 pub mod names;
+pub mod spans;
 pub mod step;
 mod trace;
 
