@@ -16,7 +16,7 @@ use super::settings::{
     StoreSettings, WebhookSettings, WorkerSettings,
 };
 use super::value::{Raw, Show, Wrong};
-use super::{lanes, parse};
+use super::{lanes, parse, traces};
 
 /// Where intake and APIs listen unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:9393";
@@ -55,6 +55,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
     let store = store(reader);
     let queue = queue(reader);
     let log = log(reader);
+    let traces = traces::read(reader);
     let crash_at = reader.optional(Key::plain("CRASH_AT"), crash_at);
     Ok(Settings {
         mode: mode?,
@@ -67,6 +68,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
         store: store?,
         queue: queue?,
         log: log?,
+        traces: traces?,
         crash_at: crash_at?,
         effective: Vec::new(),
     })
