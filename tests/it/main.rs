@@ -12,6 +12,8 @@ mod hold;
 mod idempotency;
 mod isolation;
 mod limit;
+mod metrics;
 mod readme;
 mod smoke;
 mod structure;
+mod traces;

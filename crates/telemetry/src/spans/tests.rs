@@ -99,7 +99,10 @@ fn a_call() {
         }))
     };
     let span = call(400);
-    assert_eq!((span.span_kind.clone(), span.name.as_ref()), (SpanKind::Server, "POST /hooks/broker/{name}"));
+    assert_eq!(
+        (span.span_kind.clone(), span.name.as_ref()),
+        (SpanKind::Server, "POST /hooks/broker/{name}")
+    );
     says(&span, &[("http.request.method", "POST"), ("http.response.status_code", "400")]);
     says(&span, &[("url.path", "/hooks/broker/main"), ("url.scheme", "http")]);
     says(&span, &[("user_agent.original", "Pact Broker v2.120.0")]);
@@ -171,7 +174,10 @@ fn a_request() {
     assert_eq!(span.status, Status::error(""), "4xx is an error for who asked");
     says(&spanned(Fact::Request(request(None))), &[("error.type", "timeout")]);
     let span = spanned(Fact::Request(Request { resend_count: 0, ..request(Some(204)) }));
-    assert_eq!((span.status.clone(), said(&span, "http.request.resend_count")), (Status::Unset, None));
+    assert_eq!(
+        (span.status.clone(), said(&span, "http.request.resend_count")),
+        (Status::Unset, None)
+    );
 }
 
 #[test]
@@ -194,7 +200,9 @@ fn samplers_by_the_names_of_the_specification() {
     ] {
         assert_eq!(samples(name, argument, parent), expected, "{name} {argument:?} {parent:?}");
     }
-    for (name, argument) in [("sometimes", None), ("traceidratio", Some("1.5")), ("traceidratio", Some("x"))] {
+    for (name, argument) in
+        [("sometimes", None), ("traceidratio", Some("1.5")), ("traceidratio", Some("x"))]
+    {
         assert!(Sampling::parse(name, argument).is_err(), "{name} {argument:?}");
     }
 }
