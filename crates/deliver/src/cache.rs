@@ -21,6 +21,15 @@ pub(crate) struct Prepared {
     stored: StoredWebhook,
 }
 
+impl Prepared {
+    /// The credential that its lane is named after, unless several lanes share one name.
+    pub(crate) fn credential(&self) -> &str {
+        let of_lane = self.lane.rsplit_once('/').map(|(_, credential)| credential);
+        let only = self.stored.secret_names.first().map(String::as_str);
+        of_lane.or(only).unwrap_or(&self.lane)
+    }
+}
+
 /// The secrets of one webhook at one revision of its lane's secret.
 #[derive(Debug)]
 pub(crate) struct Unsealed {

@@ -22,6 +22,7 @@ use crate::clock::Mark;
 use crate::lane::Lane;
 use crate::record::Entry;
 use crate::step::{Context, Held, Verdict, attempt, released};
+use crate::traced::Travelled;
 
 /// Notes taken at once before deciding anew.
 const NOTES_MAX: usize = 256;
@@ -200,9 +201,9 @@ impl Hub {
         if self.stopping {
             way.gate.close();
         }
-        let tag = taken.map(|taken| taken.tag);
+        let (tag, road) = taken.map(|taken| (taken.tag, Travelled::of(taken))).unzip();
         self.tracker.spawn(async move {
-            let held = Held { claim, asked_at };
+            let held = Held { claim, asked_at, road };
             let made = std::panic::AssertUnwindSafe(Box::pin(attempt(&context, &held, &way)))
                 .catch_unwind()
                 .await;

@@ -17,11 +17,12 @@ mod probe;
 mod record;
 mod step;
 mod target;
+mod traced;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use postrider_domain::LaneId;
+use postrider_domain::{LaneId, Outcome};
 use postrider_queue::Consumer;
 use postrider_store::{Store, WorkerId};
 use postrider_telemetry::Metrics;
@@ -85,6 +86,7 @@ impl Worker {
         let (outcomes, entries) = mpsc::channel(OUTCOMES_WAITING);
         let settler = road.as_ref().map(Consumer::settler);
         let (committed, lanes) = mpsc::channel(64);
+        metrics.expect_outcomes(Outcome::ALL.map(Outcome::as_str));
         let janitor = janitor::run(store.clone(), config.janitor, cancel.clone());
         let context = Arc::new(step::Context {
             client: target::Client::new(&config)?,

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use postrider_domain::{Event, Outcome, WebhookUuid};
 use postrider_store::{Claim, Transition};
 use postrider_telemetry::{Metrics, TraceContext};
+
+use crate::cache::Prepared;
 
 /// An attempt as it is told.
 pub(crate) struct Attempted<'a> {
@@ -22,7 +25,7 @@ pub(crate) struct Attempted<'a> {
 }
 
 /// Whether it will be tried again, and in how many milliseconds when that is known.
-fn next_try(transition: &Transition) -> (bool, Option<u64>) {
+pub(crate) fn next_try(transition: &Transition) -> (bool, Option<u64>) {
     let ms = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     match transition {
         Transition::Delivered | Transition::Failed { .. } => (false, None),
@@ -55,6 +58,23 @@ pub(crate) fn attempted(told: &Attempted<'_>) {
         will_retry,
         "delivery.attempted"
     );
+}
+
+/// What GitHub's answer says of the budget and of the credential. Only an answer to a credential
+/// that was taken tells its expiry, or by its silence that there is none.
+pub(crate) fn measure_github(
+    metrics: &Metrics,
+    prepared: &Prepared,
+    status: StatusCode,
+    headers: &HeaderMap,
+) {
+    if let Some(remaining) = postrider_github::rate_remaining(headers) {
+        metrics.set_github_ratelimit_remaining(&prepared.lane, remaining);
+    }
+    if status.is_success() {
+        let expires = postrider_github::token_expiry(headers).map(Timestamp::as_second);
+        metrics.set_credential_expiry(prepared.credential(), expires);
+    }
 }
 
 /// The figures.

@@ -21,6 +21,7 @@ use crate::cache::{Prepared, prepare};
 use crate::clock::Mark;
 use crate::hub::send;
 use crate::lane::Way;
+use crate::log;
 use crate::policy;
 use crate::record::Entry;
 use crate::step::{Context, Held, attempt};
@@ -61,29 +62,23 @@ impl Prober {
         let has_all = names.iter().all(|name| values.contains_key(name));
         let prepared = prepare(webhook);
         let finding = match request_of(&self.context, &prepared, &values) {
-            Some(request) if has_all => self.ask(request, lane, claim, lease).await?,
+            Some(request) if has_all => match TargetKind::of(&request.url) {
+                TargetKind::RepositoryDispatch | TargetKind::WorkflowDispatch => {
+                    self.ask(&prepared, request).await
+                }
+                TargetKind::Other => self.send_one(lane, claim, lease).await?,
+            },
             Some(_) | None => Finding::StillHeld,
         };
         tracing::info!(lane = prepared.lane, finding = ?finding, "lane.probed");
         conclude(&self.store, lane, claim, finding).await
     }
 
-    async fn ask(
-        &self,
-        request: RenderedRequest,
-        lane: LaneId,
-        claim: ProbeClaim,
-        lease: Option<Lease>,
-    ) -> Result<Finding, StoreError> {
-        match TargetKind::of(&request.url) {
-            TargetKind::RepositoryDispatch | TargetKind::WorkflowDispatch => {
-                if let Some(pacer) = &self.way.pacer {
-                    pacer.ready().await;
-                }
-                Ok(ask_github(&self.context, request).await)
-            }
-            TargetKind::Other => self.send_one(lane, claim, lease).await,
+    async fn ask(&self, prepared: &Prepared, request: RenderedRequest) -> Finding {
+        if let Some(pacer) = &self.way.pacer {
+            pacer.ready().await;
         }
+        ask_github(&self.context, prepared, request).await
     }
 
     /// The canary: one real delivery under the probe's right.
@@ -99,7 +94,7 @@ impl Prober {
         let Some(claim) = self.store.claim_canary(lane, probe, lease, terms).await? else {
             return Ok(Finding::StillHeld);
         };
-        let held = Held { claim, asked_at };
+        let held = Held { claim, asked_at, road: None };
         let mut finished = attempt(&self.context, &held, &self.way).await;
         let finding = read_canary(&finished.recorded);
         spare(&mut finished.recorded);
@@ -169,7 +164,11 @@ fn request_of(
     Some(rendered)
 }
 
-async fn ask_github(context: &Context, mut request: RenderedRequest) -> Finding {
+async fn ask_github(
+    context: &Context,
+    prepared: &Prepared,
+    mut request: RenderedRequest,
+) -> Finding {
     let Some(url) = postrider_github::probe_url(&request.url) else {
         return Finding::StillHeld;
     };
@@ -179,6 +178,7 @@ async fn ask_github(context: &Context, mut request: RenderedRequest) -> Finding 
     request.headers.remove(http::header::CONTENT_TYPE);
     match context.client.send(&request).await {
         Reply::Answered { status, headers, body } => {
+            log::measure_github(&context.metrics, prepared, status, &headers);
             match postrider_github::read_probe(status.as_u16(), &headers, &body) {
                 ProbeReading::Good => Finding::Good,
                 ProbeReading::Limited(pause) => Finding::Limited(pause),

@@ -25,13 +25,14 @@ use postrider_render::{
 };
 use postrider_store::{AttemptRow, Claim, HoldProof, Recorded, Transition};
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{Metrics, TRACEPARENT, TraceContext};
+use postrider_telemetry::{Metrics, TRACEPARENT};
 
 use crate::cache::{Cache, Prepared, Unsealed};
 use crate::clock::Mark;
 use crate::lane::Way;
 use crate::log::{self, Attempted};
 use crate::target::{Client, Reply};
+use crate::traced::{Target, Traced, Travelled};
 use crate::{WorkerConfig, policy};
 
 /// What every attempt of a process shares.
@@ -62,6 +63,8 @@ impl Gate {
 pub(crate) struct Held {
     pub(crate) claim: Claim,
     pub(crate) asked_at: Mark,
+    /// Set when its copy was taken off the road.
+    pub(crate) road: Option<Travelled>,
 }
 
 /// What an attempt tells its lane at once, before it is recorded.
@@ -85,33 +88,44 @@ pub(crate) struct Finished {
 /// Makes the attempt that a claim is for.
 pub(crate) async fn attempt(context: &Context, held: &Held, way: &Way) -> Finished {
     let claim = &held.claim;
+    let traced = Traced::of(held);
     let ready = match prepare(context, claim).await {
         Ok(ready) => ready,
-        Err(NotReady::StoreAway) => return released(claim),
-        Err(NotReady::Unreadable(what)) => return unreadable(context, claim, &what),
+        Err(NotReady::StoreAway) => return given_back(claim, &traced),
+        Err(NotReady::Unreadable(what)) => {
+            traced.unsent(claim, Some(Outcome::RenderError));
+            return unreadable(context, claim, &what);
+        }
     };
-    let request = match ready.render(claim, &context.config) {
+    let request = match ready.render(claim, &context.config, &traced) {
         Ok(request) => request,
-        Err(refusal) => return conclude(context, claim, &ready, refusal.made()),
+        Err(refusal) => return conclude(context, claim, &ready, refusal.made(), &traced),
     };
     let Ok(_place) = way.places.acquire().await else {
-        return released(claim);
+        return given_back(claim, &traced);
     };
     if let Some(pacer) = &way.pacer {
         pacer.ready().await;
     }
     if way.gate.is_closed() || too_late(&context.config, held) {
-        return released(claim);
+        return given_back(claim, &traced);
     }
     let started = Started::now();
     let reply = context.client.send(&request).await;
     reached(Step::Sent, 1);
-    conclude(context, claim, &ready, started.made(reply, &request, &ready))
+    ready.measure(context, &request, &reply);
+    let made = started.made(reply, &request, &ready, &traced);
+    conclude(context, claim, &ready, made, &traced)
 }
 
 /// Rule SEND_CHECK: the answer must be able to arrive within the claim.
 fn too_late(config: &WorkerConfig, held: &Held) -> bool {
     held.asked_at.elapsed() + config.timeout > config.claim_length()
+}
+
+fn given_back(claim: &Claim, traced: &Traced) -> Finished {
+    traced.unsent(claim, None);
+    released(claim)
 }
 
 /// T11: not sent.
@@ -139,7 +153,6 @@ struct Ready {
     prepared: Arc<Prepared>,
     unsealed: Arc<Unsealed>,
     event: Event,
-    trace: TraceContext,
 }
 
 async fn prepare(context: &Context, claim: &Claim) -> Result<Ready, NotReady> {
@@ -154,14 +167,17 @@ async fn prepare(context: &Context, claim: &Claim) -> Result<Ready, NotReady> {
     };
     let prepared = context.cache.prepared(claim).await.map_err(store_away)?;
     let unsealed = context.cache.unsealed(claim, &prepared).await.map_err(store_away)?;
-    let parent = claim.traceparent.as_deref().and_then(|text| text.parse::<TraceContext>().ok());
-    let trace = parent.map_or_else(TraceContext::new_root, |parent| parent.child());
-    Ok(Ready { prepared, unsealed, event, trace })
+    Ok(Ready { prepared, unsealed, event })
 }
 
 impl Ready {
     /// Renders and asks the policies; a refusal is an attempt at which nothing was sent.
-    fn render(&self, claim: &Claim, config: &WorkerConfig) -> Result<RenderedRequest, Refusal> {
+    fn render(
+        &self,
+        claim: &Claim,
+        config: &WorkerConfig,
+        traced: &Traced,
+    ) -> Result<RenderedRequest, Refusal> {
         let variables = Variables {
             event: &self.event,
             event_name: self.event.event_name.as_str(),
@@ -171,10 +187,19 @@ impl Ready {
             self.prepared.request.render(&variables, &self.unsealed.values, &config.user_agent);
         let mut request = rendered.map_err(Refusal::from_render)?;
         policy::check(&request, config).map_err(Refusal::Blocked)?;
-        if let Ok(value) = self.trace.to_traceparent().parse() {
+        if let Ok(value) = traced.request.to_traceparent().parse() {
             request.headers.insert(TRACEPARENT, value);
         }
         Ok(request)
+    }
+
+    /// What the answer says beside its meaning.
+    fn measure(&self, context: &Context, request: &RenderedRequest, reply: &Reply) {
+        if let Reply::Answered { status, headers, .. } = reply
+            && TargetKind::of(&request.url).is_github()
+        {
+            log::measure_github(&context.metrics, &self.prepared, *status, headers);
+        }
     }
 }
 
@@ -208,6 +233,8 @@ impl Refusal {
             github_request_id: None,
             request: String::new(),
             response: error_json(&why),
+            is_sent: false,
+            target: None,
         }
     }
 }
@@ -222,6 +249,10 @@ struct Made {
     github_request_id: Option<String>,
     request: String,
     response: String,
+    /// Whether a request was made, whatever became of it.
+    is_sent: bool,
+    /// The request, for its span.
+    target: Option<Target>,
 }
 
 struct Started {
@@ -234,7 +265,7 @@ impl Started {
         Self { at: Timestamp::now(), instant: tokio::time::Instant::now() }
     }
 
-    fn made(self, reply: Reply, request: &RenderedRequest, ready: &Ready) -> Made {
+    fn made(self, reply: Reply, request: &RenderedRequest, ready: &Ready, traced: &Traced) -> Made {
         let redactor = &ready.unsealed.redactor;
         let mut made = Made {
             answer: Answer::ConnectFailed,
@@ -245,6 +276,8 @@ impl Started {
             github_request_id: None,
             request: describe_request(request, redactor),
             response: String::new(),
+            is_sent: true,
+            target: traced.target(request, redactor),
         };
         match reply {
             Reply::Answered { status, headers, body } => {
@@ -276,7 +309,13 @@ fn error_json(why: &str) -> String {
 }
 
 /// Judges an attempt: class, decision, what the row does next; and says so.
-fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Finished {
+fn conclude(
+    context: &Context,
+    claim: &Claim,
+    ready: &Ready,
+    made: Made,
+    traced: &Traced,
+) -> Finished {
     let config = &context.config;
     let kind = made.kind;
     let classified = classify(kind, &made.answer, &config.success_codes);
@@ -287,7 +326,7 @@ fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Fini
         event: &ready.event,
         webhook: &ready.prepared.uuid,
         lane: &ready.prepared.lane,
-        trace: &ready.trace,
+        trace: if made.is_sent { &traced.request } else { &traced.process },
         outcome: classified.outcome,
         transition: &transition,
         status_code: made.status_code,
@@ -296,6 +335,7 @@ fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Fini
     };
     log::attempted(&attempted);
     log::measure(&context.metrics, &attempted);
+    traced.attempted(&attempted, made.target.as_ref().map(|target| (target, made.started_at)));
     Finished {
         verdict: verdict(&decision),
         recorded: Recorded {

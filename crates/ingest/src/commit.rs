@@ -54,6 +54,7 @@ pub(crate) struct Candidate {
     pub(crate) term: Option<KeyTerm>,
     pub(crate) fingerprint: [u8; 16],
     pub(crate) event: Event,
+    /// The span of the call that brought it.
     pub(crate) trace: TraceContext,
 }
 

@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use postrider_telemetry::{TRACEPARENT, TraceContext};
+use postrider_telemetry::TraceContext;
 use serde::Serialize;
 
 use crate::body::{self, Limits, Room, Share};
@@ -23,6 +23,7 @@ use crate::json::{self, JsonFault};
 use crate::payload::{Hints, Sent, check_key, read_event};
 use crate::problem::Problem;
 use crate::server::App;
+use crate::traced;
 
 /// Bytes of one call.
 const MAX_CALL: usize = 8 * 1024 * 1024;
@@ -115,8 +116,7 @@ impl Call {
             (None, _) => sent.id.map(|id| format!("id:{id}")).or(cloud_key),
         };
         let fingerprint = fingerprint(&sent.event)?;
-        let trace = self.trace.child();
-        Ok(Candidate { key, term: None, fingerprint, event: sent.event, trace })
+        Ok(Candidate { key, term: None, fingerprint, event: sent.event, trace: self.trace })
     }
 }
 
@@ -151,10 +151,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .map_err(|fault| Problem::bad("", format!("the header Idempotency-Key {fault}")))
 }
 
-/// The trace of the request, or a new one.
+/// The span of the call, or a new trace.
 pub(crate) fn trace_of(headers: &HeaderMap) -> TraceContext {
-    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
-    given.unwrap_or_else(TraceContext::new_root)
+    traced::given(headers).unwrap_or_else(TraceContext::new_root)
 }
 
 #[cfg(test)]

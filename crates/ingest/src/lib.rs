@@ -21,6 +21,7 @@ mod relay;
 mod road;
 mod server;
 mod table;
+mod traced;
 
 use postrider_domain::near;
 

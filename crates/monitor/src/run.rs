@@ -171,12 +171,7 @@ fn sample(lane: &LaneInfo) -> LaneSample {
         LaneState::Open if paused => LaneGauge::Paused,
         LaneState::Open => LaneGauge::Open,
     };
-    LaneSample {
-        lane: lane.name.clone(),
-        state,
-        backlog: lane.backlog,
-        github_ratelimit_remaining: None,
-    }
+    LaneSample { lane: lane.name.clone(), state, backlog: lane.backlog }
 }
 
 fn tell(incidents: &[Incident], what: &str) {

@@ -37,6 +37,8 @@ pub struct Taken {
     pub redelivered: bool,
     /// For [`Settler::ack`].
     pub tag: Tag,
+    /// `<exchange>:<routing key>` that it came by, for the spans of a recorded trace.
+    pub destination: Option<Arc<str>>,
 }
 
 /// What the task is told.

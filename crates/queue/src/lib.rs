@@ -14,6 +14,7 @@ mod publish;
 mod session;
 mod settle;
 mod topology;
+mod traced;
 
 pub use config::{MAX_PREFETCH, QueueConfig};
 pub use consume::{Consumer, Settler, Tag, Taken};

@@ -128,6 +128,12 @@ pub(crate) fn check(config: &QueueConfig) -> Result<AMQPUri, QueueError> {
     Ok(uri)
 }
 
+/// Host and port, as far as the address can be read.
+pub(crate) fn server(config: &QueueConfig) -> (String, u16) {
+    let authority = check(config).ok().map(|uri| uri.authority);
+    authority.map_or_else(Default::default, |authority| (authority.host, authority.port))
+}
+
 /// Opens a connection. `role` is shown next to the configured name in RabbitMQ's lists.
 pub(crate) async fn connect(
     config: &QueueConfig,

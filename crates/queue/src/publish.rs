@@ -14,6 +14,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Connection, Event};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::unavailable;
 use crate::link::{self, Health, LinkState, Waits};
 use crate::topology::{Topology, short};
-use crate::{Message, QueueConfig, QueueError};
+use crate::{Message, QueueConfig, QueueError, traced};
 
 /// Messages written and not confirmed, over all callers. Measured: 256 in flight cost a seventh
 /// of awaiting each.
@@ -58,6 +59,8 @@ struct Shared {
     window: Semaphore,
     topology: Topology,
     exchange: ShortString,
+    /// Host and port, for spans.
+    server: (String, u16),
     routes: Vec<ShortString>,
     next_route: AtomicUsize,
 }
@@ -87,6 +90,7 @@ impl Publisher {
             window: Semaphore::new(IN_FLIGHT),
             routes: routes.collect(),
             exchange: short(&format!("{}.deliveries", config.prefix)),
+            server: link::server(&config),
             next_route: AtomicUsize::new(0),
             topology,
         });
@@ -168,14 +172,28 @@ impl Shared {
         self.routes.get(turn % self.routes.len().max(1)).cloned().unwrap_or_default()
     }
 
-    async fn publish(&self, live: &Live, message: Message) -> Published {
+    async fn publish(&self, live: &Live, mut message: Message) -> Published {
         let Ok(_permit) = self.window.acquire().await else {
             return Published::Refused;
         };
         if live.broken.load(Ordering::Relaxed) {
             return Published::Refused;
         }
-        let confirmation = timeout(CONFIRM_WITHIN, self.write(live, message)).await;
+        let route = self.route();
+        let span = traced::begin(&mut message);
+        let confirmation = timeout(CONFIRM_WITHIN, self.write(live, message, route.clone())).await;
+        let published = Self::fate(live, confirmation);
+        if let Some(span) = span {
+            let exchange = self.exchange.as_str();
+            traced::end(span, &message, published, (exchange, route.as_str()), &self.server);
+        }
+        published
+    }
+
+    fn fate(
+        live: &Live,
+        confirmation: Result<Result<Confirmation, lapin::Error>, Elapsed>,
+    ) -> Published {
         match confirmation {
             Ok(Ok(Confirmation::Ack(None))) => Published::Confirmed,
             Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => {
@@ -190,9 +208,14 @@ impl Shared {
         }
     }
 
-    async fn write(&self, live: &Live, message: Message) -> Result<Confirmation, lapin::Error> {
+    async fn write(
+        &self,
+        live: &Live,
+        message: Message,
+        route: ShortString,
+    ) -> Result<Confirmation, lapin::Error> {
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let (exchange, route) = (self.exchange.clone(), self.route());
+        let exchange = self.exchange.clone();
         let (body, properties) = (message.to_body(), message.properties());
         live.channel.basic_publish(exchange, route, options, &body, properties).await?.await
     }

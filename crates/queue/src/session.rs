@@ -21,7 +21,7 @@ use crate::error::unavailable;
 use crate::link::{self, LinkState, Waits};
 use crate::settle::Settled;
 use crate::topology::{Topology, short};
-use crate::{Message, QueueConfig, QueueError, Tag, Taken};
+use crate::{Message, QueueConfig, QueueError, Tag, Taken, traced};
 
 /// Orders that are written together.
 const ORDERS_AT_ONCE: usize = 256;
@@ -254,7 +254,9 @@ impl Session {
         match Message::read(&delivery.data, &delivery.properties) {
             Ok(message) => {
                 let tag = Tag { generation: self.generation, delivery: tag };
-                shared.inbox.push(Taken { message, redelivered: delivery.redelivered, tag });
+                let destination = traced::destination(&message, &delivery);
+                let redelivered = delivery.redelivered;
+                shared.inbox.push(Taken { message, redelivered, tag, destination });
                 None
             }
             Err(error) => {

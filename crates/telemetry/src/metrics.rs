@@ -1,15 +1,22 @@
 //! What `/metrics` shows. Typed methods only: no other crate names a metric or a label.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
 use crate::names;
+
+/// The source's revision, which whoever builds the program may give.
+const REVISION: &str = match option_env!("POSTRIDER_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// Seconds. From a receiver in the same rack to the 15 s time-out of an attempt.
 const ATTEMPT_BUCKETS: [f64; 13] =
@@ -53,8 +60,6 @@ pub struct LaneSample {
     pub state: LaneGauge,
     /// Deliveries that wait in it.
     pub backlog: u64,
-    /// What GitHub last said remains of its hourly budget, when it said so.
-    pub github_ratelimit_remaining: Option<u64>,
 }
 
 /// One webhook at one moment.
@@ -66,6 +71,37 @@ pub struct WebhookSample {
     pub consecutive_failures: u64,
     /// Time of its last success, in seconds since 1970, when there was one.
     pub last_success: Option<i64>,
+}
+
+/// When a consumer's pact was last verified by a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationSample {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The provider's name.
+    pub provider: String,
+    /// Time since its last verification.
+    pub age: Duration,
+}
+
+/// Why a span did not reach the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanLoss {
+    /// Too many spans waited to be exported.
+    QueueFull,
+    /// The collector was away, too slow or refused them.
+    NotExported,
+}
+
+impl SpanLoss {
+    const ALL: [Self; 2] = [Self::QueueFull, Self::NotExported];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::NotExported => "not_exported",
+        }
+    }
 }
 
 /// The metrics could not be set up or rendered.
@@ -85,26 +121,35 @@ struct Inner {
     deliveries: IntCounterVec,
     attempt_duration: Histogram,
     end_to_end: Histogram,
-    oldest_pending_age: Gauge,
+    spans_dropped: IntCounterVec,
     sampled: Sampled,
     samples: Mutex<Samples>,
 }
 
 /// Gauges with labels that come and go; filled from [`Samples`] when rendered.
 struct Sampled {
+    oldest_pending_age: GaugeVec,
     queue_depth: IntGaugeVec,
     lane_state: IntGaugeVec,
     lane_backlog: IntGaugeVec,
     github_ratelimit_remaining: IntGaugeVec,
+    credential_expiry: IntGaugeVec,
     consecutive_failures: IntGaugeVec,
     last_success: IntGaugeVec,
     incidents_open: IntGaugeVec,
+    verification_age: GaugeVec,
 }
 
-/// The latest of everything with labels that come and go. Each list is replaced as a whole, so
-/// that what vanished is no longer shown.
+/// The latest of everything that comes and goes. Each list is replaced as a whole, so that what
+/// vanished is no longer shown; what nobody in this process knows is not shown at all.
 #[derive(Default)]
 struct Samples {
+    oldest_pending_age: Option<Duration>,
+    /// By lane.
+    github_ratelimit_remaining: BTreeMap<String, u64>,
+    /// By credential, in seconds since 1970.
+    credential_expiry: BTreeMap<String, i64>,
+    verification_ages: Vec<VerificationSample>,
     queues: Vec<(String, u32)>,
     lanes: Vec<LaneSample>,
     webhooks: Vec<WebhookSample>,
@@ -115,8 +160,9 @@ impl Metrics {
     /// All metrics at zero; `version` is the program's.
     pub fn new(version: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        gauges(&registry, names::BUILD_INFO, "The running version; always 1.", &["version"])?
-            .with_label_values(&[version])
+        let build = &["version", "revision"];
+        gauges(&registry, names::BUILD_INFO, "The running version; always 1.", build)?
+            .with_label_values(&[version, REVISION])
             .set(1);
         Ok(Self(Arc::new(Inner {
             events_received: counter(
@@ -134,7 +180,7 @@ impl Metrics {
                 &registry,
                 names::DELIVERIES,
                 "Outcomes recorded, by class.",
-                &["outcome"],
+                "outcome",
             )?,
             attempt_duration: histogram(
                 &registry,
@@ -148,10 +194,11 @@ impl Metrics {
                 "Time from the acceptance of an event to its delivery.",
                 &END_TO_END_BUCKETS,
             )?,
-            oldest_pending_age: gauge(
+            spans_dropped: counters(
                 &registry,
-                names::OLDEST_PENDING_AGE,
-                "Age of the oldest delivery that waits.",
+                names::SPANS_DROPPED,
+                "Spans that did not reach the collector.",
+                "reason",
             )?,
             sampled: Sampled::register(&registry)?,
             samples: Mutex::default(),
@@ -175,6 +222,14 @@ impl Metrics {
         self.0.relay_broken_bodies.with_label_values(&[accepted]).inc();
     }
 
+    /// From now on these outcomes are shown, with zero as long as none was recorded, so that the
+    /// first of a class is seen as an increase.
+    pub fn expect_outcomes(&self, outcomes: impl IntoIterator<Item = &'static str>) {
+        for outcome in outcomes {
+            self.0.deliveries.with_label_values(&[outcome]);
+        }
+    }
+
     /// An outcome was recorded. `outcome` is the name of its class.
     pub fn outcome_recorded(&self, outcome: &'static str) {
         self.0.deliveries.with_label_values(&[outcome]).inc();
@@ -192,7 +247,7 @@ impl Metrics {
 
     /// Age of the oldest delivery that waits; zero when none does.
     pub fn set_oldest_pending_age(&self, age: Duration) {
-        self.0.oldest_pending_age.set(age.as_secs_f64());
+        self.samples().oldest_pending_age = Some(age);
     }
 
     /// Replaces the depths of all queues.
@@ -203,6 +258,38 @@ impl Metrics {
     /// Replaces the figures of all lanes.
     pub fn set_lanes(&self, lanes: Vec<LaneSample>) {
         self.samples().lanes = lanes;
+    }
+
+    /// What GitHub last said remains of a lane's hourly budget.
+    pub fn set_github_ratelimit_remaining(&self, lane: &str, remaining: u64) {
+        put(&mut self.samples().github_ratelimit_remaining, lane, remaining);
+    }
+
+    /// When GitHub last said that a credential expires, in seconds since 1970; `None` when it no
+    /// longer says that it does.
+    pub fn set_credential_expiry(&self, credential: &str, expires: Option<i64>) {
+        let mut samples = self.samples();
+        match expires {
+            Some(at) => put(&mut samples.credential_expiry, credential, at),
+            None => drop(samples.credential_expiry.remove(credential)),
+        }
+    }
+
+    /// Replaces the ages of the last verifications of all pairs.
+    pub fn set_verification_ages(&self, pairs: Vec<VerificationSample>) {
+        self.samples().verification_ages = pairs;
+    }
+
+    /// From now on lost spans are counted, from zero.
+    pub(crate) fn expect_spans(&self) {
+        for reason in SpanLoss::ALL {
+            self.0.spans_dropped.with_label_values(&[reason.as_str()]);
+        }
+    }
+
+    /// So many spans did not reach the collector.
+    pub(crate) fn spans_dropped(&self, reason: SpanLoss, count: u64) {
+        self.0.spans_dropped.with_label_values(&[reason.as_str()]).inc_by(count);
     }
 
     /// Replaces the figures of all webhooks.
@@ -242,6 +329,12 @@ impl Sampled {
         let by_lane = &["lane"];
         let by_webhook = &["webhook"];
         Ok(Self {
+            oldest_pending_age: real_gauges(
+                registry,
+                names::OLDEST_PENDING_AGE,
+                "Age of the oldest delivery that waits.",
+                &[],
+            )?,
             queue_depth: gauges(
                 registry,
                 names::QUEUE_DEPTH,
@@ -266,6 +359,12 @@ impl Sampled {
                 "What GitHub last said remains of a lane's hourly budget.",
                 by_lane,
             )?,
+            credential_expiry: gauges(
+                registry,
+                names::CREDENTIAL_EXPIRY_TIMESTAMP,
+                "When GitHub says that a credential expires.",
+                &["credential"],
+            )?,
             consecutive_failures: gauges(
                 registry,
                 names::CONSECUTIVE_FAILURES,
@@ -284,10 +383,20 @@ impl Sampled {
                 "Incidents that are open.",
                 &["kind"],
             )?,
+            verification_age: real_gauges(
+                registry,
+                names::VERIFICATION_AGE,
+                "Time since a consumer's pact was last verified by a provider.",
+                &["consumer", "provider"],
+            )?,
         })
     }
 
     fn fill(&self, samples: &Samples) {
+        self.oldest_pending_age.reset();
+        if let Some(age) = samples.oldest_pending_age {
+            self.oldest_pending_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+        }
         self.queue_depth.reset();
         for (queue, depth) in &samples.queues {
             self.queue_depth.with_label_values(&[queue]).set(i64::from(*depth));
@@ -298,12 +407,28 @@ impl Sampled {
         for (kind, open) in &samples.incidents {
             self.incidents_open.with_label_values(&[kind]).set(signed(*open));
         }
+        self.verification_age.reset();
+        for VerificationSample { consumer, provider, age } in &samples.verification_ages {
+            let pair = [consumer.as_str(), provider.as_str()];
+            self.verification_age.with_label_values(&pair).set(age.as_secs_f64());
+        }
+        self.fill_github(samples);
+    }
+
+    fn fill_github(&self, samples: &Samples) {
+        self.github_ratelimit_remaining.reset();
+        for (lane, remaining) in &samples.github_ratelimit_remaining {
+            self.github_ratelimit_remaining.with_label_values(&[lane]).set(signed(*remaining));
+        }
+        self.credential_expiry.reset();
+        for (credential, at) in &samples.credential_expiry {
+            self.credential_expiry.with_label_values(&[credential]).set(*at);
+        }
     }
 
     fn fill_lanes(&self, lanes: &[LaneSample]) {
         self.lane_state.reset();
         self.lane_backlog.reset();
-        self.github_ratelimit_remaining.reset();
         for sample in lanes {
             let lane = sample.lane.as_str();
             for state in LaneGauge::ALL {
@@ -311,10 +436,6 @@ impl Sampled {
                 self.lane_state.with_label_values(&[lane, state.as_str()]).set(is);
             }
             self.lane_backlog.with_label_values(&[lane]).set(signed(sample.backlog));
-            if let Some(remaining) = sample.github_ratelimit_remaining {
-                let gauge = self.github_ratelimit_remaining.with_label_values(&[lane]);
-                gauge.set(signed(remaining));
-            }
         }
     }
 
@@ -332,6 +453,14 @@ impl Sampled {
     }
 }
 
+/// Without an allocation when the key is known.
+fn put<T>(map: &mut BTreeMap<String, T>, key: &str, value: T) {
+    match map.get_mut(key) {
+        Some(slot) => *slot = value,
+        None => drop(map.insert(key.to_owned(), value)),
+    }
+}
+
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -345,7 +474,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, Me
 /// Shown from the start, so that the first broken body is an increase.
 fn relay_broken_bodies(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
     let help = "Bodies of relayed calls that were no JSON, by whether the query sufficed.";
-    let bodies = counters(registry, names::RELAY_BROKEN_BODIES, help, &["accepted"])?;
+    let bodies = counters(registry, names::RELAY_BROKEN_BODIES, help, "accepted")?;
     for accepted in ["true", "false"] {
         bodies.with_label_values(&[accepted]).reset();
     }
@@ -356,17 +485,22 @@ fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
-    labels: &[&str],
+    label: &str,
 ) -> Result<IntCounterVec, MetricsError> {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<Gauge, MetricsError> {
-    let gauge = Gauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
+fn real_gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec, MetricsError> {
+    let gauges = GaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(gauges.clone()))?;
+    Ok(gauges)
 }
 
 fn gauges(

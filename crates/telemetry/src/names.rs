@@ -30,11 +30,17 @@ pub const LANE_STATE: &str = "postrider_lane_state";
 pub const LANE_BACKLOG: &str = "postrider_lane_backlog";
 /// Gauge by `lane`: what GitHub last said remains of the credential's hourly budget.
 pub const GITHUB_RATELIMIT_REMAINING: &str = "postrider_github_ratelimit_remaining";
+/// Gauge by `credential`: when GitHub says that it expires.
+pub const CREDENTIAL_EXPIRY_TIMESTAMP: &str = "postrider_credential_expiry_timestamp_seconds";
+/// Gauge by `consumer` and `provider`: time since the last verification.
+pub const VERIFICATION_AGE: &str = "postrider_verification_age_seconds";
+/// Counter by `reason` (`queue_full`, `not_exported`): spans that did not reach the collector.
+pub const SPANS_DROPPED: &str = "postrider_spans_dropped_total";
 /// Gauge by `webhook`: failures since the last success.
 pub const CONSECUTIVE_FAILURES: &str = "postrider_consecutive_failures";
 /// Gauge by `webhook`: time of the last success.
 pub const LAST_SUCCESS_TIMESTAMP: &str = "postrider_last_success_timestamp_seconds";
 /// Gauge by `kind`: incidents that are open.
 pub const INCIDENTS_OPEN: &str = "postrider_incidents_open";
-/// Gauge by `version`: always 1.
+/// Gauge by `version` and `revision`: always 1.
 pub const BUILD_INFO: &str = "postrider_build_info";

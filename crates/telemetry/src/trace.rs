@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use serde::{Deserialize, Serialize};
 
 /// The name of the header, in HTTP and in AMQP messages.
@@ -51,6 +52,22 @@ impl TraceContext {
     #[must_use]
     pub fn child(&self) -> Self {
         self.child_of(rand::random())
+    }
+
+    /// The same span, with another flag.
+    pub(crate) fn with_sampled(self, sampled: bool) -> Self {
+        Self { sampled, ..self }
+    }
+
+    /// As the OpenTelemetry SDK knows it; `remote` when another process made it.
+    pub(crate) fn to_span_context(self, remote: bool) -> SpanContext {
+        SpanContext::new(
+            TraceId::from_bytes(self.trace_id),
+            SpanId::from_bytes(self.span_id),
+            if self.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED },
+            remote,
+            TraceState::NONE,
+        )
     }
 
     /// Whether the trace is recorded (flag 01).

@@ -4,6 +4,7 @@
 mod api;
 mod checks;
 mod cluster;
+mod collector;
 mod load;
 mod place;
 mod process;
@@ -16,6 +17,7 @@ mod wait;
 pub(crate) use api::Api;
 pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
+pub(crate) use collector::{Collector, Span};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
 pub(crate) use process::{Signal, run, setting};

@@ -21,7 +21,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 /// A setting as an environment variable, without its prefix.
 pub(crate) type Setting = (String, String);
 
-/// A setting by its name without `POSTRIDER_`.
+/// A setting by its name without `POSTRIDER_`, or `OTEL_*` whole.
 #[expect(clippy::needless_pass_by_value, reason = "so that literals and values can be given alike")]
 pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
     (name.to_owned(), value.to_string())
@@ -229,7 +229,9 @@ fn command(args: &[String], settings: &[Setting]) -> Command {
     command.args(["--pdeathsig", "KILL", "--", PROGRAM]).args(args).env_clear();
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     for (name, value) in settings {
-        command.env(format!("POSTRIDER_{name}"), value);
+        // Those of OpenTelemetry are called the same everywhere.
+        let prefix = if name.starts_with("OTEL_") { "" } else { "POSTRIDER_" };
+        command.env(format!("{prefix}{name}"), value);
     }
     command
 }

@@ -1,6 +1,8 @@
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::{Strategy, any, prop, proptest};
 
+use postrider_telemetry::TRACEPARENT;
+
 use super::*;
 
 type Read = Result<(bool, Vec<Result<Candidate, Problem>>), Problem>;

@@ -12,6 +12,7 @@ mod reader;
 mod sections;
 mod settings;
 mod show;
+mod traces;
 mod value;
 
 #[cfg(test)]

@@ -182,6 +182,32 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// A secret variable of somebody else, or a file that the variable with `_FILE` names.
+    pub(crate) fn foreign_secret(&mut self, names: &[&'static str]) -> Option<String> {
+        let files = names.iter().map(|name| format!("{name}_FILE"));
+        let file = files.into_iter().find_map(|name| Some((self.variable(&name)?, name)));
+        match file {
+            Some((path, name)) if names.iter().all(|name| self.variable(name).is_none()) => {
+                let (raw, origin) = self.secret_file(&path, Origin::Environment(name))?;
+                let value = Some(starred("", Show::Stars));
+                self.shown.push(Shown { name: (*names.first()?).to_owned(), value, origin });
+                Some(raw.text())
+            }
+            Some(_) | None => self.foreign(names, None, Show::Stars),
+        }
+    }
+
+    /// Reports something about a variable of somebody else that was already read.
+    pub(crate) fn foreign_problem(&mut self, names: &[&'static str], wrong: Wrong) -> Reported {
+        let shown = self.shown.iter().find(|shown| names.contains(&shown.name.as_str()));
+        let origin = shown.map_or(Origin::Default, |shown| shown.origin.clone());
+        let name = shown.map(|shown| shown.name.clone()).unwrap_or_default();
+        let setting = origin.given_as(&name);
+        let Wrong { what, fix } = wrong;
+        self.problems.push(Problem { setting, origin: origin_kind(&origin), what, fix });
+        Reported
+    }
+
     /// The `[[name]]` tables of the file.
     pub(crate) fn tables(&mut self, name: &str) -> Vec<Table> {
         self.known_keys.insert(name.to_owned());

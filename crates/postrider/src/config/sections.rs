@@ -16,7 +16,7 @@ use super::settings::{
     RelaySettings, Settings, StoreSettings, WebhookSettings, WorkerSettings,
 };
 use super::value::{Raw, Show, Wrong};
-use super::{lanes, parse};
+use super::{lanes, parse, traces};
 
 /// Where intake and APIs listen unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:9393";
@@ -56,6 +56,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
     let queue = queue(reader);
     let relay = relay(reader);
     let log = log(reader);
+    let traces = traces::read(reader);
     let crash_at = reader.optional(Key::plain("CRASH_AT"), crash_at);
     Ok(Settings {
         mode: mode?,
@@ -69,6 +70,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Settings, Reported> {
         queue: queue?,
         relay: relay?,
         log: log?,
+        traces: traces?,
         crash_at: crash_at?,
         effective: Vec::new(),
     })

@@ -9,6 +9,7 @@ use postrider_domain::{AddressPolicy, HostWhitelist, LaneRules, RetryPolicy};
 use postrider_ingest::Tokens;
 use postrider_store::MasterKey;
 use postrider_telemetry::LogFormat;
+use postrider_telemetry::spans::Sampling;
 use postrider_telemetry::step::CrashAt;
 use secrecy::SecretString;
 use url::Url;
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) relay: RelaySettings,
     /// What is logged.
     pub(crate) log: LogSettings,
+    /// Where spans go, if they are exported.
+    pub(crate) traces: Option<TraceSettings>,
     /// Where a test lets the process die.
     pub(crate) crash_at: Option<CrashAt>,
     /// Every setting as it is in force, secrets starred.
@@ -179,8 +182,30 @@ pub(crate) struct LogSettings {
 }
 
 impl LogSettings {
-    /// What is logged without `RUST_LOG`.
-    pub(crate) const FILTER: &str = "info,lapin=warn,sqlx=warn,hyper=warn,h2=warn,rustls=warn";
+    /// What is logged without `RUST_LOG`. That spans can't be exported is told by ourselves, once.
+    pub(crate) const FILTER: &str = "info,lapin=warn,sqlx=warn,hyper=warn,h2=warn,rustls=warn,\
+                                     opentelemetry_sdk=off,opentelemetry-otlp=off";
+}
+
+/// Where spans go.
+#[derive(Debug, Clone)]
+pub(crate) struct TraceSettings {
+    /// The collector's address for traces.
+    pub(crate) endpoint: String,
+    /// Headers of each export.
+    pub(crate) headers: Vec<(String, SecretString)>,
+    /// For one export.
+    pub(crate) timeout: Duration,
+    /// Which traces are recorded.
+    pub(crate) sampling: Sampling,
+    /// Spans that may wait.
+    pub(crate) queue: usize,
+    /// Spans of one export.
+    pub(crate) batch: usize,
+    /// How long spans gather.
+    pub(crate) delay: Duration,
+    /// What is said of the process, later entries over earlier ones.
+    pub(crate) resource: Vec<(String, String)>,
 }
 
 impl Settings {

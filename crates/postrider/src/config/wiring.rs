@@ -1,5 +1,6 @@
 //! From settings to what each component needs to know.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::time::Duration;
 use postrider_ingest::IngestConfig;
 use postrider_queue::QueueConfig;
 use postrider_store::{MasterKey, StoreConfig, Target};
+use postrider_telemetry::spans::SpanConfig;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::{Mode, Settings};
 use crate::cli::Failure;
@@ -58,6 +62,32 @@ pub(crate) fn data_dir(settings: &Settings) -> Result<Option<DataDir>, Failure> 
 fn no_master_key() -> Failure {
     Failure::usage("POSTRIDER_MASTER_KEY is missing")
         .fix("make one with `openssl rand -base64 32` and give it to every process")
+}
+
+/// Where a process of this role exports its spans, if it does.
+pub(crate) fn span_config(settings: &Settings, role: &str) -> Option<SpanConfig> {
+    let traces = settings.traces.as_ref()?;
+    let header =
+        |(name, value): &(String, SecretString)| (name.clone(), value.expose_secret().to_owned());
+    let own = [
+        ("service.name", "postrider"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("service.instance.id", &Uuid::now_v7().to_string()),
+        ("postrider.role", role),
+    ];
+    let mut resource: BTreeMap<String, String> =
+        own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    resource.extend(traces.resource.iter().cloned());
+    Some(SpanConfig {
+        endpoint: traces.endpoint.clone(),
+        headers: traces.headers.iter().map(header).collect(),
+        timeout: traces.timeout,
+        sampling: traces.sampling.clone(),
+        queue: traces.queue,
+        batch: traces.batch,
+        delay: traces.delay,
+        resource: resource.into_iter().collect(),
+    })
 }
 
 /// How a process of this role reaches RabbitMQ; an error in embedded mode, which has none.

@@ -9,7 +9,7 @@ use postrider_ingest::{Ingest, Road};
 use postrider_monitor::{Monitor, MonitorConfig, Rules};
 use postrider_queue::{Consumer, Publisher};
 use postrider_store::WorkerId;
-use postrider_telemetry::Metrics;
+use postrider_telemetry::{Metrics, spans};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The queue's connections after everything is settled.
 const QUEUE_WITHIN: Duration = Duration::from_secs(2);
+/// Spans that are not exported yet; a collector that hangs costs this much.
+const SPANS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A process's roles.
 pub(crate) struct Running {
@@ -52,6 +54,9 @@ impl Running {
     pub(crate) async fn start(settings: &Settings, role: Role) -> anyhow::Result<Self> {
         let opened = Opened::open(settings, role).await?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+        if let Some(config) = wiring::span_config(settings, role.as_str()) {
+            spans::start(config, metrics.clone()).map_err(|e| Failure::usage(e.to_string()))?;
+        }
         let health = Arc::new(Health::new(opened.store.clone()));
         let mut running = Self {
             role,
@@ -136,6 +141,9 @@ impl Running {
         self.rest_tasks.close();
         if tokio::time::timeout(QUEUE_WITHIN, self.rest_tasks.wait()).await.is_err() {
             tracing::debug!(left = self.rest_tasks.len(), "shutdown.tasks_left");
+        }
+        if spans::is_on() {
+            export_rest().await;
         }
         self.opened.store.close().await;
     }
@@ -229,6 +237,13 @@ impl Running {
         let owner = WorkerId(Uuid::now_v7());
         let monitor = Monitor::new(config, self.opened.store.clone(), self.metrics.clone(), owner);
         self.rest_tasks.spawn(monitor.run(self.rest.clone()));
+    }
+}
+
+/// The last spans; beside the runtime's own threads, because the exporter blocks.
+async fn export_rest() {
+    if let Err(error) = tokio::task::spawn_blocking(|| spans::stop(SPANS_WITHIN)).await {
+        tracing::debug!(%error, "shutdown.spans_not_exported");
     }
 }
 

@@ -3,8 +3,7 @@
 use super::*;
 
 fn lane(name: &str, state: LaneGauge) -> LaneSample {
-    let remaining = Some(4999);
-    LaneSample { lane: name.to_owned(), state, backlog: 3, github_ratelimit_remaining: remaining }
+    LaneSample { lane: name.to_owned(), state, backlog: 3 }
 }
 
 /// Every metric has a value.
@@ -25,6 +24,14 @@ fn filled() -> Metrics {
         last_success: Some(1_790_000_000),
     }]);
     metrics.set_incidents(vec![("credential".to_owned(), 1)]);
+    metrics.set_github_ratelimit_remaining("api.github.com/a", 4999);
+    metrics.set_credential_expiry("a", Some(1_790_000_000));
+    metrics.set_verification_ages(vec![VerificationSample {
+        consumer: "checkout".to_owned(),
+        provider: "billing".to_owned(),
+        age: Duration::from_millis(2500),
+    }]);
+    metrics.spans_dropped(SpanLoss::QueueFull, 3);
     metrics
 }
 
@@ -53,7 +60,10 @@ fn every_number_is_shown() {
         r#"postrider_github_ratelimit_remaining{lane="api.github.com/a"} 4999"#,
         r#"postrider_consecutive_failures{webhook="d2181b32-8b03-4daf-8cc0-d9168b2f6fac"} 4"#,
         r#"postrider_incidents_open{kind="credential"} 1"#,
-        r#"postrider_build_info{version="1.2.3"} 1"#,
+        r#"postrider_verification_age_seconds{consumer="checkout",provider="billing"} 2.5"#,
+        r#"postrider_credential_expiry_timestamp_seconds{credential="a"} 1790000000"#,
+        r#"postrider_spans_dropped_total{reason="queue_full"} 3"#,
+        r#"postrider_build_info{revision="unknown",version="1.2.3"} 1"#,
     ] {
         assert_line(&text, line);
     }
@@ -69,7 +79,7 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
-    assert_eq!(help.len(), 15);
+    assert_eq!(help.len(), 18);
     assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
 }
 
@@ -80,9 +90,12 @@ fn what_vanished_is_no_longer_shown() {
     metrics.set_webhooks(Vec::new());
     metrics.set_queue_depths(Vec::new());
     metrics.set_incidents(Vec::new());
+    metrics.set_credential_expiry("a", None);
+    metrics.set_verification_ages(Vec::new());
     let text = metrics.render().unwrap();
     assert_line(&text, r#"postrider_lane_state{lane="other",state="held"} 1"#);
-    for gone in ["api.github.com/a", "d2181b32", "q.0", "credential"] {
+    let gone = ["lane_state{lane=\"api.github.com/a\"", "d2181b32", "q.0", "credential", "billing"];
+    for gone in gone {
         assert!(!text.contains(gone), "{gone} in\n{text}");
     }
     assert_line(&text, "postrider_events_received_total 5");
@@ -94,4 +107,18 @@ fn a_clone_counts_with_the_original() {
     metrics.clone().events_received(1);
     metrics.events_received(1);
     assert_line(&metrics.render().unwrap(), "postrider_events_received_total 2");
+}
+
+#[test]
+fn what_nobody_here_knows_is_not_shown() {
+    let metrics = Metrics::new("1").unwrap();
+    let text = metrics.render().unwrap();
+    assert!(!text.contains("oldest_pending_age") && !text.contains("spans_dropped"), "{text}");
+    metrics.set_oldest_pending_age(Duration::ZERO);
+    metrics.expect_spans();
+    metrics.expect_outcomes(["accepted", "lost"]);
+    let text = metrics.render().unwrap();
+    assert_line(&text, "postrider_oldest_pending_age_seconds 0");
+    assert_line(&text, r#"postrider_spans_dropped_total{reason="not_exported"} 0"#);
+    assert_line(&text, r#"postrider_deliveries_total{outcome="lost"} 0"#);
 }
