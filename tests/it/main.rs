@@ -7,6 +7,7 @@ mod bad_input;
 mod canary;
 mod cli;
 mod crashes;
+mod deploy;
 mod harness;
 mod hold;
 mod idempotency;
