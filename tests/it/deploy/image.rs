@@ -49,6 +49,12 @@ pub(super) fn environment() -> Result<BTreeMap<String, String>> {
     pairs.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
 }
 
+/// The number of the image's user.
+pub(super) fn user() -> Result<u32> {
+    let user = only(&last_stage()?, "USER")?;
+    Ok(user.split(':').next().unwrap_or_default().parse()?)
+}
+
 /// The arguments of the image's own health check.
 pub(super) fn health_check() -> Result<Vec<String>> {
     let check = only(&last_stage()?, "HEALTHCHECK")?;
@@ -67,7 +73,7 @@ fn metadata(dir: &std::path::Path) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Number and binaries of our packages.
+/// Names of the binaries of our packages.
 fn binaries(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let targets = packages.flat_map(|package| package["targets"].as_array().into_iter().flatten());
@@ -87,7 +93,8 @@ fn the_image_runs_the_binary_as_nobody_in_particular() -> Result<()> {
     ensure!(arguments == ["serve"], "{arguments:?}");
     let copies: Vec<&Instruction> = stage.iter().filter(|one| one.name == "COPY").collect();
     ensure!(copies.iter().all(|copy| copy.rest.contains("--from=build ")), "{copies:?}");
-    let binary = copies.iter().any(|copy| copy.rest.ends_with("/out/postrider /usr/local/bin/postrider"));
+    let binary =
+        copies.iter().any(|copy| copy.rest.ends_with("/out/postrider /usr/local/bin/postrider"));
     ensure!(binary, "the binary is where it is started");
     let owned = format!("--chown={user}:{group} ");
     let data = environment()?["POSTRIDER_DATA_DIR"].clone();
@@ -120,7 +127,9 @@ fn it_builds_what_cargo_builds_with_a_compiler_new_enough() -> Result<()> {
     let build = &build.context("a build")?.rest;
     let metadata = metadata(&path(""))?;
     ensure!(binaries(&metadata).iter().any(|name| name == "postrider"), "a binary of that name");
-    for part in ["--locked", "--release", "--bin postrider", "target/release/postrider /out/postrider"] {
+    for part in
+        ["--locked", "--release", "--bin postrider", "target/release/postrider /out/postrider"]
+    {
         ensure!(build.contains(part), "{part} in {build}");
     }
     let images: Vec<&str> =
@@ -128,7 +137,8 @@ fn it_builds_what_cargo_builds_with_a_compiler_new_enough() -> Result<()> {
     let [compiler, runtime] = images[..] else { anyhow::bail!("two stages: {images:?}") };
     let number = compiler.strip_prefix("rust:1.").and_then(|rest| rest.split('-').next());
     let least = read("Cargo.toml")?;
-    let least = least.split_once("rust-version = \"1.").and_then(|(_, rest)| rest.split('"').next());
+    let least =
+        least.split_once("rust-version = \"1.").and_then(|(_, rest)| rest.split('"').next());
     let (number, least) = (number.context("1.N")?, least.context("rust-version")?);
     ensure!(number.parse::<u32>()? >= least.parse::<u32>()?, "1.{number} is older than 1.{least}");
     // Bookworm is Debian 12: a newer libc at build time would be missing at run time.
