@@ -49,6 +49,13 @@ fn documents(name: &str) -> Result<Vec<Value>> {
     documents.collect::<Result<_>>().with_context(|| name.to_owned())
 }
 
+/// The one document of a YAML file.
+fn document(name: &str) -> Result<Value> {
+    let mut all = documents(name)?;
+    ensure!(all.len() == 1, "{name} is one document");
+    all.pop().context("a document")
+}
+
 fn text(value: &Value) -> Result<&str> {
     value.as_str().with_context(|| format!("a text, not {value}"))
 }

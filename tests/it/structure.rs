@@ -53,14 +53,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The workspace's packages as cargo tells them.
-fn packages() -> Result<Vec<Value>> {
+/// What cargo tells about the workspace in a directory.
+pub(crate) fn metadata(dir: &Path) -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root())
+        .current_dir(dir)
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The workspace's packages.
+fn packages() -> Result<Vec<Value>> {
+    let metadata = metadata(&root())?;
     Ok(metadata["packages"].as_array().context("packages")?.clone())
 }
 

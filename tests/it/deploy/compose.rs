@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    BEYOND_GRACE, DB_CONNECTIONS, Secrets, Start, VERSION, documents, entries, image, path, read,
+    BEYOND_GRACE, DB_CONNECTIONS, Secrets, Start, VERSION, document, entries, image, path, read,
     seconds, text, texts,
 };
 
@@ -17,12 +17,6 @@ const WORKERS: u64 = 16;
 
 pub(super) const DISTRIBUTED: &str = "docker-compose.yml";
 pub(super) const EMBEDDED: &str = "deploy/embedded-compose.yml";
-
-fn load(name: &str) -> Result<Value> {
-    let mut all = documents(name)?;
-    ensure!(all.len() == 1, "{name} is one document");
-    all.pop().context("a document")
-}
 
 fn services(compose: &Value) -> impl Iterator<Item = (&str, &Value)> {
     entries(&compose["services"])
@@ -44,7 +38,7 @@ fn secrets(service: &Value) -> Result<Vec<(&str, String)>> {
 
 /// Everything of ours that a compose file starts.
 pub(super) fn starts(name: &str) -> Result<BTreeMap<String, Start>> {
-    let compose = load(name)?;
+    let compose = document(name)?;
     let ours = services(&compose).filter(|(_, service)| is_ours(service));
     ours.map(|(name, service)| {
         let env = entries(&service["environment"])
@@ -78,7 +72,7 @@ async fn commands_and_settings_exist() -> Result<()> {
 fn what_they_name_is_there() -> Result<()> {
     let made = Secrets::make()?;
     for name in [DISTRIBUTED, EMBEDDED] {
-        let compose = load(name)?;
+        let compose = document(name)?;
         let dir = path(name).parent().context("a directory")?.to_owned();
         for (kind, file) in entries(&compose["secrets"]) {
             let file = text(&file["file"])?;
@@ -117,7 +111,7 @@ fn what_they_name_is_there() -> Result<()> {
 
 #[test]
 fn services_wait_for_what_can_become_true() -> Result<()> {
-    let compose = load(DISTRIBUTED)?;
+    let compose = document(DISTRIBUTED)?;
     let mut conditions = 0;
     for (name, service) in services(&compose) {
         for (target, wanted) in entries(&service["depends_on"]) {
@@ -149,7 +143,7 @@ fn only_the_intake_is_published_and_only_to_this_machine() -> Result<()> {
     let listen = image::environment()?["POSTRIDER_LISTEN"].clone();
     let port = listen.rsplit(':').next().context("a port")?;
     for (name, intake) in [(DISTRIBUTED, "ingest"), (EMBEDDED, "postrider")] {
-        let compose = load(name)?;
+        let compose = document(name)?;
         for (service, definition) in services(&compose) {
             let ports = texts(&definition["ports"]);
             if service == intake {
@@ -161,7 +155,7 @@ fn only_the_intake_is_published_and_only_to_this_machine() -> Result<()> {
             ensure!(definition["container_name"].is_null(), "{service} has a name of its own");
         }
     }
-    let compose = load(DISTRIBUTED)?;
+    let compose = document(DISTRIBUTED)?;
     ensure!(compose["networks"]["inside"]["internal"] == true, "a network without a way out");
     for service in ["postgres", "rabbitmq"] {
         let networks = texts(&compose["services"][service]["networks"]);
@@ -173,7 +167,7 @@ fn only_the_intake_is_published_and_only_to_this_machine() -> Result<()> {
 #[test]
 fn stops_are_waited_for_and_nothing_is_allowed_that_is_not_needed() -> Result<()> {
     for name in [DISTRIBUTED, EMBEDDED] {
-        let compose = load(name)?;
+        let compose = document(name)?;
         for (service, definition) in services(&compose) {
             let limit = &definition["deploy"]["resources"]["limits"]["memory"];
             ensure!(limit.is_string(), "{service} may use all memory");
@@ -197,7 +191,7 @@ fn stops_are_waited_for_and_nothing_is_allowed_that_is_not_needed() -> Result<()
 
 #[test]
 fn postgres_and_rabbitmq_have_room() -> Result<()> {
-    let compose = load(DISTRIBUTED)?;
+    let compose = document(DISTRIBUTED)?;
     let postgres = texts(&compose["services"]["postgres"]["command"]);
     let most = postgres.iter().find_map(|word| word.strip_prefix("max_connections="));
     let others = 3;

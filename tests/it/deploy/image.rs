@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{VERSION, path, read, read_lines, texts};
+use crate::structure::metadata;
 
 /// One instruction with its continuation lines.
 #[derive(Debug, Clone)]
@@ -62,15 +63,6 @@ pub(super) fn health_check() -> Result<Vec<String>> {
     let mut command: Vec<String> = serde_json::from_str(command).context("the exec form")?;
     ensure!(command.remove(0) == "/usr/local/bin/postrider", "it is the binary that is asked");
     Ok(command)
-}
-
-fn metadata(dir: &std::path::Path) -> Result<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(dir)
-        .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Names of the binaries of our packages.

@@ -8,7 +8,8 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    BEYOND_GRACE, Secrets, Start, VERSION, documents, entries, image, path, read, text, texts,
+    BEYOND_GRACE, Secrets, Start, VERSION, document, documents, entries, image, path, read, text,
+    texts,
 };
 
 const DIR: &str = "deploy/kubernetes";
@@ -20,9 +21,7 @@ const MOUNTED: &str = "/run/secrets/postrider";
 const CONNECTIONS: u64 = 95;
 
 fn file(name: &str) -> Result<Value> {
-    let mut all = documents(&format!("{DIR}/{name}"))?;
-    ensure!(all.len() == 1, "{name} is one document");
-    all.pop().context("a document")
+    document(&format!("{DIR}/{name}"))
 }
 
 /// All objects that are applied.
