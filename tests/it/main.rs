@@ -8,6 +8,7 @@ mod canary;
 mod cli;
 mod compat;
 mod crashes;
+mod deploy;
 mod harness;
 mod hold;
 mod idempotency;

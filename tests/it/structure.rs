@@ -53,14 +53,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The workspace's packages as cargo tells them.
-fn packages() -> Result<Vec<Value>> {
+/// What cargo tells about the workspace in a directory.
+pub(crate) fn metadata(dir: &Path) -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root())
+        .current_dir(dir)
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The workspace's packages.
+fn packages() -> Result<Vec<Value>> {
+    let metadata = metadata(&root())?;
     Ok(metadata["packages"].as_array().context("packages")?.clone())
 }
 
@@ -392,10 +397,10 @@ fn the_project_speaks_of_itself_alone() -> Result<()> {
     let places = ["work/main", "work/shared", "tmp/pr/"].map(|path| format!("/{path}"));
     let words: Vec<String> = documents.into_iter().chain(places).collect();
     let mut paths = Vec::new();
-    for dir in ["crates", "tests", "migrations"] {
+    for dir in ["crates", "tests", "migrations", "deploy"] {
         collect(&root().join(dir), &mut paths)?;
     }
-    paths.extend(["README.md", "Cargo.toml"].map(|name| root().join(name)));
+    paths.extend(["README.md", "Cargo.toml", "docker-compose.yml"].map(|name| root().join(name)));
     let mut faults = Vec::new();
     for path in paths {
         // What is no text speaks of nothing.

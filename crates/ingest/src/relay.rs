@@ -140,7 +140,7 @@ async fn commit(
     trace: TraceContext,
 ) -> Result<Response, Problem> {
     let Identity { key, fingerprint, term } = identity;
-    let candidate = Candidate { key: key.clone(), term, fingerprint, event, trace: trace.child() };
+    let candidate = Candidate { key: key.clone(), term, fingerprint, event, trace };
     let fate = app.committer.submit(vec![candidate]).await.pop().unwrap_or(Fate::Away);
     if let (Some(key), Fate::Accepted { event_id, .. }) = (&key, &fate) {
         app.store().free_key(key, *event_id).await?;

@@ -160,6 +160,38 @@ fn nobody_there_is_exit_3_with_a_fix() {
 }
 
 #[test]
+fn health_tells_ready_from_not_ready_from_not_there() {
+    let ready = (200, json!({ "status": "ok" }));
+    let starting = (503, json!({ "status": "unavailable", "reason": "starting" }));
+    let no_role = (200, json!({ "hello": "world" }));
+    for (answer, exit, says) in
+        [(ready, 0, ""), (starting, 1, "starting"), (no_role, 3, "no health")]
+    {
+        let server = Server::start(&[("GET /readyz", &[answer])]);
+        let output = server.run(&["health", "--admin-url", &server.url]);
+        expect(&output, exit);
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+        assert_eq!(server.calls()[0].authorization, None, "a probe shows no token");
+    }
+    expect(&postrider(&["health", "--admin-url", "http://127.0.0.1:1"], &[], ""), 3);
+    expect(&postrider(&["health", "--admin-url", "ftp://127.0.0.1"], &[], ""), 2);
+}
+
+#[test]
+fn health_finds_the_role_by_its_settings() {
+    let server = Server::start(&[("GET /readyz", &[(200, json!({ "status": "ok" }))])]);
+    // What the roles lack, here tokens for an open address, is no concern of a probe.
+    let listen = server.url.replace("http://127.0.0.1", "0.0.0.0");
+    let settings = [("POSTRIDER_LISTEN", "0.0.0.0:9393"), ("POSTRIDER_ADMIN_LISTEN", &listen)];
+    expect(&postrider(&["health"], &settings, ""), 0);
+    let output = postrider(&["health"], &[("POSTRIDER_ADMIN_LISTEN", "127.0.0.1:0")], "");
+    expect(&output, 2);
+    assert!(stderr(&output).contains("--admin-url"), "{}", stderr(&output));
+    let output = postrider(&["health"], &[("POSTRIDER_ADMIN_LISTN", "127.0.0.1:9394")], "");
+    expect(&output, 2);
+}
+
+#[test]
 fn wrong_usage_is_exit_2() {
     for arguments in [
         &["lanes"][..],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
-use crate::client::{Api, deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{Api, deliveries, events, health, incidents, lanes, secrets, webhooks};
 use crate::config::{Mode, Settings, environment};
 use crate::{config, demo, migrate, roles, topology};
 
@@ -39,6 +39,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Topology(output) => {
             Ok(topology::print(&input.settings(&BTreeMap::new())?, output.format(), out))
         }
+        Command::Health(args) => {
+            let url = input.admin_url(args.admin_url.as_deref())?;
+            Ok(health::run(url, out).await?.into())
+        }
         client => until_interrupted(ask(client, &input, out)).await,
     }
 }
@@ -66,6 +70,7 @@ async fn ask(
         | Command::Monitor(_)
         | Command::Migrate
         | Command::Config(_)
+        | Command::Health(_)
         | Command::Topology(_) => Exit::Usage,
     };
     Ok(exit.into())

@@ -18,7 +18,7 @@ pub(crate) use exit::{Exit, Failure, report};
 pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
 pub(crate) use time::moment;
 
-use crate::client::{deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{deliveries, events, health, incidents, lanes, secrets, webhooks};
 
 /// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
 #[derive(Debug, Parser)]
@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Check or show the settings
     #[command(subcommand, after_help = "Example:\n  postrider config check")]
     Config(ConfigCommand),
+    /// Ask a running role whether it is ready; for health checks of containers
+    #[command(after_help = "Example:\n  postrider health --admin-url http://127.0.0.1:9394")]
+    Health(health::HealthArgs),
     /// Print RabbitMQ's exchanges, queues and their arguments
     #[command(after_help = "Example:\n  postrider topology -o json")]
     Topology(OutputArgs),

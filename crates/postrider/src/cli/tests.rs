@@ -54,6 +54,7 @@ fn what_is_not_due_does_not_exist() {
     migrate
     config check
     config show
+    health
     topology
     events publish
     webhooks list
@@ -88,6 +89,7 @@ fn help_of_the_program() {
       monitor     Run the role that watches for what a person should know (distributed mode)
       migrate     Bring the database up to date
       config      Check or show the settings
+      health      Ask a running role whether it is ready; for health checks of containers
       topology    Print RabbitMQ's exchanges, queues and their arguments
       events      Publish events
       webhooks    List, show, delete and apply webhooks

@@ -3,6 +3,7 @@
 mod api;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod health;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
 pub(crate) mod secrets;

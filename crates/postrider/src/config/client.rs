@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::parse;
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::reader::{Key, Reader, Reported, Sources};
-use super::sections::{self, LISTEN};
+use super::sections::{self, ADMIN_LISTEN, LISTEN};
 use super::value::{Raw, Show, Wrong};
 
 const URL: Key = Key::plain("URL");
@@ -27,11 +27,7 @@ impl ClientSettings {
     /// Reads them. What is wrong with a role's settings is no concern of a client's, misspelt
     /// names aside.
     pub(crate) fn resolve(sources: &Sources<'_>) -> Result<Self, Problems> {
-        let mut reader = Reader::new(*sources);
-        let of_the_file = reader.problems.clone();
-        // Only for the names that it knows.
-        sections::read(&mut reader).ok();
-        reader.problems = of_the_file;
+        let mut reader = beside_the_roles(sources);
         let client = read(&mut reader);
         let listen = reader.get(LISTEN, sections::DEFAULT_LISTEN, parse::listen);
         reader.refuse_unknown();
@@ -44,6 +40,40 @@ impl ClientSettings {
         }
         Err(Problems(reader.problems))
     }
+}
+
+/// Where a role answers for its health: at the address `given`, else at that of a role on this
+/// machine with these settings.
+pub(crate) fn admin_url(given: Option<&str>, sources: &Sources<'_>) -> Result<Url, Problems> {
+    if let Some(given) = given {
+        return parse::http_url(&Raw::Text(given.to_owned())).map_err(|Wrong { what, fix }| {
+            let setting = "--admin-url".to_owned();
+            Problems(vec![Problem { setting, origin: "flag".to_owned(), what, fix }])
+        });
+    }
+    let mut reader = beside_the_roles(sources);
+    let listen = reader.get(ADMIN_LISTEN, sections::DEFAULT_ADMIN_LISTEN, parse::listen);
+    reader.refuse_unknown();
+    if let Ok(listen) = listen {
+        if listen.port() == 0 {
+            let what = "is 0, a port that only the role itself knows";
+            reader.setting_problem(ADMIN_LISTEN, what, "set its port, or use --admin-url");
+        }
+        if let (Some(url), true) = (reachable(listen), reader.problems.is_empty()) {
+            return Ok(url);
+        }
+    }
+    Err(Problems(reader.problems))
+}
+
+/// A reader that knows the names of all settings, and no problems but those of the file.
+fn beside_the_roles<'a>(sources: &Sources<'a>) -> Reader<'a> {
+    let mut reader = Reader::new(*sources);
+    let of_the_file = reader.problems.clone();
+    sections::read(&mut reader).ok();
+    read(&mut reader).ok();
+    reader.problems = of_the_file;
+    reader
 }
 
 /// Reads the two settings of clients.

@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::client::ClientSettings;
+use url::Url;
+
+use super::client::{self, ClientSettings};
 use super::problem::Problems;
 use super::reader::Sources;
 use super::settings::Settings;
@@ -46,6 +48,11 @@ impl Input {
         flags: &BTreeMap<&'static str, String>,
     ) -> Result<ClientSettings, Problems> {
         ClientSettings::resolve(&self.sources(flags))
+    }
+
+    /// Where a role answers for its health: as given, else where one with these settings does.
+    pub(crate) fn admin_url(&self, given: Option<&str>) -> Result<Url, Problems> {
+        client::admin_url(given, &self.sources(&BTreeMap::new()))
     }
 
     fn sources<'a>(&'a self, flags: &'a BTreeMap<&'static str, String>) -> Sources<'a> {

@@ -21,6 +21,9 @@ use super::{lanes, parse, traces};
 /// Where intake and APIs listen unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:9393";
 pub(crate) const LISTEN: Key = Key::plain("LISTEN");
+/// Where health and metrics are unless told otherwise.
+pub(crate) const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9394";
+pub(crate) const ADMIN_LISTEN: Key = Key::plain("ADMIN_LISTEN");
 
 const DATABASE_URL: Key =
     Key { ending: "DATABASE_URL", fallbacks: &["DATABASE_URL"], show: Show::UrlStars };
@@ -109,7 +112,7 @@ fn one_alone(
 
 fn listen(reader: &mut Reader<'_>) -> Result<ListenSettings, Reported> {
     let listen = reader.get(LISTEN, DEFAULT_LISTEN, parse::listen);
-    let admin = reader.get(Key::plain("ADMIN_LISTEN"), "127.0.0.1:9394", parse::listen);
+    let admin = reader.get(ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN, parse::listen);
     let base_url = reader.optional(Key::plain("BASE_URL"), parse::http_url);
     let trusted_proxies = reader.get(Key::plain("TRUSTED_PROXIES"), "", parse::networks);
     Ok(ListenSettings {
