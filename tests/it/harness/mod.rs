@@ -21,7 +21,6 @@ pub(crate) use collector::{Collector, Span};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
 pub(crate) use process::{Process, Setting, Signal, run, setting};
-pub(crate) use process::{Signal, run, setting};
 pub(crate) use proxy::Proxy;
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
