@@ -9,6 +9,7 @@ mod base;
 mod document;
 mod draft;
 mod keep;
+mod logs;
 mod read;
 mod scope;
 mod url;
