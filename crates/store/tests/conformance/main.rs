@@ -5,6 +5,7 @@
 
 mod acts;
 mod claims;
+mod executions;
 mod harness;
 mod incidents;
 mod intake;
@@ -140,6 +141,25 @@ cases! {
         values_come_back
         a_new_value_opens_the_lanes_that_use_it
         nothing_secret_stands_in_the_rows
+    }
+    executions {
+        a_test_goes_before_all_that_wait
+        the_road_claims_a_test
+        a_test_counts_in_the_hour
+        any_outcome_of_a_test_is_final
+        a_test_that_was_not_sent_is_first_again
+        tests_are_no_streak
+        a_withdrawal_or_a_claim_wins
+        a_lost_test_is_not_sent_again
+        nobody_waits_for_ever
+        an_unsaved_webhook_is_never_listed
+        a_refusal_holds_no_lane_that_nobody_uses
+        a_held_lane_is_told_at_once
+        the_canary_is_no_test
+        a_disabled_webhook_can_be_tested
+        lists_and_replays_leave_tests_out
+        what_is_in_the_way_is_seen
+        the_latest_event_of_a_pair_is_found
     }
     schema {
         an_empty_database_is_behind
