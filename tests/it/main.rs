@@ -6,6 +6,7 @@
 mod bad_input;
 mod canary;
 mod cli;
+mod compat;
 mod crashes;
 mod harness;
 mod hold;

@@ -140,6 +140,10 @@ cases! {
     secrets {
         values_come_back
         a_new_value_opens_the_lanes_that_use_it
+        a_written_secret_comes_back_by_uuid
+        what_a_write_leaves_out_is_kept_and_names_are_unique
+        a_secret_is_resolved_for_its_team_only
+        a_change_of_name_or_team_opens_lanes_and_of_words_none
         nothing_secret_stands_in_the_rows
     }
     executions {
@@ -171,6 +175,7 @@ cases! {
         pages_follow_each_other
         filters_filter
         shown_states_follow_the_lane
+        the_newest_delivery_of_each_event
         figures_add_up
     }
     retention {
