@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use postrider_domain::{WebhookId, WebhookUuid};
+use postrider_domain::{WebhookId, WebhookState, WebhookUuid};
 use postrider_render::{CompiledRequest, Redactor};
 use postrider_store::{Claim, SecretValues, Store, StoreError, StoredWebhook};
 use secrecy::ExposeSecret;
@@ -27,6 +27,11 @@ impl Prepared {
         let of_lane = self.lane.rsplit_once('/').map(|(_, credential)| credential);
         let only = self.stored.secret_names.first().map(String::as_str);
         of_lane.or(only).unwrap_or(&self.lane)
+    }
+
+    /// Deleted webhooks, and those that are tested without being saved, are not met again.
+    fn is_kept(&self) -> bool {
+        self.stored.state != WebhookState::Deleted
     }
 }
 
@@ -64,7 +69,9 @@ impl Cache {
             StoreError::Corrupt(format!("delivery {} names a webhook that is not there", claim.id))
         })?;
         let prepared = Arc::new(prepare(stored));
-        locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
+        if prepared.is_kept() {
+            locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
+        }
         Ok(prepared)
     }
 
@@ -85,7 +92,9 @@ impl Cache {
         let team = stored.webhook.team_uuid.as_deref();
         let values = self.store.secret_values(&stored.secret_names, team).await?;
         let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev));
-        locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
+        if prepared.is_kept() {
+            locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
+        }
         Ok(unsealed)
     }
 }

@@ -37,6 +37,10 @@ pub struct IngestConfig {
     /// A relayed call is answered with 200 within this time, else with 503. Below the 15 s after
     /// which a broker gives an answer up.
     pub relay_answer_within: Duration,
+    /// How long a test of a webhook may wait to be sent.
+    pub execute_wait: Duration,
+    /// How long the request of a webhook may take.
+    pub webhook_timeout: Duration,
 }
 
 impl IngestConfig {

@@ -13,6 +13,7 @@ mod docs;
 mod document;
 mod draft;
 mod exchange;
+mod execute;
 mod index;
 mod keep;
 mod logs;
@@ -31,14 +32,13 @@ mod webhooks;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::Method;
 
 pub(crate) use crate::hooks::answer::unauthorised;
 
 use crate::hooks::answer::{Answer, Failure};
 use crate::hooks::exchange::Exchange;
 use crate::hooks::route::{Resource, Route};
-use crate::problem::Problem;
 use crate::server::App;
 
 /// Answers for every path that is not our own API's.
@@ -77,14 +77,7 @@ async fn respond(exchange: &Exchange, resource: Resource, body: Body) -> Answer 
         Resource::Logs(uuid) => triggered::logs(exchange, &uuid).await,
         Resource::Secrets => secrets::all(exchange, body).await,
         Resource::Secret(uuid) => secrets::one(exchange, &uuid, body).await,
-        Resource::Execute(uuid) => {
-            webhooks::stored(exchange, &uuid).await?.ok_or(Failure::NotFound)?;
-            Err(cannot_execute())
-        }
-        Resource::ExecuteUnsaved => Err(cannot_execute()),
+        Resource::Execute(uuid) => execute::saved(exchange, &uuid).await,
+        Resource::ExecuteUnsaved => execute::unsaved(exchange, body).await,
     }
-}
-
-fn cannot_execute() -> Failure {
-    Problem::new(StatusCode::NOT_IMPLEMENTED, "webhooks can't be executed here").into()
 }

@@ -21,6 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::{Access, Role};
 use crate::body::Room;
 use crate::commit::{Committer, Parts};
+use crate::execution::Executions;
 use crate::problem::Problem;
 use crate::road::Dispatcher;
 use crate::table::TableCache;
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Arc<Parts>,
     pub(crate) committer: Committer,
     pub(crate) room: Room,
+    pub(crate) executions: Executions,
     cancel: CancellationToken,
 }
 
@@ -64,7 +66,9 @@ impl Ingest {
         tracker.spawn(async move {
             guarded.dispatcher.guard(&guarded.store, most, until).await;
         });
-        Self(App(Arc::new(Inner { config, parts, committer, room, cancel })))
+        let executions =
+            Executions::new(&config, Arc::clone(&parts), tracker.clone(), cancel.clone());
+        Self(App(Arc::new(Inner { config, parts, committer, room, executions, cancel })))
     }
 
     /// Everything under the intake's address. Serve it with connect info
@@ -144,7 +148,10 @@ fn unauthorised() -> Problem {
 }
 
 async fn within_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limit = app.config.request_timeout + ANSWER_GRACE;
+    let mut limit = app.config.request_timeout + ANSWER_GRACE;
+    if request.uri().path().trim_end_matches('/').ends_with("/execute") {
+        limit += app.executions.longest();
+    }
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::away("the answer took too long: try again").into_response(),

@@ -19,6 +19,8 @@ const STRIKES: u32 = 3;
 pub(crate) struct LaneFold {
     /// Held before the batch, or by it.
     pub(crate) held: bool,
+    /// An enabled webhook uses it; else there is nothing to hold.
+    pub(crate) in_use: bool,
     /// Revision of the secret in force.
     pub(crate) secret_rev: i64,
     /// Refusals in a row that did not hold the lane.
@@ -39,19 +41,20 @@ impl LaneFold {
     /// A lane as its row says.
     pub(crate) fn of_row(
         held: bool,
+        in_use: bool,
         secret_rev: i64,
         strikes: u32,
         strike_webhook: Option<WebhookId>,
         pause_step: u32,
     ) -> Self {
-        Self { held, secret_rev, strikes, strike_webhook, pause_step, ..Self::default() }
+        Self { held, in_use, secret_rev, strikes, strike_webhook, pause_step, ..Self::default() }
     }
 
     /// One outcome of the lane. HOLD_REV: a refusal speaks of the secret that it was sent with.
     pub(crate) fn take(&mut self, recorded: &Recorded) {
         match recorded.transition {
             Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
-                if !self.held && secret_rev == self.secret_rev {
+                if !self.held && self.in_use && secret_rev == self.secret_rev {
                     self.refused(recorded.webhook_id, proof, (cause, probe_after));
                 }
             }

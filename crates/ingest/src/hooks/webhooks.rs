@@ -68,11 +68,7 @@ async fn delete(exchange: &Exchange, uuid: &str) -> Answer {
 }
 
 async fn create(exchange: &Exchange, scope: &Scope, body: Body) -> Answer {
-    let value = read::document(&exchange.app, &exchange.parts, body).await?;
-    let draft = exchange.checked(&value, |rules| validate::webhook(&value, scope, rules))?;
-    exchange.takes_hal()?;
-    exchange.sent_json()?;
-    let webhook = keep::apply(draft, new_uuid()?, None, Timestamp::now());
+    let webhook = described(exchange, scope, body).await?;
     let stored = write(exchange, webhook).await?;
     let location = exchange.bases.webhook(&stored.webhook.uuid);
     let mut response = written(exchange, StatusCode::CREATED, &stored);
@@ -101,6 +97,30 @@ async fn replace(exchange: &Exchange, uuid: &str, body: Body) -> Answer {
 }
 
 async fn write(exchange: &Exchange, webhook: Webhook) -> Result<StoredWebhook, Failure> {
+    let write = to_write(exchange, webhook).await?;
+    match exchange.app.store().put_webhook(&write).await? {
+        Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
+    }
+}
+
+/// A new webhook as a valid document describes it.
+pub(super) async fn described(
+    exchange: &Exchange,
+    scope: &Scope,
+    body: Body,
+) -> Result<Webhook, Failure> {
+    let value = read::document(&exchange.app, &exchange.parts, body).await?;
+    let draft = exchange.checked(&value, |rules| validate::webhook(&value, scope, rules))?;
+    exchange.takes_hal()?;
+    exchange.sent_json()?;
+    Ok(keep::apply(draft, new_uuid()?, None, Timestamp::now()))
+}
+
+/// The webhook with its lane, and the secrets that it names and may use.
+pub(super) async fn to_write(
+    exchange: &Exchange,
+    webhook: Webhook,
+) -> Result<WebhookWrite, Failure> {
     let app = &exchange.app;
     let hash = |text: &str| app.config.master_key.short_hash(text);
     let lane = app.config.lane_rules.lane(&webhook.request, &hash);
@@ -108,10 +128,7 @@ async fn write(exchange: &Exchange, webhook: Webhook) -> Result<StoredWebhook, F
         lane.map_err(|error| Failure::invalid("request.url", error.to_string()))?;
     let secret_names = secret_names(&webhook.request);
     team::check(app.store(), webhook.team_uuid.as_deref(), &secret_names).await?;
-    let write = WebhookWrite { webhook, lane: LaneSpec { name, limits }, secret_names };
-    match app.store().put_webhook(&write).await? {
-        Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
-    }
+    Ok(WebhookWrite { webhook, lane: LaneSpec { name, limits }, secret_names })
 }
 
 fn written(exchange: &Exchange, status: StatusCode, stored: &StoredWebhook) -> Response {

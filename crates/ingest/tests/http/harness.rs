@@ -165,6 +165,8 @@ fn config() -> IngestConfig {
         max_unpublished: 1_000_000,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,
         relay_answer_within: IngestConfig::RELAY_ANSWER_WITHIN,
+        execute_wait: Duration::from_millis(50),
+        webhook_timeout: Duration::from_secs(1),
     }
 }
 

@@ -117,6 +117,8 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,
         relay_answer_within: settings.relay.answer_within,
+        execute_wait: settings.webhook.execute_wait,
+        webhook_timeout: settings.webhook.timeout,
     }
 }
 

@@ -55,7 +55,7 @@ fn failed(outcome: Outcome) -> Recorded {
 
 /// A lane whose secret is at revision 1, after these outcomes.
 fn after(outcomes: &[Recorded]) -> LaneFold {
-    let mut lane = LaneFold::of_row(false, 1, 0, None, 0);
+    let mut lane = LaneFold::of_row(false, true, 1, 0, None, 0);
     outcomes.iter().for_each(|outcome| lane.take(outcome));
     lane
 }
@@ -65,6 +65,13 @@ fn one_proof_holds() {
     let lane = after(&[refusal(1, HoldProof::One, 1)]);
     assert!(lane.held);
     assert_eq!(lane.hold, Some((HoldCause::Credential, PROBE)));
+}
+
+#[test]
+fn a_lane_that_nobody_uses_is_not_held() {
+    let mut lane = LaneFold::of_row(false, false, 1, 0, None, 0);
+    lane.take(&refusal(1, HoldProof::One, 1));
+    assert!(!lane.held);
 }
 
 #[test]
@@ -89,14 +96,14 @@ fn an_unspoken_pause_doubles_once_a_batch_up_to_a_quarter_of_an_hour() {
     let mut step = 0;
     let minutes = [1, 2, 4, 8, 15, 15];
     for expected in minutes {
-        let mut lane = LaneFold::of_row(false, 1, 0, None, step);
+        let mut lane = LaneFold::of_row(false, true, 1, 0, None, step);
         lane.take(&limit(None));
         lane.take(&limit(None));
         assert_eq!(lane.pause, Some(Duration::from_mins(expected)));
         step = lane.pause_step;
     }
     assert_eq!(step, 6);
-    let mut endless = LaneFold::of_row(false, 1, 0, None, u32::MAX);
+    let mut endless = LaneFold::of_row(false, true, 1, 0, None, u32::MAX);
     endless.take(&limit(None));
     assert_eq!(endless.pause, Some(Duration::from_mins(15)));
 }

@@ -51,7 +51,7 @@ cross join lateral (
     select id, event_id, webhook_id from deliveries
     where webhook_id = w.id order by id desc limit $4) d
 join events e on e.id = d.event_id
-where e.consumer = $2 and e.provider = $3
+where e.consumer = $2 and e.provider = $3 and e.name <> 'test'
 order by d.webhook_id, e.name, d.id desc";
 
 #[cfg(test)]
@@ -135,6 +135,9 @@ impl Pg {
 
 /// Adds a filter's conditions; aliases as in [`FROM`].
 pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryFilter) {
+    if !filter.shows_executions() {
+        query.push(" and d.execution_until is null");
+    }
     if let Some(status) = filter.status {
         query.push(" and ").push(shown(status));
     }

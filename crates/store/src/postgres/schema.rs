@@ -14,9 +14,10 @@ use super::rows::fault;
 use crate::{Schema, StoreError};
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
     (2, "relay", include_str!("../../../../migrations/postgres/0002_relay.sql")),
+    (4, "executions", include_str!("../../../../migrations/postgres/0004_executions.sql")),
     (5, "secrets", include_str!("../../../../migrations/postgres/0005_secrets.sql")),
 ];
 
@@ -44,11 +45,11 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
 ];
 
 fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        let sql = sql.into_sql_str();
-        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let name = Cow::Borrowed(*name);
+        Migration::new(*version, name, MigrationType::Simple, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.to_vec())
+    Migrator::with_migrations(migrations.collect())
 }
 
 impl Pg {

@@ -20,6 +20,8 @@ const SEND_GRAIN: i64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LaneRow {
     pub(super) id: i64,
+    /// An enabled webhook uses it; else there is nothing to hold.
+    in_use: bool,
     hold_cause: Option<String>,
     hold_gen: i64,
     held_since: Option<i64>,
@@ -42,6 +44,7 @@ impl LaneRow {
         let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         LaneFold::of_row(
             self.is_held(),
+            self.in_use,
             self.secret_rev,
             count(self.strikes),
             self.strike_webhook.map(WebhookId),
@@ -127,7 +130,9 @@ async fn load(batch: &[Recorded], turn: &mut Turn) -> Result<BTreeMap<LaneId, La
     ids.dedup();
     let rows = sqlx::query(
         "SELECT id, hold_cause, hold_gen, held_since, secret_rev, pause_until, pause_step,
-                next_probe_at, strikes, strike_webhook, last_send_at
+                next_probe_at, strikes, strike_webhook, last_send_at,
+                EXISTS (SELECT 1 FROM webhooks w
+                        WHERE w.lane_id = lanes.id AND w.state = 'enabled') AS in_use
          FROM lanes WHERE id IN (SELECT value FROM json_each(?1))",
     )
     .bind(json(&ids)?)
@@ -136,6 +141,7 @@ async fn load(batch: &[Recorded], turn: &mut Turn) -> Result<BTreeMap<LaneId, La
     let read = |row: &sqlx::sqlite::SqliteRow| -> Result<(LaneId, LaneRow), Fault> {
         let lane = LaneRow {
             id: row.try_get("id")?,
+            in_use: row.try_get("in_use")?,
             hold_cause: row.try_get("hold_cause")?,
             hold_gen: row.try_get("hold_gen")?,
             held_since: row.try_get("held_since")?,

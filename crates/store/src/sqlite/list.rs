@@ -100,6 +100,9 @@ pub(super) fn filtered(
         until,
         ids,
     } = filter;
+    if !filter.shows_executions() {
+        query.push(" AND d.execution_until IS NULL");
+    }
     if let Some(status) = status {
         query.push(shown_as(*status));
     }
@@ -200,7 +203,7 @@ async fn newest(
                  SELECT id, event_id FROM deliveries INDEXED BY deliveries_of_webhook
                  WHERE webhook_id = ?1 ORDER BY id DESC LIMIT ?4) d
              JOIN events e ON e.id = d.event_id
-             WHERE e.consumer = ?2 AND e.provider = ?3
+             WHERE e.consumer = ?2 AND e.provider = ?3 AND e.name <> 'test'
              GROUP BY e.name",
         )
         .bind(webhook.0)

@@ -21,6 +21,8 @@ fn config(base_url: Option<&str>) -> IngestConfig {
         max_unpublished: 1,
         request_timeout: Duration::from_secs(1),
         relay_answer_within: Duration::from_secs(1),
+        execute_wait: Duration::from_secs(1),
+        webhook_timeout: Duration::from_secs(1),
     }
 }
 

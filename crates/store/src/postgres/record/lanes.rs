@@ -11,7 +11,9 @@ use crate::{Recorded, Transition, codec};
 
 /// In id order: the one lock order for lanes.
 pub(super) const LOCK: &str = "
-select id, hold_cause is not null as held, secret_rev, strikes, strike_webhook, pause_step
+select id, hold_cause is not null as held, secret_rev, strikes, strike_webhook, pause_step,
+    exists (
+        select from webhooks w where w.lane_id = lanes.id and w.state = 'enabled') as in_use
 from lanes where id = any($1) order by id for update";
 
 /// L4 and L7 (PAUSE_MAX), and the strikes.
@@ -103,6 +105,7 @@ fn read(row: &PgRow) -> Result<(LaneId, LaneFold), sqlx::Error> {
     let strike_webhook: Option<i64> = row.try_get("strike_webhook")?;
     let lane = LaneFold::of_row(
         row.try_get("held")?,
+        row.try_get("in_use")?,
         row.try_get("secret_rev")?,
         count("strikes")?,
         strike_webhook.map(WebhookId),
