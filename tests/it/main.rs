@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod canary;
+mod check;
 mod cli;
 mod crashes;
 mod harness;
@@ -13,5 +14,6 @@ mod idempotency;
 mod isolation;
 mod limit;
 mod readme;
+mod reconcile;
 mod smoke;
 mod structure;
