@@ -8,6 +8,7 @@ mod canary;
 mod check;
 mod cli;
 mod crashes;
+mod github_workflows;
 mod harness;
 mod hold;
 mod idempotency;

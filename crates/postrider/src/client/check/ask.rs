@@ -96,8 +96,18 @@ impl Asking<'_> {
     }
 
     async fn known(&self) -> &[String] {
-        let read = async || self.broker.pacticipants().await.unwrap_or_default();
-        self.names.get_or_init(read).await
+        self.names.get_or_init(async || names(self.broker).await).await
+    }
+}
+
+/// Every name that the broker knows, or none when it doesn't say; then nothing can be hinted at.
+async fn names(broker: &Broker) -> Vec<String> {
+    match broker.pacticipants().await {
+        Ok(names) if !names.is_empty() => names,
+        Ok(_) | Err(_) => {
+            let pairs = broker.pairs().await.unwrap_or_default();
+            pairs.into_iter().flat_map(|pair| [pair.consumer, pair.provider]).collect()
+        }
     }
 }
 
