@@ -1,5 +1,6 @@
 //! Asking the broker about many pairs without asking too much of it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{StreamExt, stream};
@@ -106,7 +107,8 @@ async fn names(broker: &Broker) -> Vec<String> {
         Ok(names) if !names.is_empty() => names,
         Ok(_) | Err(_) => {
             let pairs = broker.pairs().await.unwrap_or_default();
-            pairs.into_iter().flat_map(|pair| [pair.consumer, pair.provider]).collect()
+            let names = pairs.into_iter().flat_map(|pair| [pair.consumer, pair.provider]);
+            names.collect::<BTreeSet<_>>().into_iter().collect()
         }
     }
 }
