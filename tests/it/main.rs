@@ -5,10 +5,12 @@
 
 mod bad_input;
 mod canary;
+mod check;
 mod cli;
 mod compat;
 mod crashes;
 mod deploy;
+mod github_workflows;
 mod harness;
 mod hold;
 mod idempotency;
@@ -16,6 +18,7 @@ mod isolation;
 mod limit;
 mod metrics;
 mod readme;
+mod reconcile;
 mod relay;
 mod smoke;
 mod structure;

@@ -214,7 +214,7 @@ fn start(
     logs: &Path,
 ) -> Result<Child> {
     let file = |ending: &str| File::create(log_path(logs, name, run, ending));
-    command(args, settings)
+    command(args, &variables(settings))
         .stdin(Stdio::null())
         .stdout(file("out")?)
         .stderr(file("err")?)
@@ -223,16 +223,19 @@ fn start(
         .with_context(|| format!("starting {name}"))
 }
 
-/// Our program with nothing in its environment but the settings. It dies with the test.
-fn command(args: &[String], settings: &[Setting]) -> Command {
+/// The environment variables of settings. Those of OpenTelemetry are called the same everywhere.
+fn variables(settings: &[Setting]) -> Vec<(String, String)> {
+    let prefix = |name: &str| if name.starts_with("OTEL_") { "" } else { "POSTRIDER_" };
+    let variable = |(name, value): &Setting| (format!("{}{name}", prefix(name)), value.clone());
+    settings.iter().map(variable).collect()
+}
+
+/// Our program with nothing in its environment but these variables. It dies with the test.
+fn command(args: &[String], variables: &[(String, String)]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", PROGRAM]).args(args).env_clear();
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    for (name, value) in settings {
-        // Those of OpenTelemetry are called the same everywhere.
-        let prefix = if name.starts_with("OTEL_") { "" } else { "POSTRIDER_" };
-        command.env(format!("{prefix}{name}"), value);
-    }
+    command.envs(variables.iter().cloned());
     command
 }
 
@@ -241,11 +244,23 @@ fn command(args: &[String], settings: &[Setting]) -> Command {
 /// # Errors
 /// It could not be started, or ran for longer than a minute.
 pub(crate) async fn run(args: &[&str], settings: &[Setting], input: &str) -> Result<Output> {
+    run_with(args, &variables(settings), input).await
+}
+
+/// Runs a command of ours to its end, with variables of any name.
+///
+/// # Errors
+/// It could not be started, or ran for longer than a minute.
+pub(crate) async fn run_with(
+    args: &[&str],
+    variables: &[(String, String)],
+    input: &str,
+) -> Result<Output> {
     let dir = tempfile::tempdir()?;
     let path = |name: &str| dir.path().join(name);
     fs::write(path("in"), input)?;
     let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-    let mut child = command(&args, settings)
+    let mut child = command(&args, variables)
         .stdin(File::open(path("in"))?)
         .stdout(File::create(path("out"))?)
         .stderr(File::create(path("err"))?)
