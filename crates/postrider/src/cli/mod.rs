@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Publish events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
-    /// List, show, delete and apply webhooks
+    /// List, show, delete, apply, test and lint webhooks
     #[command(
         subcommand,
         after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes"

@@ -1,6 +1,10 @@
 //! `postrider webhooks`, over the routes that a Pact Broker has.
 
 mod apply;
+mod document;
+mod execute;
+mod file;
+mod lint;
 mod plan;
 
 use std::cmp::Reverse;
@@ -38,6 +42,16 @@ pub(crate) enum WebhooksCommand {
         after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes\n\nThe file holds one webhook document or a list, JSON or YAML. A document with a uuid is that\nwebhook, one without is the webhook of the same description. Without --yes the plan is shown\nand nothing is changed. Values that the server stars are compared only where the file stars\nthem too; --replace sends a document whose only difference could be such a value."
     )]
     Apply(ApplyArgs),
+    /// Send a webhook's request once, with the latest event or placeholders, and show the log
+    #[command(
+        after_help = "Example:\n  postrider webhooks test dCGCl-Ba3PqEFJ_iE9mJkQ\n\nIt goes through the webhook's lane as a delivery would, is tried once and never repeated.\nExit codes: 0 the target took it, 1 it did not, 3 postrider can't be reached."
+    )]
+    Test(OneArgs),
+    /// Look for secrets, GitHub's limits, noisy events and mistyped variables
+    #[command(
+        after_help = "Examples:\n  postrider webhooks lint -f webhooks.yaml\n  postrider webhooks lint\n\nWithout a file it looks at what the running postrider has: credentials are starred there, so\ntheir lanes are asked, and the names of secrets are compared with those that have a value.\nExit codes: 0 clean, 1 an error or a warning was found, 2 nothing was checked."
+    )]
+    Lint(LintArgs),
 }
 
 /// How to list.
@@ -82,6 +96,18 @@ pub(crate) struct ApplyArgs {
     connection: Connection,
 }
 
+/// What to look at.
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// File with webhooks; - is standard input. Without it: what the running postrider has
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Carries it out.
 pub(crate) async fn run(
     command: WebhooksCommand,
@@ -107,6 +133,10 @@ pub(crate) async fn run(
             }
         }
         WebhooksCommand::Apply(args) => return apply::run(&args, connect, out).await,
+        WebhooksCommand::Test(args) => {
+            return Ok(execute::run(&connect(&args.connection)?, &args, out).await?);
+        }
+        WebhooksCommand::Lint(args) => return lint::run(&args, connect, out).await,
     }
     Ok(Exit::Fine)
 }
