@@ -13,12 +13,13 @@ mod config;
 mod events;
 mod hooks;
 mod json;
-mod near;
 mod payload;
 mod problem;
 mod road;
 mod server;
 mod table;
+
+use postrider_domain::near;
 
 pub use auth::{Role, Tokens};
 pub use config::IngestConfig;

@@ -4,13 +4,13 @@
 const MAX_NEAR: usize = 3;
 
 /// `; did you mean a, b?` for the names nearest to `wanted`, or nothing when none is near.
-pub(crate) fn hint<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn hint<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let near = near(wanted, names);
     if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
 }
 
 /// The names nearest to `wanted`, nearest first: those that hold it, and those with few edits.
-pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     let limit = (wanted.chars().count() / 3).max(2);
     let mut found: Vec<(usize, &str)> = names
@@ -26,8 +26,9 @@ pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -
     found.into_iter().take(MAX_NEAR).map(|(_, name)| name).collect()
 }
 
-/// Levenshtein's distance; of long texts only the beginning counts.
-fn distance(a: &str, b: &str) -> usize {
+/// Edits that turn one text into the other (Levenshtein); of long texts only the first 128
+/// characters count.
+pub fn distance(a: &str, b: &str) -> usize {
     const LONGEST: usize = 128;
     let b: Vec<char> = b.chars().take(LONGEST).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -46,6 +47,19 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("LISTEN", "LISTNE", 2),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
 
     #[test]
     fn near_names() {
