@@ -6,12 +6,16 @@
 mod bad_input;
 mod canary;
 mod cli;
+mod connect;
 mod crashes;
 mod harness;
 mod hold;
 mod idempotency;
+mod import;
 mod isolation;
 mod limit;
+mod lint;
 mod readme;
+mod scripted_broker;
 mod smoke;
 mod structure;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
-use crate::client::{Api, deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{Api, connect, deliveries, events, incidents, lanes, secrets, webhooks};
 use crate::config::{Mode, Settings, environment};
 use crate::{config, demo, migrate, roles, topology};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The commands that speak HTTP to a running postrider and nothing else.
+/// The commands that speak HTTP and nothing else: to a running postrider, or to a broker.
 async fn ask(
     command: Command,
     input: &environment::Input,
@@ -54,7 +54,11 @@ async fn ask(
     };
     let exit = match command {
         Command::Events(command) => events::run(command, connect, out).await?,
-        Command::Webhooks(command) => webhooks::run(command, connect, out).await?,
+        Command::Webhooks(command) => webhooks::run(command, connect, &input.env, out).await?,
+        Command::Connect(args) => {
+            let settings = input.client(&args.flags())?;
+            connect::run(&args, settings.ingest_token, &input.env, out).await?
+        }
         Command::Secrets(command) => secrets::run(command, connect, &input.env, out).await?,
         Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
         Command::Lanes(command) => lanes::run(command, connect, out).await?,

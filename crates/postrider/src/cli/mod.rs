@@ -18,7 +18,7 @@ pub(crate) use exit::{Exit, Failure, report};
 pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
 pub(crate) use time::moment;
 
-use crate::client::{deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{connect, deliveries, events, incidents, lanes, secrets, webhooks};
 
 /// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
 #[derive(Debug, Parser)]
@@ -76,12 +76,14 @@ pub(crate) enum Command {
     /// Publish events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
-    /// List, show, delete, apply, test and lint webhooks
+    /// List, show, delete, apply, test, lint and import webhooks
     #[command(
         subcommand,
         after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes"
     )]
     Webhooks(webhooks::WebhooksCommand),
+    /// Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
+    Connect(Box<connect::ConnectArgs>),
     /// Set, list and delete the secrets that webhooks use as ${user.NAME}
     #[command(
         subcommand,

@@ -170,7 +170,9 @@ mod tests {
         let token = env(&[("PACT_BROKER_TOKEN", "t"), ("PACT_BROKER_USERNAME", "u")]);
         assert!(matches!(none.auth(&token), Ok(BrokerAuth::Bearer(_))));
         let basic = env(&[("PACT_BROKER_USERNAME", "u"), ("PACT_BROKER_PASSWORD", "p")]);
-        assert!(matches!(none.auth(&basic), Ok(BrokerAuth::Basic { username, .. }) if username == "u"));
+        assert!(
+            matches!(none.auth(&basic), Ok(BrokerAuth::Basic { username, .. }) if username == "u")
+        );
         let alone = none.auth(&env(&[("PACT_BROKER_PASSWORD", "p")])).unwrap_err();
         assert_eq!(alone.exit, Exit::Usage);
         let missing = env(&[("PACT_BROKER_TOKEN_FILE", "/nonexistent/token")]);

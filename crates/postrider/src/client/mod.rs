@@ -1,8 +1,11 @@
-//! Commands that speak HTTP to a running postrider.
+//! Commands that speak HTTP: to a running postrider, or to a broker.
 
 mod api;
+mod broker;
+pub(crate) mod connect;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+mod import;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
 pub(crate) mod secrets;

@@ -7,7 +7,7 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use clap::Args;
 use postrider_broker::{Answer, Broker, error_list};
@@ -45,7 +45,7 @@ pub(crate) struct ConnectArgs {
     name: Option<String>,
     /// File with the API token of the role ingest that the broker shall send
     #[arg(long, value_name = "FILE", visible_alias = "token-file")]
-    ingest_token_file: Option<PathBuf>,
+    ingest_token_file: Option<String>,
     /// Keep the token in `PactFlow`'s secret of this name, which is made if there is none
     #[arg(long, value_name = "NAME", value_parser = pactflow::name)]
     pactflow_secret: Option<String>,
@@ -63,6 +63,14 @@ pub(crate) struct ConnectArgs {
     dry_run: bool,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+impl ConnectArgs {
+    /// Its flags by setting.
+    pub(crate) fn flags(&self) -> BTreeMap<&'static str, String> {
+        let token_file = self.ingest_token_file.clone();
+        token_file.map(|path| ("INGEST_TOKEN_FILE", path)).into_iter().collect()
+    }
 }
 
 /// What the broker shall send as its password.
@@ -84,7 +92,12 @@ struct Done {
 }
 
 /// Carries it out.
-pub(crate) async fn run(args: &ConnectArgs, env: &Env, out: &mut Out) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    args: &ConnectArgs,
+    ingest_token: Option<SecretString>,
+    env: &Env,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
     let relay = Relay::new(&args.public_url, args.name.as_deref())?;
     if relay.is_http() && !args.insecure_http {
         return Err(Failure::usage(
@@ -93,7 +106,7 @@ pub(crate) async fn run(args: &ConnectArgs, env: &Env, out: &mut Out) -> anyhow:
         .fix("put TLS in front of postrider, or add --insecure-http in a network that you trust")
         .into());
     }
-    let token = token(args, env)?;
+    let token = token(args, ingest_token, env)?;
     if args.dry_run {
         dry_run(args, &relay, token.is_some(), out);
         return Ok(Exit::Fine);
@@ -101,7 +114,8 @@ pub(crate) async fn run(args: &ConnectArgs, env: &Env, out: &mut Out) -> anyhow:
     let broker = args.credential.broker(args.broker.as_deref(), env)?;
     let password = password(args, &broker, token.as_ref()).await?;
     let done = register(args, &broker, &relay, &password).await?;
-    let tested = if args.test { Some(test(&broker, &done.uuid, token.as_ref()).await?) } else { None };
+    let tested =
+        if args.test { Some(test(&broker, &done.uuid, token.as_ref()).await?) } else { None };
     match args.output.format() {
         Format::Json => out.json(&as_json(&done, &relay, tested.as_ref())),
         Format::Table => print(&done, &relay, &broker, tested.as_ref(), out),
@@ -111,8 +125,11 @@ pub(crate) async fn run(args: &ConnectArgs, env: &Env, out: &mut Out) -> anyhow:
 }
 
 /// The ingest token, if there is one.
-fn token(args: &ConnectArgs, env: &Env) -> Result<Option<SecretString>, Failure> {
-    let given = secret(args.ingest_token_file.as_deref(), env, "POSTRIDER_INGEST_TOKEN")?;
+fn token(
+    args: &ConnectArgs,
+    given: Option<SecretString>,
+    env: &Env,
+) -> Result<Option<SecretString>, Failure> {
     let token = match given {
         Some(token) => Some(token),
         None => secret(None, env, "POSTRIDER_API_TOKENS")?.and_then(|tokens| of_ingest(&tokens)),
@@ -249,11 +266,7 @@ fn accepted(broker: &Broker, relay: &Relay, answer: Answer) -> Result<Value, Fai
 }
 
 /// The broker sends a test event to the intake and tells what came of it.
-async fn test(
-    broker: &Broker,
-    uuid: &str,
-    token: Option<&SecretString>,
-) -> Result<Value, Failure> {
+async fn test(broker: &Broker, uuid: &str, token: Option<&SecretString>) -> Result<Value, Failure> {
     let path = format!("{}/execute", webhook_path(uuid));
     let answer = broker.post_json(&path, &json!({})).await.map_err(failure)?;
     let outcome = broker.ok(answer).map_err(failure)?;
@@ -268,9 +281,7 @@ fn dry_run(args: &ConnectArgs, relay: &Relay, has_token: bool, out: &mut Out) {
     let document = relay.document(password.map(|password| (USERNAME, password)));
     let settings = broker_settings(relay);
     if args.output.format() == Format::Json {
-        let row = |one: &relay::BrokerSetting| {
-            json!({ "name": one.variable, "value": one.value, "why": one.why })
-        };
+        let row = |one: &relay::BrokerSetting| json!({ "name": one.variable, "value": one.value, "why": one.why });
         let settings: Vec<Value> = settings.iter().map(row).collect();
         out.json(&json!({ "webhook": document, "broker_settings": settings }));
         return;

@@ -81,7 +81,8 @@ fn settings_of_the_broker_are_named() {
     let relay = relay("http://p.example", None);
     let remedy = |error: &str| remedy(&[error.to_owned()], &relay);
     // The first as recorded from Pact Broker 2.120.0.
-    let scheme = "request.url scheme must be https. See /doc/webhooks#whitelist for more information.";
+    let scheme =
+        "request.url scheme must be https. See /doc/webhooks#whitelist for more information.";
     assert!(remedy(scheme).contains("SCHEME_WHITELIST"));
     let host = "request.url host must be in the whitelist \"a\". See /doc/webhooks#whitelist for more information.";
     assert!(remedy(host).contains("p.example to PACT_BROKER_WEBHOOK_HOST_WHITELIST"));

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::file;
-use super::plan::{Action, Step, name, plan};
+use super::plan::{Action, Difference, Step, name, plan};
 use super::{ApplyArgs, documents, uuids};
 use crate::cli::{Connection, Exit, Failure, Format, Out, complain, printable};
 use crate::client::{Api, Body};
@@ -68,10 +68,7 @@ fn print_step(step: &Step, out: &mut Out) {
         Action::Create => out.line(format_args!("create     {name}")),
         Action::Replace { uuid, differences } => {
             out.line(format_args!("replace    {name} ({uuid})"));
-            for difference in differences {
-                let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
-                out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
-            }
+            print_differences(differences, out);
         }
         Action::Unchanged { uuid, hidden } => {
             out.line(format_args!("unchanged  {name} ({uuid})"));
@@ -81,6 +78,14 @@ fn print_step(step: &Step, out: &mut Out) {
                 ));
             }
         }
+    }
+}
+
+/// One line a field.
+pub(in crate::client) fn print_differences(differences: &[Difference], out: &mut Out) {
+    for difference in differences {
+        let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
+        out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
     }
 }
 

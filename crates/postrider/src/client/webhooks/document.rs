@@ -5,22 +5,22 @@ use serde_json::{Map, Value};
 
 /// What a document asks for.
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) request: RequestTemplate,
-    pub(super) events: Vec<EventName>,
+pub(in crate::client) struct Document {
+    pub(in crate::client) request: RequestTemplate,
+    pub(in crate::client) events: Vec<EventName>,
 }
 
 /// Why a document is none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(in crate::client) struct Fault {
     /// Where, as a JSON pointer.
-    pub(super) pointer: String,
-    pub(super) what: String,
-    pub(super) fix: String,
+    pub(in crate::client) pointer: String,
+    pub(in crate::client) what: String,
+    pub(in crate::client) fix: String,
 }
 
 /// Reads it, or tells everything that is wrong with its shape.
-pub(super) fn read(webhook: &Value) -> Result<Document, Vec<Fault>> {
+pub(in crate::client) fn read(webhook: &Value) -> Result<Document, Vec<Fault>> {
     let mut faults = Vec::new();
     let document =
         Document { request: request(webhook, &mut faults), events: events(webhook, &mut faults) };

@@ -18,12 +18,12 @@ pub(super) async fn run(api: &Api, args: &OneArgs, out: &mut Out) -> Result<Exit
 }
 
 /// Runs it at postrider, which waits for the target's answer.
-pub(super) async fn execute(api: &Api, uuid: &str) -> Result<Value, Failure> {
+pub(in crate::client) async fn execute(api: &Api, uuid: &str) -> Result<Value, Failure> {
     api.send(Method::POST, &["webhooks", uuid, "execute"], Body::Json(&json!({}))).await
 }
 
 /// Whether the target took it.
-pub(super) fn succeeded(outcome: &Value) -> bool {
+pub(in crate::client) fn succeeded(outcome: &Value) -> bool {
     outcome.get("success").and_then(Value::as_bool) == Some(true)
 }
 
