@@ -24,14 +24,24 @@ pub(crate) type Env = BTreeMap<String, String>;
 /// The credential that the broker wants.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BrokerCredential {
-    /// File with the broker's bearer token [env `PACT_BROKER_TOKEN`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the broker's bearer token [env PACT_BROKER_TOKEN]"
+    )]
     pub(crate) broker_token_file: Option<PathBuf>,
-    /// The broker's user name [env `PACT_BROKER_USERNAME`]
-    #[arg(short = 'u', long, value_name = "NAME")]
+    #[arg(
+        short = 'u',
+        long,
+        value_name = "NAME",
+        help = "The broker's user name [env PACT_BROKER_USERNAME]"
+    )]
     pub(crate) broker_username: Option<String>,
-    /// File with the broker's password [env `PACT_BROKER_PASSWORD`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the broker's password [env PACT_BROKER_PASSWORD]"
+    )]
     pub(crate) broker_password_file: Option<PathBuf>,
 }
 

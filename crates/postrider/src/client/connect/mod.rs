@@ -32,8 +32,13 @@ const TOKEN_SHOWN: &str = "the ingest token";
     after_help = "Example:\n  postrider connect --broker https://broker.example \\\n    --public-url https://postrider.example --ingest-token-file token.txt\n\nThe broker sends basic auth with the ingest token as the password. The token is read from\n--ingest-token-file, POSTRIDER_INGEST_TOKEN, or the ingest entry of POSTRIDER_API_TOKENS.\nRun it as often as you like: a relay that is there is compared, and changed only if it differs.\nThe broker does not show the token, so a new one is sent only with --rotate-token.\nExit codes: 0 connected, 1 the broker or the test refused, 2 usage, 3 the broker can't be\nreached, 4 it refused the credential."
 )]
 pub(crate) struct ConnectArgs {
-    /// The broker's address [env `PACT_BROKER_BASE_URL`]
-    #[arg(short = 'b', long, value_name = "URL", visible_alias = "broker-base-url")]
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "URL",
+        visible_alias = "broker-base-url",
+        help = "The broker's address [env PACT_BROKER_BASE_URL]"
+    )]
     broker: Option<String>,
     #[command(flatten)]
     credential: BrokerCredential,
@@ -46,7 +51,7 @@ pub(crate) struct ConnectArgs {
     /// File with the API token of the role ingest that the broker shall send
     #[arg(long, value_name = "FILE", visible_alias = "token-file")]
     ingest_token_file: Option<String>,
-    /// Keep the token in `PactFlow`'s secret of this name, which is made if there is none
+    /// Keep the token in PactFlow's secret of this name, which is made if there is none
     #[arg(long, value_name = "NAME", value_parser = pactflow::name)]
     pactflow_secret: Option<String>,
     /// Send the token although there is one already
@@ -80,7 +85,7 @@ enum Password {
     None,
     /// The token itself.
     Token(SecretString),
-    /// A reference to `PactFlow`'s secret.
+    /// A reference to PactFlow's secret.
     Secret(String),
 }
 

@@ -1,4 +1,4 @@
-//! `PactFlow`'s secrets, as far as the relay needs them (`PactFlow`'s API is documented by its
+//! PactFlow's secrets, as far as the relay needs them (PactFlow's API is documented by its
 //! Terraform provider).
 
 use postrider_broker::{Broker, path};
@@ -67,7 +67,7 @@ fn uuid_of(value: &Value, name: &str, depth: usize) -> Option<String> {
     }
 }
 
-/// Names as `PactFlow` takes them.
+/// Names as PactFlow takes them.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.len() <= 64;
     if fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {

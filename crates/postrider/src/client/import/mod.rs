@@ -33,9 +33,12 @@ pub(crate) struct ImportArgs {
     from_broker: String,
     #[command(flatten)]
     credential: BrokerCredential,
-    /// `HEADER-OR-VALUE=${user.NAME}`: the secret that stands for a starred header or password, or
-    /// for a value; `UUID:…` for one webhook only
-    #[arg(long, value_name = "MAP", value_parser = Mapping::parse)]
+    #[arg(
+        long,
+        value_name = "HEADER-OR-VALUE=${user.NAME}",
+        value_parser = Mapping::parse,
+        help = "Secret for a starred header or password, or for a value; UUID:… for one webhook only"
+    )]
     map: Vec<Mapping>,
     /// Switch each original off at the broker, once its copy has passed a test here
     #[arg(long)]

@@ -55,7 +55,7 @@ pub(crate) enum WebhooksCommand {
     Test(OneArgs),
     /// Look for secrets, GitHub's limits, noisy events and mistyped variables
     #[command(
-        after_help = "Examples:\n  postrider webhooks lint -f webhooks.yaml\n  postrider webhooks lint\n\nWithout a file it looks at what the running postrider has: credentials are starred there, so\ntheir lanes are asked, and the names of secrets are compared with those that have a value.\nExit codes: 0 clean, 1 an error or a warning was found, 2 nothing was checked."
+        after_help = "Example:\n  postrider webhooks lint -f webhooks.yaml\n\nWithout a file it looks at what the running postrider has: credentials are starred there, so\ntheir lanes are asked, and the names of secrets are compared with those that have a value.\nExit codes: 0 clean, 1 an error or a warning was found, 2 nothing was checked."
     )]
     Lint(LintArgs),
     /// Bring a broker's webhooks over
