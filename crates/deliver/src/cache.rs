@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use postrider_domain::{WebhookId, WebhookUuid};
+use postrider_domain::{WebhookId, WebhookState, WebhookUuid};
 use postrider_render::{CompiledRequest, Redactor};
 use postrider_store::{Claim, SecretValues, Store, StoreError, StoredWebhook};
 use secrecy::ExposeSecret;
@@ -19,6 +19,13 @@ pub(crate) struct Prepared {
     pub(crate) lane: String,
     pub(crate) request: CompiledRequest,
     stored: StoredWebhook,
+}
+
+impl Prepared {
+    /// Deleted webhooks, and those that are tested without being saved, are not met again.
+    fn is_kept(&self) -> bool {
+        self.stored.state != WebhookState::Deleted
+    }
 }
 
 /// The secrets of one webhook at one revision of its lane's secret.
@@ -55,7 +62,9 @@ impl Cache {
             StoreError::Corrupt(format!("delivery {} names a webhook that is not there", claim.id))
         })?;
         let prepared = Arc::new(prepare(stored));
-        locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
+        if prepared.is_kept() {
+            locked(&self.prepared).insert(claim.webhook_id, Arc::clone(&prepared));
+        }
         Ok(prepared)
     }
 
@@ -74,7 +83,9 @@ impl Cache {
         }
         let values = self.store.secret_values(&prepared.stored.secret_names).await?;
         let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev));
-        locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
+        if prepared.is_kept() {
+            locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
+        }
         Ok(unsealed)
     }
 }

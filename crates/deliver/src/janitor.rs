@@ -1,4 +1,4 @@
-//! J1-J4: gives back claims that ran out, follows webhooks to their lanes, discards what no
+//! J1-J4, E6: gives back claims that ran out, follows webhooks to their lanes, discards what no
 //! webhook wants any more. Looks at no lane's state and holds no lease (EXPIRE, REHOME, DISCARD).
 
 use std::time::Duration;
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 const CHUNK: u32 = 500;
 /// Statements of one kind in one round.
 const CHUNKS_MAX: u32 = 20;
+/// How long a test that is over can be looked up.
+const KEEP_EXECUTIONS: Duration = Duration::from_hours(1);
 /// After the store came back, claims whose outcomes wait in the workers are left alone this
 /// long: it saves duplicates that need not be.
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
@@ -49,6 +51,12 @@ async fn round(store: &Store) -> Result<(), StoreError> {
     }
     for _ in 0..CHUNKS_MAX {
         if store.discard(CHUNK).await? < u64::from(CHUNK) {
+            break;
+        }
+    }
+    for _ in 0..CHUNKS_MAX {
+        let swept = store.sweep_executions(KEEP_EXECUTIONS, CHUNK).await?;
+        if swept.withdrawn.max(swept.dropped) < u64::from(CHUNK) {
             break;
         }
     }

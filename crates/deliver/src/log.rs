@@ -21,10 +21,14 @@ pub(crate) struct Attempted<'a> {
     pub(crate) duration: Duration,
 }
 
-/// Whether it will be tried again, and in how many milliseconds when that is known.
-fn next_try(transition: &Transition) -> (bool, Option<u64>) {
+/// Whether it will be tried again, and in how many milliseconds when that is known. A test is
+/// made once.
+fn next_try(told: &Attempted<'_>) -> (bool, Option<u64>) {
+    if told.claim.execution {
+        return (false, None);
+    }
     let ms = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    match transition {
+    match told.transition {
         Transition::Delivered | Transition::Failed { .. } => (false, None),
         Transition::Retry { after, .. } => (true, Some(ms(after))),
         Transition::Limited { pause } => (true, pause.as_ref().map(ms)),
@@ -34,7 +38,7 @@ fn next_try(transition: &Transition) -> (bool, Option<u64>) {
 
 /// The line that a SIEM takes.
 pub(crate) fn attempted(told: &Attempted<'_>) {
-    let (will_retry, retry_in_ms) = next_try(told.transition);
+    let (will_retry, retry_in_ms) = next_try(told);
     tracing::info!(
         trace_id = %told.trace.trace_id_hex(),
         span_id = %told.trace.span_id_hex(),
@@ -57,8 +61,11 @@ pub(crate) fn attempted(told: &Attempted<'_>) {
     );
 }
 
-/// The figures.
+/// The figures. Tests are not among them: nobody should be woken by one.
 pub(crate) fn measure(metrics: &Metrics, told: &Attempted<'_>) {
+    if told.claim.execution {
+        return;
+    }
     metrics.outcome_recorded(told.outcome.as_str());
     metrics.attempt_took(told.duration);
     if matches!(told.transition, Transition::Delivered) {

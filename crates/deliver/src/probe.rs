@@ -127,7 +127,8 @@ fn read_canary(recorded: &Recorded) -> Finding {
         | Outcome::Lost
         | Outcome::Poison
         | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => Finding::StillHeld,
+        | Outcome::WebhookDisabled
+        | Outcome::Withdrawn => Finding::StillHeld,
     }
 }
 

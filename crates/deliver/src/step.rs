@@ -297,7 +297,7 @@ fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Fini
     log::attempted(&attempted);
     log::measure(&context.metrics, &attempted);
     Finished {
-        verdict: verdict(&decision),
+        verdict: verdict(&transition),
         recorded: Recorded {
             id: claim.id,
             claim_no: claim.claim_no,
@@ -319,15 +319,19 @@ fn conclude(context: &Context, claim: &Claim, ready: &Ready, made: Made) -> Fini
     }
 }
 
-fn verdict(decision: &Decision) -> Verdict {
-    match decision {
-        Decision::Deliver | Decision::RetryAfter(_) | Decision::GiveUp => Verdict::Continue,
-        Decision::HoldLane => Verdict::Refused,
-        Decision::PauseLane => Verdict::Paused,
+fn verdict(transition: &Transition) -> Verdict {
+    match transition {
+        Transition::Delivered
+        | Transition::Retry { .. }
+        | Transition::Failed { .. }
+        | Transition::Released => Verdict::Continue,
+        Transition::HeldBack { .. } => Verdict::Refused,
+        Transition::Limited { .. } => Verdict::Paused,
     }
 }
 
-/// The decision in the words of the protocol.
+/// The decision in the words of the protocol. A test is made once (E3); it proves what any
+/// delivery proves, but where one refusal proves nothing, a test is no strike either.
 fn transition(
     config: &WorkerConfig,
     claim: &Claim,
@@ -335,15 +339,20 @@ fn transition(
     classified: &Classified,
     decision: &Decision,
 ) -> Transition {
+    let failed = Transition::Failed { uncertain: classified.uncertain };
     match decision {
         Decision::Deliver => Transition::Delivered,
+        Decision::RetryAfter(_) if claim.execution => failed,
         Decision::RetryAfter(after) => {
             Transition::Retry { after: *after, uncertain: classified.uncertain }
         }
-        Decision::GiveUp => Transition::Failed { uncertain: classified.uncertain },
+        Decision::GiveUp => failed,
         Decision::PauseLane => Transition::Limited { pause: classified.pause },
         Decision::HoldLane => {
             let (cause, proof) = hold(kind, classified.outcome);
+            if claim.execution && proof == HoldProof::Several {
+                return failed;
+            }
             Transition::HeldBack {
                 cause,
                 secret_rev: claim.secret_rev,

@@ -16,7 +16,7 @@ pub enum StoredStatus {
     Delivered,
     /// Given up.
     Failed,
-    /// Its webhook was deleted or disabled.
+    /// Its webhook was deleted or disabled, or it was a test that was withdrawn.
     Discarded,
 }
 
@@ -55,7 +55,7 @@ pub enum DeliveryStatus {
     Held,
     /// Given up.
     Failed,
-    /// Its webhook was deleted or disabled.
+    /// Its webhook was deleted or disabled, or it was a test that was withdrawn.
     Discarded,
 }
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The six events that a Pact Broker's webhooks can subscribe to (Pact Broker 2.120).
+/// The six events that a Pact Broker's webhooks can subscribe to (Pact Broker 2.120), and the
+/// test of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventName {
@@ -23,6 +24,9 @@ pub enum EventName {
     ProviderVerificationSucceeded,
     /// A failed verification result was published.
     ProviderVerificationFailed,
+    /// Somebody executes a webhook to test it. No broker sends it, no webhook can subscribe to
+    /// it, and no text reads as it (Pact Broker 2.120: `eventName` renders as `test`).
+    Test,
 }
 
 /// The text names none of the six events.
@@ -31,7 +35,7 @@ pub enum EventName {
 pub struct UnknownEventName;
 
 impl EventName {
-    /// All six, in the order in which the broker documents them.
+    /// The six of the broker, in the order in which it documents them.
     pub const ALL: [Self; 6] = [
         Self::ContractPublished,
         Self::ContractContentChanged,
@@ -52,6 +56,7 @@ impl EventName {
             Self::ProviderVerificationPublished => "provider_verification_published",
             Self::ProviderVerificationSucceeded => "provider_verification_succeeded",
             Self::ProviderVerificationFailed => "provider_verification_failed",
+            Self::Test => "test",
         }
     }
 }
@@ -92,7 +97,7 @@ pub struct Pacticipant {
 /// An accepted event. Its JSON form is what the store keeps and what a claim returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Which of the six.
+    /// Which of the six; or a test, with the data of an earlier event.
     pub event_name: EventName,
     /// When the broker says it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,8 @@ pub enum Outcome {
     WebhookDeleted,
     /// Its webhook was disabled while it waited.
     WebhookDisabled,
+    /// A test that could not be sent while somebody waited for it; nothing was sent.
+    Withdrawn,
 }
 
 /// The text is no outcome.
@@ -53,7 +55,7 @@ pub struct UnknownOutcome(pub String);
 
 impl Outcome {
     /// Every outcome, in the order of the contract.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Credential,
         Self::SecretMissing,
@@ -71,6 +73,7 @@ impl Outcome {
         Self::Poison,
         Self::WebhookDeleted,
         Self::WebhookDisabled,
+        Self::Withdrawn,
     ];
 
     /// Its name in rows, JSON, logs and metrics.
@@ -93,6 +96,7 @@ impl Outcome {
             Self::Poison => "poison",
             Self::WebhookDeleted => "webhook_deleted",
             Self::WebhookDisabled => "webhook_disabled",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -90,7 +90,8 @@ pub fn decide(policy: &RetryPolicy, attempt: u32, outcome: Outcome, jitter: f64)
         | Outcome::RenderError
         | Outcome::Poison
         | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => Decision::GiveUp,
+        | Outcome::WebhookDisabled
+        | Outcome::Withdrawn => Decision::GiveUp,
     }
 }
 

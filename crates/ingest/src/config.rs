@@ -32,6 +32,10 @@ pub struct IngestConfig {
     pub max_unpublished: u32,
     /// How long the body of a request may take to arrive, and the answer to be made.
     pub request_timeout: Duration,
+    /// How long a test of a webhook may wait to be sent.
+    pub execute_wait: Duration,
+    /// How long the request of a webhook may take.
+    pub webhook_timeout: Duration,
 }
 
 impl IngestConfig {

@@ -8,7 +8,9 @@ mod answer;
 mod base;
 mod document;
 mod draft;
+mod execute;
 mod keep;
+mod logs;
 mod read;
 mod scope;
 mod url;
@@ -40,6 +42,7 @@ use crate::server::App;
 
 const COLLECTION: Allowed = Allowed("GET, POST, OPTIONS");
 const ONE: Allowed = Allowed("GET, PUT, DELETE, OPTIONS");
+const EXECUTE: Allowed = Allowed("POST, OPTIONS");
 
 type Answer = Result<Response, Failure>;
 
@@ -100,6 +103,52 @@ pub(crate) async fn one(
         Ok([uuid]) => answer::finish(single(&app, &uuid, request).await),
         Err(refused) => refused,
     }
+}
+
+/// `/webhooks/{uuid}/execute`.
+pub(crate) async fn execute_one(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    match answer::names(path.map(|Path(uuid)| [uuid])) {
+        Ok([uuid]) => answer::finish(execute_saved(&app, &uuid, request).await),
+        Err(refused) => refused,
+    }
+}
+
+/// `/webhooks/execute`.
+pub(crate) async fn execute_unsaved(State(app): State<App>, request: Request) -> Response {
+    answer::finish(execute_document(&app, request).await)
+}
+
+async fn execute_saved(app: &App, uuid: &str, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    match parts.method {
+        Method::POST => {}
+        Method::OPTIONS => return Ok(EXECUTE.options()),
+        other => return Ok(EXECUTE.refuse(&other)),
+    }
+    let stored = stored(app, uuid).await?.ok_or(Failure::NotFound)?;
+    let tested = execute::Tested::Saved(Box::new(stored));
+    let told = execute::test(app, &bases(app, &parts), &tested).await?;
+    Ok(answer::hal(StatusCode::OK, &told))
+}
+
+async fn execute_document(app: &App, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    match parts.method {
+        Method::POST => {}
+        Method::OPTIONS => return Ok(EXECUTE.options()),
+        other => return Ok(EXECUTE.refuse(&other)),
+    }
+    let value = read::document(app, &parts, body).await?;
+    let draft =
+        checked(app, &parts, &value, |rules| validate::webhook(&value, &Scope::all(), rules))?;
+    let webhook = keep::apply(draft, new_uuid()?, None, Timestamp::now());
+    let tested = execute::Tested::Unsaved(Box::new(to_write(app, webhook)?));
+    let told = execute::test(app, &bases(app, &parts), &tested).await?;
+    Ok(answer::hal(StatusCode::OK, &told))
 }
 
 async fn collection(app: &App, scope: Scope, request: Request) -> Answer {
@@ -195,15 +244,19 @@ fn checked(
 }
 
 async fn write(app: &App, webhook: Webhook) -> Result<StoredWebhook, Failure> {
+    match app.store().put_webhook(&to_write(app, webhook)?).await? {
+        Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
+    }
+}
+
+/// The webhook with its lane and the secrets that it names.
+fn to_write(app: &App, webhook: Webhook) -> Result<WebhookWrite, Failure> {
     let hash = |text: &str| app.config.master_key.short_hash(text);
     let lane = app.config.lane_rules.lane(&webhook.request, &hash);
     let (name, limits) =
         lane.map_err(|error| Failure::invalid("request.url", error.to_string()))?;
     let secret_names = secret_names(&webhook.request);
-    let write = WebhookWrite { webhook, lane: LaneSpec { name, limits }, secret_names };
-    match app.store().put_webhook(&write).await? {
-        Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
-    }
+    Ok(WebhookWrite { webhook, lane: LaneSpec { name, limits }, secret_names })
 }
 
 fn written(status: StatusCode, stored: &StoredWebhook, bases: &Bases) -> Response {

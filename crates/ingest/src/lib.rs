@@ -11,6 +11,7 @@ mod body;
 mod commit;
 mod config;
 mod events;
+mod execution;
 mod hooks;
 mod json;
 mod payload;

@@ -21,6 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::{Access, Role};
 use crate::body::Room;
 use crate::commit::{Committer, Parts};
+use crate::execution::Executions;
 use crate::problem::Problem;
 use crate::road::Dispatcher;
 use crate::table::TableCache;
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Arc<Parts>,
     pub(crate) committer: Committer,
     pub(crate) room: Room,
+    pub(crate) executions: Executions,
     cancel: CancellationToken,
 }
 
@@ -64,7 +66,9 @@ impl Ingest {
         tracker.spawn(async move {
             guarded.dispatcher.guard(&guarded.store, most, until).await;
         });
-        Self(App(Arc::new(Inner { config, parts, committer, room, cancel })))
+        let executions =
+            Executions::new(&config, Arc::clone(&parts), tracker.clone(), cancel.clone());
+        Self(App(Arc::new(Inner { config, parts, committer, room, executions, cancel })))
     }
 
     /// Everything under the intake's address. Serve it with connect info
@@ -75,6 +79,8 @@ impl Ingest {
             .route("/events", post(events::post))
             .route("/webhooks", any(hooks::all))
             .route("/webhooks/{uuid}", any(hooks::one))
+            .route("/webhooks/execute", any(hooks::execute_unsaved))
+            .route("/webhooks/{uuid}/execute", any(hooks::execute_one))
             .route("/webhooks/provider/{provider}", any(hooks::of_provider))
             .route("/webhooks/consumer/{consumer}", any(hooks::of_consumer))
             .route("/webhooks/provider/{provider}/consumer/{consumer}", any(hooks::of_pair))
@@ -141,7 +147,10 @@ fn unauthorised() -> Problem {
 }
 
 async fn within_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limit = app.config.request_timeout + ANSWER_GRACE;
+    let mut limit = app.config.request_timeout + ANSWER_GRACE;
+    if request.uri().path().trim_end_matches('/').ends_with("/execute") {
+        limit += app.executions.longest();
+    }
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::away("the answer took too long: try again").into_response(),

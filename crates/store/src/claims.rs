@@ -54,6 +54,8 @@ pub struct Claim {
     pub created_at: Timestamp,
     /// How many credential refusals in a row did not hold the lane so far.
     pub refusals: u32,
+    /// A test that somebody waits for: whatever it comes to is final (E3).
+    pub execution: bool,
 }
 
 /// What a leader's claim came to.
@@ -72,7 +74,7 @@ pub enum LimitedClaim {
 /// What the janitor gave back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expired {
-    /// J1: waiting again, marked as possibly sent.
+    /// J1: waiting again, marked as possibly sent; E5: an execution, failed.
     pub given_back: Vec<DeliveryId>,
     /// J2: lost for the fifth time, failed with outcome poison.
     pub poisoned: Vec<DeliveryId>,
@@ -131,7 +133,7 @@ impl Store {
         dispatch!(self, claim_canary(lane, probe, lease, terms))
     }
 
-    /// J1, J2. Gives back claims that ran out, at most `limit` (EXPIRE). A record with outcome
+    /// J1, J2, E5. Gives back claims that ran out, at most `limit` (EXPIRE). A record with outcome
     /// `lost` is left among the attempts.
     pub async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {
         dispatch!(self, expire_claims(limit))
@@ -144,7 +146,7 @@ impl Store {
     }
 
     /// J4. Discards waiting deliveries of deleted or disabled webhooks, whatever their lane's
-    /// state (DISCARD); how many.
+    /// state (DISCARD), executions aside; how many.
     pub async fn discard(&self, limit: u32) -> Result<u64, StoreError> {
         dispatch!(self, discard(limit))
     }

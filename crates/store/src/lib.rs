@@ -2,7 +2,7 @@
 //!
 //! The store is the truth. Every transition of the delivery protocol is one atomic step here
 //! and carries its letter in its documentation: T1-T12 move a delivery, J1-J4 are the
-//! janitor's, L1-L10 move a lane. Names in capitals (FENCE, CLAIM_NO, ...) are the protocol's
+//! janitor's, L1-L10 move a lane, E1-E6 an execution, which tests a webhook. Names in capitals (FENCE, CLAIM_NO, ...) are the protocol's
 //! rules. Every instant in a row is written and compared by the database's clock (DB_CLOCK);
 //! only durations come from outside.
 
@@ -19,6 +19,7 @@ macro_rules! dispatch {
 mod claims;
 mod codec;
 mod error;
+mod executions;
 mod incidents;
 mod intake;
 mod lanes;
@@ -37,6 +38,7 @@ use secrecy::SecretString;
 
 pub use claims::{Claim, ClaimTerms, Expired, LimitedClaim, WorkerId};
 pub use error::StoreError;
+pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
 pub use incidents::{
     Incident, IncidentFinding, IncidentKind, MonitorFacts, MonitorLease, StreakFact,
 };

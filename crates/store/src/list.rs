@@ -18,7 +18,8 @@ pub struct DeliveryFilter {
     pub consumer: Option<String>,
     /// Provider's name.
     pub provider: Option<String>,
-    /// Of events of this name.
+    /// Of events of this name; `Test` names executions, which lists leave out unless they, an
+    /// event or deliveries are named.
     pub event: Option<EventName>,
     /// Of exactly this event.
     pub event_id: Option<EventId>,
@@ -136,6 +137,13 @@ pub struct Stats {
     pub oldest_pending: Option<Duration>,
 }
 
+impl DeliveryFilter {
+    /// Whether executions are among what is asked for.
+    pub(crate) fn shows_executions(&self) -> bool {
+        self.event == Some(EventName::Test) || self.event_id.is_some() || self.ids.is_some()
+    }
+}
+
 impl Store {
     /// A page of deliveries, newest first, `limit` 1 to 1,000.
     pub async fn deliveries(
@@ -152,7 +160,7 @@ impl Store {
         dispatch!(self, delivery(id))
     }
 
-    /// T12. Final deliveries of the filter wait again (attempt 0, claim number kept, marks kept
+    /// T12. Final deliveries of the filter, executions aside, wait again (attempt 0, claim number kept, marks kept
     /// unless `forget_marks`), at most 100,000 in chunks; with `act` false only counts.
     pub async fn replay(
         &self,

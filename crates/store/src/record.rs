@@ -1,4 +1,5 @@
-//! T6-T11: what became of a claim, recorded only under its `claim_no` (FENCE).
+//! T6-T11: what became of a claim, recorded only under its `claim_no` (FENCE). The claim of an
+//! execution ends with whatever is recorded but T11 (E3).
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub enum Transition {
         uncertain: bool,
     },
     /// T9 with L4: the attempt is given back; the lane is held if its secret is still at
-    /// `secret_rev` (HOLD_REV) and the proof suffices.
+    /// `secret_rev` (HOLD_REV), the proof suffices and an enabled webhook uses it.
     HeldBack {
         /// Credential or secret missing, never manual.
         cause: HoldCause,

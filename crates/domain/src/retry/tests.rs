@@ -52,7 +52,8 @@ fn each_outcome_follows_its_rule() {
             | Outcome::RenderError
             | Outcome::Poison
             | Outcome::WebhookDeleted
-            | Outcome::WebhookDisabled => Decision::GiveUp,
+            | Outcome::WebhookDisabled
+            | Outcome::Withdrawn => Decision::GiveUp,
         };
         assert_eq!(decide(&policy, 1, outcome, 0.0), expected, "{outcome}");
     }

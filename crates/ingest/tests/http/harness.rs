@@ -81,6 +81,8 @@ impl Harness {
             master_key,
             max_unpublished: setting.max_unpublished,
             request_timeout: IngestConfig::REQUEST_TIMEOUT,
+            execute_wait: Duration::from_secs(2),
+            webhook_timeout: Duration::from_secs(1),
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::new("test").unwrap();

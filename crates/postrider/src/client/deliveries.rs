@@ -331,6 +331,9 @@ fn webhook(text: &str) -> Result<WebhookUuid, String> {
 }
 
 fn event(text: &str) -> Result<EventName, String> {
+    if text == EventName::Test.as_str() {
+        return Ok(EventName::Test);
+    }
     text.parse().map_err(|_| {
         let names: Vec<&str> = EventName::ALL.iter().map(|name| name.as_str()).collect();
         format!("use one of {}", names.join(", "))

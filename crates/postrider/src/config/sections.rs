@@ -166,6 +166,8 @@ fn webhook(reader: &mut Reader<'_>) -> Result<WebhookSettings, Reported> {
     let networks = reader.get(Key::plain("WEBHOOK_ALLOW_NETWORKS"), "", parse::networks);
     let timeout =
         reader.get(Key::plain("WEBHOOK_TIMEOUT"), "15s", parse::duration(MILLISECOND, 10 * MINUTE));
+    let execute_wait =
+        reader.get(Key::plain("EXECUTE_WAIT"), "30s", parse::duration(MILLISECOND, 10 * MINUTE));
     let certificates = reader.optional(Key::plain("WEBHOOK_CERTIFICATES"), path);
     let https_proxy = reader.foreign(&["HTTPS_PROXY", "https_proxy"], None, Show::UrlStars);
     let no_proxy = reader.foreign(&["NO_PROXY", "no_proxy"], None, Show::Plain);
@@ -177,6 +179,7 @@ fn webhook(reader: &mut Reader<'_>) -> Result<WebhookSettings, Reported> {
         hosts: hosts?,
         addresses: AddressPolicy::new(networks?),
         timeout: timeout?,
+        execute_wait: execute_wait?,
         certificates: certificates?,
         https_proxy: https_proxy.map(SecretString::from),
         no_proxy,

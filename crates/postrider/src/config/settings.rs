@@ -102,6 +102,8 @@ pub(crate) struct WebhookSettings {
     pub(crate) addresses: AddressPolicy,
     /// Connecting, and the whole request.
     pub(crate) timeout: Duration,
+    /// How long a test of a webhook may wait for its turn.
+    pub(crate) execute_wait: Duration,
     /// PEM file or folder of certificates to trust besides the system's.
     pub(crate) certificates: Option<PathBuf>,
     /// Proxy for https targets; may hold a password.

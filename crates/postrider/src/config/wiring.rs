@@ -85,6 +85,8 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         master_key,
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,
+        execute_wait: settings.webhook.execute_wait,
+        webhook_timeout: settings.webhook.timeout,
     }
 }
 

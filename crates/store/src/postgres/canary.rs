@@ -18,7 +18,7 @@ const CANARY: &str = concat!(
      for update of l), \
      picked as (select d.id from held h, deliveries d, webhooks w \
      where d.lane_id = h.id and d.next_at <= now() and d.status = 'waiting' \
-     and d.lost_claims < 3 and w.id = d.webhook_id + 0 and w.state = 'enabled' \
+     and d.lost_claims < 3 and d.execution_until is null and w.id = d.webhook_id + 0 and w.state = 'enabled' \
      and d.lane_id = w.lane_id \
      order by d.next_at, d.id limit 1 for update of d skip locked) \
      update deliveries d set ",

@@ -1,13 +1,15 @@
 //! Pieces that several statements share, as macros so that statements stay constants.
 
-/// OPEN: the webhook is enabled, the delivery stands in its lane, the lane is neither held nor
-/// paused. Aliases: `d`, `w`, `l`.
+/// OPEN: the webhook is enabled or, for an execution, somebody still waits (E2); the delivery
+/// stands in its lane, the lane is neither held nor paused. Aliases: `d`, `w`, `l`.
 ///
 /// The `+ 0` keeps the list index on `webhook_id` out of claims: through it a claim would read
 /// all that a webhook ever sent.
 macro_rules! open {
     () => {
-        "w.id = d.webhook_id + 0 and l.id = d.lane_id and w.state = 'enabled' \
+        "w.id = d.webhook_id + 0 and l.id = d.lane_id \
+         and case when d.execution_until is null then w.state = 'enabled' \
+         else d.execution_until > now() end \
          and d.lane_id = w.lane_id and l.hold_cause is null and l.pause_until <= now()"
     };
 }
@@ -27,7 +29,7 @@ macro_rules! claimed {
     () => {
         "d.id, d.claim_no, d.attempt, d.maybe_sent, d.lost_claims, d.event_id, e.body, \
          e.traceparent, d.webhook_id, w.rev as webhook_rev, d.lane_id, l.secret_rev, \
-         d.created_at, d.refusals"
+         d.created_at, d.refusals, d.execution_until is not null as execution"
     };
 }
 

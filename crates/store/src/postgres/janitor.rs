@@ -9,7 +9,8 @@ use super::rows::{at, fault, get};
 use crate::{Expired, StoreError};
 
 /// J1, J2 among the rows of each lane whose `next_at` lies in `($2, now()]`; that of a claimed
-/// row never lies before the end of its claim. Five losses make a row poison (POISON_ROW).
+/// row never lies before the end of its claim. Five losses make a row poison (POISON_ROW), the
+/// first one ends an execution (E5).
 const EXPIRE: &str = "
 with gone as (
     select d.id from lanes l cross join lateral (
@@ -19,15 +20,17 @@ with gone as (
         order by each.next_at limit $1) d
     limit $1),
 locked as (
-    select d.id, d.claim_no, d.attempt, d.maybe_sent, d.updated_at, d.lost_claims + 1 >= 5 as poison
+    select d.id, d.claim_no, d.attempt, d.maybe_sent, d.updated_at,
+        d.execution_until is not null as execution,
+        d.lost_claims + 1 >= 5 and d.execution_until is null as poison
     from deliveries d join gone g on g.id = d.id
     where d.status = 'sending' and d.claimed_until <= now()
     order by d.id
     for update of d skip locked),
 back as (
     update deliveries d set
-        status = case when k.poison then 'failed' else 'waiting' end,
-        next_at = case when k.poison then null else d.created_at end,
+        status = case when k.poison or k.execution then 'failed' else 'waiting' end,
+        next_at = case when k.poison or k.execution then null else d.created_at end,
         last_outcome = case when k.poison then 'poison' else 'lost' end,
         last_status_code = null,
         attempt = d.attempt - 1, maybe_sent = true, lost_claims = d.lost_claims + 1,
@@ -80,7 +83,7 @@ with gone as (
         from deliveries each
         join webhooks w on w.id = each.webhook_id + 0
         where each.lane_id = o.id and each.next_at is not null and each.status = 'waiting'
-            and w.needs_sweep and w.state <> 'enabled'
+            and w.needs_sweep and w.state <> 'enabled' and each.execution_until is null
         limit $1
         for update of each skip locked) d
     limit $1)

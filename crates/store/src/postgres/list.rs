@@ -104,6 +104,9 @@ impl Pg {
 
 /// Adds a filter's conditions; aliases as in [`FROM`].
 pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryFilter) {
+    if !filter.shows_executions() {
+        query.push(" and d.execution_until is null");
+    }
     if let Some(status) = filter.status {
         query.push(" and ").push(shown(status));
     }

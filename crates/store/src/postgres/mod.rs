@@ -6,6 +6,7 @@
 mod canary;
 mod claims;
 mod claims_limited;
+mod executions;
 mod fragments;
 mod incidents;
 mod intake;
@@ -65,6 +66,7 @@ pub(crate) fn statements() -> impl Iterator<Item = (&'static str, &'static str)>
         canary::STATEMENTS,
         claims::STATEMENTS,
         claims_limited::STATEMENTS,
+        executions::STATEMENTS,
         incidents::STATEMENTS,
         intake::STATEMENTS,
         janitor::STATEMENTS,

@@ -25,6 +25,8 @@ use rows::RowColumns;
 ///
 /// A late attempt replaces the `lost` that the janitor left in its place; anything else that
 /// stands there is the same attempt, recorded before.
+///
+/// E3: whatever is recorded of an execution but a release (no outcome) is final and no streak.
 const RECORD: &str = "
 with u as (
     select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
@@ -44,10 +46,15 @@ calm as (
     where $22 and l.id = c.lane_id and (l.strikes > 0 or c.good and l.pause_step > 0)),
 g as (
     update deliveries d set
-        status = case when u.refused and d.refusals + 1 >= 5 then 'failed' else u.status end,
+        status = case
+            when d.execution_until is not null and u.outcome is not null
+                and u.status = 'waiting' then 'failed'
+            when u.refused and d.refusals + 1 >= 5 then 'failed' else u.status end,
         attempt = d.attempt - u.given_back,
         next_at = case
             when u.status <> 'waiting' or u.refused and d.refusals + 1 >= 5 then null
+            when d.execution_until is not null then
+                case when u.outcome is null then 'epoch'::timestamptz end
             when u.after_ms is null then d.created_at
             else now() + u.after_ms * interval '1 millisecond' end,
         maybe_sent = d.maybe_sent or u.uncertain,
@@ -60,7 +67,9 @@ g as (
         claimed_by = null, claimed_until = null, updated_at = now()
     from u
     where d.id = u.id and d.status = 'sending' and d.claim_no = u.claim_no
-    returning d.id, u.webhook_id, u.ord, u.outcome, u.status_code, u.good, u.bad),
+    returning d.id, u.webhook_id, u.ord, u.outcome, u.status_code,
+        u.good and d.execution_until is null as good,
+        u.bad and d.execution_until is null as bad),
 kept as (
     insert into attempts as k (delivery_id, claim_no, number, started_at, duration_ms, outcome,
         status_code, github_request_id, possible_duplicate, request, response)

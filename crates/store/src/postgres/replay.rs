@@ -15,8 +15,8 @@ use crate::{DeliveryFilter, ReplayPlan, StoreError};
 const MOST: i64 = 100_000;
 const CHUNK: i64 = 2_000;
 
-const REPLAYABLE: &str =
-    " and d.status in ('delivered', 'failed', 'discarded') and w.state = 'enabled'";
+const REPLAYABLE: &str = " and d.status in ('delivered', 'failed', 'discarded') and w.state = 'enabled' \
+     and d.execution_until is null";
 
 /// A replayed delivery starts in the lane that its webhook has now.
 const REPLAY: &str = "
@@ -51,7 +51,7 @@ impl Pg {
              select d.id, d.next_at is not null as open, w.state = 'enabled' as enabled, \
              w.lane_id",
         );
-        query.push(FROM);
+        query.push(FROM).push(" and d.execution_until is null");
         push_filter(&mut query, filter);
         query.push("), again as (select lane_id from matched where not open and enabled limit ");
         query.push_bind(MOST);

@@ -102,6 +102,7 @@ pub(super) fn claim(row: &PgRow) -> Result<Claim, StoreError> {
         secret_rev: get(row, "secret_rev")?,
         created_at: at(row, "created_at")?,
         refusals: count(row, "refusals")?,
+        execution: get(row, "execution")?,
     })
 }
 

@@ -51,6 +51,10 @@ const CREATE: &str = "
 insert into webhooks (uuid, state, lane_id, document, secret_names)
 values ($1, $2, $3, $4, $5)";
 
+const INSERT_UNSAVED: &str = "
+insert into webhooks (uuid, state, lane_id, document, secret_names)
+values ($1, $2, $3, $4, $5) returning id";
+
 const DELETE: &str = "
 update webhooks set state = 'deleted', rev = rev + 1, needs_sweep = true, updated_at = now()
 where uuid = $1 and state <> 'deleted'";
@@ -65,6 +69,7 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("lane_id", LANE_ID),
     ("replace_webhook", REPLACE),
     ("create_webhook", CREATE),
+    ("insert_unsaved_webhook", INSERT_UNSAVED),
     ("delete_webhook", DELETE),
 ];
 
@@ -157,6 +162,19 @@ impl Pg {
 
 /// The lane's row number, made when missing, and what its limits changed (L10).
 async fn lane_of(tx: &mut Tx, spec: &LaneSpec) -> Result<(i64, Changed), StoreError> {
+    let lane = make_lane(tx, spec).await?;
+    let changed = if lane.is_new { Changed::Nothing } else { lane_limits::apply(tx, spec).await? };
+    Ok((lane.id, changed))
+}
+
+/// A lane's row number.
+pub(super) struct MadeLane {
+    pub(super) id: i64,
+    is_new: bool,
+}
+
+/// The lane of this name, made when missing, else left as it is.
+pub(super) async fn make_lane(tx: &mut Tx, spec: &LaneSpec) -> Result<MadeLane, StoreError> {
     let limits = LimitColumns::from(spec.limits);
     let made = sqlx::query(MAKE_LANE)
         .bind(&spec.name)
@@ -169,13 +187,27 @@ async fn lane_of(tx: &mut Tx, spec: &LaneSpec) -> Result<(i64, Changed), StoreEr
         .execute(&mut **tx)
         .await
         .map_err(fault)?;
-    let changed = if made.rows_affected() == 0 {
-        lane_limits::apply(tx, spec).await?
-    } else {
-        Changed::Nothing
-    };
     let id = sqlx::query_scalar(LANE_ID).bind(&spec.name).fetch_one(&mut **tx).await;
-    Ok((id.map_err(fault)?, changed))
+    Ok(MadeLane { id: id.map_err(fault)?, is_new: made.rows_affected() > 0 })
+}
+
+/// A webhook that is only executed: written as deleted, so that nothing lists or matches it.
+pub(super) async fn insert_unsaved(
+    tx: &mut Tx,
+    write: &WebhookWrite,
+    lane: i64,
+    document: &str,
+) -> Result<i64, StoreError> {
+    let secrets: Vec<&str> = write.secret_names.iter().map(String::as_str).collect();
+    sqlx::query_scalar(INSERT_UNSAVED)
+        .bind(write.webhook.uuid.as_str())
+        .bind(WebhookState::Deleted.as_str())
+        .bind(lane)
+        .bind(document)
+        .bind(&secrets)
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(fault)
 }
 
 /// Writes the webhook's row; whether it replaced one.

@@ -48,7 +48,7 @@ async fn claim_canary(
     if held.is_none() {
         return Ok(None);
     }
-    let claims = due(lane, Pick { limit: 1, suspect: false }, turn).await?;
+    let claims = due(lane, Pick { limit: 1, suspect: false, executions: false }, turn).await?;
     let epoch = lease.map_or(0, |lease| lease.epoch);
     take(&claims, Right { terms, epoch, road: false }, turn).await?;
     Ok(claims.into_iter().next())

@@ -45,7 +45,7 @@ impl Lite {
         suspect: bool,
         terms: ClaimTerms,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.write((lane, Pick { limit, suspect }, terms), |(lane, pick, terms), turn| {
+        self.write((lane, Pick::of(limit, suspect), terms), |(lane, pick, terms), turn| {
             Box::pin(claim_due(*lane, *pick, *terms, turn))
         })
         .await
@@ -58,7 +58,7 @@ impl Lite {
         suspect: bool,
         terms: ClaimTerms,
     ) -> Result<LimitedClaim, StoreError> {
-        self.write((lease, Pick { limit, suspect }, terms), |(lease, pick, terms), turn| {
+        self.write((lease, Pick::of(limit, suspect), terms), |(lease, pick, terms), turn| {
             Box::pin(claim_limited(*lease, *pick, *terms, turn))
         })
         .await
@@ -70,6 +70,14 @@ impl Lite {
 pub(super) struct Pick {
     pub(super) limit: u32,
     pub(super) suspect: bool,
+    /// Tests too, as long as somebody waits for them (E2).
+    pub(super) executions: bool,
+}
+
+impl Pick {
+    fn of(limit: u32, suspect: bool) -> Self {
+        Self { limit, suspect, executions: true }
+    }
 }
 
 /// All that an attempt needs (`LANE_JOIN`), from `d`, `e`, `w` and `l`.
@@ -78,7 +86,8 @@ macro_rules! select_claims {
         concat!(
             "SELECT d.id, d.claim_no + 1 AS claim_no, d.attempt + 1 AS attempt, d.maybe_sent,
                     d.lost_claims, d.event_id, e.body, e.traceparent, d.webhook_id,
-                    w.rev AS webhook_rev, d.lane_id, l.secret_rev, d.created_at, d.refusals ",
+                    w.rev AS webhook_rev, d.lane_id, l.secret_rev, d.created_at, d.refusals,
+                    d.execution_until IS NOT NULL AS execution ",
             $from_where
         )
     };
@@ -100,6 +109,7 @@ fn claim(row: &SqliteRow) -> Result<Claim, Fault> {
         secret_rev: row.try_get("secret_rev")?,
         created_at: clock::timestamp(row.try_get("created_at")?)?,
         refusals: row.try_get("refusals")?,
+        execution: row.try_get("execution")?,
     })
 }
 
@@ -116,7 +126,9 @@ async fn claim_road(
          CROSS JOIN webhooks w ON w.id = d.webhook_id
          CROSS JOIN lanes l ON l.id = d.lane_id
          CROSS JOIN events e ON e.id = d.event_id
-         WHERE d.status = 'waiting' AND d.claim_no = 0 AND w.state = 'enabled'
+         WHERE d.status = 'waiting' AND d.claim_no = 0
+           AND CASE WHEN d.execution_until IS NULL THEN w.state = 'enabled'
+                    ELSE d.execution_until > ?2 END
            AND w.lane_id = d.lane_id AND NOT l.limited AND l.hold_cause IS NULL
            AND coalesce(l.pause_until, 0) <= ?2"
     ))
@@ -181,7 +193,9 @@ pub(super) async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec
          CROSS JOIN lanes l ON l.id = d.lane_id
          CROSS JOIN events e ON e.id = d.event_id
          WHERE d.lane_id = ?1 AND d.next_at <= ?2 AND d.status = 'waiting'
-           AND (d.lost_claims >= ?3) = ?4 AND w.state = 'enabled' AND w.lane_id = d.lane_id
+           AND (d.lost_claims >= ?3) = ?4 AND w.lane_id = d.lane_id
+           AND CASE WHEN d.execution_until IS NULL THEN w.state = 'enabled'
+                    ELSE ?6 AND d.execution_until > ?2 END
          ORDER BY d.next_at, d.id LIMIT ?5"
     ))
     .bind(lane.0)
@@ -189,6 +203,7 @@ pub(super) async fn due(lane: LaneId, pick: Pick, turn: &mut Turn) -> Result<Vec
     .bind(SUSPECT)
     .bind(pick.suspect)
     .bind(if pick.suspect { pick.limit.min(1) } else { pick.limit })
+    .bind(pick.executions)
     .fetch_all(&mut turn.conn)
     .await?;
     rows.iter().map(claim).collect()

@@ -47,7 +47,8 @@ impl Streak {
             | Outcome::RenderError
             | Outcome::Poison
             | Outcome::WebhookDeleted
-            | Outcome::WebhookDisabled => self.failures += 1,
+            | Outcome::WebhookDisabled
+            | Outcome::Withdrawn => self.failures += 1,
         }
         self.outcome = Some(attempt.outcome.as_str());
         self.status_code = attempt.status_code;

@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use postrider_domain::{DeliveryId, StoredStatus};
+use postrider_domain::DeliveryId;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::rows::json;
 use super::writer::Turn;
 use super::{Lite, clock};
-use crate::{Expired, StoreError, codec};
+use crate::{Expired, StoreError};
 
 /// Lost claims that make a delivery poison (`POISON_ROW`).
 const POISON: i64 = 5;
@@ -119,20 +119,22 @@ async fn expired(
     .await?)
 }
 
-/// J1, J2 (EXPIRE).
+/// J1, J2 (EXPIRE), E5.
 async fn expire(ids: &str, turn: &mut Turn) -> Result<Expired, Fault> {
     keep_as_lost(ids, turn).await?;
     let rows = sqlx::query(
         "UPDATE deliveries
-         SET status = CASE WHEN lost_claims + 1 >= ?3 THEN 'failed' ELSE 'waiting' END,
-             next_at = CASE WHEN lost_claims + 1 >= ?3 THEN NULL ELSE created_at END,
+         SET status = CASE WHEN lost_claims + 1 >= ?3 OR execution_until IS NOT NULL
+                           THEN 'failed' ELSE 'waiting' END,
+             next_at = CASE WHEN lost_claims + 1 >= ?3 OR execution_until IS NOT NULL
+                            THEN NULL ELSE created_at END,
              last_outcome = CASE WHEN lost_claims + 1 >= ?3 THEN 'poison' ELSE 'lost' END,
              last_status_code = NULL, attempt = attempt - 1, lost_claims = lost_claims + 1,
              maybe_sent = 1, attempts_recorded = attempts_recorded + 1, claimed_by = NULL,
              claimed_until = NULL, updated_at = ?2
          WHERE id IN (SELECT unhex(value, '-') FROM json_each(?1))
            AND status = 'sending' AND claimed_until <= ?2
-         RETURNING id, status",
+         RETURNING id, last_outcome = 'poison' AS poison",
     )
     .bind(ids)
     .bind(turn.now)
@@ -142,12 +144,10 @@ async fn expire(ids: &str, turn: &mut Turn) -> Result<Expired, Fault> {
     let mut expired = Expired::default();
     for row in rows {
         let id = DeliveryId(row.try_get("id")?);
-        match codec::stored_status(row.try_get("status")?)? {
-            StoredStatus::Failed => expired.poisoned.push(id),
-            StoredStatus::Waiting
-            | StoredStatus::Sending
-            | StoredStatus::Delivered
-            | StoredStatus::Discarded => expired.given_back.push(id),
+        if row.try_get("poison")? {
+            expired.poisoned.push(id);
+        } else {
+            expired.given_back.push(id);
         }
     }
     Ok(expired)
@@ -229,6 +229,7 @@ async fn left_without_webhook(conn: &mut SqliteConnection, limit: u32) -> Result
          CROSS JOIN deliveries d INDEXED BY deliveries_due ON d.lane_id = l.id
          CROSS JOIN webhooks w ON w.id = d.webhook_id
          WHERE d.next_at IS NOT NULL AND w.needs_sweep = 1 AND w.state <> 'enabled'
+           AND d.execution_until IS NULL
          LIMIT ?1",
     )
     .bind(limit)

@@ -26,6 +26,8 @@ const SEND_GRAIN: i64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LaneRow {
     pub(super) id: i64,
+    /// An enabled webhook uses it; else there is nothing to hold.
+    in_use: bool,
     hold_cause: Option<String>,
     hold_gen: i64,
     held_since: Option<i64>,
@@ -57,7 +59,7 @@ impl LaneRow {
         match item.transition {
             Transition::Delivered => self.pause_step = 0,
             Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
-                if !self.is_held() && self.secret_rev == secret_rev {
+                if !self.is_held() && self.in_use && self.secret_rev == secret_rev {
                     self.refused(item.webhook_id, proof, (cause, probe_after), now);
                 }
             }
@@ -129,7 +131,8 @@ fn shows_a_live_credential(outcome: Outcome) -> bool {
         | Outcome::Lost
         | Outcome::Poison
         | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => false,
+        | Outcome::WebhookDisabled
+        | Outcome::Withdrawn => false,
     }
 }
 
@@ -177,7 +180,9 @@ async fn load(batch: &[Recorded], turn: &mut Turn) -> Result<BTreeMap<LaneId, La
     ids.dedup();
     let rows = sqlx::query(
         "SELECT id, hold_cause, hold_gen, held_since, secret_rev, pause_until, pause_step,
-                next_probe_at, strikes, strike_webhook, last_send_at
+                next_probe_at, strikes, strike_webhook, last_send_at,
+                EXISTS (SELECT 1 FROM webhooks w
+                        WHERE w.lane_id = lanes.id AND w.state = 'enabled') AS in_use
          FROM lanes WHERE id IN (SELECT value FROM json_each(?1))",
     )
     .bind(json(&ids)?)
@@ -186,6 +191,7 @@ async fn load(batch: &[Recorded], turn: &mut Turn) -> Result<BTreeMap<LaneId, La
     let read = |row: &sqlx::sqlite::SqliteRow| -> Result<(LaneId, LaneRow), Fault> {
         let lane = LaneRow {
             id: row.try_get("id")?,
+            in_use: row.try_get("in_use")?,
             hold_cause: row.try_get("hold_cause")?,
             hold_gen: row.try_get("hold_gen")?,
             held_since: row.try_get("held_since")?,

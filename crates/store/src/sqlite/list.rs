@@ -88,6 +88,9 @@ pub(super) fn filtered(
         until,
         ids,
     } = filter;
+    if !filter.shows_executions() {
+        query.push(" AND d.execution_until IS NULL");
+    }
     if let Some(status) = status {
         query.push(shown_as(*status));
     }

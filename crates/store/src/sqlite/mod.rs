@@ -7,6 +7,7 @@
 mod canary;
 mod claims;
 mod clock;
+mod executions;
 mod fault;
 mod health;
 mod incidents;

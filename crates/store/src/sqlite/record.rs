@@ -1,6 +1,6 @@
 //! T6-T11: what became of a claim, recorded only under its `claim_no` (FENCE).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use postrider_domain::{ClaimNo, DeliveryId, StoredStatus};
 use serde::Serialize;
@@ -85,9 +85,11 @@ async fn record(all: &Outcomes, turn: &mut Turn) -> Result<RecordReport, Fault> 
     }
     let recorded = update(&all.batch, &lanes, turn).await?;
     insert_attempts(&all.attempts, turn).await?;
-    let in_time = |item: &&Recorded| recorded.contains(&(item.id, item.claim_no));
-    health::record(all.batch.iter().filter(in_time), turn).await?;
-    let late = all.batch.iter().filter(|item| !in_time(item));
+    let kept = |item: &&Recorded| recorded.get(&(item.id, item.claim_no)).copied();
+    // A test is no streak.
+    let counts = |item: &&Recorded| kept(item) == Some(false);
+    health::record(all.batch.iter().filter(counts), turn).await?;
+    let late = all.batch.iter().filter(|item| kept(item).is_none());
     Ok(RecordReport { late: late.map(|item| (item.id, item.claim_no)).collect(), held: lanes.held })
 }
 
@@ -200,19 +202,24 @@ fn change(item: &Recorded, next: Next) -> Change {
     }
 }
 
-/// The fenced update; returns which claims were still theirs.
+/// The fenced update; returns which claims were still theirs, and whether of an execution,
+/// which whatever is recorded but a release ends (E3).
 async fn update(
     batch: &[Recorded],
     lanes: &Lanes,
     turn: &mut Turn,
-) -> Result<HashSet<(DeliveryId, ClaimNo)>, Fault> {
+) -> Result<HashMap<(DeliveryId, ClaimNo), bool>, Fault> {
     let now = turn.now;
     let next = |item: &Recorded| Next::of(item.transition, lanes.get(item.lane_id), now);
     let changes: Vec<_> = batch.iter().map(|item| change(item, next(item))).collect();
     let rows = sqlx::query(
         "UPDATE deliveries
-         SET status = CASE WHEN n.refused AND refusals + 1 >= ?3 THEN 'failed' ELSE n.status END,
+         SET status = CASE WHEN execution_until IS NOT NULL AND n.recorded
+                                AND n.status = 'waiting' THEN 'failed'
+                           WHEN n.refused AND refusals + 1 >= ?3 THEN 'failed' ELSE n.status END,
              next_at = CASE WHEN n.refused AND refusals + 1 >= ?3 THEN NULL
+                            WHEN execution_until IS NOT NULL AND n.recorded THEN NULL
+                            WHEN execution_until IS NOT NULL AND n.at_once THEN 0
                             WHEN n.at_once THEN created_at ELSE n.next_at END,
              attempt = attempt - n.give_back,
              maybe_sent = maybe_sent OR n.uncertain,
@@ -230,7 +237,7 @@ async fn update(
                FROM json_each(?1)) n
          WHERE deliveries.id = n.id AND deliveries.claim_no = n.claim_no
            AND deliveries.status = 'sending'
-         RETURNING id, claim_no",
+         RETURNING id, claim_no, execution_until IS NOT NULL AS execution",
     )
     .bind(json(&changes)?)
     .bind(now)
@@ -238,7 +245,8 @@ async fn update(
     .fetch_all(&mut turn.conn)
     .await?;
     let read = |row: &sqlx::sqlite::SqliteRow| -> Result<_, Fault> {
-        Ok((DeliveryId(row.try_get("id")?), ClaimNo(row.try_get("claim_no")?)))
+        let claim = (DeliveryId(row.try_get("id")?), ClaimNo(row.try_get("claim_no")?));
+        Ok((claim, row.try_get("execution")?))
     };
     rows.iter().map(read).collect()
 }

@@ -124,7 +124,7 @@ async fn candidates(
         "SELECT d.id, d.next_at IS NULL AS is_final, w.state = 'enabled' AS enabled, \
          (SELECT name FROM lanes WHERE id = w.lane_id) AS home ",
     );
-    query.push(FROM);
+    query.push(FROM).push(" AND d.execution_until IS NULL");
     filtered(&mut query, filter)?;
     if let Some(last) = last {
         query.push(" AND d.id > ").push_bind(last);

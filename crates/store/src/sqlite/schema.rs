@@ -18,18 +18,21 @@ const CANARY: &str = "postrider";
 const TRIES: u32 = 5;
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql")),
+    (4, "executions", include_str!("../../../../migrations/sqlite/0004_executions.sql")),
+];
 
 fn newest() -> i64 {
     MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default()
 }
 
 fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let name = (*name).into();
+        Migration::new(*version, name, MigrationType::Simple, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.to_vec())
+    Migrator::with_migrations(migrations.collect())
 }
 
 /// The newest migration that the file has seen; 0 when none.

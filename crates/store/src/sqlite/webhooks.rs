@@ -68,9 +68,7 @@ impl Lite {
     }
 
     pub(crate) async fn put_webhook(&self, write: &WebhookWrite) -> Result<Put, StoreError> {
-        let document = seal_webhook(&write.webhook, &self.0.master_key)?;
-        let names = json(&write.secret_names)?;
-        let new = New { write: write.clone(), document, names };
+        let new = New::of(write, &self.0.master_key)?;
         self.write(new, |new, turn| Box::pin(put(new, turn))).await
     }
 
@@ -119,13 +117,21 @@ async fn table(
 }
 
 /// A webhook to write, as its columns.
-struct New {
+pub(super) struct New {
     write: WebhookWrite,
     document: String,
     names: String,
 }
 
 impl New {
+    pub(super) fn of(write: &WebhookWrite, key: &MasterKey) -> Result<Self, StoreError> {
+        Ok(Self {
+            write: write.clone(),
+            document: seal_webhook(&write.webhook, key)?,
+            names: json(&write.secret_names)?,
+        })
+    }
+
     fn state(&self) -> WebhookState {
         if self.write.webhook.enabled { WebhookState::Enabled } else { WebhookState::Disabled }
     }
@@ -136,7 +142,7 @@ async fn put(new: &New, turn: &mut Turn) -> Result<Put, Fault> {
     let replaced = replace(new, lane.id, turn).await?;
     let (row, created) = match replaced {
         Some(row) => (row, false),
-        None => (insert(new, lane.id, turn).await?, true),
+        None => (insert(new, new.state(), lane.id, turn).await?, true),
     };
     raise_version(turn).await?;
     let stored = StoredWebhook {
@@ -164,13 +170,20 @@ struct LaneKey {
 
 /// The webhook's lane, made when missing, else brought to the limits that settings say (L10).
 async fn lane_for(spec: &LaneSpec, turn: &mut Turn) -> Result<LaneKey, Fault> {
+    let limited = LimitColumns::from(spec.limits).limited;
+    let id = match lane_named(&spec.name, turn).await? {
+        Some(id) => {
+            sync_lanes(&specs_json(std::slice::from_ref(spec))?, turn).await?;
+            id
+        }
+        None => make_lane(spec, turn).await?,
+    };
+    Ok(LaneKey { id, limited })
+}
+
+async fn make_lane(spec: &LaneSpec, turn: &mut Turn) -> Result<i64, Fault> {
     let columns = LimitColumns::from(spec.limits);
-    let limited = columns.limited;
-    if let Some(id) = lane_named(&spec.name, turn).await? {
-        sync_lanes(&specs_json(std::slice::from_ref(spec))?, turn).await?;
-        return Ok(LaneKey { id, limited });
-    }
-    let id = sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "INSERT INTO lanes (name, limited, rate_count, rate_per_ms, burst, concurrency, per_hour)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
     )
@@ -182,8 +195,7 @@ async fn lane_for(spec: &LaneSpec, turn: &mut Turn) -> Result<LaneKey, Fault> {
     .bind(columns.concurrency)
     .bind(columns.per_hour)
     .fetch_one(&mut turn.conn)
-    .await?;
-    Ok(LaneKey { id, limited })
+    .await?)
 }
 
 /// A webhook that moves or is switched off may leave deliveries behind (REHOME, DISCARD).
@@ -205,7 +217,23 @@ async fn replace(new: &New, lane: i64, turn: &mut Turn) -> Result<Option<SqliteR
     .await?)
 }
 
-async fn insert(new: &New, lane: i64, turn: &mut Turn) -> Result<SqliteRow, Fault> {
+/// A webhook that is only executed: its lane, made when missing, else left as it is, and its
+/// row, written as deleted, so that nothing lists or matches it.
+pub(super) async fn insert_unsaved(new: &New, turn: &mut Turn) -> Result<i64, Fault> {
+    let spec = &new.write.lane;
+    let lane = match lane_named(&spec.name, turn).await? {
+        Some(lane) => lane,
+        None => make_lane(spec, turn).await?,
+    };
+    Ok(insert(new, WebhookState::Deleted, lane, turn).await?.try_get("id")?)
+}
+
+async fn insert(
+    new: &New,
+    state: WebhookState,
+    lane: i64,
+    turn: &mut Turn,
+) -> Result<SqliteRow, Fault> {
     Ok(sqlx::query(
         "INSERT INTO webhooks
              (uuid, rev, state, lane_id, secret_names, document, created_at, updated_at)
@@ -213,7 +241,7 @@ async fn insert(new: &New, lane: i64, turn: &mut Turn) -> Result<SqliteRow, Faul
          RETURNING id, rev, created_at, updated_at",
     )
     .bind(new.write.webhook.uuid.as_str())
-    .bind(new.state().as_str())
+    .bind(state.as_str())
     .bind(lane)
     .bind(&new.names)
     .bind(&new.document)

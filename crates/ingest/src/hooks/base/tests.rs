@@ -19,6 +19,8 @@ fn config(base_url: Option<&str>) -> IngestConfig {
         master_key: MasterKey::generate(),
         max_unpublished: 1,
         request_timeout: Duration::from_secs(1),
+        execute_wait: Duration::from_secs(1),
+        webhook_timeout: Duration::from_secs(1),
     }
 }
 

@@ -17,7 +17,9 @@ const STRIKES: i32 = 3;
 
 /// In id order: the one lock order for lanes.
 pub(super) const LOCK: &str = "
-select id, hold_cause is not null as held, secret_rev, strikes, strike_webhook, pause_step
+select id, hold_cause is not null as held, secret_rev, strikes, strike_webhook, pause_step,
+    exists (
+        select from webhooks w where w.lane_id = lanes.id and w.state = 'enabled') as in_use
 from lanes where id = any($1) order by id for update";
 
 /// L4 and L7 (PAUSE_MAX), and the strikes.
@@ -38,6 +40,8 @@ where l.id = n.id";
 #[derive(Debug, Default)]
 struct Lane {
     held: bool,
+    /// An enabled webhook uses it; else there is nothing to hold.
+    in_use: bool,
     secret_rev: i64,
     strikes: i32,
     strike_webhook: Option<i64>,
@@ -119,6 +123,7 @@ pub(super) async fn record(
 fn read(row: &PgRow) -> Result<(LaneId, Lane), sqlx::Error> {
     let lane = Lane {
         held: row.try_get("held")?,
+        in_use: row.try_get("in_use")?,
         secret_rev: row.try_get("secret_rev")?,
         strikes: row.try_get("strikes")?,
         strike_webhook: row.try_get("strike_webhook")?,
@@ -132,7 +137,7 @@ impl Lane {
     fn take(&mut self, recorded: &Recorded) {
         match recorded.transition {
             Transition::HeldBack { cause, secret_rev, proof, probe_after, .. } => {
-                if !self.held && secret_rev == self.secret_rev {
+                if !self.held && self.in_use && secret_rev == self.secret_rev {
                     self.refused(recorded.webhook_id.0, proof, cause, probe_after);
                 }
             }
@@ -205,7 +210,8 @@ pub(super) fn is_answer(outcome: Outcome) -> bool {
         | Outcome::Lost
         | Outcome::Poison
         | Outcome::WebhookDeleted
-        | Outcome::WebhookDisabled => false,
+        | Outcome::WebhookDisabled
+        | Outcome::Withdrawn => false,
     }
 }
 
