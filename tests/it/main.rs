@@ -16,6 +16,7 @@ mod isolation;
 mod limit;
 mod lint;
 mod readme;
+mod real_clients;
 mod scripted_broker;
 mod smoke;
 mod structure;

@@ -272,6 +272,7 @@ fn noisy(name: EventName) -> Option<&'static str> {
         EventName::ContractRequiringVerificationPublished
         | EventName::ProviderVerificationPublished
         | EventName::ProviderVerificationSucceeded
-        | EventName::ProviderVerificationFailed => None,
+        | EventName::ProviderVerificationFailed
+        | EventName::Test => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Commands that speak HTTP: to a running postrider, or to a broker.
 
 mod api;
-mod broker;
+mod broker_webhooks;
 pub(crate) mod connect;
 pub(crate) mod deliveries;
 pub(crate) mod events;

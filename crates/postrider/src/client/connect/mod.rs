@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::broker::{BrokerCredential, Env, failure, secret, set, webhook_path, webhooks};
+use super::broker_webhooks::{BrokerCredential, Env, failure, secret, set, webhook_path, webhooks};
 use super::webhooks::plan::{Action, compare, print_differences};
 use crate::cli::{Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
 use relay::{Relay, STARS, USERNAME, broker_settings, remedy};

@@ -5,7 +5,7 @@ use postrider_broker::{Broker, path};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::super::broker::failure;
+use super::super::broker_webhooks::failure;
 use crate::cli::{Exit, Failure};
 
 /// Nesting that is looked through for a name.

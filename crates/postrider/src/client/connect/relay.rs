@@ -101,12 +101,9 @@ impl Relay {
 pub(crate) fn is_a_relay(webhook: &Value) -> bool {
     let Some(url) = target(webhook) else { return false };
     let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
-    let to_intake = |rest: &[&str]| rest == INTAKE;
-    let ends_there = match segments.as_slice() {
-        [.., _, _, _] if to_intake(&segments[segments.len() - 3..segments.len() - 1]) => true,
-        [.., _, _] => to_intake(&segments[segments.len() - 2..]),
-        _ => false,
-    };
+    let intake = segments.windows(INTAKE.len()).rposition(|window| window == INTAKE);
+    // A broker's name may follow.
+    let ends_there = intake.is_some_and(|at| segments.len() - at - INTAKE.len() <= 1);
     ends_there && url.query_pairs().any(|(name, _)| name == BrokerVar::EventName.as_str())
 }
 

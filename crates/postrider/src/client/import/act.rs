@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::copy::{Fate, Step, switched_off};
 use crate::cli::{Exit, Failure};
-use crate::client::broker::{failure, webhook_path};
+use crate::client::broker_webhooks::{failure, webhook_path};
 use crate::client::webhooks::plan::Action;
 use crate::client::webhooks::{execute, succeeded};
 use crate::client::{Api, Body};

@@ -17,7 +17,7 @@ use postrider_render::secret_names;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::broker::{BrokerCredential, Env, webhooks};
+use super::broker_webhooks::{BrokerCredential, Env, webhooks};
 use super::webhooks::plan::{Action, name};
 use super::webhooks::{document, documents, print_differences};
 use crate::cli::{Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};

@@ -20,7 +20,7 @@ pub(super) use apply::print_differences;
 pub(super) use execute::{execute, succeeded};
 pub(super) use plan::is_starred;
 
-use super::broker::{Env, linked_uuids};
+use super::broker_webhooks::{Env, linked_uuids};
 use super::deliveries::last;
 use super::import::{self, ImportArgs};
 use super::{Api, Body};
