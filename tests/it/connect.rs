@@ -6,15 +6,16 @@ use anyhow::{Context, Result, ensure};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Canaries, run, setting};
-use crate::scripted_broker::{Behaviour, ScriptedBroker};
+use crate::harness::{Canaries, run, run_with};
+use crate::webhook_broker::{Behaviour, WebhookBroker};
 
 const PUBLIC: &str = "https://postrider.example/base";
 
 /// Runs `connect` with a token that may show nowhere.
 struct Connecting {
-    broker: ScriptedBroker,
+    broker: WebhookBroker,
     token: String,
+    credential: Vec<(String, String)>,
     canaries: Canaries,
 }
 
@@ -22,13 +23,15 @@ impl Connecting {
     async fn to(behaviour: Behaviour) -> Result<Self> {
         let mut canaries = Canaries::new();
         let token = canaries.make("the ingest token");
-        Ok(Self { broker: ScriptedBroker::start(behaviour).await?, token, canaries })
+        let broker = WebhookBroker::start(behaviour).await?;
+        Ok(Self { broker, token, credential: Vec::new(), canaries })
     }
 
     async fn run(&mut self, args: &[&str]) -> Result<Output> {
-        let settings = [setting("INGEST_TOKEN", &self.token)];
+        let token = ("POSTRIDER_INGEST_TOKEN".to_owned(), self.token.clone());
+        let variables = [&[token][..], &self.credential].concat();
         let whole = [&["connect", "--broker", self.broker.url()], args].concat();
-        let output = run(&whole, &settings, "").await?;
+        let output = run_with(&whole, &variables, "").await?;
         self.canaries.look("standard output", &output.stdout)?;
         self.canaries.look("standard error", &output.stderr)?;
         Ok(output)
@@ -213,12 +216,10 @@ async fn trouble_with_the_broker_has_its_exit_codes() -> Result<()> {
     let mut connecting = Connecting::to(Behaviour { basic, ..Behaviour::default() }).await?;
     let (_, err) = connecting.expect(4, &["--public-url", PUBLIC]).await?;
     ensure!(err.contains("PACT_BROKER_TOKEN"), "{err}");
-    let dir = tempfile::tempdir()?;
-    let file = dir.path().join("password");
-    std::fs::write(&file, "p\n")?;
-    let file = file.to_str().context("a path in UTF-8")?;
-    let credential = ["--broker-username", "u", "--broker-password-file", file];
-    connecting.expect(0, &[&["--public-url", PUBLIC], &credential[..]].concat()).await?;
+    for (name, value) in [("PACT_BROKER_USERNAME", "u"), ("PACT_BROKER_PASSWORD", "p")] {
+        connecting.credential.push((name.to_owned(), value.to_owned()));
+    }
+    connecting.expect(0, &["--public-url", PUBLIC]).await?;
     let away = ["connect", "--broker", "http://127.0.0.1:9", "--public-url", PUBLIC];
     ensure!(run(&away, &[], "").await?.status.code() == Some(3));
     for wrong in

@@ -9,7 +9,7 @@ use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Cluster, Mode, Plan, Setting, run, setting, webhook};
-use crate::scripted_broker::{Behaviour, ScriptedBroker, recorded};
+use crate::webhook_broker::{Behaviour, WebhookBroker, recorded};
 
 /// Recorded webhooks: by provider, by label, by both names.
 const RECORDED: [&str; 3] =
@@ -47,7 +47,7 @@ fn originals() -> Result<(Vec<Value>, Vec<Value>)> {
 
 /// A broker with webhooks, and a postrider to import them.
 struct Moving {
-    broker: ScriptedBroker,
+    broker: WebhookBroker,
     cluster: Cluster,
     api: Api,
 }
@@ -55,7 +55,7 @@ struct Moving {
 impl Moving {
     async fn from(webhooks: Vec<Value>) -> Result<Self> {
         let behaviour = Behaviour { webhooks, takes_http: true, ..Behaviour::default() };
-        let broker = ScriptedBroker::start(behaviour).await?;
+        let broker = WebhookBroker::start(behaviour).await?;
         let cluster = Plan::new(Mode::Embedded).start().await?;
         let api = cluster.api()?;
         Ok(Self { broker, cluster, api })
@@ -210,7 +210,7 @@ async fn a_broker_that_is_away_or_refuses_has_its_exit_code() -> Result<()> {
     let away = ["webhooks", "import", "--from-broker", "http://127.0.0.1:9"];
     ensure!(run(&away, &[], "").await?.status.code() == Some(3));
     let basic = Some(("u".to_owned(), "p".to_owned()));
-    let broker = ScriptedBroker::start(Behaviour { basic, ..Behaviour::default() }).await?;
+    let broker = WebhookBroker::start(Behaviour { basic, ..Behaviour::default() }).await?;
     let refused = ["webhooks", "import", "--from-broker", broker.url()];
     ensure!(run(&refused, &[], "").await?.status.code() == Some(4));
     let wrong = [&refused[..], &["--map", "Authorization=a-token-in-clear"]].concat();

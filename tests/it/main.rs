@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod canary;
+mod check;
 mod cli;
 mod connect;
 mod crashes;
@@ -17,6 +18,7 @@ mod limit;
 mod lint;
 mod readme;
 mod real_clients;
-mod scripted_broker;
+mod reconcile;
 mod smoke;
 mod structure;
+mod webhook_broker;

@@ -16,7 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::broker_webhooks::{BrokerCredential, Env, failure, secret, set, webhook_path, webhooks};
+use super::broker::{BrokerAccess, Env, failure, secret_setting};
+use super::broker_webhooks::{webhook_path, webhooks};
 use super::webhooks::plan::{Action, compare, print_differences};
 use crate::cli::{Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
 use relay::{Relay, STARS, USERNAME, broker_settings, remedy};
@@ -41,7 +42,7 @@ pub(crate) struct ConnectArgs {
     )]
     broker: Option<String>,
     #[command(flatten)]
-    credential: BrokerCredential,
+    access: BrokerAccess,
     /// Where the broker reaches postrider
     #[arg(long, value_name = "URL", value_parser = public_url)]
     public_url: Url,
@@ -116,7 +117,7 @@ pub(crate) async fn run(
         dry_run(args, &relay, token.is_some(), out);
         return Ok(Exit::Fine);
     }
-    let broker = args.credential.broker(args.broker.as_deref(), env)?;
+    let broker = args.access.connect(args.broker.as_deref(), env)?;
     let password = password(args, &broker, token.as_ref()).await?;
     let done = register(args, &broker, &relay, &password).await?;
     let tested =
@@ -137,7 +138,7 @@ fn token(
 ) -> Result<Option<SecretString>, Failure> {
     let token = match given {
         Some(token) => Some(token),
-        None => secret(None, env, "POSTRIDER_API_TOKENS")?.and_then(|tokens| of_ingest(&tokens)),
+        None => secret_setting(env, "POSTRIDER_API_TOKENS")?.and_then(|tokens| of_ingest(&tokens)),
     };
     if token.is_none() && args.rotate_token {
         return Err(Failure::usage("--rotate-token needs the token")
@@ -207,7 +208,7 @@ async fn register(
 
 async fn create(broker: &Broker, relay: &Relay, password: &Password) -> Result<Done, Failure> {
     let document = relay.document(password.basic());
-    let answer = broker.post_json("/webhooks", &document).await.map_err(failure)?;
+    let answer = broker.post_json("/webhooks", &document).await.map_err(|error| failure(&error))?;
     let created = accepted(broker, relay, answer)?;
     Ok(Done { action: Action::Create, uuid: cell(&created, "uuid") })
 }
@@ -232,7 +233,8 @@ async fn update(
     let kept = password.basic().map(|(username, _)| (username, STARS));
     let basic = if sends_password { password.basic() } else { kept };
     let document = wanted(relay, current, basic);
-    let answer = broker.put_json(&webhook_path(&uuid), &document).await.map_err(failure)?;
+    let answer =
+        broker.put_json(&webhook_path(&uuid), &document).await.map_err(|error| failure(&error))?;
     accepted(broker, relay, answer)?;
     Ok(Done { action, uuid })
 }
@@ -267,14 +269,14 @@ fn accepted(broker: &Broker, relay: &Relay, answer: Answer) -> Result<Value, Fai
         let message = format!("the broker refused the webhook: {}", printable(&answer.said()));
         return Err(Failure::new(Exit::No, message).fix(remedy(&errors, relay)));
     }
-    broker.ok(answer).map_err(failure)
+    broker.ok(answer).map_err(|error| failure(&error))
 }
 
 /// The broker sends a test event to the intake and tells what came of it.
 async fn test(broker: &Broker, uuid: &str, token: Option<&SecretString>) -> Result<Value, Failure> {
     let path = format!("{}/execute", webhook_path(uuid));
-    let answer = broker.post_json(&path, &json!({})).await.map_err(failure)?;
-    let outcome = broker.ok(answer).map_err(failure)?;
+    let answer = broker.post_json(&path, &json!({})).await.map_err(|error| failure(&error))?;
+    let outcome = broker.ok(answer).map_err(|error| failure(&error))?;
     let text = |key: &str| outcome.get(key).and_then(Value::as_str).unwrap_or_default();
     let logs = Redactor::new(token).redact(text("logs"));
     Ok(json!({ "success": outcome.get("success"), "logs": logs }))

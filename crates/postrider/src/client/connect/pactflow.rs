@@ -5,8 +5,8 @@ use postrider_broker::{Broker, path};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::super::broker_webhooks::failure;
 use crate::cli::{Exit, Failure};
+use crate::client::broker::failure;
 
 /// Nesting that is looked through for a name.
 const DEEPEST: usize = 8;
@@ -18,12 +18,12 @@ pub(super) async fn ensure(
     token: Option<&SecretString>,
     rotate: bool,
 ) -> Result<(), Failure> {
-    let answer = broker.get_json("/secrets").await.map_err(failure)?;
+    let answer = broker.get_json("/secrets").await.map_err(|error| failure(&error))?;
     if matches!(answer.status.as_u16(), 404 | 405) {
         return Err(Failure::new(Exit::No, "this broker has no secrets; only PactFlow has")
             .fix("leave out --pactflow-secret: the token becomes the webhook's password"));
     }
-    let secrets = broker.ok(answer).map_err(failure)?;
+    let secrets = broker.ok(answer).map_err(|error| failure(&error))?;
     let existing = uuid_of(&secrets, name, DEEPEST);
     let (Some(token), true) = (token, existing.is_none() || rotate) else {
         return if existing.is_some() { Ok(()) } else { Err(no_value(name)) };
@@ -37,7 +37,7 @@ pub(super) async fn ensure(
         Some(uuid) => broker.put_json(&path(&["secrets", &uuid]), &document).await,
         None => broker.post_json("/secrets", &document).await,
     };
-    answer.and_then(|answer| broker.ok(answer)).map(drop).map_err(failure)
+    answer.and_then(|answer| broker.ok(answer)).map(drop).map_err(|error| failure(&error))
 }
 
 fn no_value(name: &str) -> Failure {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::copy::{Fate, Step, switched_off};
 use crate::cli::{Exit, Failure};
-use crate::client::broker_webhooks::{failure, webhook_path};
+use crate::client::broker::failure;
+use crate::client::broker_webhooks::webhook_path;
 use crate::client::webhooks::plan::Action;
 use crate::client::webhooks::{execute, succeeded};
 use crate::client::{Api, Body};
@@ -74,14 +75,14 @@ async fn replace_original(api: &Api, broker: &Broker, source: &Value) -> Result<
         return Ok(Outcome { problem: Some(problem), tested: Some(false), switched_off: false });
     }
     let answer = broker.put_json(&webhook_path(uuid), &switched_off(source)).await;
-    let answer = answer.map_err(failure)?;
+    let answer = answer.map_err(|error| failure(&error))?;
     let is_off = answer.body.get("enabled") == Some(&json!(false));
     if answer.status.is_success() && is_off {
         return Ok(Outcome { problem: None, tested: Some(true), switched_off: true });
     }
     let refusal = broker.refusal(&answer);
     if !matches!(answer.status.as_u16(), 200..=299 | 400 | 404 | 409 | 422) {
-        return Err(failure(refusal));
+        return Err(failure(&refusal));
     }
     let problem = format!("the broker did not switch the original off: {}", answer.said());
     Ok(Outcome { problem: Some(problem), tested: Some(true), switched_off: false })

@@ -17,7 +17,8 @@ use postrider_render::secret_names;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::broker_webhooks::{BrokerCredential, Env, webhooks};
+use super::broker::{BrokerAccess, Env};
+use super::broker_webhooks::webhooks;
 use super::webhooks::plan::{Action, name};
 use super::webhooks::{document, documents, print_differences};
 use crate::cli::{Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
@@ -32,7 +33,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "URL")]
     from_broker: String,
     #[command(flatten)]
-    credential: BrokerCredential,
+    access: BrokerAccess,
     #[arg(
         long,
         value_name = "HEADER-OR-VALUE=${user.NAME}",
@@ -62,7 +63,7 @@ pub(crate) async fn run(
     env: &Env,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let broker = args.credential.broker(Some(&args.from_broker), env)?;
+    let broker = args.access.connect(Some(&args.from_broker), env)?;
     let api = connect(&args.connection)?;
     let steps = planned(args, &broker, &api).await?;
     if args.output.format() == Format::Table {

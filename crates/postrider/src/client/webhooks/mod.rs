@@ -20,7 +20,8 @@ pub(super) use apply::print_differences;
 pub(super) use execute::{execute, succeeded};
 pub(super) use plan::is_starred;
 
-use super::broker_webhooks::{Env, linked_uuids};
+use super::broker::Env;
+use super::broker_webhooks::linked_uuids;
 use super::deliveries::last;
 use super::import::{self, ImportArgs};
 use super::{Api, Body};

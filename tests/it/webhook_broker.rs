@@ -61,13 +61,13 @@ type Shared = Arc<Mutex<Inner>>;
 
 /// The broker. It ends when dropped.
 #[derive(Debug)]
-pub(crate) struct ScriptedBroker {
+pub(crate) struct WebhookBroker {
     shared: Shared,
     url: String,
     _stop: DropGuard,
 }
 
-impl ScriptedBroker {
+impl WebhookBroker {
     pub(crate) async fn start(behaviour: Behaviour) -> Result<Self> {
         let shared = Shared::new(Mutex::new(Inner { behaviour, calls: Vec::new() }));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
