@@ -43,7 +43,7 @@ pub fn secret_names(request: &RequestTemplate) -> BTreeSet<String> {
 pub fn unknown_variables(request: &RequestTemplate) -> Vec<UnknownVariable> {
     let mut found = BTreeSet::new();
     for text in texts(request) {
-        found.extend(lookalikes(&text).filter_map(unknown));
+        found.extend(unknown_in(&text));
     }
     found.into_iter().collect()
 }
@@ -58,6 +58,11 @@ fn texts(request: &RequestTemplate) -> impl Iterator<Item = Cow<'_, str>> {
         .chain(headers)
         .map(Cow::Borrowed)
         .chain(request.body.as_ref().and_then(body_text))
+}
+
+/// Those of one text, in its order.
+pub(crate) fn unknown_in(text: &str) -> impl Iterator<Item = UnknownVariable> {
+    lookalikes(text).filter_map(unknown)
 }
 
 /// What stands between `${` and the next `}`, unless another `${` comes first.

@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod headers;
 mod inspect;
+mod lint;
 mod redact;
 mod template;
 mod url_template;
@@ -26,6 +27,7 @@ pub use describe::{MAX_SHOWN_BYTES, describe_request, describe_response};
 pub use dispatch::{MAX_DISPATCH_BYTES, MAX_EVENT_TYPE_CHARS, MAX_PAYLOAD_KEYS};
 pub use error::{Place, RenderError};
 pub use inspect::{UnknownVariable, secret_names, unknown_variables};
+pub use lint::{Finding, LintRule, Linted, Severity, lint};
 pub use redact::Redactor;
 pub use vars::{BrokerVar, Variables};
 

@@ -15,6 +15,7 @@ mod bodies;
 mod describing;
 mod inspecting;
 mod leaks;
+mod linting;
 mod properties;
 mod redacting;
 mod requests;

@@ -38,6 +38,11 @@ impl UrlTemplate {
         Ok(Self { template, stand_in })
     }
 
+    /// The URL with a stand-in for every placeholder.
+    pub(crate) fn stand_in(&self) -> &Url {
+        &self.stand_in
+    }
+
     pub(crate) fn fill(&self, values: &Values<'_>) -> Result<Target, RenderError> {
         if self.template.is_fixed() {
             return Ok(Target::new(self.stand_in.clone()));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
 use crate::client::{
-    Api, check, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
+    Api, check, connect, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
 };
 use crate::config::{Mode, Settings, environment};
 use crate::{config, demo, migrate, roles, topology};
@@ -60,7 +60,11 @@ async fn ask(
     };
     let exit = match command {
         Command::Events(command) => events::run(command, connect, out).await?,
-        Command::Webhooks(command) => webhooks::run(command, connect, out).await?,
+        Command::Webhooks(command) => webhooks::run(command, connect, &input.env, out).await?,
+        Command::Connect(args) => {
+            let settings = input.client(&args.flags())?;
+            connect::run(&args, settings.ingest_token, &input.env, out).await?
+        }
         Command::Secrets(command) => secrets::run(command, connect, &input.env, out).await?,
         Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
         Command::Lanes(command) => lanes::run(command, connect, out).await?,

@@ -19,7 +19,7 @@ pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seco
 pub(crate) use time::moment;
 
 use crate::client::{
-    check, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
+    check, connect, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
 };
 
 /// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
@@ -81,12 +81,14 @@ pub(crate) enum Command {
     /// Publish events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
-    /// List, show, delete and apply webhooks
+    /// List, show, delete, apply, test, lint and import webhooks
     #[command(
         subcommand,
         after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes"
     )]
     Webhooks(webhooks::WebhooksCommand),
+    /// Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
+    Connect(Box<connect::ConnectArgs>),
     /// Set, list and delete the secrets that webhooks use as ${user.NAME}
     #[command(
         subcommand,

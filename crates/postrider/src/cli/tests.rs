@@ -61,6 +61,10 @@ fn what_is_not_due_does_not_exist() {
     webhooks show
     webhooks delete
     webhooks apply
+    webhooks test
+    webhooks lint
+    webhooks import
+    connect
     secrets set
     secrets list
     secrets delete
@@ -94,7 +98,8 @@ fn help_of_the_program() {
       health      Ask a running role whether it is ready; for health checks of containers
       topology    Print RabbitMQ's exchanges, queues and their arguments
       events      Publish events
-      webhooks    List, show, delete and apply webhooks
+      webhooks    List, show, delete, apply, test, lint and import webhooks
+      connect     Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
       secrets     Set, list and delete the secrets that webhooks use as ${user.NAME}
       deliveries  List, show and replay deliveries
       lanes       List, hold and release lanes

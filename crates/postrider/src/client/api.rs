@@ -214,7 +214,11 @@ mod tests {
 
     #[test]
     fn names_are_encoded_as_path_segments_below_the_base() {
-        let settings = ClientSettings { url: "http://h/base/".parse().unwrap(), token: None };
+        let settings = ClientSettings {
+            url: "http://h/base/".parse().unwrap(),
+            token: None,
+            ingest_token: None,
+        };
         let api = Api::new(&settings).unwrap();
         let url = api.url(&["secrets", "a/b c"], &[("q", "x&y".to_owned())]);
         assert_eq!(url.as_str(), "http://h/base/secrets/a%2Fb%20c?q=x%26y");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -24,10 +24,20 @@ pub(crate) struct BrokerArgs {
     /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
     #[arg(short = 'b', long, value_name = "URL")]
     broker_base_url: Option<String>,
+    #[command(flatten)]
+    access: BrokerAccess,
+}
+
+/// Who asks a broker, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerAccess {
     /// Bearer token; better in the environment, where other users can't see it [env
     /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
     #[arg(short = 'k', long, value_name = "TOKEN", value_parser = secret, conflicts_with = "broker_username")]
     broker_token: Option<SecretString>,
+    /// File with the bearer token
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["broker_token", "broker_username"])]
+    broker_token_file: Option<PathBuf>,
     /// User name for basic auth [env `PACT_BROKER_USERNAME`]
     #[arg(short = 'u', long, value_name = "NAME")]
     broker_username: Option<String>,
@@ -57,7 +67,14 @@ fn timeout(text: &str) -> Result<Duration, String> {
 impl BrokerArgs {
     /// Prepares to call; nothing is sent yet.
     pub(crate) fn connect(&self, env: &Env) -> Result<Broker, Failure> {
-        let mut config = BrokerConfig::new(self.base_url(env)?);
+        self.access.connect(self.broker_base_url.as_deref(), env)
+    }
+}
+
+impl BrokerAccess {
+    /// A client of the broker at this URL, else at `PACT_BROKER_BASE_URL`; nothing is sent yet.
+    pub(crate) fn connect(&self, url: Option<&str>, env: &Env) -> Result<Broker, Failure> {
+        let mut config = BrokerConfig::new(base_url(url, env)?);
         config.auth = self.auth(env)?;
         config.timeout = self.broker_timeout;
         let either = |upper: &str| set(env, upper).or_else(|| set(env, &upper.to_lowercase()));
@@ -67,24 +84,14 @@ impl BrokerArgs {
         Broker::new(config).map_err(|error| failure(&error))
     }
 
-    fn base_url(&self, env: &Env) -> Result<Url, Failure> {
-        let flag = self.broker_base_url.clone();
-        let Some(text) = flag.or_else(|| set(env, "PACT_BROKER_BASE_URL")) else {
-            return Err(Failure::usage("no Pact Broker is named")
-                .fix("give its address with -b or PACT_BROKER_BASE_URL"));
-        };
-        // The text may hold a password, so it is not quoted.
-        text.trim().parse().map_err(|error| {
-            Failure::usage(format!("the broker's base URL is no URL: {error}"))
-                .fix("write -b https://broker.example, or PACT_BROKER_BASE_URL")
-        })
-    }
-
     /// Flags win over the environment as a whole, so that a flag's user never meets another's
     /// token.
     fn auth(&self, env: &Env) -> Result<BrokerAuth, Failure> {
         if let Some(token) = &self.broker_token {
             return Ok(BrokerAuth::Bearer(token.clone()));
+        }
+        if let Some(file) = &self.broker_token_file {
+            return read_secret("--broker-token-file", file).map(BrokerAuth::Bearer);
         }
         let password = match &self.broker_password {
             Some(password) => Some(password.clone()),
@@ -112,13 +119,26 @@ impl BrokerArgs {
     }
 }
 
+fn base_url(url: Option<&str>, env: &Env) -> Result<Url, Failure> {
+    let flag = url.map(str::to_owned);
+    let Some(text) = flag.or_else(|| set(env, "PACT_BROKER_BASE_URL")) else {
+        return Err(Failure::usage("no Pact Broker is named")
+            .fix("give its address with -b or PACT_BROKER_BASE_URL"));
+    };
+    // The text may hold a password, so it is not quoted.
+    text.trim().parse().map_err(|error| {
+        Failure::usage(format!("the broker's base URL is no URL: {error}"))
+            .fix("write -b https://broker.example, or PACT_BROKER_BASE_URL")
+    })
+}
+
 /// A variable that is set to something.
 fn set(env: &Env, name: &str) -> Option<String> {
     env.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
 /// A secret: the variable, or the file that `<NAME>_FILE` names.
-fn secret_setting(env: &Env, name: &str) -> Result<Option<SecretString>, Failure> {
+pub(crate) fn secret_setting(env: &Env, name: &str) -> Result<Option<SecretString>, Failure> {
     let file_name = format!("{name}_FILE");
     match (set(env, name), set(env, &file_name)) {
         (Some(_), Some(_)) => {
@@ -126,13 +146,17 @@ fn secret_setting(env: &Env, name: &str) -> Result<Option<SecretString>, Failure
                 .fix("unset one of them"))
         }
         (Some(value), None) => Ok(Some(SecretString::from(value))),
-        (None, Some(path)) => match read_text(Path::new(&path)) {
-            Ok(text) => Ok(Some(SecretString::from(without_newline(&text)))),
-            Err(error) => Err(Failure::usage(format!("{file_name}: cannot read {path}: {error}"))
-                .fix("name a readable file")),
-        },
+        (None, Some(path)) => read_secret(&file_name, Path::new(&path)).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+fn read_secret(given_as: &str, path: &Path) -> Result<SecretString, Failure> {
+    let text = read_text(path).map_err(|error| {
+        Failure::usage(format!("{given_as}: cannot read {}: {error}", path.display()))
+            .fix("name a readable file")
+    })?;
+    Ok(SecretString::from(without_newline(&text)))
 }
 
 /// What the broker's trouble means for whoever called the command.
@@ -146,7 +170,7 @@ pub(crate) fn failure(error: &BrokerError) -> Failure {
             .fix("check that the broker is up, and its address: -b or PACT_BROKER_BASE_URL"),
         BrokerError::Credential { .. } => Failure::new(Exit::Credential, message).fix(
             "set PACT_BROKER_TOKEN, or PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD, to a \
-             credential that may read",
+             credential that may do this",
         ),
         BrokerError::RateLimited { .. } => {
             Failure::new(Exit::RateLimited, message).fix("try again later")
@@ -178,7 +202,7 @@ mod tests {
 
     fn auth(flags: &[&str], pairs: &[(&str, &str)]) -> Result<String, Failure> {
         let line = Line::parse_from([&["test"], flags].concat());
-        line.broker.auth(&env(pairs)).map(|auth| match auth {
+        line.broker.access.auth(&env(pairs)).map(|auth| match auth {
             BrokerAuth::None => "none".to_owned(),
             BrokerAuth::Bearer(token) => format!("bearer {}", token.expose_secret()),
             BrokerAuth::Basic { username, password } => {

@@ -2,10 +2,13 @@
 
 mod api;
 pub(crate) mod broker;
+mod broker_webhooks;
 pub(crate) mod check;
+pub(crate) mod connect;
 pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod health;
+mod import;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
 pub(crate) mod reconcile;

@@ -14,6 +14,9 @@ use super::value::{Raw, Show, Wrong};
 const URL: Key = Key::plain("URL");
 const TOKEN: Key = Key { ending: "TOKEN", fallbacks: &[], show: Show::Stars };
 
+/// What a broker sends as its password; `postrider connect` alone uses it.
+const INGEST_TOKEN: Key = Key { ending: "INGEST_TOKEN", fallbacks: &[], show: Show::Stars };
+
 /// Address and credential.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientSettings {
@@ -21,6 +24,15 @@ pub(crate) struct ClientSettings {
     pub(crate) url: Url,
     /// The API token.
     pub(crate) token: Option<SecretString>,
+    /// The API token that a broker shall send.
+    pub(crate) ingest_token: Option<SecretString>,
+}
+
+/// What is set of them.
+pub(crate) struct Given {
+    url: Option<Url>,
+    token: Option<SecretString>,
+    ingest_token: Option<SecretString>,
 }
 
 impl ClientSettings {
@@ -32,9 +44,10 @@ impl ClientSettings {
         let listen = reader.get(LISTEN, sections::DEFAULT_LISTEN, parse::listen);
         reader.refuse_unknown();
         let listen = listen.ok().and_then(reachable);
-        if let (Ok((url, token)), true) = (client, reader.problems.is_empty()) {
+        if let (Ok(Given { url, token, ingest_token }), true) = (client, reader.problems.is_empty())
+        {
             if let Some(url) = url.or(listen) {
-                return Ok(Self { url, token });
+                return Ok(Self { url, token, ingest_token });
             }
             reader.setting_problem(URL, "is not set", "set it to postrider's address");
         }
@@ -76,13 +89,12 @@ fn beside_the_roles<'a>(sources: &Sources<'a>) -> Reader<'a> {
     reader
 }
 
-/// Reads the two settings of clients.
-pub(crate) fn read(
-    reader: &mut Reader<'_>,
-) -> Result<(Option<Url>, Option<SecretString>), Reported> {
+/// Reads the settings of clients.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Given, Reported> {
     let url = reader.optional(URL, parse::http_url);
-    let token = reader.optional(TOKEN, token);
-    Ok((url?, token?))
+    let client_token = reader.optional(TOKEN, token);
+    let ingest_token = reader.optional(INGEST_TOKEN, token);
+    Ok(Given { url: url?, token: client_token?, ingest_token: ingest_token? })
 }
 
 fn token(raw: &Raw) -> Result<SecretString, Wrong> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{bare_event, event, rendered_with, secrets};
 use crate::{Redactor, RenderedRequest, describe_request};
 
-fn seed() -> RequestTemplate {
+pub(super) fn seed() -> RequestTemplate {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     RequestTemplate {
         method: "POST".into(),

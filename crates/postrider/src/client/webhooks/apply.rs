@@ -1,20 +1,14 @@
 //! `postrider webhooks apply`: plan, and with `--yes` act.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::plan::{Action, Step, name, plan};
+use super::file;
+use super::plan::{Action, Difference, Step, name, plan};
 use super::{ApplyArgs, documents, uuids};
 use crate::cli::{Connection, Exit, Failure, Format, Out, complain, printable};
 use crate::client::{Api, Body};
 
-/// A larger file is a mistake.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// Values in the plan are cut after this many characters.
 const MAX_SHOWN: usize = 100;
 
@@ -24,7 +18,7 @@ pub(super) async fn run(
     connect: impl Fn(&Connection) -> anyhow::Result<Api>,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let wanted = read(&args.file)?;
+    let wanted = file::read(&args.file)?;
     let api = connect(&args.connection)?;
     let existing = documents(&api, &uuids(&api).await?).await?;
     let steps = plan(wanted, &existing, args.replace)?;
@@ -68,46 +62,13 @@ async fn act(api: &Api, step: &Step) -> Result<Option<Failure>, Failure> {
     if refusal.exit == Exit::No { Ok(Some(refusal)) } else { Err(refusal) }
 }
 
-/// YAML is read as such, and JSON is YAML.
-fn read(path: &Path) -> Result<Vec<Value>, Failure> {
-    let text = read_text(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    let mut documents = Vec::new();
-    for document in serde_norway::Deserializer::from_str(&text) {
-        let value = Value::deserialize(document).map_err(|error| {
-            Failure::usage(format!("the file is neither JSON nor YAML: {error}"))
-                .fix("write one webhook document or a list of them")
-        })?;
-        match value {
-            Value::Array(items) => documents.extend(items),
-            Value::Null => {}
-            one => documents.push(one),
-        }
-    }
-    if documents.is_empty() {
-        return Err(Failure::usage("the file holds no webhook"));
-    }
-    Ok(documents)
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let source: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
-    let mut text = String::new();
-    source.take(MAX_FILE).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 fn print_step(step: &Step, out: &mut Out) {
     let name = printable(&name(&step.document));
     match &step.action {
         Action::Create => out.line(format_args!("create     {name}")),
         Action::Replace { uuid, differences } => {
             out.line(format_args!("replace    {name} ({uuid})"));
-            for difference in differences {
-                let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
-                out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
-            }
+            print_differences(differences, out);
         }
         Action::Unchanged { uuid, hidden } => {
             out.line(format_args!("unchanged  {name} ({uuid})"));
@@ -117,6 +78,14 @@ fn print_step(step: &Step, out: &mut Out) {
                 ));
             }
         }
+    }
+}
+
+/// One line a field.
+pub(in crate::client) fn print_differences(differences: &[Difference], out: &mut Out) {
+    for difference in differences {
+        let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
+        out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
     }
 }
 

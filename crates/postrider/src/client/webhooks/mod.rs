@@ -1,7 +1,11 @@
 //! `postrider webhooks`, over the routes that a Pact Broker has.
 
 mod apply;
-mod plan;
+pub(super) mod document;
+mod execute;
+mod file;
+mod lint;
+pub(super) mod plan;
 
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -12,7 +16,14 @@ use postrider_domain::WebhookUuid;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+pub(super) use apply::print_differences;
+pub(super) use execute::{execute, succeeded};
+pub(super) use plan::is_starred;
+
+use super::broker::Env;
+use super::broker_webhooks::linked_uuids;
 use super::deliveries::last;
+use super::import::{self, ImportArgs};
 use super::{Api, Body};
 use crate::cli::{Connection, Exit, Failure, Format, Out, OutputArgs, cell};
 
@@ -38,6 +49,21 @@ pub(crate) enum WebhooksCommand {
         after_help = "Example:\n  postrider webhooks apply -f webhooks.yaml --yes\n\nThe file holds one webhook document or a list, JSON or YAML. A document with a uuid is that\nwebhook, one without is the webhook of the same description. Without --yes the plan is shown\nand nothing is changed. Values that the server stars are compared only where the file stars\nthem too; --replace sends a document whose only difference could be such a value."
     )]
     Apply(ApplyArgs),
+    /// Send a webhook's request once, with the latest event or placeholders, and show the log
+    #[command(
+        after_help = "Example:\n  postrider webhooks test dCGCl-Ba3PqEFJ_iE9mJkQ\n\nIt goes through the webhook's lane as a delivery would, is tried once and never repeated.\nExit codes: 0 the target took it, 1 it did not, 3 postrider can't be reached."
+    )]
+    Test(OneArgs),
+    /// Look for secrets, GitHub's limits, noisy events and mistyped variables
+    #[command(
+        after_help = "Example:\n  postrider webhooks lint -f webhooks.yaml\n\nWithout a file it looks at what the running postrider has: credentials are starred there, so\ntheir lanes are asked, and the names of secrets are compared with those that have a value.\nExit codes: 0 clean, 1 an error or a warning was found, 2 nothing was checked."
+    )]
+    Lint(LintArgs),
+    /// Bring a broker's webhooks over
+    #[command(
+        after_help = "Example:\n  postrider webhooks import --from-broker https://broker.example \\\n    --map 'Authorization=Bearer ${user.githubToken}' --yes\n\nWebhooks keep their uuid; the relay to postrider is skipped. A broker stars credentials, so\n--map says which secret each one is: by the header's name, `password`, or a value that stands\nanywhere in the webhook (other users of the machine see arguments). A webhook with a star that\nno --map explains is not brought over. At GitHub a bare secret becomes `Bearer ${user.NAME}`.\nWithout --yes the plan is shown and nothing is changed; a second run changes nothing.\nExit codes: 0 all came over, 1 some did not, 3 broker or postrider can't be reached, 4 refused."
+    )]
+    Import(ImportArgs),
 }
 
 /// How to list.
@@ -82,10 +108,23 @@ pub(crate) struct ApplyArgs {
     connection: Connection,
 }
 
+/// What to look at.
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// File with webhooks; - is standard input. Without it: what the running postrider has
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Carries it out.
 pub(crate) async fn run(
     command: WebhooksCommand,
     connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    env: &Env,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
     match command {
@@ -107,6 +146,11 @@ pub(crate) async fn run(
             }
         }
         WebhooksCommand::Apply(args) => return apply::run(&args, connect, out).await,
+        WebhooksCommand::Test(args) => {
+            return Ok(execute::run(&connect(&args.connection)?, &args, out).await?);
+        }
+        WebhooksCommand::Lint(args) => return lint::run(&args, connect, out).await,
+        WebhooksCommand::Import(args) => return import::run(&args, connect, env, out).await,
     }
     Ok(Exit::Fine)
 }
@@ -126,16 +170,11 @@ fn yaml(webhook: &Value) -> Result<String, Failure> {
 /// The uuids that the collection links to.
 async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
     let collection = api.get(&["webhooks"], &[]).await?;
-    let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
-    let uuid = |link: &Value| {
-        let href = link.get("href")?.as_str()?;
-        href.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
-    };
-    Ok(links.into_iter().flatten().filter_map(uuid).collect())
+    Ok(linked_uuids(&collection))
 }
 
 /// All webhooks in the collection's order; one that is deleted meanwhile is left out.
-async fn documents(api: &Api, uuids: &[String]) -> Result<Vec<Value>, Failure> {
+pub(super) async fn documents(api: &Api, uuids: &[String]) -> Result<Vec<Value>, Failure> {
     let fetched: Vec<Option<Value>> = stream::iter(uuids)
         .map(|uuid| async move {
             let answer = api.call(Method::GET, &["webhooks", uuid], &[], Body::None).await?;

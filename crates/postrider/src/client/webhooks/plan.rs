@@ -11,7 +11,7 @@ const STARS: &str = "**********";
 
 /// What to do about one document of the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Action {
+pub(in crate::client) enum Action {
     /// There is none yet.
     Create,
     /// It is there and differs.
@@ -32,10 +32,10 @@ pub(super) enum Action {
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Difference {
-    pub(super) field: String,
-    pub(super) now: Value,
-    pub(super) wanted: Value,
+pub(in crate::client) struct Difference {
+    pub(in crate::client) field: String,
+    pub(in crate::client) now: Value,
+    pub(in crate::client) wanted: Value,
 }
 
 /// One document with what to do about it.
@@ -77,7 +77,7 @@ pub(super) fn plan(
 }
 
 /// How a document is called in the plan.
-pub(super) fn name(document: &Value) -> String {
+pub(in crate::client) fn name(document: &Value) -> String {
     let text =
         |key: &str| document.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     text("description").or_else(|| text("uuid")).unwrap_or_default().to_owned()
@@ -114,7 +114,13 @@ fn matching<'a>(
     }
 }
 
-fn compare(document: &Value, current: &Value, replace_hidden: bool) -> Action {
+/// What it would mean to store a document in place of the one that is there. Values that the
+/// server stars count only where `replace_hidden` says so.
+pub(in crate::client) fn compare(
+    document: &Value,
+    current: &Value,
+    replace_hidden: bool,
+) -> Action {
     let uuid = current.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
     let (now, mut wanted) = (fields(current), fields(document));
     // The server keeps these when a document leaves them out.
@@ -153,7 +159,8 @@ fn compare(document: &Value, current: &Value, replace_hidden: bool) -> Action {
     }
 }
 
-fn is_starred(value: &Value) -> bool {
+/// Whether a server shows stars there.
+pub(in crate::client) fn is_starred(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.contains(STARS))
 }
 

@@ -1,0 +1,278 @@
+//! Advice about a webhook before it sends anything: what GitHub would refuse, what would reach
+//! the target otherwise than meant, and secrets that stand in the document itself.
+//!
+//! Findings name places and variables only; none holds a value of the document.
+
+mod secrets;
+mod spots;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use postrider_domain::{EventName, RequestTemplate, TargetKind};
+
+use crate::RenderError;
+use crate::body::body_text;
+use crate::dispatch;
+use crate::inspect::unknown_in;
+use crate::lint::spots::{Kind, Spot, spots};
+use crate::template::{Placeholder, Template};
+use crate::url_template::UrlTemplate;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something that could not be looked at.
+    Note,
+    /// It may work, and is probably not meant.
+    Warning,
+    /// It will fail, or it gives a secret away.
+    Error,
+}
+
+impl Severity {
+    /// The word shown for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a finding is about. The words are stable, for programs that read findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LintRule {
+    /// A credential is written into the webhook.
+    InlineSecret,
+    /// A value is starred, so that nothing can be said of it.
+    Hidden,
+    /// A `${user.NAME}` without a stored secret.
+    UnknownSecret,
+    /// A placeholder that nothing will fill in.
+    UnknownVariable,
+    /// The URL can't be sent to.
+    InvalidUrl,
+    /// Neither the target nor what is sent is protected.
+    Http,
+    /// Not `POST`.
+    Method,
+    /// More than GitHub takes in `client_payload`.
+    PayloadKeys,
+    /// Longer than GitHub takes in `event_type`, or empty.
+    EventType,
+    /// Larger than GitHub takes.
+    BodySize,
+    /// A dispatch on an event that fires too often and lacks the version to verify.
+    DispatchEvent,
+}
+
+impl LintRule {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InlineSecret => "inline_secret",
+            Self::Hidden => "hidden",
+            Self::UnknownSecret => "unknown_secret",
+            Self::UnknownVariable => "unknown_variable",
+            Self::InvalidUrl => "invalid_url",
+            Self::Http => "http",
+            Self::Method => "method",
+            Self::PayloadKeys => "payload_keys",
+            Self::EventType => "event_type",
+            Self::BodySize => "body_size",
+            Self::DispatchEvent => "dispatch_event",
+        }
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Self::Hidden => Severity::Note,
+            Self::UnknownVariable | Self::Http | Self::Method | Self::DispatchEvent => {
+                Severity::Warning
+            }
+            Self::InlineSecret
+            | Self::UnknownSecret
+            | Self::InvalidUrl
+            | Self::PayloadKeys
+            | Self::EventType
+            | Self::BodySize => Severity::Error,
+        }
+    }
+}
+
+/// One thing to know about a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub rule: LintRule,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where in the webhook's document, as a JSON pointer.
+    pub pointer: String,
+    /// What is wrong, and why.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl Finding {
+    fn new(
+        rule: LintRule,
+        pointer: impl Into<String>,
+        what: impl fmt::Display,
+        fix: impl fmt::Display,
+    ) -> Self {
+        let (what, fix) = (what.to_string(), fix.to_string());
+        Self { rule, severity: rule.severity(), pointer: pointer.into(), what, fix }
+    }
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Linted<'a> {
+    /// What would be sent. Header names may be in any case.
+    pub request: &'a RequestTemplate,
+    /// What it is sent for, in the document's order; empty means the broker's default,
+    /// `contract_content_changed`.
+    pub events: &'a [EventName],
+    /// Names of the secrets that have a value; `None` when that is not known.
+    pub secrets: Option<&'a BTreeSet<String>>,
+}
+
+/// Everything there is to say about a webhook, in the document's order.
+pub fn lint(webhook: Linted<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let url = url(webhook.request, &mut findings);
+    method(&webhook.request.method, &mut findings);
+    for spot in spots(webhook.request) {
+        findings.extend(secrets::inline(&spot));
+        findings.extend(variables(&spot));
+        if let Some(known) = webhook.secrets {
+            findings.extend(missing_secrets(&spot, known));
+        }
+    }
+    if let Some(url) = url {
+        findings.extend(limits(&url, webhook.request));
+        findings.extend(events(TargetKind::of(&url), webhook.events));
+    }
+    findings
+}
+
+/// The URL with stand-ins for its placeholders, when it can be sent to.
+fn url(request: &RequestTemplate, findings: &mut Vec<Finding>) -> Option<url::Url> {
+    let pointer = "/request/url";
+    match UrlTemplate::parse(&request.url) {
+        Ok(template) => {
+            let url = template.stand_in().clone();
+            if url.scheme() == "http" {
+                let what = "the URL is http: whoever is on the way reads the credential and can \
+                            change what is sent, and the default whitelist refuses it";
+                findings.push(Finding::new(LintRule::Http, pointer, what, "use https"));
+            }
+            Some(url)
+        }
+        Err(error) => {
+            let fix = "write https://host/path; placeholders may stand in path and query only";
+            findings.push(Finding::new(LintRule::InvalidUrl, pointer, error, fix));
+            None
+        }
+    }
+}
+
+fn method(method: &str, findings: &mut Vec<Finding>) {
+    if !method.eq_ignore_ascii_case("POST") {
+        let what = "the method is not POST, the only one that brokers allow by default and that \
+                    dispatches take";
+        let fix = "use POST, or allow the method with POSTRIDER_WEBHOOK_HTTP_METHOD_WHITELIST";
+        findings.push(Finding::new(LintRule::Method, "/request/method", what, fix));
+    }
+}
+
+fn variables<'a>(spot: &'a Spot<'_>) -> impl Iterator<Item = Finding> + 'a {
+    unknown_in(&spot.text).map(|unknown| {
+        let what =
+            format!("${{{}}} is no variable and would be sent as it is written", unknown.name);
+        let fix = match unknown.nearest {
+            Some(nearest) => format!("write ${{{nearest}}}"),
+            None => "remove it, or write one of the broker's variables".to_owned(),
+        };
+        Finding::new(LintRule::UnknownVariable, &spot.pointer, what, fix)
+    })
+}
+
+fn missing_secrets(spot: &Spot<'_>, known: &BTreeSet<String>) -> Vec<Finding> {
+    let template = Template::parse(&spot.text);
+    let missing = template.placeholders().filter_map(|placeholder| match placeholder {
+        Placeholder::Secret(name) if !known.contains(name) => Some(name),
+        Placeholder::Secret(_) | Placeholder::Broker(_) | Placeholder::DeliveryId => None,
+    });
+    missing
+        .map(|name| {
+            let what = format!("the secret {name} has no value, so its lane will be held");
+            let fix = format!("postrider secrets set {name}");
+            Finding::new(LintRule::UnknownSecret, &spot.pointer, what, fix)
+        })
+        .collect()
+}
+
+/// GitHub's limits, checked on the body with one character for each placeholder: what is too
+/// long then is too long with any values.
+fn limits(url: &url::Url, request: &RequestTemplate) -> Option<Finding> {
+    let text = request.body.as_ref().and_then(body_text)?;
+    let body = Template::parse(&text).with_stand_in("x");
+    let error = dispatch::check(url, Some(body.as_bytes())).err()?;
+    let (rule, pointer, fix) = match &error {
+        RenderError::EventType { .. } => {
+            (LintRule::EventType, "/request/body/event_type", "shorten it")
+        }
+        RenderError::PayloadKeys { .. } => (
+            LintRule::PayloadKeys,
+            "/request/body/client_payload",
+            "nest some of the keys in one object: nested keys don't count",
+        ),
+        _ => (LintRule::BodySize, "/request/body", "send less, e.g. the pact's URL alone"),
+    };
+    Some(Finding::new(rule, pointer, error, fix))
+}
+
+fn events(kind: TargetKind, events: &[EventName]) -> Vec<Finding> {
+    if !kind.is_github() {
+        return Vec::new();
+    }
+    let named = |(index, name): (usize, &EventName)| {
+        let why = noisy(*name)?;
+        Some((format!("/events/{index}/name"), format!("a dispatch on {name} {why}")))
+    };
+    let mut found: Vec<(String, String)> = events.iter().enumerate().filter_map(named).collect();
+    if events.is_empty() {
+        let name = EventName::ContractContentChanged;
+        let why = noisy(name).unwrap_or_default();
+        found.push(("/events".to_owned(), format!("without events it is {name}, which {why}")));
+    }
+    let fix = "subscribe to contract_requiring_verification_published";
+    found
+        .into_iter()
+        .map(|(pointer, what)| Finding::new(LintRule::DispatchEvent, pointer, what, fix))
+        .collect()
+}
+
+/// Why an event should not start a verification; `None` for those that may.
+fn noisy(name: EventName) -> Option<&'static str> {
+    match name {
+        EventName::ContractPublished => Some(
+            "starts a build for every publication, also of contracts verified long ago, and does \
+             not say which provider version to verify",
+        ),
+        EventName::ContractContentChanged => Some(
+            "starts a build for every new tag or branch, also of contracts verified long ago, and \
+             does not say which provider version to verify",
+        ),
+        EventName::ContractRequiringVerificationPublished
+        | EventName::ProviderVerificationPublished
+        | EventName::ProviderVerificationSucceeded
+        | EventName::ProviderVerificationFailed
+        | EventName::Test => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! `webhooks lint`, over files and over what a running postrider has.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::harness::{Looking, Mode, Plan, SOON, event, run, setting, wait_until, webhook};
+
+/// Rules by pointer that lint finds in a document on standard input.
+async fn found(document: &Value, code: i32) -> Result<Vec<(String, String)>> {
+    let args = ["webhooks", "lint", "-f", "-", "--output", "json"];
+    let output = run(&args, &[], &document.to_string()).await?;
+    let out = String::from_utf8(output.stdout)?;
+    ensure!(output.status.code() == Some(code), "{}: {out}", output.status);
+    let out: Value = serde_json::from_str(&out)?;
+    let findings = out["findings"].as_array().context("findings")?;
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    Ok(findings.iter().map(|one| (text(one, "rule"), text(one, "pointer"))).collect())
+}
+
+#[tokio::test]
+async fn a_file_is_linted_without_a_server() -> Result<()> {
+    let clean = webhook("https://api.github.com", "acme/billing", "billing", "githubToken");
+    ensure!(found(&clean, 0).await?.is_empty(), "the seed webhook is clean");
+    let mut wrong = clean.clone();
+    wrong["events"] = json!([{ "name": "contract_published" }]);
+    wrong["request"]["method"] = json!("PUT");
+    wrong["request"]["url"] =
+        json!("http://u:hunter2@github.example/repos/a/b/dispatches?x=${pactbroker.consumerNam}");
+    wrong["request"]["headers"]["Authorization"] = json!("Bearer hunter2hunter2");
+    let many: serde_json::Map<String, Value> =
+        (0..11).map(|number| (format!("k{number}"), json!(number))).collect();
+    wrong["request"]["body"]["client_payload"] = Value::Object(many);
+    let expected = [
+        ("http", "/request/url"),
+        ("method", "/request/method"),
+        ("inline_secret", "/request/url"),
+        ("unknown_variable", "/request/url"),
+        ("inline_secret", "/request/headers/Authorization"),
+        ("payload_keys", "/request/body/client_payload"),
+        ("dispatch_event", "/events/0/name"),
+    ];
+    let expected = expected.map(|(rule, at)| (rule.to_owned(), at.to_owned())).to_vec();
+    let found = found(&json!([clean, wrong]), 1).await?;
+    ensure!(found == expected, "{found:#?}");
+    let output = run(&["webhooks", "lint", "-f", "-"], &[], &wrong.to_string()).await?;
+    let out = String::from_utf8(output.stdout)?;
+    ensure!(out.contains("fix: ") && !out.contains("hunter2"), "{out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_webhook_is_told() -> Result<()> {
+    let broken = json!({ "description": "d", "request": { "method": "POST" }, "events": [] });
+    let found = found(&broken, 1).await?;
+    let pointers: Vec<&str> = found.iter().map(|(_, pointer)| pointer.as_str()).collect();
+    ensure!(pointers == ["/request/url", "/events"], "{found:?}");
+    let output = run(&["webhooks", "lint", "-f", "-"], &[], "[]").await?;
+    ensure!(output.status.code() == Some(2), "nothing was checked: {output:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_postrider_is_linted() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    let settings = [setting("URL", api.base())];
+    let lint = async |code: i32| -> Result<String> {
+        let output = run(&["webhooks", "lint"], &settings, "").await?;
+        let out = String::from_utf8(output.stdout)?;
+        ensure!(output.status.code() == Some(code), "{}: {out}", output.status);
+        Ok(out)
+    };
+    lint(2).await?;
+    let mut hook = webhook("https://127.0.0.1:1", "acme/billing", "billing", "githubToken");
+    hook["request"]["body"]["client_payload"]["note"] = json!("${user.bodyToken}");
+    api.create_webhook(&hook).await?;
+    let out = lint(1).await?;
+    ensure!(out.contains("the secret bodyToken has no value"), "{out}");
+    ensure!(out.contains("starred") && !out.contains("githubToken"), "{out}");
+    // The lane's name and state tell what the stars hide.
+    api.publish(&event(1, "billing")).await?;
+    wait_until("the lane to be held", SOON, async || {
+        let lane = api.lane("/githubToken").await?;
+        Ok(Looking::when(lane.is_some_and(|lane| lane["cause"] == "secret_missing"), String::new))
+    })
+    .await?;
+    let out = lint(1).await?;
+    ensure!(out.contains("fix: postrider secrets set githubToken"), "{out}");
+    cluster.finish().await
+}
