@@ -36,14 +36,18 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("default_has_day", DEFAULT_HAS_DAY),
 ];
 
+/// Number, name and text of each migration, oldest first.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
+    (3, "monitor", include_str!("../../../../migrations/postgres/0003_monitor.sql")),
+];
+
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("store"),
-        MigrationType::Simple,
-        include_str!("../../../../migrations/postgres/0001_store.sql").into_sql_str(),
-        false,
-    )])
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let name = Cow::Borrowed(name);
+        Migration::new(version, name, MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.to_vec())
 }
 
 impl Pg {

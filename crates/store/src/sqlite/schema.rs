@@ -18,8 +18,10 @@ const CANARY: &str = "postrider";
 const TRIES: u32 = 5;
 
 /// Number, name and text of each migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql")),
+    (3, "monitor", include_str!("../../../../migrations/sqlite/0003_monitor.sql")),
+];
 
 fn newest() -> i64 {
     MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default()
