@@ -1,1 +1,23 @@
-//! Client of a Pact Broker's API: the matrix, integrations, webhooks, PactFlow's secrets.
+//! Client of a Pact Broker's or PactFlow's API: the matrix, integrations, and any other
+//! resource by path.
+//!
+//! What every call keeps to:
+//! * the credential goes to the broker's own origin and nowhere else: neither a link nor a
+//!   redirect takes it along;
+//! * it is bounded: one time-out a request, 8 MiB an answer, three tries, and only reads are
+//!   tried again;
+//! * an error says which broker and what to do, and never a credential or a URL's user info.
+
+mod answer;
+mod client;
+mod config;
+mod error;
+mod listing;
+mod matrix;
+
+pub use answer::{Answer, error_list, error_text, retry_after};
+pub use client::{Broker, path};
+pub use config::{BrokerAuth, BrokerConfig};
+pub use error::BrokerError;
+pub use listing::Pair;
+pub use matrix::{MatrixRow, Verification};

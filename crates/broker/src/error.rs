@@ -1,0 +1,81 @@
+//! What can go wrong with a broker, by what the caller should do about it.
+
+use std::error::Error;
+use std::time::Duration;
+
+/// Why there is no answer to build on. No message holds a credential, a query or user info.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    /// The client's own settings are wrong; nothing was sent.
+    #[error("{what}")]
+    Setup {
+        /// What is wrong with them.
+        what: String,
+    },
+    /// It can't be reached, doesn't answer in time, or is in trouble itself (5xx). What it knows
+    /// is unknown.
+    #[error("cannot reach the broker at {broker}: {what}")]
+    Away {
+        /// Its address.
+        broker: String,
+        /// What happened.
+        what: String,
+        /// How long it asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It refused the credential (401), or the credential may not do this (403).
+    #[error("the broker at {broker} refused the credential ({status}){}", detailed(detail))]
+    Credential {
+        /// Its address.
+        broker: String,
+        /// 401 or 403.
+        status: u16,
+        /// What it said; may be empty.
+        detail: String,
+    },
+    /// Too many requests (429).
+    #[error("the broker at {broker} limits the rate{}", after(retry_after.as_ref()))]
+    RateLimited {
+        /// Its address.
+        broker: String,
+        /// How long it asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It knows no such pacticipant.
+    #[error("the broker at {broker} knows no pacticipant named {}", quoted(names))]
+    UnknownName {
+        /// Its address.
+        broker: String,
+        /// The names that it doesn't know, of those that were asked for.
+        names: Vec<String>,
+    },
+    /// An answer that makes no sense here.
+    #[error("unexpected answer of the broker at {broker}: {what}")]
+    Unexpected {
+        /// Its address.
+        broker: String,
+        /// What is unexpected, and what it may mean.
+        what: String,
+    },
+}
+
+fn detailed(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+fn after(retry_after: Option<&Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| format!("; try again in {} s", wait.as_secs()))
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        (*error).source()
+    }
+    let causes = std::iter::successors(Some(error), cause);
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

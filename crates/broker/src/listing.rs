@@ -1,0 +1,61 @@
+//! What a broker has: pairs and pacticipants.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::Broker;
+use crate::error::BrokerError;
+
+/// A consumer and a provider that have, or had, a contract.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The provider's name.
+    pub provider: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Integration {
+    consumer: Named,
+    provider: Named,
+}
+
+impl Broker {
+    /// Every pair that the broker has an integration for (`GET /integrations`).
+    pub async fn pairs(&self) -> Result<Vec<Pair>, BrokerError> {
+        let answer = self.ok(self.get_json("/integrations").await?)?;
+        let integrations: Vec<Integration> = self.embedded(&answer, "integrations")?;
+        let pair = |found: Integration| Pair {
+            consumer: found.consumer.name,
+            provider: found.provider.name,
+        };
+        Ok(integrations.into_iter().map(pair).collect())
+    }
+
+    /// Every pacticipant's name (`GET /pacticipants`).
+    pub async fn pacticipants(&self) -> Result<Vec<String>, BrokerError> {
+        let answer = self.ok(self.get_json("/pacticipants").await?)?;
+        let pacticipants: Vec<Named> = self.embedded(&answer, "pacticipants")?;
+        Ok(pacticipants.into_iter().map(|pacticipant| pacticipant.name).collect())
+    }
+
+    /// The list of this name below `_embedded`.
+    fn embedded<T: DeserializeOwned>(
+        &self,
+        answer: &Value,
+        name: &str,
+    ) -> Result<Vec<T>, BrokerError> {
+        let list = answer
+            .pointer(&format!("/_embedded/{name}"))
+            .ok_or_else(|| self.unexpected(format!("no _embedded.{name}")))?;
+        Vec::<T>::deserialize(list)
+            .map_err(|error| self.unexpected(format!("_embedded.{name}: {error}")))
+    }
+}

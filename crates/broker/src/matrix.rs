@@ -1,0 +1,201 @@
+//! The matrix: which versions of a pair have been verified against each other, and when.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::answer::{Answer, error_list};
+use crate::client::{Broker, encoded};
+use crate::error::BrokerError;
+use crate::listing::Pair;
+
+/// How many rows are asked for. The broker answers the newest actions first and 100 of them
+/// unless told otherwise (Pact Broker 2.120); so many publications may follow the newest
+/// verification before it is out of sight.
+const LIMIT: u16 = 500;
+
+/// One version of a pact, with one provider version's result for it if there is any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatrixRow {
+    /// The consumer version that published.
+    pub consumer_version: String,
+    /// Its branch.
+    pub consumer_branch: Option<String>,
+    /// The provider version that verified; `None` when none has.
+    pub provider_version: Option<String>,
+    /// The provider version's branch.
+    pub provider_branch: Option<String>,
+    /// When the consumer version published.
+    pub published_at: Timestamp,
+    /// Where the pact can be read; empty when the broker doesn't say.
+    pub pact_url: String,
+    /// The result; `None` when no provider version has verified this content.
+    pub verification: Option<Verification>,
+}
+
+/// A provider's result for a pact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// Whether the provider keeps the contract.
+    pub success: bool,
+    /// When it was verified.
+    pub verified_at: Timestamp,
+    /// Number of the result within its pact version.
+    pub number: Option<u64>,
+    /// Where the result can be read; empty when the broker doesn't say.
+    pub url: String,
+}
+
+impl Broker {
+    /// The pair's newest rows, newest action first, of each pair of versions the latest result
+    /// (`GET /matrix?…&latestby=cvpv`).
+    pub async fn matrix(&self, pair: &Pair) -> Result<Vec<MatrixRow>, BrokerError> {
+        let (consumer, provider) = (encoded(&pair.consumer), encoded(&pair.provider));
+        let query = format!(
+            "q[][pacticipant]={consumer}&q[][pacticipant]={provider}&latestby=cvpv&limit={LIMIT}"
+        );
+        let answer = self.get_json(&format!("/matrix?{query}")).await?;
+        let names = unknown_names(&answer, pair);
+        if !names.is_empty() {
+            return Err(BrokerError::UnknownName { broker: self.address().to_owned(), names });
+        }
+        let document = self.ok(answer)?;
+        read_rows(&document).map_err(|what| self.unexpected(what))
+    }
+}
+
+/// The names of the pair of which a 400 says that the broker doesn't know them: `Pacticipant X
+/// not found` (Pact Broker 2.120).
+fn unknown_names(answer: &Answer, pair: &Pair) -> Vec<String> {
+    if answer.status != http::StatusCode::BAD_REQUEST {
+        return Vec::new();
+    }
+    let errors = error_list(answer.body.get("errors"));
+    let unknown = |name: &&String| {
+        let said = format!("Pacticipant {name} not found");
+        errors.iter().any(|error| error.trim().ends_with(&said))
+    };
+    [&pair.consumer, &pair.provider].into_iter().filter(unknown).cloned().collect()
+}
+
+/// Reads the rows of a matrix document. Members that we don't know are no concern of ours.
+fn read_rows(document: &Value) -> Result<Vec<MatrixRow>, String> {
+    let rows = document.get("matrix").and_then(Value::as_array).ok_or("no matrix in it")?;
+    let row = |(index, row): (usize, &Value)| {
+        let wire = WireRow::deserialize(row);
+        wire.map(WireRow::into_row).map_err(|error| format!("row {index} of the matrix: {error}"))
+    };
+    rows.iter().enumerate().map(row).collect()
+}
+
+#[derive(Deserialize)]
+struct WireRow {
+    consumer: WireSide<WireVersion>,
+    provider: Option<WireSide<Option<WireVersion>>>,
+    pact: WirePact,
+    #[serde(rename = "verificationResult")]
+    verification_result: Option<WireResult>,
+}
+
+#[derive(Deserialize)]
+struct WireSide<V> {
+    version: V,
+}
+
+#[derive(Deserialize)]
+struct WireVersion {
+    number: String,
+    branch: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePact {
+    created_at: Timestamp,
+    #[serde(default, rename = "_links")]
+    links: Links,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireResult {
+    success: bool,
+    verified_at: Timestamp,
+    number: Option<u64>,
+    #[serde(default, rename = "_links")]
+    links: Links,
+}
+
+#[derive(Deserialize, Default)]
+struct Links {
+    #[serde(rename = "self")]
+    own: Option<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+impl Links {
+    fn href(self) -> String {
+        self.own.map(|link| link.href).unwrap_or_default()
+    }
+}
+
+impl WireRow {
+    fn into_row(self) -> MatrixRow {
+        let provider = self.provider.and_then(|side| side.version);
+        let (provider_version, provider_branch) =
+            provider.map_or((None, None), |version| (Some(version.number), version.branch));
+        MatrixRow {
+            consumer_version: self.consumer.version.number,
+            consumer_branch: self.consumer.version.branch,
+            provider_version,
+            provider_branch,
+            published_at: self.pact.created_at,
+            pact_url: self.pact.links.href(),
+            verification: self.verification_result.map(WireResult::into_verification),
+        }
+    }
+}
+
+impl WireResult {
+    fn into_verification(self) -> Verification {
+        let url = self.links.href();
+        let in_url = || url.rsplit_once("/verification-results/")?.1.parse().ok();
+        let number = self.number.or_else(in_url);
+        Verification { success: self.success, verified_at: self.verified_at, number, url }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row() -> Value {
+        json!({
+            "consumer": {"name": "C", "version": {"number": "1"}},
+            "pact": {"createdAt": "2026-11-22T00:00:00+00:00"},
+        })
+    }
+
+    #[test]
+    fn a_row_may_be_bare() {
+        let rows = read_rows(&json!({"matrix": [row()], "later": true})).unwrap();
+        assert_eq!(rows[0].consumer_version, "1");
+        assert_eq!(rows[0].pact_url, "");
+        assert_eq!((&rows[0].verification, &rows[0].provider_version), (&None, &None));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_no_empty_matrix() {
+        assert_eq!(read_rows(&json!({})).unwrap_err(), "no matrix in it");
+        let mut without_date = row();
+        without_date["pact"] = json!({});
+        let error = read_rows(&json!({"matrix": [row(), without_date]})).unwrap_err();
+        assert!(error.starts_with("row 1 of the matrix: missing field `createdAt`"), "{error}");
+    }
+}
