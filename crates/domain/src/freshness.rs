@@ -106,6 +106,20 @@ impl PairFacts {
         }
     }
 
+    /// Adds what somebody else knows of the same pair.
+    pub fn absorb(&mut self, other: &Self) {
+        if let Some(newest) = other.last_verification {
+            self.verified(newest.at, newest.success);
+        }
+        for at in other.first_publication.into_iter().chain(other.last_publication) {
+            self.published(at, false);
+        }
+        for at in &other.owing {
+            self.published(*at, true);
+        }
+        self.last_dispatch = self.last_dispatch.max(other.last_dispatch);
+    }
+
     /// Since when a verification is owed; `None` when none is.
     pub fn owed_since(&self) -> Option<Timestamp> {
         match self.last_verification {

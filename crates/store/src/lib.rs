@@ -47,8 +47,8 @@ pub use incidents::{
 pub use intake::{Committed, IntakeBatch, IntakeEntry, IntakeResult, NewDelivery, NewEvent};
 pub use lanes::{LaneInfo, LaneSpec, LaneView, Lease, ProbeClaim};
 pub use list::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, ReplayPlan,
-    Stats,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page,
+    ReplayPlan, Stats,
 };
 pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification};
 pub use pairs::{

@@ -112,13 +112,15 @@ pub struct BrokerRead {
 }
 
 impl BrokerRead {
-    /// What it means for the pairs of this broker.
-    pub fn reach(&self) -> BrokerReach {
-        match (&self.failing, self.answered_at) {
-            (None, Some(_)) => BrokerReach::Answers,
-            (Some(_), answered_at) => BrokerReach::Away { answered_at },
-            // Not asked yet: as little is known as of one that is away.
-            (None, None) => BrokerReach::Away { answered_at: None },
+    /// What it means for the pairs of this broker. An answer counts for `patience`: nobody may
+    /// have asked since.
+    pub fn reach(&self, now: Timestamp, patience: Duration) -> BrokerReach {
+        let patience = SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX);
+        match self.answered_at {
+            Some(at) if self.failing.is_none() && now.duration_since(at) <= patience => {
+                BrokerReach::Answers
+            }
+            answered_at => BrokerReach::Away { answered_at },
         }
     }
 }
@@ -233,6 +235,22 @@ mod tests {
         ] {
             assert_eq!(happened(told, received).to_string(), expected, "{told:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_counts_for_a_while() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let at = |back: i64| Some(now - SignedDuration::from_secs(back));
+        let read = |answered_at, failing: bool| BrokerRead {
+            broker: "default".to_owned(),
+            answered_at,
+            failing: failing.then(|| (now, BrokerTrouble::Away, String::new())),
+        };
+        let reach = |read: BrokerRead| read.reach(now, Duration::from_secs(60));
+        assert_eq!(reach(read(at(60), false)), BrokerReach::Answers);
+        assert_eq!(reach(read(at(61), false)), BrokerReach::Away { answered_at: at(61) });
+        assert_eq!(reach(read(at(1), true)), BrokerReach::Away { answered_at: at(1) });
+        assert_eq!(reach(read(None, false)), BrokerReach::Away { answered_at: None });
     }
 
     #[test]

@@ -8,5 +8,7 @@ pub mod step;
 mod trace;
 
 pub use logging::{LogFormat, LoggingError, flush, guard_secrets, init, redact};
-pub use metrics::{LaneGauge, LaneSample, Metrics, MetricsError, WebhookSample};
+pub use metrics::{
+    LaneGauge, LaneSample, Metrics, MetricsError, VerificationSample, WebhookSample,
+};
 pub use trace::{InvalidTraceparent, TRACEPARENT, TraceContext};

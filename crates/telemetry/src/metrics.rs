@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::names;
@@ -68,6 +68,17 @@ pub struct WebhookSample {
     pub last_success: Option<i64>,
 }
 
+/// One pair at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationSample {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The provider's name.
+    pub provider: String,
+    /// Age of the newest verification.
+    pub age: Duration,
+}
+
 /// The metrics could not be set up or rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics")]
@@ -98,6 +109,7 @@ struct Sampled {
     consecutive_failures: IntGaugeVec,
     last_success: IntGaugeVec,
     incidents_open: IntGaugeVec,
+    verification_age: GaugeVec,
 }
 
 /// The latest of everything with labels that come and go. Each list is replaced as a whole, so
@@ -108,6 +120,7 @@ struct Samples {
     lanes: Vec<LaneSample>,
     webhooks: Vec<WebhookSample>,
     incidents: Vec<(String, u64)>,
+    verifications: Vec<VerificationSample>,
 }
 
 impl Metrics {
@@ -202,6 +215,11 @@ impl Metrics {
         self.samples().incidents = incidents;
     }
 
+    /// Replaces the figures of all pairs that were ever verified.
+    pub fn set_verifications(&self, verifications: Vec<VerificationSample>) {
+        self.samples().verifications = verifications;
+    }
+
     /// Everything in the Prometheus text format 0.0.4.
     pub fn render(&self) -> Result<String, MetricsError> {
         let samples = self.samples();
@@ -271,6 +289,12 @@ impl Sampled {
                 "Incidents that are open.",
                 &["kind"],
             )?,
+            verification_age: float_gauges(
+                registry,
+                names::VERIFICATION_AGE,
+                "Age of a pair's newest verification, quiet days left out.",
+                &["consumer", "provider"],
+            )?,
         })
     }
 
@@ -284,6 +308,11 @@ impl Sampled {
         self.incidents_open.reset();
         for (kind, open) in &samples.incidents {
             self.incidents_open.with_label_values(&[kind]).set(signed(*open));
+        }
+        self.verification_age.reset();
+        for sample in &samples.verifications {
+            let labels = [sample.consumer.as_str(), sample.provider.as_str()];
+            self.verification_age.with_label_values(&labels).set(sample.age.as_secs_f64());
         }
     }
 
@@ -349,6 +378,17 @@ fn gauges(
     labels: &[&str],
 ) -> Result<IntGaugeVec, MetricsError> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(gauges.clone()))?;
+    Ok(gauges)
+}
+
+fn float_gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec, MetricsError> {
+    let gauges = GaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)
 }

@@ -31,6 +31,8 @@ pub const GITHUB_RATELIMIT_REMAINING: &str = "postrider_github_ratelimit_remaini
 pub const CONSECUTIVE_FAILURES: &str = "postrider_consecutive_failures";
 /// Gauge by `webhook`: time of the last success.
 pub const LAST_SUCCESS_TIMESTAMP: &str = "postrider_last_success_timestamp_seconds";
+/// Gauge by `consumer` and `provider`: age of the newest verification, without quiet days.
+pub const VERIFICATION_AGE: &str = "postrider_verification_age_seconds";
 /// Gauge by `kind`: incidents that are open.
 pub const INCIDENTS_OPEN: &str = "postrider_incidents_open";
 /// Gauge by `version`: always 1.

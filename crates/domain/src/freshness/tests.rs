@@ -216,6 +216,17 @@ proptest! {
     }
 
     #[test]
+    fn what_is_known_in_two_places_adds_up(
+        story in proptest::collection::vec(told(), 0..14),
+        split in 0_usize..14,
+    ) {
+        let (one, other) = story.split_at(split.min(story.len()));
+        let mut both = facts(one);
+        both.absorb(&facts(other));
+        prop_assert_eq!(both, facts(&story));
+    }
+
+    #[test]
     fn keys_round_trip(broker in ".{0,12}", consumer in ".{0,12}", provider in ".{0,12}") {
         let key = key(&broker, &consumer, &provider);
         prop_assert_eq!(key.to_string().parse(), Ok(key));

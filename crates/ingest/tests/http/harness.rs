@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, StatusCode, header};
-use postrider_domain::{HostWhitelist, LaneId, LaneRules};
+use postrider_domain::{FreshnessRules, HostWhitelist, LaneId, LaneRules, QuietDays};
 use postrider_ingest::{Ingest, IngestConfig, Road, Tokens};
 use postrider_store::{DeliveryFilter, MasterKey, Store, StoreConfig, Target};
 use postrider_telemetry::Metrics;
@@ -78,6 +78,12 @@ impl Harness {
             method_whitelist: vec!["POST".to_owned()],
             host_whitelist: HostWhitelist::default(),
             lane_rules: LaneRules::default(),
+            freshness: FreshnessRules {
+                max_age: FreshnessRules::MAX_AGE,
+                quiet: QuietDays::none(),
+                pairs: Vec::new(),
+            },
+            broker_patience: Duration::from_mins(15),
             master_key,
             max_unpublished: setting.max_unpublished,
             request_timeout: IngestConfig::REQUEST_TIMEOUT,

@@ -5,6 +5,7 @@ pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
+mod pages;
 pub(crate) mod secrets;
 pub(crate) mod webhooks;
 

@@ -7,7 +7,8 @@ use sqlx::{Postgres, QueryBuilder};
 use super::Pg;
 use super::rows::{at, at_opt, count, fault, get, http_status, tally};
 use crate::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats, StoreError, codec,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats,
+    StoreError, codec,
 };
 
 /// Columns of a list. A fresh delivery and one that is due wait for their turn: no instant is

@@ -39,8 +39,7 @@ on conflict (broker, consumer, provider) do update set
     last_dispatch_at = excluded.last_dispatch_at, watched = excluded.watched, seen_at = now()";
 
 const EVENTS_UNTIL: &str = "select events_until from monitor_lease";
-const SET_EVENTS_UNTIL: &str =
-    "update monitor_lease set events_until = greatest(events_until, $1)";
+const SET_EVENTS_UNTIL: &str = "update monitor_lease set events_until = greatest(events_until, $1)";
 
 /// Under load very many events tell the same; by the second they are few.
 const TOLD: &str = r#"
@@ -205,8 +204,7 @@ impl Pg {
         events: &[EventId],
     ) -> Result<Vec<DispatchFact>, StoreError> {
         let ids: Vec<Uuid> = events.iter().map(|event| event.0).collect();
-        let rows =
-            sqlx::query(DISPATCHES).bind(ids).fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query(DISPATCHES).bind(ids).fetch_all(&self.pool).await.map_err(fault)?;
         let fact = |row| {
             Ok(DispatchFact {
                 event: EventId(get(row, "id")?),

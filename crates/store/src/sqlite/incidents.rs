@@ -124,8 +124,7 @@ impl Lite {
         keep: Duration,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        self.write((keep, limit), |(keep, limit), turn| Box::pin(prune(*keep, *limit, turn)))
-            .await
+        self.write((keep, limit), |(keep, limit), turn| Box::pin(prune(*keep, *limit, turn))).await
     }
 }
 

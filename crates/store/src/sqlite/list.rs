@@ -9,7 +9,8 @@ use super::rows::{json, outcome, status_code};
 use super::{Lite, clock};
 use crate::codec::{self, event_name, lane_state, stored_status, webhook_uuid};
 use crate::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats, StoreError,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats,
+    StoreError,
 };
 
 impl Lite {

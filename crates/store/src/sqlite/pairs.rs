@@ -275,11 +275,7 @@ async fn dispatches(
     rows.into_iter().map(fact).collect()
 }
 
-async fn save_read(
-    lease: MonitorLease,
-    read: &BrokerRead,
-    turn: &mut Turn,
-) -> Result<bool, Fault> {
+async fn save_read(lease: MonitorLease, read: &BrokerRead, turn: &mut Turn) -> Result<bool, Fault> {
     if !is_active(lease, turn).await? {
         return Ok(false);
     }
@@ -309,12 +305,10 @@ async fn keep_reads(
     if !is_active(lease, turn).await? {
         return Ok(false);
     }
-    sqlx::query(
-        "DELETE FROM broker_reads WHERE broker NOT IN (SELECT value FROM json_each(?1))",
-    )
-    .bind(json(brokers)?)
-    .execute(&mut turn.conn)
-    .await?;
+    sqlx::query("DELETE FROM broker_reads WHERE broker NOT IN (SELECT value FROM json_each(?1))")
+        .bind(json(brokers)?)
+        .execute(&mut turn.conn)
+        .await?;
     Ok(true)
 }
 

@@ -24,6 +24,11 @@ fn filled() -> Metrics {
         last_success: Some(1_790_000_000),
     }]);
     metrics.set_incidents(vec![("credential".to_owned(), 1)]);
+    metrics.set_verifications(vec![VerificationSample {
+        consumer: "check \"out\"".to_owned(),
+        provider: "Orders".to_owned(),
+        age: Duration::from_mins(90),
+    }]);
     metrics
 }
 
@@ -50,6 +55,7 @@ fn every_number_is_shown() {
         r#"postrider_github_ratelimit_remaining{lane="api.github.com/a"} 4999"#,
         r#"postrider_consecutive_failures{webhook="d2181b32-8b03-4daf-8cc0-d9168b2f6fac"} 4"#,
         r#"postrider_incidents_open{kind="credential"} 1"#,
+        r#"postrider_verification_age_seconds{consumer="check \"out\"",provider="Orders"} 5400"#,
         r#"postrider_build_info{version="1.2.3"} 1"#,
     ] {
         assert_line(&text, line);
@@ -66,7 +72,7 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
-    assert_eq!(help.len(), 14);
+    assert_eq!(help.len(), 15);
     assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
 }
 
@@ -77,9 +83,10 @@ fn what_vanished_is_no_longer_shown() {
     metrics.set_webhooks(Vec::new());
     metrics.set_queue_depths(Vec::new());
     metrics.set_incidents(Vec::new());
+    metrics.set_verifications(Vec::new());
     let text = metrics.render().unwrap();
     assert_line(&text, r#"postrider_lane_state{lane="other",state="held"} 1"#);
-    for gone in ["api.github.com/a", "d2181b32", "q.0", "credential"] {
+    for gone in ["api.github.com/a", "d2181b32", "q.0", "credential", "Orders"] {
         assert!(!text.contains(gone), "{gone} in\n{text}");
     }
     assert_line(&text, "postrider_events_received_total 5");
