@@ -7,4 +7,5 @@ mod harness;
 mod idempotency;
 mod malformed;
 mod queue_away;
+mod watching;
 mod webhooks;

@@ -232,6 +232,7 @@ fn template_name() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
     include_str!("../../../../migrations/postgres/0001_store.sql").hash(&mut hash);
+    include_str!("../../../../migrations/postgres/0003_monitor.sql").hash(&mut hash);
     format!("postrider_template_{:016x}", hash.finish())
 }
 
