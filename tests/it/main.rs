@@ -5,13 +5,16 @@
 
 mod bad_input;
 mod canary;
+mod check;
 mod cli;
 mod crashes;
+mod github_workflows;
 mod harness;
 mod hold;
 mod idempotency;
 mod isolation;
 mod limit;
 mod readme;
+mod reconcile;
 mod smoke;
 mod structure;

@@ -2,6 +2,7 @@
 //! cut, and the checks that hold whatever happened.
 
 mod api;
+mod broker;
 mod checks;
 mod cluster;
 mod load;
@@ -14,11 +15,12 @@ mod services;
 mod wait;
 
 pub(crate) use api::Api;
+pub(crate) use broker::{ScriptedBroker, recorded, row};
 pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
-pub(crate) use process::{Signal, run, setting};
+pub(crate) use process::{Signal, run, run_with, setting};
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
 pub(crate) use wait::{Looking, wait_until};

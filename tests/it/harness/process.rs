@@ -214,7 +214,7 @@ fn start(
     logs: &Path,
 ) -> Result<Child> {
     let file = |ending: &str| File::create(log_path(logs, name, run, ending));
-    command(args, settings)
+    command(args, &variables(settings))
         .stdin(Stdio::null())
         .stdout(file("out")?)
         .stderr(file("err")?)
@@ -223,14 +223,17 @@ fn start(
         .with_context(|| format!("starting {name}"))
 }
 
-/// Our program with nothing in its environment but the settings. It dies with the test.
-fn command(args: &[String], settings: &[Setting]) -> Command {
+/// The environment variables of settings.
+fn variables(settings: &[Setting]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| (format!("POSTRIDER_{name}"), value.clone())).collect()
+}
+
+/// Our program with nothing in its environment but these variables. It dies with the test.
+fn command(args: &[String], variables: &[(String, String)]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", PROGRAM]).args(args).env_clear();
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    for (name, value) in settings {
-        command.env(format!("POSTRIDER_{name}"), value);
-    }
+    command.envs(variables.iter().cloned());
     command
 }
 
@@ -239,11 +242,23 @@ fn command(args: &[String], settings: &[Setting]) -> Command {
 /// # Errors
 /// It could not be started, or ran for longer than a minute.
 pub(crate) async fn run(args: &[&str], settings: &[Setting], input: &str) -> Result<Output> {
+    run_with(args, &variables(settings), input).await
+}
+
+/// Runs a command of ours to its end, with variables of any name.
+///
+/// # Errors
+/// It could not be started, or ran for longer than a minute.
+pub(crate) async fn run_with(
+    args: &[&str],
+    variables: &[(String, String)],
+    input: &str,
+) -> Result<Output> {
     let dir = tempfile::tempdir()?;
     let path = |name: &str| dir.path().join(name);
     fs::write(path("in"), input)?;
     let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-    let mut child = command(&args, settings)
+    let mut child = command(&args, variables)
         .stdin(File::open(path("in"))?)
         .stdout(File::create(path("out"))?)
         .stderr(File::create(path("err"))?)

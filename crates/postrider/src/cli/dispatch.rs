@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
-use crate::client::{Api, deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{
+    Api, check, deliveries, events, incidents, lanes, reconcile, secrets, webhooks,
+};
 use crate::config::{Mode, Settings, environment};
 use crate::{config, demo, migrate, roles, topology};
 
@@ -43,7 +45,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The commands that speak HTTP to a running postrider and nothing else.
+/// The commands that speak HTTP to a running postrider or to a broker, and nothing else.
 async fn ask(
     command: Command,
     input: &environment::Input,
@@ -59,6 +61,8 @@ async fn ask(
         Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
         Command::Lanes(command) => lanes::run(command, connect, out).await?,
         Command::Incidents(command) => incidents::run(command, connect, out).await?,
+        Command::Reconcile(args) => reconcile::run(*args, connect, &input.env, out).await?,
+        Command::Check(command) => check::run(command, &input.env, out).await?,
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Ingest(_)

@@ -24,16 +24,23 @@ pub(crate) enum Exit {
     RateLimited,
 }
 
+impl Exit {
+    /// Its number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::No => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 3,
+            Self::Credential => 4,
+            Self::RateLimited => 5,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Fine => 0,
-            Exit::No => 1,
-            Exit::Usage => 2,
-            Exit::Unreachable => 3,
-            Exit::Credential => 4,
-            Exit::RateLimited => 5,
-        })
+        Self::from(exit.code())
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use exit::{Exit, Failure, report};
 pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
 pub(crate) use time::moment;
 
-use crate::client::{deliveries, events, incidents, lanes, secrets, webhooks};
+use crate::client::{check, deliveries, events, incidents, lanes, reconcile, secrets, webhooks};
 
 /// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
 #[derive(Debug, Parser)]
@@ -100,6 +100,14 @@ pub(crate) enum Command {
     /// List what a person should know of
     #[command(subcommand, after_help = "Example:\n  postrider incidents list")]
     Incidents(incidents::IncidentsCommand),
+    /// Dispatch what the broker says is unverified and has no delivery here
+    Reconcile(Box<reconcile::ReconcileArgs>),
+    /// Ask the broker what a CI job wants to know
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider check verification --consumer checkout --provider billing --max-age 24h"
+    )]
+    Check(check::CheckCommand),
 }
 
 /// Arguments of the roles.

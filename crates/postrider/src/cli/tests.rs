@@ -70,6 +70,8 @@ fn what_is_not_due_does_not_exist() {
     lanes hold
     lanes release
     incidents list
+    reconcile
+    check verification
     "#);
 }
 
@@ -95,6 +97,8 @@ fn help_of_the_program() {
       deliveries  List, show and replay deliveries
       lanes       List, hold and release lanes
       incidents   List what a person should know of
+      reconcile   Dispatch what the broker says is unverified and has no delivery here
+      check       Ask the broker what a CI job wants to know
       help        Print this message or the help of the given subcommand(s)
 
     Options:

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use postrider_broker::{error_text, retry_after};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -107,7 +107,7 @@ impl Api {
         let answer = with_body(request, body).send().await;
         let response = answer.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let retry_after = retry_after(response.headers());
         let bytes = self.read(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Ok(Answer { status, retry_after, body })
@@ -121,7 +121,7 @@ impl Api {
     /// What an answer that is no success means for the caller.
     pub(crate) fn refusal(&self, answer: &Answer) -> Failure {
         let status = answer.status;
-        let detail = detail(&answer.body).unwrap_or_else(|| {
+        let detail = error_text(&answer.body).unwrap_or_else(|| {
             status.canonical_reason().unwrap_or("no reason given").to_lowercase()
         });
         match status.as_u16() {
@@ -191,20 +191,6 @@ fn with_body(request: RequestBuilder, body: Body<'_>) -> RequestBuilder {
     }
 }
 
-/// `Retry-After` as seconds or as a date, the latter against the answer's own clock.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let header = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    let value = header(RETRY_AFTER)?;
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date =
-        |text: String| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();
-    let until: Timestamp = date(value)?;
-    let now = date(header(reqwest::header::DATE)?)?;
-    Duration::try_from(until.duration_since(now)).ok()
-}
-
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -222,61 +208,9 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// What an error document says, in any of the shapes that postrider and a Pact Broker use.
-fn detail(body: &Value) -> Option<String> {
-    let text = |key: &str| body.get(key).and_then(Value::as_str);
-    let said = text("detail").or_else(|| text("error")).or_else(|| text("title"));
-    let listed = listed(body.get("errors"));
-    match (said, listed.is_empty()) {
-        (said, true) => said.map(str::to_owned),
-        (Some(said), false) => Some(format!("{said}: {}", listed.join("; "))),
-        (None, false) => Some(listed.join("; ")),
-    }
-}
-
-/// `{"request.url": ["is missing"]}` of the broker, `[{"pointer", "detail"}]` of a problem.
-pub(super) fn listed(errors: Option<&Value>) -> Vec<String> {
-    match errors {
-        Some(Value::Object(by_key)) => by_key
-            .iter()
-            .flat_map(|(key, messages)| {
-                let messages = messages.as_array().cloned().unwrap_or_default();
-                messages
-                    .into_iter()
-                    .map(move |message| format!("{key} {}", message.as_str().unwrap_or_default()))
-            })
-            .collect(),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| {
-                let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-                format!("{} {}", text("pointer"), text("detail")).trim().to_owned()
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn errors_of_both_shapes_are_read() {
-        for (body, expected) in [
-            (json!({"title": "Bad", "detail": "no"}), Some("no")),
-            (json!({"errors": {"request.url": ["is missing"]}}), Some("request.url is missing")),
-            (
-                json!({"title": "Validation errors", "errors": [{"pointer": "/a", "detail": "b"}]}),
-                Some("Validation errors: /a b"),
-            ),
-            (json!(null), None),
-        ] {
-            assert_eq!(detail(&body).as_deref(), expected, "{body}");
-        }
-    }
 
     #[test]
     fn names_are_encoded_as_path_segments_below_the_base() {

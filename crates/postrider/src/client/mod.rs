@@ -1,11 +1,14 @@
-//! Commands that speak HTTP to a running postrider.
+//! Commands that speak HTTP to a running postrider, to a Pact Broker, or to both.
 
 mod api;
+pub(crate) mod broker;
+pub(crate) mod check;
 pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
 mod pages;
+pub(crate) mod reconcile;
 pub(crate) mod secrets;
 pub(crate) mod webhooks;
 

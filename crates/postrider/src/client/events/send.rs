@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use postrider_broker::error_list;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::input::{Event, Kind};
 use crate::cli::Failure;
-use crate::client::api::listed;
 use crate::client::{Answer, Api, Body};
 
 /// Calls made for the same events before giving up.
@@ -101,7 +101,7 @@ fn of_item(place: usize, item: &Value) -> Option<Verdict> {
 
 /// What is wrong by pointer; the event's place in the call is left out of the pointers.
 fn reasons(problem: &Value, place: Option<usize>) -> Vec<String> {
-    let listed = listed(problem.get("errors"));
+    let listed = error_list(problem.get("errors"));
     if listed.is_empty() {
         let text = |key: &str| problem.get(key).and_then(Value::as_str).map(str::to_owned);
         return vec![text("detail").or_else(|| text("title")).unwrap_or_default()];

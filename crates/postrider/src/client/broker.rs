@@ -1,0 +1,233 @@
+//! How a command reaches a Pact Broker: the flags and variables of the pact-broker clients.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
+use postrider_domain::parse_duration;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::cli::{Exit, Failure};
+use crate::config::environment::read_text;
+use crate::config::without_newline;
+
+/// Environment variables by name.
+pub(crate) type Env = BTreeMap<String, String>;
+
+/// Where the broker is, and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArgs {
+    /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
+    #[arg(short = 'b', long, value_name = "URL")]
+    broker_base_url: Option<String>,
+    /// Bearer token; better in the environment, where other users can't see it [env
+    /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
+    #[arg(short = 'k', long, value_name = "TOKEN", value_parser = secret, conflicts_with = "broker_username")]
+    broker_token: Option<SecretString>,
+    /// User name for basic auth [env `PACT_BROKER_USERNAME`]
+    #[arg(short = 'u', long, value_name = "NAME")]
+    broker_username: Option<String>,
+    /// Password for basic auth; better in the environment [env `PACT_BROKER_PASSWORD` or
+    /// `PACT_BROKER_PASSWORD_FILE`]
+    #[arg(short = 'p', long, value_name = "PASSWORD", value_parser = secret, requires = "broker_username")]
+    broker_password: Option<SecretString>,
+    /// Longest wait for one answer of the broker
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    broker_timeout: Duration,
+}
+
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(SecretString::from(text))
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(time) if (Duration::from_millis(1)..=Duration::from_mins(10)).contains(&time) => {
+            Ok(time)
+        }
+        Ok(_) => Err("write 1ms to 10m, e.g. 30s".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl BrokerArgs {
+    /// Prepares to call; nothing is sent yet.
+    pub(crate) fn connect(&self, env: &Env) -> Result<Broker, Failure> {
+        let mut config = BrokerConfig::new(self.base_url(env)?);
+        config.auth = self.auth(env)?;
+        config.timeout = self.broker_timeout;
+        let either = |upper: &str| set(env, upper).or_else(|| set(env, &upper.to_lowercase()));
+        let proxy = if config.base_url.scheme() == "https" { either("HTTPS_PROXY") } else { None };
+        config.proxy = proxy.map(SecretString::from);
+        config.no_proxy = either("NO_PROXY");
+        Broker::new(config).map_err(|error| failure(&error))
+    }
+
+    fn base_url(&self, env: &Env) -> Result<Url, Failure> {
+        let flag = self.broker_base_url.clone();
+        let Some(text) = flag.or_else(|| set(env, "PACT_BROKER_BASE_URL")) else {
+            return Err(Failure::usage("no Pact Broker is named")
+                .fix("give its address with -b or PACT_BROKER_BASE_URL"));
+        };
+        // The text may hold a password, so it is not quoted.
+        text.trim().parse().map_err(|error| {
+            Failure::usage(format!("the broker's base URL is no URL: {error}"))
+                .fix("write -b https://broker.example, or PACT_BROKER_BASE_URL")
+        })
+    }
+
+    /// Flags win over the environment as a whole, so that a flag's user never meets another's
+    /// token.
+    fn auth(&self, env: &Env) -> Result<BrokerAuth, Failure> {
+        if let Some(token) = &self.broker_token {
+            return Ok(BrokerAuth::Bearer(token.clone()));
+        }
+        let password = match &self.broker_password {
+            Some(password) => Some(password.clone()),
+            None => secret_setting(env, "PACT_BROKER_PASSWORD")?,
+        };
+        if let Some(username) = self.broker_username.clone() {
+            return Ok(BrokerAuth::Basic { username, password: password.unwrap_or_default() });
+        }
+        let token = secret_setting(env, "PACT_BROKER_TOKEN")?;
+        match (token, set(env, "PACT_BROKER_USERNAME"), password) {
+            (Some(_), Some(_), _) => {
+                Err(Failure::usage("PACT_BROKER_TOKEN and PACT_BROKER_USERNAME are both set")
+                    .fix("unset one of them, or choose with -k or -u"))
+            }
+            (Some(token), None, _) => Ok(BrokerAuth::Bearer(token)),
+            (None, Some(username), password) => {
+                Ok(BrokerAuth::Basic { username, password: password.unwrap_or_default() })
+            }
+            (None, None, Some(_)) => {
+                Err(Failure::usage("PACT_BROKER_PASSWORD is set without a user name")
+                    .fix("set PACT_BROKER_USERNAME, or give -u"))
+            }
+            (None, None, None) => Ok(BrokerAuth::None),
+        }
+    }
+}
+
+/// A variable that is set to something.
+fn set(env: &Env, name: &str) -> Option<String> {
+    env.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+/// A secret: the variable, or the file that `<NAME>_FILE` names.
+fn secret_setting(env: &Env, name: &str) -> Result<Option<SecretString>, Failure> {
+    let file_name = format!("{name}_FILE");
+    match (set(env, name), set(env, &file_name)) {
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("{name} and {file_name} are both set"))
+                .fix("unset one of them"))
+        }
+        (Some(value), None) => Ok(Some(SecretString::from(value))),
+        (None, Some(path)) => match read_text(Path::new(&path)) {
+            Ok(text) => Ok(Some(SecretString::from(without_newline(&text)))),
+            Err(error) => Err(Failure::usage(format!("{file_name}: cannot read {path}: {error}"))
+                .fix("name a readable file")),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// What the broker's trouble means for whoever called the command.
+pub(crate) fn failure(error: &BrokerError) -> Failure {
+    let message = error.to_string();
+    match error {
+        BrokerError::Setup { .. } => {
+            Failure::usage(message).fix("check -b, -k, -u, -p and the PACT_BROKER_* variables")
+        }
+        BrokerError::Away { .. } => Failure::new(Exit::Unreachable, message)
+            .fix("check that the broker is up, and its address: -b or PACT_BROKER_BASE_URL"),
+        BrokerError::Credential { .. } => Failure::new(Exit::Credential, message).fix(
+            "set PACT_BROKER_TOKEN, or PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD, to a \
+             credential that may read",
+        ),
+        BrokerError::RateLimited { .. } => {
+            Failure::new(Exit::RateLimited, message).fix("try again later")
+        }
+        BrokerError::UnknownName { .. } => {
+            Failure::usage(message).fix("write the names as the broker shows them")
+        }
+        BrokerError::Unexpected { .. } => Failure::new(Exit::Unreachable, message)
+            .fix("check that -b or PACT_BROKER_BASE_URL is the address of a Pact Broker"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        broker: BrokerArgs,
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> Env {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn auth(flags: &[&str], pairs: &[(&str, &str)]) -> Result<String, Failure> {
+        let line = Line::parse_from([&["test"], flags].concat());
+        line.broker.auth(&env(pairs)).map(|auth| match auth {
+            BrokerAuth::None => "none".to_owned(),
+            BrokerAuth::Bearer(token) => format!("bearer {}", token.expose_secret()),
+            BrokerAuth::Basic { username, password } => {
+                format!("basic {username}:{}", password.expose_secret())
+            }
+        })
+    }
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let token = ("PACT_BROKER_TOKEN", "env");
+        let user = ("PACT_BROKER_USERNAME", "u");
+        let password = ("PACT_BROKER_PASSWORD", "p");
+        for (flags, pairs, expected) in [
+            (&[][..], &[][..], "none"),
+            (&[], &[token], "bearer env"),
+            (&[], &[user, password], "basic u:p"),
+            (&["-k", "flag"], &[token, user], "bearer flag"),
+            (&["-u", "me", "-p", "mine"], &[token, password], "basic me:mine"),
+            (&["-u", "me"], &[password], "basic me:p"),
+            (&[], &[user], "basic u:"),
+        ] {
+            assert_eq!(auth(flags, pairs).unwrap(), expected, "{flags:?} {pairs:?}");
+        }
+        assert_eq!(auth(&[], &[token, user]).unwrap_err().exit, Exit::Usage);
+        assert_eq!(auth(&[], &[password]).unwrap_err().exit, Exit::Usage);
+        assert_eq!(
+            auth(&[], &[token, ("PACT_BROKER_TOKEN_FILE", "/x")]).unwrap_err().exit,
+            Exit::Usage
+        );
+    }
+
+    #[test]
+    fn secrets_may_be_in_files() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(auth(&[], &[("PACT_BROKER_TOKEN_FILE", path)]).unwrap(), "bearer from-file");
+        let missing = auth(&[], &[("PACT_BROKER_TOKEN_FILE", "/does/not/exist")]).unwrap_err();
+        assert!(missing.message.contains("PACT_BROKER_TOKEN_FILE"), "{missing}");
+    }
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let line = Line::parse_from(["test", "-u", "me", "-p", "hunter2"]);
+        assert!(!format!("{line:?}").contains("hunter2"));
+        let line = Line::parse_from(["test", "-b", "https://u:hunter2@h", "-k", "hunter3"]);
+        let error = line.broker.connect(&env(&[])).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
+    }
+}
