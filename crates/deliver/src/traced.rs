@@ -102,7 +102,7 @@ impl Traced {
             lane: told.lane,
         };
         let is_delivered = matches!(told.transition, Transition::Delivered);
-        let (will_retry, _) = next_try(told.transition);
+        let (will_retry, _) = next_try(told);
         let outcome = Some(told.outcome);
         self.record(told.claim, outcome, Some(about), (is_delivered, will_retry));
     }

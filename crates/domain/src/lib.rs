@@ -8,6 +8,7 @@ mod classify;
 mod delivery;
 mod duration;
 mod event;
+mod freshness;
 mod host_whitelist;
 mod ids;
 mod lane;
@@ -27,6 +28,10 @@ pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, classify};
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{Event, EventName, Pacticipant, UnknownEventName};
+pub use freshness::{
+    BrokerReach, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey, PairRule,
+    UnknownFreshnessState, Verdict, Verified, age, judge,
+};
 pub use host_whitelist::{HostWhitelist, InvalidHostEntry};
 pub use ids::{ClaimNo, DeliveryId, EventId, InvalidWebhookUuid, LaneId, WebhookId, WebhookUuid};
 pub use lane::{HoldCause, LaneLimits, LaneState};

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod filter;
+mod freshness;
 mod incidents;
 mod lanes;
 mod params;
@@ -37,7 +38,10 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/lanes", get(lanes::list))
         .route("/api/v1/lanes/hold", post(lanes::hold))
         .route("/api/v1/lanes/release", post(lanes::release))
+        .route("/api/v1/freshness", get(freshness::list))
         .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::show))
+        .route("/api/v1/incidents/{id}/ack", post(incidents::acknowledge))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::delete))
         .route("/api/v1/stats", get(stats))

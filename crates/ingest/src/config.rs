@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postrider_domain::{HostWhitelist, LaneRules, RetryPolicy};
+use postrider_domain::{FreshnessRules, HostWhitelist, LaneRules, RetryPolicy};
 use postrider_store::MasterKey;
 use url::Url;
 
@@ -28,6 +28,10 @@ pub struct IngestConfig {
     pub lane_rules: LaneRules,
     /// When failed attempts are made again, to tell how many are left.
     pub retry: RetryPolicy,
+    /// When a pair is late.
+    pub freshness: FreshnessRules,
+    /// How long a broker's answer counts.
+    pub broker_patience: Duration,
     /// Names inline credentials in lane names without telling them.
     pub master_key: MasterKey,
     /// Deliveries that may wait unclaimed while the queue is away; beyond, intake answers 503.

@@ -5,60 +5,93 @@
 //! | `sustained_failures` | a webhook failed `POSTRIDER_SUSTAINED_FAILURES` times since its last success; the streak never expires, so that a webhook used once a day alarms on its third day | it succeeds once |
 //! | `lane_held` | a lane is held, whatever the cause | it is open |
 //! | `poison` | a delivery's claims were lost five times | seven days later, or when it is replayed |
+//! | `verification_stale` | a pair owes a verification for longer than its threshold | it is verified |
+//! | `verification_silent` | nothing is owed, and the newest verification is older than the threshold | it is verified |
+//! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval | it answers |
 
-use jiff::{SpanRound, Timestamp, Unit};
-use postrider_domain::HoldCause;
-use postrider_store::{IncidentFinding, IncidentKind, MonitorFacts, StreakFact};
+mod pair;
+mod streak;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
+use postrider_domain::{BrokerReach, FreshnessRules, HoldCause};
+use postrider_store::{
+    BrokerRead, BrokerTrouble, IncidentFinding, IncidentKind, MonitorFacts, PairRow, Severity,
+};
 
 /// Thresholds, from settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Failures in a row that open an incident, at least 1.
     pub sustained_failures: u64,
+    /// When a pair is late.
+    pub freshness: FreshnessRules,
+    /// How often brokers are asked; one that can't be asked for longer is an incident.
+    pub broker_interval: Duration,
+}
+
+/// How long a broker's answer counts, in intervals: a read may be slow, and one may fail.
+const ANSWERS_COUNT_FOR: u32 = 3;
+
+/// How long a broker's answer counts when it is asked this often.
+pub fn broker_patience(interval: Duration) -> Duration {
+    interval.saturating_mul(ANSWERS_COUNT_FOR)
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Streaks, lanes, deliveries.
+    pub store: MonitorFacts,
+    /// Pairs.
+    pub pairs: Vec<PairRow>,
+    /// Whether the brokers that are asked do answer.
+    pub brokers: Vec<BrokerRead>,
+}
+
+impl Facts {
+    /// Whether the broker tells of verifications when it is asked.
+    pub fn reach(&self, broker: &str, rules: &Rules, now: Timestamp) -> BrokerReach {
+        let read = self.brokers.iter().find(|read| read.broker == broker);
+        read.map_or(BrokerReach::NotAsked, |read| {
+            read.reach(now, broker_patience(rules.broker_interval))
+        })
+    }
 }
 
 /// All conditions that hold now.
-pub fn evaluate(rules: Rules, facts: &MonitorFacts, now: Timestamp) -> Vec<IncidentFinding> {
+pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFinding> {
     let streaks = facts
+        .store
         .streaks
         .iter()
         .filter(|streak| streak.failures >= rules.sustained_failures.max(1))
-        .map(|streak| sustained(streak, now));
+        .map(|streak| streak::sustained(streak, now));
     let held = facts
+        .store
         .held
         .iter()
         .map(|(lane, cause, since, backlog)| lane_held(lane, *cause, *since, *backlog, now));
-    let poisoned = facts.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
+    let poisoned = facts.store.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
         kind: IncidentKind::Poison,
         subject: delivery.to_string(),
+        cause: "poison",
+        severity: Severity::Warning,
         summary: format!(
             "Delivery {delivery} of webhook {webhook} was claimed five times by workers that \
              were not heard of again; it is set aside"
         ),
         next: format!("postrider deliveries show {delivery}"),
     });
-    streaks.chain(held).chain(poisoned).collect()
-}
-
-fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
-    let cause = match (streak.last_status_code, streak.last_outcome) {
-        (Some(status), Some(outcome)) => format!("last: {status}, {outcome}"),
-        (None, Some(outcome)) => format!("last: {outcome}"),
-        (_, None) => "no answer seen".to_owned(),
-    };
-    let success = streak
-        .last_success_at
-        .map_or_else(|| "never succeeded".to_owned(), |at| format!("last success {at}"));
-    let since = streak.since.map_or_else(String::new, |at| format!(" for {}", age(at, now)));
-    IncidentFinding {
-        kind: IncidentKind::SustainedFailures,
-        subject: streak.webhook.to_string(),
-        summary: format!(
-            "Webhook \"{}\" has failed {} times in a row{since} ({cause}; {success}; lane {})",
-            streak.description, streak.failures, streak.lane
-        ),
-        next: format!("postrider deliveries list --webhook {} --limit 5", streak.webhook),
-    }
+    let late = facts.pairs.iter().filter_map(|row| {
+        pair::late(&rules.freshness, row, facts.reach(&row.key.broker, rules, now), now)
+    });
+    let brokers = facts
+        .brokers
+        .iter()
+        .filter_map(|read| broker_unreachable(read, rules.broker_interval, now));
+    streaks.chain(held).chain(poisoned).chain(late).chain(brokers).collect()
 }
 
 fn lane_held(
@@ -68,20 +101,20 @@ fn lane_held(
     backlog: u64,
     now: Timestamp,
 ) -> IncidentFinding {
-    let credential = lane.rsplit_once('/').map_or(lane, |(_, credential)| credential);
     let (why, next) = match cause {
-        HoldCause::Credential => (
-            "its target refused the credential",
-            format!("postrider secrets set {credential} < new-token"),
-        ),
-        HoldCause::SecretMissing => {
-            ("a secret has no value", format!("postrider secrets set {credential} < token"))
+        HoldCause::Credential => {
+            ("its target refused the credential", streak::set_secret(lane, "new-token"))
         }
-        HoldCause::Manual => ("an operator held it", format!("postrider lanes release {lane}")),
+        HoldCause::SecretMissing => ("a secret has no value", streak::set_secret(lane, "token")),
+        HoldCause::Manual => {
+            ("an operator held it", format!("postrider lanes release {}", quoted(lane)))
+        }
     };
     IncidentFinding {
         kind: IncidentKind::LaneHeld,
         subject: lane.to_owned(),
+        cause: cause.as_str(),
+        severity: Severity::Critical,
         summary: format!(
             "Lane {lane} is held for {}: {why}; {backlog} deliveries wait, none is dropped",
             age(since, now)
@@ -90,13 +123,58 @@ fn lane_held(
     }
 }
 
+fn broker_unreachable(
+    read: &BrokerRead,
+    patience: Duration,
+    now: Timestamp,
+) -> Option<IncidentFinding> {
+    let (since, trouble, detail) = read.failing.as_ref()?;
+    let patience = SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX);
+    let is_certain = *trouble == BrokerTrouble::Credential;
+    if !is_certain && now.duration_since(*since) < patience {
+        return None;
+    }
+    let next = match trouble {
+        BrokerTrouble::Credential => "postrider config show".to_owned(),
+        BrokerTrouble::Away | BrokerTrouble::RateLimited | BrokerTrouble::Unexpected => {
+            "postrider check verification --all-pairs --max-age 24h".to_owned()
+        }
+    };
+    Some(IncidentFinding {
+        kind: IncidentKind::BrokerUnreachable,
+        subject: read.broker.clone(),
+        cause: trouble.as_str(),
+        severity: Severity::Warning,
+        summary: format!(
+            "Broker \"{}\" can't be asked for verifications for {}: {detail}; until it can, no \
+             pair is called late because of it",
+            read.broker,
+            age(*since, now)
+        ),
+        next,
+    })
+}
+
 /// Time passed, in whole minutes from the first minute on.
 fn age(since: Timestamp, now: Timestamp) -> String {
-    let span = now.duration_since(since);
-    let unit = if span.as_secs() < 60 { Unit::Second } else { Unit::Minute };
-    let rounded = jiff::Span::try_from(span)
+    told_duration(now.duration_since(since))
+}
+
+fn told_duration(passed: SignedDuration) -> String {
+    let unit = if passed.as_secs() < 60 { Unit::Second } else { Unit::Minute };
+    let rounded = jiff::Span::try_from(passed)
         .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour).smallest(unit)));
     rounded.map_or_else(|_| "a long time".to_owned(), |span| format!("{span:#}"))
+}
+
+/// A word of a command line, quoted for a shell where it has to be.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@%+=,-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

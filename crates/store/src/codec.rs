@@ -9,7 +9,7 @@ use postrider_domain::{
     WebhookUuid,
 };
 
-use crate::{IncidentKind, StoreError};
+use crate::{AlertStatus, BrokerTrouble, IncidentKind, Severity, StoreError};
 
 pub(crate) use document::{open_webhook, seal_webhook, shown_name};
 
@@ -158,10 +158,42 @@ pub(crate) fn lane_state(cause: Option<&str>) -> Result<LaneState, StoreError> {
 
 /// The incident kind that a stored word says.
 pub(crate) fn incident_kind(text: &str) -> Result<IncidentKind, StoreError> {
-    IncidentKind::ALL
+    text.parse().map_err(|_| unreadable("incident kind", text))
+}
+
+/// The severity that a stored word says.
+pub(crate) fn severity(text: &str) -> Result<Severity, StoreError> {
+    [Severity::Critical, Severity::Warning]
         .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| unreadable("incident kind", text))
+        .find(|severity| severity.as_str() == text)
+        .ok_or_else(|| unreadable("severity", text))
+}
+
+/// The alert's status that a stored word says.
+pub(crate) fn alert_status(text: &str) -> Result<AlertStatus, StoreError> {
+    [AlertStatus::Firing, AlertStatus::Resolved]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| unreadable("alert status", text))
+}
+
+/// The broker's trouble that a stored word says.
+pub(crate) fn broker_trouble(text: &str) -> Result<BrokerTrouble, StoreError> {
+    BrokerTrouble::ALL
+        .into_iter()
+        .find(|trouble| trouble.as_str() == text)
+        .ok_or_else(|| unreadable("broker trouble", text))
+}
+
+/// A list as kept in one column.
+pub(crate) fn list<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<T>, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable("list", &error.to_string()))
+}
+
+/// A list for one column.
+pub(crate) fn list_text<T: serde::Serialize>(list: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(list)
+        .map_err(|error| StoreError::Unusable(format!("a list can't be written: {error}")))
 }
 
 fn unreadable(what: &str, found: &str) -> StoreError {

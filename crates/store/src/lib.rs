@@ -25,6 +25,8 @@ mod intake;
 mod lane_fold;
 mod lanes;
 mod list;
+mod notifications;
+mod pairs;
 mod postgres;
 mod record;
 mod seal;
@@ -41,14 +43,21 @@ pub use claims::{Claim, ClaimTerms, Expired, LimitedClaim, WorkerId};
 pub use error::StoreError;
 pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
 pub use incidents::{
-    Incident, IncidentFinding, IncidentKind, MonitorFacts, MonitorLease, StreakFact,
+    Acknowledged, Incident, IncidentCursor, IncidentFilter, IncidentFinding, IncidentKind,
+    IncidentPage, IncidentSync, MonitorFacts, MonitorLease, Severity, StreakFact,
+    UnknownIncidentKind,
 };
 pub use intake::{
     Committed, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery, NewEvent,
 };
 pub use lanes::{LaneInfo, LaneSpec, LaneView, Lease, ProbeClaim};
 pub use list::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, ReplayPlan, Stats,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page,
+    ReplayPlan, Stats,
+};
+pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification};
+pub use pairs::{
+    BrokerRead, BrokerTrouble, DispatchFact, PairFilter, PairRow, ToldEvents, ToldPage,
 };
 pub use record::{AttemptRow, HoldProof, RecordReport, Recorded, Transition};
 pub use seal::MasterKey;

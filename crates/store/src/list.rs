@@ -15,12 +15,24 @@ pub(crate) const LOOKED_BACK: u32 = 10_000;
 
 /// Six events of each make less than one page.
 const MAX_WEBHOOKS: usize = 150;
+/// Deliveries in one condition, whatever their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryScope {
+    /// Still on their way.
+    Open,
+    /// Attempted without success so far: they failed for good, or will be tried again.
+    Failing,
+}
 
 /// Which deliveries. Empty fields don't filter.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     /// Shown status.
     pub status: Option<DeliveryStatus>,
+    /// In this condition.
+    pub scope: Option<DeliveryScope>,
+    /// Of this broker.
+    pub broker: Option<String>,
     /// Of this webhook.
     pub webhook: Option<WebhookUuid>,
     /// Consumer's name.

@@ -386,7 +386,7 @@ impl Sampled {
             verification_age: real_gauges(
                 registry,
                 names::VERIFICATION_AGE,
-                "Time since a consumer's pact was last verified by a provider.",
+                "Age of a pair's newest verification, quiet days left out.",
                 &["consumer", "provider"],
             )?,
         })

@@ -25,11 +25,13 @@ pub enum Step {
     Recorded,
     /// The copy is settled.
     Settled,
+    /// Incidents were opened and their alerts written; none is sent yet.
+    Opened,
 }
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Committed,
         Self::Published,
         Self::Taken,
@@ -37,6 +39,7 @@ impl Step {
         Self::Sent,
         Self::Recorded,
         Self::Settled,
+        Self::Opened,
     ];
 
     /// Its name in settings and tests.
@@ -49,6 +52,7 @@ impl Step {
             Self::Sent => "sent",
             Self::Recorded => "recorded",
             Self::Settled => "settled",
+            Self::Opened => "opened",
         }
     }
 }

@@ -4,20 +4,18 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use postrider_domain::{DeliveryId, EventName};
-use postrider_store::{DeliveryFilter, Incident, IncidentKind, Store};
+use postrider_domain::{DeliveryId, EventName, PairKey};
+use postrider_store::{DeliveryFilter, DeliveryScope, Incident, IncidentKind, Store};
+use uuid::Uuid;
 
 use crate::api::params::instant;
 use crate::problem::Problem;
 
 /// The words that filter.
-pub(super) const NAMES: [&str; 10] = [
-    "status", "webhook", "consumer", "provider", "event", "event_id", "lane", "incident", "since",
-    "until",
+pub(super) const NAMES: [&str; 11] = [
+    "status", "webhook", "broker", "consumer", "provider", "event", "event_id", "lane", "incident",
+    "since", "until",
 ];
-
-/// Incidents that are looked through for the one that a filter names.
-const INCIDENTS: u32 = 1_000;
 
 /// Builds a filter from texts by name; `fault` makes the 400 that names the place.
 pub(super) async fn filter<'a>(
@@ -33,6 +31,8 @@ pub(super) async fn filter<'a>(
     };
     let mut filter = DeliveryFilter {
         status: parsed(&get, &fault, "status")?,
+        scope: None,
+        broker: owned("broker"),
         webhook: parsed(&get, &fault, "webhook")?,
         consumer: owned("consumer"),
         provider: owned("provider"),
@@ -44,10 +44,10 @@ pub(super) async fn filter<'a>(
         ids: None,
     };
     if let Some(id) = get("incident") {
-        let incidents = store.incidents(false, INCIDENTS).await?;
-        let found = incidents.iter().find(|incident| incident.id.to_string() == id);
         let missing = || fault("incident", "must be the id of an incident in the list".to_owned());
-        narrow(&mut filter, found.ok_or_else(missing)?)?;
+        let id: Uuid = id.parse().map_err(|_| missing())?;
+        let found = store.incident(id).await?;
+        narrow(&mut filter, &found.ok_or_else(missing)?)?;
     }
     Ok(filter)
 }
@@ -76,18 +76,31 @@ fn event_name<'a>(
     text.parse().map(Some).map_err(|_| fault("event", format!("must be one of {names}")))
 }
 
-/// What the incident is about narrows the filter.
+/// What the incident is about narrows the filter: a failing webhook's deliveries that were
+/// attempted without success so far, what waits in a held lane, the poisoned delivery, all
+/// deliveries of a late pair or of an unreachable broker.
 fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Problem> {
     let subject = incident.subject.as_str();
     match incident.kind {
         IncidentKind::SustainedFailures => {
             filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
+            filter.scope = Some(DeliveryScope::Failing);
         }
-        IncidentKind::LaneHeld => filter.lane = Some(subject.to_owned()),
+        IncidentKind::LaneHeld => {
+            filter.lane = Some(subject.to_owned());
+            filter.scope = Some(DeliveryScope::Open);
+        }
         IncidentKind::Poison => {
             let id: DeliveryId = subject.parse().map_err(|_| Problem::internal())?;
             filter.ids = Some(vec![id]);
         }
+        IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
+            let pair: PairKey = subject.parse().map_err(|_| Problem::internal())?;
+            filter.broker = Some(pair.broker);
+            filter.consumer = Some(pair.consumer);
+            filter.provider = Some(pair.provider);
+        }
+        IncidentKind::BrokerUnreachable => filter.broker = Some(subject.to_owned()),
     }
     Ok(())
 }

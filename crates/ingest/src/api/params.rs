@@ -1,5 +1,7 @@
 //! Query parameters of lists.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
 use jiff::{SignedDuration, Timestamp};
 use postrider_domain::parse_duration;
@@ -68,6 +70,16 @@ impl Params {
 /// 400 that names the parameter.
 pub(super) fn wrong(name: &str, detail: impl Into<String>) -> Problem {
     Problem::bad("", format!("the parameter {name} {}", detail.into()))
+}
+
+/// Where a page ended, as a text that nobody takes apart.
+pub(super) fn cursor_text(place: &str) -> String {
+    URL_SAFE_NO_PAD.encode(place)
+}
+
+/// What [`cursor_text`] was made from.
+pub(super) fn cursor_of(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
 /// A time as in RFC 3339, or a duration back from `now`.

@@ -89,7 +89,8 @@ fn verification_success(event_name: EventName, params: &Params) -> Option<bool> 
         EventName::ProviderVerificationPublished
         | EventName::ContractPublished
         | EventName::ContractContentChanged
-        | EventName::ContractRequiringVerificationPublished => {
+        | EventName::ContractRequiringVerificationPublished
+        | EventName::Test => {
             STATUSES.into_iter().find_map(|(var, good, bad)| match params.get(var) {
                 word if word == good => Some(true),
                 word if word == bad => Some(false),

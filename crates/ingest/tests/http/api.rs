@@ -244,5 +244,8 @@ async fn figures_and_incidents() {
     assert_eq!(stats["backlog"], json!([{"lane": LANE, "waiting": 4}]));
     assert_eq!(stats["sending"], 0);
     assert!(stats["oldest_pending_seconds"].is_u64(), "{stats}");
-    assert_eq!(harness.get("/api/v1/incidents").await.json(), json!({"incidents": []}));
+    assert_eq!(
+        harness.get("/api/v1/incidents").await.json(),
+        json!({"incidents": [], "next": null})
+    );
 }

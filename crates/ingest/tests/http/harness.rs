@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, StatusCode, header};
-use postrider_domain::{HostWhitelist, LaneId, LaneRules, RetryPolicy};
+use postrider_domain::{FreshnessRules, HostWhitelist, LaneId, LaneRules, QuietDays, RetryPolicy};
 use postrider_ingest::{Ingest, IngestConfig, Road, Tokens};
 use postrider_store::{DeliveryFilter, MasterKey, Store, StoreConfig, Target};
 use postrider_telemetry::Metrics;
@@ -161,6 +161,12 @@ fn config() -> IngestConfig {
         host_whitelist: HostWhitelist::default(),
         lane_rules: LaneRules::default(),
         retry: RetryPolicy::default(),
+        freshness: FreshnessRules {
+            max_age: FreshnessRules::MAX_AGE,
+            quiet: QuietDays::none(),
+            pairs: Vec::new(),
+        },
+        broker_patience: Duration::from_mins(15),
         master_key: MasterKey::generate(),
         max_unpublished: 1_000_000,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,

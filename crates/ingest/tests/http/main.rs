@@ -16,4 +16,5 @@ mod relay;
 mod secrets;
 mod triggered;
 mod validation;
+mod watching;
 mod webhooks;

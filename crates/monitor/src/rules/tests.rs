@@ -1,4 +1,5 @@
-use postrider_domain::Outcome;
+use postrider_domain::{EventName, Outcome, PairFacts, PairKey, PairRule, QuietDays};
+use postrider_store::StreakFact;
 use uuid::Uuid;
 
 use super::*;
@@ -20,8 +21,23 @@ fn streak(failures: u64) -> StreakFact {
     }
 }
 
-fn judge(facts: &MonitorFacts, threshold: u64) -> Vec<IncidentFinding> {
-    evaluate(Rules { sustained_failures: threshold }, facts, at("2026-11-20T09:30:00Z"))
+fn rules(threshold: u64) -> Rules {
+    Rules {
+        sustained_failures: threshold,
+        freshness: FreshnessRules {
+            max_age: FreshnessRules::MAX_AGE,
+            quiet: QuietDays::none(),
+            pairs: Vec::new(),
+        },
+        broker_interval: Duration::from_mins(5),
+    }
+}
+
+const NOW: &str = "2026-11-20T09:30:00Z";
+
+fn judge(store: &MonitorFacts, threshold: u64) -> Vec<IncidentFinding> {
+    let facts = Facts { store: store.clone(), ..Facts::default() };
+    evaluate(&rules(threshold), &facts, at(NOW))
 }
 
 #[test]
@@ -44,10 +60,56 @@ fn a_streak_names_cause_age_and_the_next_command() {
     let found = judge(&facts, 3);
     assert_eq!(
         found[0].summary,
-        "Webhook \"Notify billing\" has failed 3 times in a row for 48h 30m (last: 404, \
-         not_found; last success 2026-11-17T09:00:00Z; lane api.github.com/githubToken)"
+        "Webhook \"Notify billing\" has failed 3 times in a row for 48h 30m: the target does not \
+         exist or is hidden from the credential: check the URL, whether the repository was \
+         renamed or deleted, and whether the token can see it (last: 404, not_found; last \
+         success 2026-11-17T09:00:00Z; lane api.github.com/githubToken)"
     );
-    assert_eq!(found[0].next, "postrider deliveries list --webhook aaaaaaaaaaaaaaaa --limit 5");
+    assert_eq!(found[0].next, "postrider webhooks show aaaaaaaaaaaaaaaa");
+    assert_eq!(found[0].cause, "not_found");
+}
+
+#[test]
+fn every_class_of_failure_has_its_own_advice() {
+    let set = "postrider secrets set githubToken < new-token";
+    let show = "postrider webhooks show aaaaaaaaaaaaaaaa";
+    let list = "postrider deliveries list --webhook aaaaaaaaaaaaaaaa --limit 5";
+    for (outcome, told, next) in [
+        (Outcome::Credential, "refuses the credential", set),
+        (Outcome::SecretMissing, "has no value", "postrider secrets set githubToken < token"),
+        (Outcome::NotFound, "renamed or deleted", show),
+        (Outcome::Permission, "contents: write", list),
+        (Outcome::Invalid, "never take this request", list),
+        (Outcome::Redirected, "has moved", show),
+        (Outcome::Blocked, "POSTRIDER_WEBHOOK_ALLOW_NETWORKS", show),
+        (Outcome::RenderError, "template", show),
+        (Outcome::ServerError, "errors of its own", list),
+        (Outcome::Timeout, "in time", list),
+        (Outcome::ConnectError, "can't be connected to", list),
+        (Outcome::Lost, "differs", list),
+    ] {
+        let streak = StreakFact { last_outcome: Some(outcome), ..streak(5) };
+        let facts = MonitorFacts { streaks: vec![streak], ..MonitorFacts::default() };
+        let found = &judge(&facts, 3)[0];
+        assert!(found.summary.contains(told), "{outcome}: {}", found.summary);
+        assert_eq!((found.next.as_str(), found.cause), (next, outcome.as_str()));
+    }
+}
+
+#[test]
+fn a_credential_that_is_no_secret_is_not_set_as_one() {
+    for (lane, next) in [
+        ("host/githubToken", "postrider secrets set githubToken < new-token"),
+        ("host:8443/inline-token", "postrider secrets set inline-token < new-token"),
+        ("host/inline-0011aaff", "postrider webhooks list"),
+        ("host/basic-0011aaff", "postrider webhooks list"),
+        ("host/none", "postrider webhooks list"),
+        ("everything at once", "postrider webhooks list"),
+    ] {
+        let held = vec![(lane.to_owned(), HoldCause::Credential, at(NOW), 0)];
+        let facts = MonitorFacts { held, ..MonitorFacts::default() };
+        assert_eq!(judge(&facts, 3)[0].next, next, "{lane}");
+    }
 }
 
 #[test]
@@ -76,4 +138,111 @@ fn a_poisoned_delivery_is_an_incident_of_its_own() {
     let found = judge(&facts, 3);
     assert_eq!(found[0].kind, IncidentKind::Poison);
     assert_eq!(found[0].subject, Uuid::nil().to_string());
+}
+
+fn key(consumer: &str) -> PairKey {
+    PairKey {
+        broker: "default".to_owned(),
+        consumer: consumer.to_owned(),
+        provider: "Order's".to_owned(),
+    }
+}
+
+fn pair(consumer: &str, told: &[(EventName, &str)]) -> PairRow {
+    let mut facts = PairFacts::default();
+    for (event, when) in told {
+        facts.told(*event, at(when), None);
+    }
+    PairRow { key: key(consumer), facts, watched: Vec::new() }
+}
+
+fn of_pairs(rules: &Rules, pairs: Vec<PairRow>, brokers: Vec<BrokerRead>) -> Vec<IncidentFinding> {
+    evaluate(rules, &Facts { store: MonitorFacts::default(), pairs, brokers }, at(NOW))
+}
+
+const WANTS: EventName = EventName::ContractRequiringVerificationPublished;
+const FAILED: EventName = EventName::ProviderVerificationFailed;
+
+#[test]
+fn a_late_verification_tells_whether_the_provider_was_told() {
+    let mut row = pair("check out", &[(WANTS, "2026-11-18T09:00:00Z")]);
+    let found = of_pairs(&rules(3), vec![row.clone()], Vec::new());
+    assert_eq!(
+        found,
+        [IncidentFinding {
+            kind: IncidentKind::VerificationStale,
+            subject: "default/check out/Order's".to_owned(),
+            cause: "not_dispatched",
+            severity: Severity::Warning,
+            summary: "The contract of \"check out\" with \"Order's\" at broker \"default\" waits \
+                      for a verification for 48h 30m, longer than 1d: nothing was delivered for \
+                      it since"
+                .to_owned(),
+            next: r"postrider deliveries list --consumer 'check out' --provider 'Order'\''s'"
+                .to_owned(),
+        }]
+    );
+    row.facts.dispatched(at("2026-11-18T09:00:05Z"));
+    let found = of_pairs(&rules(3), vec![row], Vec::new());
+    assert_eq!(found[0].cause, "not_verified");
+    assert!(found[0].summary.contains("told at 2026-11-18T09:00:05Z"), "{}", found[0].summary);
+    assert!(found[0].next.starts_with("postrider check verification --consumer"));
+}
+
+#[test]
+fn silence_is_an_incident_of_its_own() {
+    let row = pair("-c", &[(WANTS, "2026-11-17T09:00:00Z"), (FAILED, "2026-11-18T09:00:00Z")]);
+    let mut rules = rules(3);
+    let found = of_pairs(&rules, vec![row.clone()], Vec::new());
+    assert_eq!(
+        (found[0].kind, found[0].cause),
+        (IncidentKind::VerificationSilent, "no_verification")
+    );
+    assert!(found[0].summary.contains(", a failure, is 48h 30m old"), "{}", found[0].summary);
+    assert_eq!(
+        found[0].next,
+        r"postrider check verification --consumer=-c --provider 'Order'\''s' --max-age 1d"
+    );
+    rules.freshness.pairs.push(PairRule {
+        broker: None,
+        consumer: "-c".to_owned(),
+        provider: "Order's".to_owned(),
+        max_age: None,
+        critical: true,
+    });
+    assert_eq!(of_pairs(&rules, vec![row], Vec::new())[0].severity, Severity::Critical);
+}
+
+#[test]
+fn nothing_is_late_while_its_broker_is_away() {
+    let row = pair("c", &[(WANTS, "2026-11-18T09:00:00Z")]);
+    let read = |failing| BrokerRead {
+        broker: "default".to_owned(),
+        answered_at: Some(at("2026-11-18T10:00:00Z")),
+        failing,
+    };
+    let failing = |since: &str, trouble| Some((at(since), trouble, "refused".to_owned()));
+    let kinds = |read: BrokerRead| -> Vec<(IncidentKind, &str)> {
+        let found = of_pairs(&rules(3), vec![row.clone()], vec![read]);
+        found.iter().map(|found| (found.kind, found.cause)).collect()
+    };
+    let away = (IncidentKind::BrokerUnreachable, "away");
+    assert_eq!(kinds(read(failing("2026-11-18T10:05:00Z", BrokerTrouble::Away))), [away]);
+    // One failed read is none yet; a refused credential does not mend itself.
+    assert_eq!(kinds(read(failing("2026-11-20T09:29:00Z", BrokerTrouble::Away))), []);
+    assert_eq!(
+        kinds(read(failing("2026-11-20T09:29:59Z", BrokerTrouble::Credential))),
+        [(IncidentKind::BrokerUnreachable, "credential")]
+    );
+    // Nobody asked since: as if it were away.
+    assert_eq!(kinds(read(None)), []);
+    let answers = BrokerRead { answered_at: Some(at(NOW)), ..read(None) };
+    let stale = (IncidentKind::VerificationStale, "not_dispatched");
+    assert_eq!(kinds(answers), [stale]);
+    // Another broker's troubles are its own.
+    let other = BrokerRead {
+        broker: "other".to_owned(),
+        ..read(failing("2026-11-18T10:05:00Z", BrokerTrouble::Away))
+    };
+    assert_eq!(kinds(other), [stale, away]);
 }

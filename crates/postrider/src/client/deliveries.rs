@@ -7,13 +7,11 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::pages::{self, rows};
 use super::{Api, Body};
 use crate::cli::{
     Connection, Exit, Failure, Format, Out, OutputArgs, cell, moment, printable, seconds,
 };
-
-/// The largest page that the API gives.
-const PAGE: u32 = 1000;
 
 /// What to do with deliveries.
 #[derive(Debug, Subcommand)]
@@ -44,6 +42,9 @@ pub(crate) struct Filter {
     /// Of the webhook with this uuid
     #[arg(long, value_name = "UUID", value_parser = webhook)]
     webhook: Option<WebhookUuid>,
+    /// Of events of this broker
+    #[arg(long, value_name = "NAME")]
+    broker: Option<String>,
     /// Of this consumer
     #[arg(long, value_name = "NAME")]
     consumer: Option<String>,
@@ -59,7 +60,8 @@ pub(crate) struct Filter {
     /// In this lane
     #[arg(long, value_name = "LANE")]
     lane: Option<String>,
-    /// That this incident is about
+    /// That this incident is about: a failing webhook's deliveries without success, what waits
+    /// in a held lane, the deliveries of a late pair
     #[arg(long, value_name = "ID")]
     incident: Option<Uuid>,
     /// Made since this time: 2h, 3d or RFC 3339
@@ -75,6 +77,7 @@ impl Filter {
         let pairs = [
             ("status", self.status.map(|status| status.as_str().to_owned())),
             ("webhook", self.webhook.as_ref().map(ToString::to_string)),
+            ("broker", self.broker.clone()),
             ("consumer", self.consumer.clone()),
             ("provider", self.provider.clone()),
             ("event", self.event.map(|event| event.to_string())),
@@ -140,7 +143,9 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         DeliveriesCommand::List(args) => {
-            let answer = list(&connect(&args.connection)?, &args).await?;
+            let api = connect(&args.connection)?;
+            let filter = args.filter.pairs();
+            let answer = pages::read(&api, "deliveries", &filter, args.limit).await?;
             match args.output.format() {
                 Format::Json => out.json(&answer),
                 Format::Table => print_list(&answer, out),
@@ -158,32 +163,6 @@ pub(crate) async fn run(
         }
         DeliveriesCommand::Replay(args) => replay(args, connect, out).await,
     }
-}
-
-/// Follows the pages until there are `limit` deliveries or no more.
-async fn list(api: &Api, args: &ListArgs) -> Result<Value, Failure> {
-    let mut deliveries: Vec<Value> = Vec::new();
-    let mut next: Option<String> = None;
-    let mut left = args.limit;
-    loop {
-        let page = left.min(PAGE);
-        let mut query = args.filter.pairs();
-        query.push(("limit", page.to_string()));
-        query.extend(next.take().map(|cursor| ("cursor", cursor)));
-        let answer = api.get(&["api", "v1", "deliveries"], &query).await?;
-        let rows = rows(&answer, "deliveries");
-        left = left.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        let empty = rows.is_empty();
-        deliveries.extend(rows);
-        next = answer.get("next").and_then(Value::as_str).map(str::to_owned);
-        if empty || left == 0 || next.is_none() {
-            return Ok(json!({ "deliveries": deliveries, "next": next }));
-        }
-    }
-}
-
-fn rows(answer: &Value, key: &str) -> Vec<Value> {
-    answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn print_list(answer: &Value, out: &mut Out) {

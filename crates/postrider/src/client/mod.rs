@@ -11,6 +11,7 @@ pub(crate) mod health;
 mod import;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
+mod pages;
 pub(crate) mod reconcile;
 pub(crate) mod secrets;
 pub(crate) mod webhooks;

@@ -1,12 +1,12 @@
 //! `[[lane]]` tables of the settings file.
 
 use postrider_domain::{LaneRule, Rate};
-use toml::{Table, Value};
+use toml::Table;
 
-use super::parse;
-use super::problem::nearest;
 use super::reader::Reader;
-use super::value::{Raw, Wrong, raw_of};
+use super::tables::{Faults, field};
+use super::value::{Wrong, raw_of};
+use super::{parse, tables};
 
 const KEYS: [&str; 6] = ["match", "name", "rate", "burst", "concurrency", "per_hour"];
 /// Larger numbers in a lane table are mistakes.
@@ -14,21 +14,11 @@ const MOST: u32 = 1_000_000;
 
 /// Reads all of them; what is wrong with them is reported to the reader.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Vec<LaneRule> {
-    let tables = reader.tables("lane");
-    let mut rules = Vec::new();
-    for (index, table) in tables.iter().enumerate() {
-        let mut wrong = Vec::new();
-        let rule = rule(table, &mut wrong);
-        for (key, Wrong { what, fix }) in wrong {
-            reader.file_key_problem(&format!("lane {}: {key}", index + 1), &what, &fix);
-        }
-        rules.extend(rule);
-    }
-    rules
+    tables::read(reader, "lane", |_, table, faults| rule(table, faults))
 }
 
-fn rule(table: &Table, wrong: &mut Vec<(String, Wrong)>) -> Option<LaneRule> {
-    refuse_unknown(table, wrong);
+fn rule(table: &Table, wrong: &mut Faults) -> Option<LaneRule> {
+    tables::refuse_unknown(table, "lane", KEYS, wrong);
     let matches = matches(table, wrong);
     let name = field(table, "name", wrong, |raw| Ok(raw.text()));
     let rate: Option<Rate> = field(table, "rate", wrong, parse::rate);
@@ -38,17 +28,7 @@ fn rule(table: &Table, wrong: &mut Vec<(String, Wrong)>) -> Option<LaneRule> {
     wrong.is_empty().then_some(LaneRule { matches, name, rate, burst, concurrency, per_hour })
 }
 
-fn refuse_unknown(table: &Table, wrong: &mut Vec<(String, Wrong)>) {
-    for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-        let fix = nearest(key, KEYS).map_or_else(
-            || format!("use {}", KEYS.join(", ")),
-            |near| format!("did you mean {near}?"),
-        );
-        wrong.push((key.clone(), Wrong::new("is not a setting of a lane", fix)));
-    }
-}
-
-fn matches(table: &Table, wrong: &mut Vec<(String, Wrong)>) -> Vec<String> {
+fn matches(table: &Table, wrong: &mut Faults) -> Vec<String> {
     let items = match table.get("match").map(raw_of) {
         Some(Some(raw)) => raw.items(),
         Some(None) | None => Vec::new(),
@@ -60,17 +40,4 @@ fn matches(table: &Table, wrong: &mut Vec<(String, Wrong)>) -> Vec<String> {
         wrong.push(("match".to_owned(), Wrong::new(what, fix)));
     }
     items
-}
-
-fn field<T>(
-    table: &Table,
-    key: &str,
-    wrong: &mut Vec<(String, Wrong)>,
-    parse: impl Fn(&Raw) -> Result<T, Wrong>,
-) -> Option<T> {
-    let value: &Value = table.get(key)?;
-    let parsed = raw_of(value)
-        .ok_or_else(|| Wrong::new("is a table", "write a text or a number"))
-        .and_then(|raw| parse(&raw));
-    parsed.map_err(|error| wrong.push((key.to_owned(), error))).ok()
 }

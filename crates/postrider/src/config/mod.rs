@@ -4,7 +4,10 @@
 pub(crate) mod environment;
 pub(crate) mod wiring;
 
+mod alerts;
+mod brokers;
 mod client;
+mod freshness;
 mod lanes;
 mod parse;
 mod problem;
@@ -12,6 +15,7 @@ mod reader;
 mod sections;
 mod settings;
 mod show;
+mod tables;
 mod traces;
 mod value;
 

@@ -208,6 +208,30 @@ impl<'a> Reader<'a> {
         Reported
     }
 
+    /// A variable of somebody else; a secret may also be given by `<NAME>_FILE`.
+    pub(crate) fn foreign_setting(&mut self, name: &'static str, show: Show) -> Option<Raw> {
+        let found = self.in_variable(name, Key { ending: name, fallbacks: &[], show });
+        let value = found.as_ref().map(|(raw, _)| starred(&raw.text(), show));
+        let origin = found.as_ref().map_or(Origin::Default, |(_, origin)| origin.clone());
+        self.shown.push(Shown { name: name.to_owned(), value, origin });
+        found.map(|(raw, _)| raw)
+    }
+
+    /// Reports something about such a variable.
+    pub(crate) fn variable_problem(&mut self, name: &str, Wrong { what, fix }: Wrong) {
+        let origin = "environment".to_owned();
+        self.problems.push(Problem { setting: name.to_owned(), origin, what, fix });
+    }
+
+    /// The text of a file that a table names, without a trailing line break.
+    pub(crate) fn file_text(&self, path: &str) -> Result<String, Wrong> {
+        let text = (self.sources.read)(Path::new(path)).map_err(|error| {
+            let what = format!("cannot read {path:?}: {error}");
+            Wrong::new(what, "name a file that this user can read")
+        })?;
+        Ok(without_newline(&text).to_owned())
+    }
+
     /// The `[[name]]` tables of the file.
     pub(crate) fn tables(&mut self, name: &str) -> Vec<Table> {
         self.known_keys.insert(name.to_owned());

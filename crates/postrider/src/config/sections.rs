@@ -16,7 +16,7 @@ use super::settings::{
     RelaySettings, Settings, StoreSettings, WebhookSettings, WorkerSettings,
 };
 use super::value::{Raw, Show, Wrong};
-use super::{lanes, parse, traces};
+use super::{alerts, brokers, freshness, lanes, parse, traces};
 
 /// Where intake and APIs listen unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:9393";
@@ -250,9 +250,18 @@ fn monitor(reader: &mut Reader<'_>) -> Result<MonitorSettings, Reported> {
         reader.get(Key::plain("MONITOR_INTERVAL"), "15s", parse::duration(10 * MILLISECOND, DAY));
     let failures = reader.get(Key::plain("SUSTAINED_FAILURES"), "3", parse::number(1, 10_000));
     let retention = reader.get(Key::plain("RETENTION"), "30d", parse::duration(SECOND, 3650 * DAY));
+    let freshness = freshness::read(reader);
+    let brokers = brokers::read(reader);
+    let broker_interval =
+        reader.get(Key::plain("BROKER_INTERVAL"), "5m", parse::duration(10 * MILLISECOND, DAY));
+    let alerts = alerts::read(reader);
     Ok(MonitorSettings {
         interval: interval?,
         sustained_failures: failures?,
+        freshness: freshness?,
+        brokers: brokers?,
+        broker_interval: broker_interval?,
+        alerts: alerts?,
         retention: retention?,
     })
 }

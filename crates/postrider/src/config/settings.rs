@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postrider_domain::{AddressPolicy, HostWhitelist, LaneRules, RetryPolicy};
+use postrider_domain::{AddressPolicy, FreshnessRules, HostWhitelist, LaneRules, RetryPolicy};
 use postrider_ingest::Tokens;
 use postrider_store::MasterKey;
 use postrider_telemetry::LogFormat;
@@ -14,6 +14,8 @@ use postrider_telemetry::step::CrashAt;
 use secrecy::SecretString;
 use url::Url;
 
+use super::alerts::AlertSettings;
+use super::brokers::BrokerSettings;
 use super::problem::Problems;
 use super::reader::{Reader, Shown, Sources};
 use super::{client, sections};
@@ -143,6 +145,14 @@ pub(crate) struct MonitorSettings {
     pub(crate) interval: Duration,
     /// Failures in a row that open an incident.
     pub(crate) sustained_failures: u32,
+    /// When a pair is late.
+    pub(crate) freshness: FreshnessRules,
+    /// Brokers that are asked for verifications.
+    pub(crate) brokers: Vec<BrokerSettings>,
+    /// How often.
+    pub(crate) broker_interval: Duration,
+    /// Who is told of incidents.
+    pub(crate) alerts: AlertSettings,
     /// How long history is kept.
     pub(crate) retention: Duration,
 }

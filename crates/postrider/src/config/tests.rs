@@ -105,10 +105,21 @@ const ALL: [(&str, &str, &str); 35] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 4] = [
+const MORE: [(&str, &str, &str); 15] = [
     ("QUEUES", "3", "3"),
     ("PREFETCH", "10", "10"),
     ("MAX_UNPUBLISHED", "9", "9"),
+    ("FRESHNESS", "36h", "36h"),
+    ("TIMEZONE", "Europe/Berlin", "Europe/Berlin"),
+    ("QUIET_DAYS", "fri", "fri"),
+    ("BROKER_INTERVAL", "1m", "1m"),
+    ("ALERT_SLACK_URL", "https://hooks.slack.example/hunter2", "***"),
+    ("ALERT_ALERTMANAGER_URL", "http://u:hunter2@am:9093/x", "http://u:***@am:9093/x"),
+    ("ALERT_WEBHOOK_URL", "https://alerts.example/hunter2", "***"),
+    ("ALERT_WEBHOOK_SECRET", "hunter2", "***"),
+    ("ALERT_RESEND", "30s", "30s"),
+    ("ALERT_RETRY", "1s", "1s"),
+    ("ALERT_TIMEOUT", "5s", "5s"),
     ("RELAY_ANSWER_WITHIN", "5s", "5s"),
 ];
 
@@ -155,7 +166,17 @@ fn the_tables_above_are_complete() {
         settings.effective.iter().map(|shown| shown.name.clone()).collect();
     let known: BTreeSet<String> =
         known.into_iter().filter(|name| !name.starts_with("OTEL_")).collect();
-    let foreign = ["HTTPS_PROXY", "NO_PROXY", "RUST_LOG", "POSTRIDER_URL", "POSTRIDER_TOKEN"];
+    let foreign = [
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "RUST_LOG",
+        "POSTRIDER_URL",
+        "POSTRIDER_TOKEN",
+        "PACT_BROKER_BASE_URL",
+        "PACT_BROKER_TOKEN",
+        "PACT_BROKER_USERNAME",
+        "PACT_BROKER_PASSWORD",
+    ];
     let mut expected: BTreeSet<String> =
         all().map(|(name, _, _)| format!("POSTRIDER_{name}")).collect();
     expected.extend(foreign.map(str::to_owned));
@@ -358,7 +379,7 @@ fn all_problems_are_reported_at_once() {
         ("POSTRIDER_WEBHOOK_TIMEOUT", "soon"),
         ("POSTRIDER_MASTER_KEY", "hunter2"),
         ("POSTRIDER_DATABASE_URL", "mysql://hunter2"),
-        ("POSTRIDER_FRESHNESS", "auto"),
+        ("POSTRIDER_FRESHNESS", "often"),
     ])
     .env;
     given.flags.insert("ADMIN_LISTEN", "nowhere".to_owned());
@@ -373,7 +394,7 @@ fn all_problems_are_reported_at_once() {
     error: lane 1: rate (postrider.toml): "fast" is no rate: use a whole number from 1 and a window up to 1d, such as 3/s, 75/min, 500/h, 180/6s, or unlimited; fix: write N/s, N/min, N/h or unlimited
     error: lane 2: match (postrider.toml): names no lanes; fix: write a list of HOST/CREDENTIAL, e.g. ["api.github.com/githubToken"]
     error: retention (postrider.toml): "0" is out of range; fix: write 1s to 3650d, e.g. 15s
-    error: POSTRIDER_FRESHNESS (environment): is not a setting; fix: remove it; `postrider config show` lists all settings
+    error: POSTRIDER_FRESHNESS (environment): "often" is no duration: use forms such as 250ms, 15s, 5m, 24h, 30d, or a bare number of seconds; fix: write 1ms to 3650d, e.g. 15s
     error: POSTRIDER_LISTNE (environment): is not a setting; fix: did you mean POSTRIDER_LISTEN?
     error: lisen (postrider.toml): is not a setting; fix: did you mean listen?
     "#);
@@ -447,4 +468,93 @@ fn clients_need_little() {
         lines(&resolve(&given).unwrap_err()).join("\n"),
         @"error: POSTRIDER_TOEKN (environment): is not a setting; fix: did you mean POSTRIDER_TOKEN?"
     );
+}
+
+#[test]
+fn pairs_of_the_file() {
+    let settings = file(
+        "freshness = '36h'\ntimezone = 'Europe/Berlin'\nquiet_days = []\n[[pair]]\nconsumer = 'A/1'\nprovider = 'P'\nmax_age = '2h'\ncritical = true\n[[pair]]\nbroker = 'b'\nconsumer = 'A'\nprovider = 'P'",
+    )
+    .settings();
+    let rules = settings.monitor.freshness;
+    assert_eq!(rules.max_age.as_secs(), 36 * 3600);
+    assert!(rules.quiet.is_empty());
+    let [one, two] = &rules.pairs[..] else { panic!("{rules:?}") };
+    assert_eq!((one.consumer.as_str(), one.max_age.unwrap().as_secs()), ("A/1", 7200));
+    assert!(one.critical && one.broker.is_none());
+    assert!(!two.critical && two.max_age.is_none());
+    assert_eq!(two.broker.as_deref(), Some("b"));
+    assert!(env(&[("POSTRIDER_QUIET_DAYS", "none")]).settings().monitor.freshness.quiet.is_empty());
+    let auto = env(&[("POSTRIDER_FRESHNESS", "auto")]).settings().monitor.freshness;
+    assert_eq!(auto.max_age.as_secs(), 24 * 3600);
+    assert!(!auto.quiet.is_empty(), "weekends are quiet unless told otherwise");
+}
+
+#[test]
+fn what_is_wrong_with_freshness_and_alerts_is_named() {
+    let mut given = file("[[pair]]\nconsumer = ''\nmax_age = '0'\ncrit = true\n");
+    given.env = env(&[
+        ("POSTRIDER_TIMEZONE", "Europe/Berln"),
+        ("POSTRIDER_QUIET_DAYS", "sat sonntag"),
+        ("POSTRIDER_ALERT_SLACK_URL", "ftp://hunter2"),
+        ("POSTRIDER_ALERT_WEBHOOK_SECRET", "hunter2"),
+        ("POSTRIDER_ALERT_RESEND", "5m"),
+    ])
+    .env;
+    let problems = given.problems();
+    assert!(!problems.iter().any(|line| line.contains("hunter2") || line.contains('\n')));
+    insta::assert_snapshot!(problems.join("\n"), @r#""#);
+}
+
+#[test]
+fn brokers_of_variables_and_file() {
+    let mut given = file(
+        "[[broker]]\nname = 'second'\nbase_url = 'http://broker:9292/pact'\ntoken_file = '/secret/token'\n[[broker]]\nname = 'third'\nbase_url = 'https://third.example'",
+    );
+    given.env = env(&[
+        ("PACT_BROKER_BASE_URL", "https://broker.example"),
+        ("PACT_BROKER_USERNAME", "reader"),
+        ("PACT_BROKER_PASSWORD", "hunter2"),
+    ])
+    .env;
+    let settings = given.settings();
+    let brokers = &settings.monitor.brokers;
+    let named: Vec<_> =
+        brokers.iter().map(|broker| (broker.name.as_str(), broker.base_url.as_str())).collect();
+    assert_eq!(
+        named,
+        [
+            ("default", "https://broker.example/"),
+            ("second", "http://broker:9292/pact"),
+            ("third", "https://third.example/"),
+        ]
+    );
+    use postrider_broker::BrokerAuth::{Basic, Bearer, None as Open};
+    assert!(matches!(&brokers[0].auth, Basic { username, .. } if username == "reader"));
+    assert!(matches!(&brokers[1].auth, Bearer(token) if token.expose_secret() == "from-file"));
+    assert!(matches!(brokers[2].auth, Open));
+    assert_eq!(shown(&settings, "PACT_BROKER_PASSWORD").0.as_deref(), Some("***"));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let alone = env(&[("PACT_BROKER_TOKEN", "of another program")]).settings();
+    assert!(alone.monitor.brokers.is_empty(), "no address, no broker");
+}
+
+#[test]
+fn what_is_wrong_with_brokers_is_named() {
+    let mut given = file(
+        "[[broker]]\nname = 'default'\nbase_url = 'https://b.example'\n[[broker]]\nbase_url = 'ftp://x'\ntoken_file = '/nowhere'\n[[broker]]\nname = 'x'\nbase_url = 'https://x'\nusername = 'u'\n",
+    );
+    given.env = env(&[
+        ("PACT_BROKER_BASE_URL", "https://broker.example"),
+        ("PACT_BROKER_TOKEN", "hunter2"),
+        ("PACT_BROKER_USERNAME", "u"),
+    ])
+    .env;
+    let problems = given.problems();
+    assert!(!problems.iter().any(|line| line.contains("hunter2")));
+    insta::assert_snapshot!(problems.join("\n"), @r#""#);
+    given.env.remove("PACT_BROKER_USERNAME");
+    given.env.insert("PACT_BROKER_TOKEN_FILE".to_owned(), "/secret/token".to_owned());
+    let problems = given.problems().join("\n");
+    assert!(problems.contains("PACT_BROKER_TOKEN (environment): is given together"), "{problems}");
 }

@@ -6,13 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postrider_broker::BrokerConfig;
 use postrider_ingest::IngestConfig;
+use postrider_monitor::{AlertConfig, MonitorConfig, NamedBroker, Rules, broker_patience};
 use postrider_queue::QueueConfig;
 use postrider_store::{MasterKey, StoreConfig, Target};
 use postrider_telemetry::spans::SpanConfig;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::brokers::BrokerSettings;
 use super::{Mode, Settings};
 use crate::cli::Failure;
 use crate::datadir::DataDir;
@@ -113,6 +116,8 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         host_whitelist: settings.webhook.hosts.clone(),
         lane_rules: settings.lanes.clone(),
         retry: settings.webhook.retry.clone(),
+        freshness: settings.monitor.freshness.clone(),
+        broker_patience: broker_patience(settings.monitor.broker_interval),
         master_key,
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,
@@ -120,6 +125,47 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         execute_wait: settings.webhook.execute_wait,
         webhook_timeout: settings.webhook.timeout,
     }
+}
+
+/// What the monitor needs to know.
+pub(crate) fn monitor_config(settings: &Settings) -> Result<MonitorConfig, Failure> {
+    let (monitor, webhook) = (&settings.monitor, &settings.webhook);
+    let certificates = certificates(settings)?;
+    let broker = |broker: &BrokerSettings| NamedBroker {
+        name: broker.name.clone(),
+        config: BrokerConfig {
+            auth: broker.auth.clone(),
+            certificates: certificates.clone(),
+            proxy: webhook.https_proxy.clone(),
+            no_proxy: webhook.no_proxy.clone(),
+            ..BrokerConfig::new(broker.base_url.clone())
+        },
+    };
+    Ok(MonitorConfig {
+        rules: Rules {
+            sustained_failures: u64::from(monitor.sustained_failures),
+            freshness: monitor.freshness.clone(),
+            broker_interval: monitor.broker_interval,
+        },
+        interval: monitor.interval,
+        retention: monitor.retention,
+        lanes: settings.lanes.clone(),
+        brokers: monitor.brokers.iter().map(broker).collect(),
+        alerts: AlertConfig {
+            slack: monitor.alerts.slack.clone(),
+            alertmanager: monitor.alerts.alertmanager.clone(),
+            webhook: monitor.alerts.webhook.clone(),
+            signing_key: monitor.alerts.signing_key.clone(),
+            resend: monitor.alerts.resend,
+            retry: monitor.alerts.retry,
+            timeout: monitor.alerts.timeout,
+            base_url: settings.listen.base_url.clone(),
+            certificates: certificates.clone(),
+            https_proxy: webhook.https_proxy.clone(),
+            no_proxy: webhook.no_proxy.clone(),
+            user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
+        },
+    })
 }
 
 /// The certificates to trust besides the system's: of a PEM file, or of all files of a folder

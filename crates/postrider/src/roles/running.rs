@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postrider_deliver::{Waker, Worker, WorkerConfig};
 use postrider_ingest::{Ingest, Road};
-use postrider_monitor::{Monitor, MonitorConfig, Rules};
+use postrider_monitor::Monitor;
 use postrider_queue::{Consumer, Publisher};
 use postrider_store::WorkerId;
 use postrider_telemetry::{Metrics, spans};
@@ -80,7 +80,7 @@ impl Running {
             running.start_ingest(settings).await?;
         }
         if role.monitors() {
-            running.start_monitor(settings);
+            running.start_monitor(settings)?;
         }
         running.health.started();
         Ok(running)
@@ -227,16 +227,13 @@ impl Running {
         });
     }
 
-    fn start_monitor(&self, settings: &Settings) {
-        let config = MonitorConfig {
-            rules: Rules { sustained_failures: u64::from(settings.monitor.sustained_failures) },
-            interval: settings.monitor.interval,
-            retention: settings.monitor.retention,
-            lanes: settings.lanes.clone(),
-        };
+    fn start_monitor(&self, settings: &Settings) -> anyhow::Result<()> {
+        let config = wiring::monitor_config(settings)?;
         let owner = WorkerId(Uuid::now_v7());
-        let monitor = Monitor::new(config, self.opened.store.clone(), self.metrics.clone(), owner);
+        let monitor = Monitor::new(config, self.opened.store.clone(), self.metrics.clone(), owner)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         self.rest_tasks.spawn(monitor.run(self.rest.clone()));
+        Ok(())
     }
 }
 

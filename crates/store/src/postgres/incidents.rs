@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use jiff_sqlx::ToSqlx;
 use postrider_domain::WebhookState;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::Pg;
 use super::rows::{at, at_opt, fault, get, http_status, tally};
+use super::{Pg, notifications};
 use crate::{
-    Incident, IncidentFinding, MonitorFacts, MonitorLease, StoreError, StreakFact, WorkerId, codec,
+    AlertStatus, Incident, IncidentCursor, IncidentFilter, IncidentFinding, IncidentKind,
+    IncidentPage, IncidentSync, MonitorFacts, MonitorLease, StoreError, StreakFact, WorkerId,
+    codec,
 };
 
 const RENEW: &str = "
@@ -59,25 +62,64 @@ join webhooks w on w.id = p.webhook_id
 where p.at > now() - interval '7 days' and d.status = 'failed' and d.last_outcome = 'poison'
 order by p.delivery_id";
 
-const OPEN: &str = "
-select id, kind, subject, summary, next_step, opened_at, updated_at, resolved_at
-from incidents where resolved_at is null for update";
+/// What an incident is read from. Alias `i`.
+macro_rules! columns {
+    () => {
+        "i.id as incident_id, i.kind, i.subject, i.cause, i.severity, i.summary, i.next_step, \
+         i.opened_at, i.updated_at, i.acknowledged_at, i.resolved_at"
+    };
+}
+pub(super) use columns;
 
-const INSERT: &str = "
-insert into incidents (id, kind, subject, summary, next_step) values ($1, $2, $3, $4, $5)
-returning id, kind, subject, summary, next_step, opened_at, updated_at, resolved_at";
+const OPEN: &str = concat!(
+    "select ",
+    columns!(),
+    " from incidents i where i.resolved_at is null and i.kind = any($1) for update"
+);
+
+const INSERT: &str = concat!(
+    "insert into incidents as i (id, kind, subject, cause, severity, summary, next_step)
+     values ($1, $2, $3, $4, $5, $6, $7) returning ",
+    columns!()
+);
 
 const UPDATE: &str = "
-update incidents set summary = $2, next_step = $3, updated_at = now() where id = $1";
+update incidents set summary = $2, next_step = $3, cause = $4, updated_at = now() where id = $1";
 
-const RESOLVE: &str = "
-update incidents set resolved_at = now(), updated_at = now() where id = $1
-returning id, kind, subject, summary, next_step, opened_at, updated_at, resolved_at";
+const RESOLVE: &str = concat!(
+    "update incidents i set resolved_at = now(), updated_at = now() where i.id = $1 returning ",
+    columns!()
+);
 
-const LIST: &str = "
-select id, kind, subject, summary, next_step, opened_at, updated_at, resolved_at
-from incidents where not $1 or resolved_at is null
-order by opened_at desc, id desc limit $2";
+const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    " from incidents i
+     where (not $1 or i.resolved_at is null) and ($2::text is null or i.kind = $2)
+         and ($3::timestamptz is null or (i.opened_at, i.id) < ($3, $4::uuid))
+     order by i.opened_at desc, i.id desc limit $5"
+);
+
+const ONE: &str = concat!("select ", columns!(), " from incidents i where i.id = $1");
+
+/// An incident that is over stays as it is, and is returned as such.
+const ACKNOWLEDGE: &str = concat!(
+    "update incidents i set acknowledged_at = case
+         when i.resolved_at is null then coalesce(i.acknowledged_at, now())
+         else i.acknowledged_at end
+     where i.id = $1 returning ",
+    columns!()
+);
+
+const COUNT_OPEN: &str =
+    "select kind, count(*) as open from incidents where resolved_at is null group by kind";
+
+const PRUNE: &str = "
+delete from incidents where id in (
+    select i.id from incidents i
+    where i.resolved_at < now() - $1 * interval '1 millisecond'
+        and not exists (select from notifications n where n.incident_id = i.id)
+    limit $2)";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
@@ -93,9 +135,13 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("update_incident", UPDATE),
     ("resolve_incident", RESOLVE),
     ("incidents", LIST),
+    ("incident", ONE),
+    ("acknowledge_incident", ACKNOWLEDGE),
+    ("count_open_incidents", COUNT_OPEN),
+    ("prune_incidents", PRUNE),
 ];
 
-type Tx = Transaction<'static, Postgres>;
+pub(super) type Tx = Transaction<'static, Postgres>;
 
 impl Pg {
     pub(crate) async fn monitor_lease(
@@ -161,38 +207,90 @@ impl Pg {
     pub(crate) async fn sync_incidents(
         &self,
         lease: MonitorLease,
-        findings: &[IncidentFinding],
+        sync: &IncidentSync,
     ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, StoreError> {
         let mut tx = self.pool.begin().await.map_err(fault)?;
-        let valid = sqlx::query(LOCK_LEASE).bind(lease.owner.0).bind(lease.epoch);
-        if valid.fetch_optional(&mut *tx).await.map_err(fault)?.is_none() {
+        if !holds(&mut tx, lease).await? {
             return Ok(None);
         }
-        let rows = sqlx::query(OPEN).fetch_all(&mut *tx).await.map_err(fault)?;
+        let judged: Vec<&str> = sync.judged.iter().map(|kind| kind.as_str()).collect();
+        let rows = sqlx::query(OPEN).bind(judged).fetch_all(&mut *tx).await.map_err(fault)?;
         let open: Vec<Incident> = rows.iter().map(incident).collect::<Result<_, _>>()?;
-        let opened = open_or_update(&mut tx, &open, findings).await?;
-        let resolved = resolve(&mut tx, &open, findings).await?;
+        let opened = open_or_update(&mut tx, &open, &sync.findings).await?;
+        let resolved = resolve(&mut tx, &open, &sync.findings).await?;
+        notifications::insert(&mut tx, &opened, AlertStatus::Firing, &sync.channels).await?;
+        notifications::insert(&mut tx, &resolved, AlertStatus::Resolved, &sync.channels).await?;
         tx.commit().await.map_err(fault)?;
         Ok(Some((opened, resolved)))
     }
 
     pub(crate) async fn incidents(
         &self,
-        open_only: bool,
+        filter: IncidentFilter,
+        after: Option<IncidentCursor>,
         limit: u32,
-    ) -> Result<Vec<Incident>, StoreError> {
+    ) -> Result<IncidentPage, StoreError> {
         let rows = sqlx::query(LIST)
-            .bind(open_only)
-            .bind(i64::from(limit.clamp(1, 1000)))
+            .bind(filter.open_only)
+            .bind(filter.kind.map(IncidentKind::as_str))
+            .bind(after.map(|cursor| cursor.opened_at.to_sqlx()))
+            .bind(after.map(|cursor| cursor.id))
+            // One more than asked for tells whether there is a next page.
+            .bind(i64::from(limit) + 1)
             .fetch_all(&self.pool)
             .await
             .map_err(fault)?;
-        rows.iter().map(incident).collect()
+        let incidents = rows.iter().map(incident).collect::<Result<_, _>>()?;
+        Ok(IncidentPage::of(incidents, limit))
     }
+
+    pub(crate) async fn incident(&self, id: Uuid) -> Result<Option<Incident>, StoreError> {
+        let row = sqlx::query(ONE).bind(id).fetch_optional(&self.pool).await.map_err(fault)?;
+        row.as_ref().map(incident).transpose()
+    }
+
+    pub(crate) async fn acknowledge_incident(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<Incident>, StoreError> {
+        let row = sqlx::query(ACKNOWLEDGE).bind(id).fetch_optional(&self.pool);
+        row.await.map_err(fault)?.as_ref().map(incident).transpose()
+    }
+
+    pub(crate) async fn open_incidents(&self) -> Result<Vec<(IncidentKind, u64)>, StoreError> {
+        let rows = sqlx::query(COUNT_OPEN).fetch_all(&self.pool).await.map_err(fault)?;
+        let count = |row| Ok((codec::incident_kind(get(row, "kind")?)?, tally(row, "open")?));
+        rows.iter().map(count).collect()
+    }
+
+    pub(crate) async fn prune_incidents(
+        &self,
+        keep: Duration,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for statement in [notifications::PRUNE, PRUNE] {
+            let prune = sqlx::query(statement).bind(codec::millis(keep)).bind(i64::from(limit));
+            gone += prune.execute(&self.pool).await.map_err(fault)?.rows_affected();
+        }
+        Ok(gone)
+    }
+}
+
+/// Whether the lease is valid; it stays so for this transaction.
+pub(super) async fn holds(tx: &mut Tx, lease: MonitorLease) -> Result<bool, StoreError> {
+    let valid = sqlx::query(LOCK_LEASE).bind(lease.owner.0).bind(lease.epoch);
+    Ok(valid.fetch_optional(&mut **tx).await.map_err(fault)?.is_some())
 }
 
 fn is_of(incident: &Incident, finding: &IncidentFinding) -> bool {
     incident.kind == finding.kind && incident.subject == finding.subject
+}
+
+fn reads_alike(incident: &Incident, finding: &IncidentFinding) -> bool {
+    incident.summary == finding.summary
+        && incident.next == finding.next
+        && incident.cause == finding.cause
 }
 
 async fn open_or_update(
@@ -207,12 +305,13 @@ async fn open_or_update(
         }
         match open.iter().find(|incident| is_of(incident, finding)) {
             None => opened.push(insert(tx, finding).await?),
-            Some(known) if known.summary == finding.summary && known.next == finding.next => {}
+            Some(known) if reads_alike(known, finding) => {}
             Some(known) => {
                 sqlx::query(UPDATE)
                     .bind(known.id)
                     .bind(&finding.summary)
                     .bind(&finding.next)
+                    .bind(finding.cause)
                     .execute(&mut **tx)
                     .await
                     .map_err(fault)?;
@@ -227,6 +326,8 @@ async fn insert(tx: &mut Tx, finding: &IncidentFinding) -> Result<Incident, Stor
         .bind(Uuid::now_v7())
         .bind(finding.kind.as_str())
         .bind(&finding.subject)
+        .bind(finding.cause)
+        .bind(finding.severity.as_str())
         .bind(&finding.summary)
         .bind(&finding.next)
         .fetch_one(&mut **tx)
@@ -248,15 +349,18 @@ async fn resolve(
     Ok(resolved)
 }
 
-fn incident(row: &PgRow) -> Result<Incident, StoreError> {
+pub(super) fn incident(row: &PgRow) -> Result<Incident, StoreError> {
     Ok(Incident {
-        id: get(row, "id")?,
+        id: get(row, "incident_id")?,
         kind: codec::incident_kind(get(row, "kind")?)?,
         subject: get(row, "subject")?,
+        cause: get(row, "cause")?,
+        severity: codec::severity(get(row, "severity")?)?,
         summary: get(row, "summary")?,
         next: get(row, "next_step")?,
         opened_at: at(row, "opened_at")?,
         updated_at: at(row, "updated_at")?,
+        acknowledged_at: at_opt(row, "acknowledged_at")?,
         resolved_at: at_opt(row, "resolved_at")?,
     })
 }

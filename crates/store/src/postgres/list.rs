@@ -9,7 +9,8 @@ use super::Pg;
 use super::rows::{at, at_opt, count, fault, get, http_status, tally};
 use crate::list::LOOKED_BACK;
 use crate::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, Stats, StoreError, codec,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats,
+    StoreError, codec,
 };
 
 /// Columns of a list. A fresh delivery and one that is due wait for their turn: no instant is
@@ -141,6 +142,15 @@ pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryF
     if let Some(status) = filter.status {
         query.push(" and ").push(shown(status));
     }
+    match filter.scope {
+        None => {}
+        Some(DeliveryScope::Open) => {
+            query.push(" and d.next_at is not null");
+        }
+        Some(DeliveryScope::Failing) => {
+            query.push(" and d.status <> 'delivered' and d.last_outcome is not null");
+        }
+    }
     if let Some(webhook) = &filter.webhook {
         query.push(" and d.webhook_id in (select id from webhooks where uuid = ");
         query.push_bind(webhook.as_str().to_owned()).push(")");
@@ -153,6 +163,7 @@ pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryF
         query.push(" and d.id = any(").push_bind(super::rows::uuids(ids)).push(")");
     }
     let texts = [
+        (" and e.broker = ", filter.broker.clone()),
         (" and e.consumer = ", filter.consumer.clone()),
         (" and e.provider = ", filter.provider.clone()),
         (" and e.name = ", filter.event.map(|event| event.as_str().to_owned())),

@@ -15,6 +15,8 @@ mod lane_limits;
 mod lanes;
 mod leases;
 mod list;
+mod notifications;
+mod pairs;
 mod prune;
 mod record;
 mod replay;
@@ -74,6 +76,8 @@ pub(crate) fn statements() -> impl Iterator<Item = (&'static str, &'static str)>
         lanes::STATEMENTS,
         leases::STATEMENTS,
         list::STATEMENTS,
+        notifications::STATEMENTS,
+        pairs::STATEMENTS,
         prune::STATEMENTS,
         record::STATEMENTS,
         schema::STATEMENTS,

@@ -17,6 +17,7 @@ use crate::{Schema, StoreError};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
     (2, "relay", include_str!("../../../../migrations/postgres/0002_relay.sql")),
+    (3, "monitor", include_str!("../../../../migrations/postgres/0003_monitor.sql")),
     (4, "executions", include_str!("../../../../migrations/postgres/0004_executions.sql")),
     (5, "secrets", include_str!("../../../../migrations/postgres/0005_secrets.sql")),
 ];

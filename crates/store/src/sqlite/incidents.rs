@@ -13,12 +13,21 @@ use super::fault::Fault;
 use super::rows::{json, outcome, status_code};
 use super::webhooks::stored;
 use super::writer::Turn;
-use super::{Lite, clock};
-use crate::codec::{hold_cause, incident_kind, shown_name, webhook_uuid};
+use super::{Lite, clock, notifications};
+use crate::codec::{hold_cause, incident_kind, severity, shown_name, webhook_uuid};
 use crate::{
-    Incident, IncidentFinding, IncidentKind, MasterKey, MonitorFacts, MonitorLease, StoreError,
-    StreakFact, WorkerId,
+    AlertStatus, Incident, IncidentCursor, IncidentFilter, IncidentFinding, IncidentKind,
+    IncidentPage, IncidentSync, MasterKey, MonitorFacts, MonitorLease, StoreError, StreakFact,
+    WorkerId,
 };
+
+/// What an incident is read from.
+macro_rules! columns {
+    () => {
+        "id, kind, subject, cause, severity, summary, next, opened_at, updated_at, \
+         acknowledged_at, resolved_at"
+    };
+}
 
 /// How long a poisoned delivery is told of.
 const POISON_SHOWN: i64 = 7 * 86_400 * 1_000_000;
@@ -48,31 +57,74 @@ impl Lite {
     pub(crate) async fn sync_incidents(
         &self,
         lease: MonitorLease,
-        findings: &[IncidentFinding],
+        sync: &IncidentSync,
     ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, StoreError> {
-        self.write((lease, findings.to_vec()), |(lease, findings), turn| {
-            Box::pin(sync(*lease, findings, turn))
+        self.write((lease, sync.clone()), |(lease, sync), turn| {
+            Box::pin(synchronise(*lease, sync, turn))
         })
         .await
     }
 
     pub(crate) async fn incidents(
         &self,
-        open_only: bool,
+        filter: IncidentFilter,
+        after: Option<IncidentCursor>,
         limit: u32,
-    ) -> Result<Vec<Incident>, StoreError> {
+    ) -> Result<IncidentPage, StoreError> {
         let mut conn = self.reader().await?;
-        let rows = sqlx::query(
-            "SELECT id, kind, subject, summary, next, opened_at, updated_at, resolved_at
-             FROM incidents WHERE NOT ?1 OR resolved_at IS NULL
-             ORDER BY opened_at DESC, id DESC LIMIT ?2",
-        )
-        .bind(open_only)
-        .bind(limit.clamp(1, 1_000))
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM incidents
+              WHERE (NOT ?1 OR resolved_at IS NULL) AND (?2 IS NULL OR kind = ?2)
+                AND (?3 IS NULL OR (opened_at, id) < (?3, ?4))
+              ORDER BY opened_at DESC, id DESC LIMIT ?5",
+        ))
+        .bind(filter.open_only)
+        .bind(filter.kind.map(IncidentKind::as_str))
+        .bind(after.map(|cursor| cursor.opened_at.as_microsecond()))
+        .bind(after.map(|cursor| cursor.id))
+        // One more than asked for tells whether there is a next page.
+        .bind(i64::from(limit) + 1)
         .fetch_all(&mut *conn)
         .await
         .map_err(Fault::Sql)?;
-        Ok(rows.iter().map(incident).collect::<Result<_, _>>()?)
+        let incidents = rows.iter().map(incident).collect::<Result<_, _>>()?;
+        Ok(IncidentPage::of(incidents, limit))
+    }
+
+    pub(crate) async fn incident(&self, id: Uuid) -> Result<Option<Incident>, StoreError> {
+        let mut conn = self.reader().await?;
+        let row =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM incidents WHERE id = ?1")).bind(id);
+        let row = row.fetch_optional(&mut *conn).await.map_err(Fault::Sql)?;
+        Ok(row.as_ref().map(incident).transpose()?)
+    }
+
+    pub(crate) async fn acknowledge_incident(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<Incident>, StoreError> {
+        self.write(id, |id, turn| Box::pin(acknowledge(*id, turn))).await
+    }
+
+    pub(crate) async fn open_incidents(&self) -> Result<Vec<(IncidentKind, u64)>, StoreError> {
+        let mut conn = self.reader().await?;
+        let rows: Vec<(String, u64)> = sqlx::query_as(
+            "SELECT kind, count(*) FROM incidents WHERE resolved_at IS NULL GROUP BY kind",
+        )
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(Fault::Sql)?;
+        rows.into_iter().map(|(kind, open)| Ok((incident_kind(&kind)?, open))).collect()
+    }
+
+    pub(crate) async fn prune_incidents(
+        &self,
+        keep: Duration,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.write((keep, limit), |(keep, limit), turn| Box::pin(prune(*keep, *limit, turn))).await
     }
 }
 
@@ -183,34 +235,72 @@ async fn poisoned(
     rows.into_iter().map(|(id, uuid)| Ok((id, webhook_uuid(&uuid)?))).collect()
 }
 
-fn incident(row: &SqliteRow) -> Result<Incident, Fault> {
-    let resolved_at: Option<i64> = row.try_get("resolved_at")?;
+pub(super) fn incident(row: &SqliteRow) -> Result<Incident, Fault> {
+    let instant = |column| -> Result<Option<i64>, sqlx::Error> { row.try_get(column) };
     Ok(Incident {
         id: row.try_get("id")?,
         kind: incident_kind(row.try_get("kind")?)?,
         subject: row.try_get("subject")?,
+        cause: row.try_get("cause")?,
+        severity: severity(row.try_get("severity")?)?,
         summary: row.try_get("summary")?,
         next: row.try_get("next")?,
         opened_at: clock::timestamp(row.try_get("opened_at")?)?,
         updated_at: clock::timestamp(row.try_get("updated_at")?)?,
-        resolved_at: resolved_at.map(clock::timestamp).transpose()?,
+        acknowledged_at: instant("acknowledged_at")?.map(clock::timestamp).transpose()?,
+        resolved_at: instant("resolved_at")?.map(clock::timestamp).transpose()?,
     })
 }
 
-async fn sync(
+async fn synchronise(
     lease: MonitorLease,
-    findings: &[IncidentFinding],
+    sync: &IncidentSync,
     turn: &mut Turn,
 ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, Fault> {
     if !is_active(lease, turn).await? {
         return Ok(None);
     }
-    let resolved = resolve_missing(findings, turn).await?;
-    let opened = open_or_update(findings, turn).await?;
+    let resolved = resolve_missing(&sync.findings, &sync.judged, turn).await?;
+    let opened = open_or_update(&sync.findings, turn).await?;
+    notifications::insert(&opened, AlertStatus::Firing, &sync.channels, turn).await?;
+    notifications::insert(&resolved, AlertStatus::Resolved, &sync.channels, turn).await?;
     Ok(Some((opened, resolved)))
 }
 
-async fn is_active(lease: MonitorLease, turn: &mut Turn) -> Result<bool, Fault> {
+/// An incident that is over stays as it is, and is returned as such.
+async fn acknowledge(id: Uuid, turn: &mut Turn) -> Result<Option<Incident>, Fault> {
+    let row = sqlx::query(concat!(
+        "UPDATE incidents SET acknowledged_at =
+             CASE WHEN resolved_at IS NULL THEN coalesce(acknowledged_at, ?2)
+                  ELSE acknowledged_at END
+         WHERE id = ?1 RETURNING ",
+        columns!()
+    ))
+    .bind(id)
+    .bind(turn.now)
+    .fetch_optional(&mut turn.conn)
+    .await?;
+    row.as_ref().map(incident).transpose()
+}
+
+async fn prune(keep: Duration, limit: u32, turn: &mut Turn) -> Result<u64, Fault> {
+    let before = turn.now.saturating_sub(clock::micros(keep));
+    let told = notifications::prune(before, limit, turn).await?;
+    let gone = sqlx::query(
+        "DELETE FROM incidents WHERE id IN (
+             SELECT i.id FROM incidents i
+             WHERE i.resolved_at < ?1
+               AND NOT EXISTS (SELECT 1 FROM notifications n WHERE n.incident_id = i.id)
+             LIMIT ?2)",
+    )
+    .bind(before)
+    .bind(limit)
+    .execute(&mut turn.conn)
+    .await?;
+    Ok(told + gone.rows_affected())
+}
+
+pub(super) async fn is_active(lease: MonitorLease, turn: &mut Turn) -> Result<bool, Fault> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM monitor_lease
                         WHERE owner = ?1 AND epoch = ?2 AND lease_until > ?3)",
@@ -224,17 +314,21 @@ async fn is_active(lease: MonitorLease, turn: &mut Turn) -> Result<bool, Fault> 
 
 async fn resolve_missing(
     findings: &[IncidentFinding],
+    judged: &[IncidentKind],
     turn: &mut Turn,
 ) -> Result<Vec<Incident>, Fault> {
     let found: Vec<_> = findings.iter().map(|f| (f.kind.as_str(), &f.subject)).collect();
-    let rows = sqlx::query(
-        "UPDATE incidents SET resolved_at = ?2
-         WHERE resolved_at IS NULL
+    let judged: Vec<_> = judged.iter().map(|kind| kind.as_str()).collect();
+    let rows = sqlx::query(concat!(
+        "UPDATE incidents SET resolved_at = ?2, updated_at = ?2
+         WHERE resolved_at IS NULL AND kind IN (SELECT value FROM json_each(?3))
            AND (kind, subject) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
-         RETURNING id, kind, subject, summary, next, opened_at, updated_at, resolved_at",
-    )
+         RETURNING ",
+        columns!()
+    ))
     .bind(json(&found)?)
     .bind(turn.now)
+    .bind(json(&judged)?)
     .fetch_all(&mut turn.conn)
     .await?;
     rows.iter().map(incident).collect()
@@ -246,6 +340,8 @@ struct FindingRow<'a> {
     id: Uuid,
     kind: &'static str,
     subject: &'a str,
+    cause: &'static str,
+    severity: &'static str,
     summary: &'a str,
     next: &'a str,
 }
@@ -262,22 +358,29 @@ async fn open_or_update(
             id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
             kind: finding.kind.as_str(),
             subject: &finding.subject,
+            cause: finding.cause,
+            severity: finding.severity.as_str(),
             summary: &finding.summary,
             next: &finding.next,
         };
         rows.insert((finding.kind, &finding.subject), row);
     }
     let rows: Vec<_> = rows.into_values().collect();
-    let written = sqlx::query(
-        "INSERT INTO incidents (id, kind, subject, summary, next, opened_at, updated_at)
+    let written = sqlx::query(concat!(
+        "INSERT INTO incidents (id, kind, subject, cause, severity, summary, next, opened_at,
+                                updated_at)
          SELECT unhex(value ->> 'id', '-'), value ->> 'kind', value ->> 'subject',
-                value ->> 'summary', value ->> 'next', ?2, ?2
+                value ->> 'cause', value ->> 'severity', value ->> 'summary', value ->> 'next',
+                ?2, ?2
          FROM json_each(?1) WHERE true
          ON CONFLICT (kind, subject) WHERE resolved_at IS NULL DO UPDATE
-         SET summary = excluded.summary, next = excluded.next, updated_at = excluded.updated_at
-         WHERE (incidents.summary, incidents.next) IS NOT (excluded.summary, excluded.next)
-         RETURNING id, kind, subject, summary, next, opened_at, updated_at, resolved_at",
-    )
+         SET summary = excluded.summary, next = excluded.next, cause = excluded.cause,
+             updated_at = excluded.updated_at
+         WHERE (incidents.summary, incidents.next, incidents.cause)
+             IS NOT (excluded.summary, excluded.next, excluded.cause)
+         RETURNING ",
+        columns!()
+    ))
     .bind(json(&rows)?)
     .bind(turn.now)
     .fetch_all(&mut turn.conn)

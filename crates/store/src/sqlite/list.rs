@@ -11,7 +11,8 @@ use super::{Lite, clock};
 use crate::codec::{self, event_name, lane_state, stored_status, webhook_uuid};
 use crate::list::LOOKED_BACK;
 use crate::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, Stats, StoreError,
+    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats,
+    StoreError,
 };
 
 impl Lite {
@@ -90,7 +91,9 @@ pub(super) fn filtered(
 ) -> Result<(), Fault> {
     let DeliveryFilter {
         status,
+        scope,
         webhook,
+        broker,
         consumer,
         provider,
         event,
@@ -106,11 +109,26 @@ pub(super) fn filtered(
     if let Some(status) = status {
         query.push(shown_as(*status));
     }
+    match scope {
+        None => {}
+        Some(DeliveryScope::Open) => {
+            query.push(" AND d.next_at IS NOT NULL");
+        }
+        Some(DeliveryScope::Failing) => {
+            query.push(" AND d.status <> 'delivered' AND d.last_outcome IS NOT NULL");
+        }
+    }
     if let Some(uuid) = webhook {
         query.push(" AND d.webhook_id IN (SELECT id FROM webhooks WHERE uuid = ");
         query.push_bind(uuid.as_str().to_owned()).push(")");
     }
-    for (column, value) in [("e.consumer", consumer), ("e.provider", provider), ("l.name", lane)] {
+    let texts = [
+        ("e.broker", broker),
+        ("e.consumer", consumer),
+        ("e.provider", provider),
+        ("l.name", lane),
+    ];
+    for (column, value) in texts {
         if let Some(value) = value {
             query.push(format_args!(" AND {column} = ")).push_bind(value.clone());
         }

@@ -16,6 +16,8 @@ mod janitor;
 mod lane_state;
 mod lanes;
 mod list;
+mod notifications;
+mod pairs;
 mod prune;
 mod record;
 mod replay;

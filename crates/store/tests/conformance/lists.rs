@@ -1,7 +1,7 @@
 //! Lists, shown states, figures.
 
 use postrider_domain::{DeliveryId, DeliveryStatus, EventName, WebhookId};
-use postrider_store::{DeliveryFilter, Store};
+use postrider_store::{DeliveryFilter, DeliveryScope, Store};
 
 use crate::acts::*;
 use crate::harness::World;
@@ -57,6 +57,8 @@ pub(crate) async fn filters_filter(world: World) {
     let cases: Vec<(Narrow<'_>, Vec<DeliveryId>)> = vec![
         (Box::new(|_| {}), vec![c, b, a]),
         (Box::new(|f| f.webhook = Some(two.webhook.uuid.clone())), vec![c, b]),
+        (Box::new(|f| f.broker = text("default")), vec![c, b, a]),
+        (Box::new(|f| f.broker = text("other")), vec![]),
         (Box::new(|f| f.consumer = text("C2")), vec![c]),
         (Box::new(|f| f.consumer = text("c2")), vec![]),
         (Box::new(|f| f.provider = text("P")), vec![b, a]),
@@ -97,6 +99,10 @@ pub(crate) async fn shown_states_follow_the_lane(world: World) {
     assert_eq!(by(Delivered).await, [accepted[2]]);
     assert_eq!(by(Failed).await, [accepted[3]]);
     assert!(by(Held).await.is_empty() && by(Discarded).await.is_empty());
+    let scope = async |scope| found(store, DeliveryFilter { scope: Some(scope), ..any() }).await;
+    assert_eq!(scope(DeliveryScope::Failing).await, [accepted[3], accepted[1]]);
+    let open = [accepted[5], accepted[4], accepted[1], accepted[0]];
+    assert_eq!(scope(DeliveryScope::Open).await, open);
     store.hold_by_hand("a").await.unwrap().unwrap();
     // HELD_DERIVED: holding changed no delivery, and what is being sent is not held.
     assert_eq!(by(Held).await, [accepted[0], accepted[1]]);

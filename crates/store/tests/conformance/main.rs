@@ -14,6 +14,8 @@ mod lanes;
 mod leases;
 mod limited;
 mod lists;
+mod notifications;
+mod pairs;
 mod record;
 mod retention;
 mod schema;
@@ -196,6 +198,26 @@ cases! {
     incidents {
         one_monitor_at_a_time
         incidents_become_the_findings
+        kinds_that_were_not_judged_stay
+        incidents_come_in_pages
+        incidents_can_be_acknowledged
         facts_name_held_lanes
+    }
+    notifications {
+        each_channel_is_told_once
+        nobody_tells_without_the_lease
+        what_was_taken_and_not_settled_is_taken_again
+        a_resolution_waits_for_its_opening
+        old_incidents_and_alerts_go
+    }
+    pairs {
+        pairs_come_back_as_written
+        pairs_are_found_by_name_and_in_pages
+        events_tell_of_their_pair
+        many_events_tell_little
+        what_is_folded_in_is_remembered
+        dispatches_are_told_by_their_deliveries
+        brokers_answer_or_not
+        pairs_outlive_their_events_for_a_while
     }
 }

@@ -1,0 +1,247 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::parse_days;
+
+const NOW: &str = "2026-11-25T12:00:00Z";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Hours before [`NOW`], a Wednesday at noon.
+fn ago(hours: i64) -> Timestamp {
+    time(NOW) - SignedDuration::from_hours(hours)
+}
+
+fn pair() -> PairKey {
+    key("default", "checkout", "Orders")
+}
+
+fn key(broker: &str, consumer: &str, provider: &str) -> PairKey {
+    PairKey { broker: broker.into(), consumer: consumer.into(), provider: provider.into() }
+}
+
+fn rules() -> FreshnessRules {
+    FreshnessRules { max_age: FreshnessRules::MAX_AGE, quiet: QuietDays::none(), pairs: Vec::new() }
+}
+
+fn state(rules: &FreshnessRules, facts: &PairFacts, reach: BrokerReach) -> FreshnessState {
+    judge(rules, &pair(), facts, reach, time(NOW)).state
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    /// `contract_published`
+    Published(i64),
+    /// `contract_requiring_verification_published`
+    Wants(i64),
+    /// `contract_content_changed`
+    Changed(i64),
+    Verified(i64),
+    Failed(i64),
+}
+
+use Told::{Changed, Failed, Published, Verified as Good, Wants};
+
+fn facts(story: &[Told]) -> PairFacts {
+    let mut facts = PairFacts::default();
+    for told in story {
+        let (event, hours) = match *told {
+            Published(hours) => (EventName::ContractPublished, hours),
+            Wants(hours) => (EventName::ContractRequiringVerificationPublished, hours),
+            Changed(hours) => (EventName::ContractContentChanged, hours),
+            Good(hours) => (EventName::ProviderVerificationSucceeded, hours),
+            Failed(hours) => (EventName::ProviderVerificationFailed, hours),
+        };
+        facts.told(event, ago(hours), None);
+    }
+    facts
+}
+
+#[test]
+fn states() {
+    use FreshnessState::{Fresh, Silent, Stale, Unknown};
+    for (story, expected, owed) in [
+        (&[][..], Unknown, None),
+        // Never verified: the first publication of any kind counts.
+        (&[Published(1)], Fresh, Some(1)),
+        (&[Published(30), Wants(1)], Stale, Some(30)),
+        // Verified.
+        (&[Wants(30), Good(29)], Silent, None),
+        (&[Wants(30), Good(2)], Fresh, None),
+        (&[Wants(30), Failed(2)], Fresh, None),
+        (&[Good(2)], Fresh, None),
+        (&[Good(25)], Silent, None),
+        // Exactly at the threshold is not late.
+        (&[Good(24)], Fresh, None),
+        // A publication after it that wants one.
+        (&[Good(100), Wants(25)], Stale, Some(25)),
+        (&[Good(100), Changed(23)], Fresh, Some(23)),
+        (&[Good(100), Wants(50), Wants(1)], Stale, Some(50)),
+        (&[Wants(50), Good(40), Wants(30), Good(20), Wants(3)], Fresh, Some(3)),
+        // One that does not want any leaves the pair silent.
+        (&[Good(100), Published(1)], Silent, None),
+        (&[Good(10), Published(1)], Fresh, None),
+    ] {
+        let facts = facts(story);
+        assert_eq!(state(&rules(), &facts, BrokerReach::NotAsked), expected, "{story:?}");
+        assert_eq!(facts.owed_since(), owed.map(ago), "{story:?}");
+    }
+}
+
+#[test]
+fn ages_leave_quiet_days_out() {
+    let quiet = QuietDays::new(parse_days("sat sun").unwrap(), jiff::tz::TimeZone::UTC);
+    let rules = FreshnessRules { quiet, ..rules() };
+    let facts = PairFacts {
+        last_verification: Some(Verified { at: time("2026-11-20T17:00:00Z"), success: None }),
+        ..PairFacts::default()
+    };
+    let judged = |now| judge(&rules, &pair(), &facts, BrokerReach::Answers, time(now));
+    let monday = judged("2026-11-23T09:00:00Z");
+    assert_eq!(monday.age, Some(Duration::from_hours(16)));
+    assert_eq!(monday.state, FreshnessState::Fresh);
+    assert_eq!(judged("2026-11-23T17:00:01Z").state, FreshnessState::Silent);
+    let before = judged("2026-11-20T12:00:00Z");
+    assert_eq!((before.state, before.age), (FreshnessState::Fresh, Some(Duration::ZERO)));
+}
+
+#[test]
+fn a_broker_that_is_away_makes_nothing_late() {
+    use FreshnessState::{Fresh, Silent, Stale, Unknown};
+    let away = |hours: i64| BrokerReach::Away { answered_at: Some(ago(hours)) };
+    let never = BrokerReach::Away { answered_at: None };
+    let stale = facts(&[Good(100), Wants(30)]);
+    for (reach, expected) in [
+        (BrokerReach::Answers, Stale),
+        (BrokerReach::NotAsked, Stale),
+        // It was late already when the broker answered, 30 - 5 hours after the publication.
+        (away(5), Stale),
+        (away(20), Unknown),
+        // It looked silent then, and late in another way now.
+        (away(40), Unknown),
+        (never, Unknown),
+    ] {
+        assert_eq!(state(&rules(), &stale, reach), expected, "{reach:?}");
+    }
+    let silent = facts(&[Good(30)]);
+    assert_eq!(state(&rules(), &silent, away(1)), Silent);
+    assert_eq!(state(&rules(), &silent, away(10)), Unknown);
+    assert_eq!(state(&rules(), &facts(&[Good(2)]), never), Fresh);
+    assert_eq!(state(&rules(), &facts(&[]), never), Unknown);
+}
+
+#[test]
+fn rules_of_pairs_win() {
+    let rule = |broker: Option<&str>, hours, critical| PairRule {
+        broker: broker.map(str::to_owned),
+        consumer: "checkout".to_owned(),
+        provider: "Orders".to_owned(),
+        max_age: Some(Duration::from_hours(hours)),
+        critical,
+    };
+    let rules =
+        FreshnessRules { pairs: vec![rule(Some("b"), 1, true), rule(None, 48, false)], ..rules() };
+    let facts = facts(&[Good(30)]);
+    let judged = |key: &PairKey| judge(&rules, key, &facts, BrokerReach::NotAsked, time(NOW));
+    assert_eq!(judged(&key("b", "checkout", "Orders")).state, FreshnessState::Silent);
+    assert!(judged(&key("b", "checkout", "Orders")).critical);
+    assert_eq!(judged(&key("a", "checkout", "Orders")).state, FreshnessState::Fresh);
+    assert_eq!(judged(&key("a", "checkout", "Orders")).max_age, Duration::from_hours(48));
+    assert_eq!(judged(&key("a", "checkout", "orders")).max_age, FreshnessRules::MAX_AGE);
+}
+
+#[test]
+fn the_newest_result_is_kept() {
+    let mut facts = facts(&[Good(5), Failed(3), Good(4)]);
+    assert_eq!(facts.last_verification, Some(Verified { at: ago(3), success: Some(false) }));
+    facts.told(EventName::ProviderVerificationPublished, ago(3), Some(true));
+    assert_eq!(facts.last_verification.unwrap().success, Some(false));
+    facts.verified(ago(2), None);
+    assert_eq!(facts.last_verification.unwrap().success, None);
+    facts.verified(ago(2), Some(true));
+    assert_eq!(facts.last_verification.unwrap().success, Some(true));
+}
+
+#[test]
+fn of_many_publications_the_oldest_and_the_newest_are_kept() {
+    let mut facts = facts(&[Good(200)]);
+    for hours in 1..=100 {
+        facts.published(ago(hours), true);
+    }
+    assert_eq!(facts.owing.len(), OWING_MOST);
+    assert_eq!(facts.owed_since(), Some(ago(100)));
+    assert_eq!(facts.owing.last(), Some(&ago(1)));
+    facts.verified(ago(50), None);
+    assert_eq!(facts.owed_since(), Some(ago(1)));
+}
+
+#[test]
+fn names_survive_as_one_text() {
+    for names in [
+        ["default", "checkout", "Orders"],
+        ["a/b", "100%", "c%2Fd"],
+        ["", "Ünïcode 🦀", "quote\" and\nline"],
+    ] {
+        let [broker, consumer, provider] = names;
+        let key = key(broker, consumer, provider);
+        assert_eq!(key.to_string().parse(), Ok(key.clone()), "{key}");
+        assert_eq!(key.to_string().matches('/').count(), 2);
+        assert!(!key.to_string().contains('\n'));
+    }
+    for wrong in ["", "a/b", "a/b/c/d", "a/b/%", "a/b/%zz", "a/b/%ff", "a/b/%é"] {
+        assert_eq!(wrong.parse::<PairKey>(), Err(InvalidPairKey), "{wrong}");
+    }
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    (0_i64..200, 0..5).prop_map(|(hours, kind)| match kind {
+        0 => Published(hours),
+        1 => Wants(hours),
+        2 => Changed(hours),
+        3 => Good(hours),
+        _ => Failed(hours),
+    })
+}
+
+proptest! {
+    #[test]
+    fn order_and_repeats_change_nothing(
+        (story, shuffled) in proptest::collection::vec(told(), 0..14)
+            .prop_flat_map(|story| (Just(story.clone()), Just(story).prop_shuffle())),
+    ) {
+        let repeated: Vec<Told> = shuffled.iter().chain(&shuffled).copied().collect();
+        prop_assert_eq!(facts(&story), facts(&repeated));
+    }
+
+    #[test]
+    fn what_is_known_in_two_places_adds_up(
+        story in proptest::collection::vec(told(), 0..14),
+        split in 0_usize..14,
+    ) {
+        let (one, other) = story.split_at(split.min(story.len()));
+        let mut both = facts(one);
+        both.absorb(&facts(other));
+        prop_assert_eq!(both, facts(&story));
+    }
+
+    #[test]
+    fn keys_round_trip(broker in ".{0,12}", consumer in ".{0,12}", provider in ".{0,12}") {
+        let key = key(&broker, &consumer, &provider);
+        prop_assert_eq!(key.to_string().parse(), Ok(key));
+    }
+
+    #[test]
+    fn being_late_does_not_pass_by_itself(
+        story in proptest::collection::vec(told(), 0..8),
+        later in 0_i64..1000,
+    ) {
+        let facts = facts(&story);
+        let at = |now| judge(&rules(), &pair(), &facts, BrokerReach::Answers, now).state;
+        let first = at(time(NOW));
+        if first.is_late() {
+            prop_assert_eq!(first, at(time(NOW) + SignedDuration::from_hours(later)));
+        }
+    }
+}

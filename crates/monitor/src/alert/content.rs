@@ -1,0 +1,102 @@
+//! What an alert says, whoever it is for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use postrider_domain::PairKey;
+use postrider_store::{AlertStatus, Incident, IncidentKind};
+use url::Url;
+
+/// Names with texts, in the order of the names.
+pub(super) type Texts = BTreeMap<&'static str, String>;
+
+/// One incident as alerts tell it. Labels are the same as long as the incident is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Alert {
+    pub(super) status: AlertStatus,
+    pub(super) labels: Texts,
+    pub(super) annotations: Texts,
+    pub(super) starts_at: Timestamp,
+    /// Set when it is over.
+    pub(super) ends_at: Option<Timestamp>,
+    /// Where the incident can be read.
+    pub(super) link: Option<String>,
+}
+
+impl Alert {
+    pub(super) fn new(incident: &Incident, status: AlertStatus, base: Option<&Url>) -> Self {
+        let mut labels = subject_labels(incident);
+        labels.insert("alertname", alert_name(incident.kind).to_owned());
+        labels.insert("kind", incident.kind.as_str().to_owned());
+        labels.insert("severity", incident.severity.as_str().to_owned());
+        let annotations = [
+            ("summary", incident.summary.clone()),
+            ("description", format!("{} Next: {}", incident.summary, incident.next)),
+            ("next", incident.next.clone()),
+            ("cause", incident.cause.clone()),
+            ("incident_id", incident.id.to_string()),
+        ];
+        Self {
+            status,
+            labels,
+            annotations: annotations.into_iter().collect(),
+            starts_at: incident.opened_at,
+            ends_at: match status {
+                AlertStatus::Firing => None,
+                AlertStatus::Resolved => Some(incident.resolved_at.unwrap_or(incident.updated_at)),
+            },
+            link: base.and_then(|base| link(base, incident)),
+        }
+    }
+
+    /// Alertmanager's fingerprint of the labels: FNV-1a over names and values in order, a byte
+    /// 255 after each.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let texts = self.labels.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+        for byte in texts.flat_map(|text| text.bytes().chain([255])) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        format!("{hash:016x}")
+    }
+}
+
+fn link(base: &Url, incident: &Incident) -> Option<String> {
+    let mut link = base.clone();
+    let id = incident.id.to_string();
+    link.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v1", "incidents", &id]);
+    Some(link.into())
+}
+
+fn alert_name(kind: IncidentKind) -> &'static str {
+    match kind {
+        IncidentKind::SustainedFailures => "PostriderSustainedFailures",
+        IncidentKind::LaneHeld => "PostriderLaneHeld",
+        IncidentKind::Poison => "PostriderPoison",
+        IncidentKind::VerificationStale => "PostriderVerificationStale",
+        IncidentKind::VerificationSilent => "PostriderVerificationSilent",
+        IncidentKind::BrokerUnreachable => "PostriderBrokerUnreachable",
+    }
+}
+
+/// What the incident is about, taken apart.
+fn subject_labels(incident: &Incident) -> Texts {
+    let subject = incident.subject.clone();
+    let one = |name| Texts::from([(name, subject.clone())]);
+    match incident.kind {
+        IncidentKind::SustainedFailures => one("webhook"),
+        IncidentKind::LaneHeld => one("lane"),
+        IncidentKind::Poison => one("delivery"),
+        IncidentKind::BrokerUnreachable => one("broker"),
+        IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
+            match subject.parse::<PairKey>() {
+                Ok(PairKey { broker, consumer, provider }) => Texts::from([
+                    ("broker", broker),
+                    ("consumer", consumer),
+                    ("provider", provider),
+                ]),
+                Err(_) => one("pair"),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Webhooks that fail again and again: what each class of failure means, and what to do.
+
+use jiff::Timestamp;
+use postrider_domain::Outcome;
+use postrider_store::{IncidentFinding, IncidentKind, Severity, StreakFact};
+
+use super::{age, quoted};
+
+pub(super) fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
+    let last = match (streak.last_status_code, streak.last_outcome) {
+        (Some(status), Some(outcome)) => format!("last: {status}, {outcome}"),
+        (None, Some(outcome)) => format!("last: {outcome}"),
+        (_, None) => "no answer seen".to_owned(),
+    };
+    let success = streak
+        .last_success_at
+        .map_or_else(|| "never succeeded".to_owned(), |at| format!("last success {at}"));
+    let since = streak.since.map_or_else(String::new, |at| format!(" for {}", age(at, now)));
+    let (meaning, next) = advice(streak);
+    IncidentFinding {
+        kind: IncidentKind::SustainedFailures,
+        subject: streak.webhook.to_string(),
+        cause: streak.last_outcome.map_or("unknown", Outcome::as_str),
+        severity: Severity::Warning,
+        summary: format!(
+            "Webhook \"{}\" has failed {} times in a row{since}: {meaning} ({last}; {success}; \
+             lane {})",
+            streak.description, streak.failures, streak.lane
+        ),
+        next,
+    }
+}
+
+/// What the newest failure means, and the command to run next.
+fn advice(streak: &StreakFact) -> (&'static str, String) {
+    let webhook = &streak.webhook;
+    let look_at_webhook = || format!("postrider webhooks show {webhook}");
+    let look_at_deliveries = || format!("postrider deliveries list --webhook {webhook} --limit 5");
+    match streak.last_outcome {
+        Some(Outcome::Credential) => {
+            ("the target refuses the credential", set_secret(&streak.lane, "new-token"))
+        }
+        Some(Outcome::SecretMissing) => {
+            ("a secret that it uses has no value", set_secret(&streak.lane, "token"))
+        }
+        Some(Outcome::NotFound) => (
+            "the target does not exist or is hidden from the credential: check the URL, whether \
+             the repository was renamed or deleted, and whether the token can see it",
+            look_at_webhook(),
+        ),
+        Some(Outcome::Permission) => (
+            "the credential is alive but may not do this: on GitHub it needs contents: write for \
+             a repository dispatch, actions: write for a workflow",
+            look_at_deliveries(),
+        ),
+        Some(Outcome::Invalid) => {
+            ("the target will never take this request as it is", look_at_deliveries())
+        }
+        Some(Outcome::Redirected) => {
+            ("the target has moved: put its new URL into the webhook", look_at_webhook())
+        }
+        Some(Outcome::Blocked) => (
+            "the address policy forbids the target: POSTRIDER_WEBHOOK_ALLOW_NETWORKS can allow it",
+            look_at_webhook(),
+        ),
+        Some(Outcome::RenderError) => {
+            ("its template can't be rendered, or comes out too large", look_at_webhook())
+        }
+        Some(Outcome::ServerError) => ("the target has errors of its own", look_at_deliveries()),
+        Some(Outcome::Timeout) => ("the target does not answer in time", look_at_deliveries()),
+        Some(Outcome::ConnectError) => ("the target can't be connected to", look_at_deliveries()),
+        Some(
+            Outcome::Accepted
+            | Outcome::RateLimited
+            | Outcome::Lost
+            | Outcome::Poison
+            | Outcome::WebhookDeleted
+            | Outcome::WebhookDisabled
+            | Outcome::Withdrawn,
+        )
+        | None => ("what went wrong differs", look_at_deliveries()),
+    }
+}
+
+/// The command that mends a lane's credential; `file` is what the value is read from.
+pub(super) fn set_secret(lane: &str, file: &str) -> String {
+    match secret_of(lane) {
+        Some(name) => format!("postrider secrets set {} < {file}", quoted(name)),
+        None => "postrider webhooks list".to_owned(),
+    }
+}
+
+/// The secret in a lane's name. A lane that settings named has none, and a credential that
+/// stands in the webhook itself is no secret that could be set.
+fn secret_of(lane: &str) -> Option<&str> {
+    let (_, credential) = lane.rsplit_once('/')?;
+    let is_own = credential == "none"
+        || ["basic-", "inline-"].iter().any(|kind| {
+            credential.strip_prefix(kind).is_some_and(|hash| {
+                hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        });
+    (!is_own).then_some(credential)
+}

@@ -1,0 +1,98 @@
+//! Alerts that are to be sent: written with the change of the incident, sent afterwards.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{Incident, MonitorLease, Store, StoreError};
+
+/// Where an alert goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AlertChannel {
+    /// An incoming webhook of Slack.
+    Slack,
+    /// Prometheus Alertmanager.
+    Alertmanager,
+    /// Any receiver of Alertmanager's webhook body.
+    Webhook,
+}
+
+impl AlertChannel {
+    /// All channels.
+    pub const ALL: [Self; 3] = [Self::Slack, Self::Alertmanager, Self::Webhook];
+
+    /// Its name in rows and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Alertmanager => "alertmanager",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// What an alert says of its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertStatus {
+    /// It was opened.
+    Firing,
+    /// It is over.
+    Resolved,
+}
+
+impl AlertStatus {
+    /// Its name in rows and alerts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An alert that somebody may send now.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    /// Its id; the same over all tries.
+    pub id: Uuid,
+    /// What it says.
+    pub status: AlertStatus,
+    /// Which try this is, from 1; also the fence for what became of it.
+    pub tries: u32,
+    /// The incident as it reads now.
+    pub incident: Incident,
+}
+
+/// What became of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertResult {
+    /// The receiver took it.
+    Delivered,
+    /// To be tried again after this time.
+    Retry(Duration),
+    /// Never to be tried again.
+    GivenUp,
+}
+
+impl Store {
+    /// Takes alerts of a channel that are due, oldest first, for `hold`: nobody else gets them
+    /// during that time, and somebody else does after it. Of the alerts of one incident only
+    /// the oldest is given. `None` without a valid lease.
+    pub async fn claim_notifications(
+        &self,
+        lease: MonitorLease,
+        channel: AlertChannel,
+        limit: u32,
+        hold: Duration,
+    ) -> Result<Option<Vec<Notification>>, StoreError> {
+        dispatch!(self, claim_notifications(lease, channel, limit.clamp(1, 1_000), hold))
+    }
+
+    /// Notes what became of tries. A try that was taken over by somebody else changes nothing.
+    pub async fn settle_notifications(
+        &self,
+        settled: &[(Uuid, u32, AlertResult)],
+    ) -> Result<(), StoreError> {
+        dispatch!(self, settle_notifications(settled))
+    }
+}
