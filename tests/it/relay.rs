@@ -82,10 +82,11 @@ impl Scene {
     /// The payload of each accepted dispatch, in order.
     fn payloads(&self) -> Result<Vec<Value>> {
         let accepted = self.double.accepted();
-        let bodies = accepted.iter().map(|entry| entry.body.as_deref().context("a body"));
-        bodies
-            .map(|body| Ok(serde_json::from_str::<Value>(body?)?["client_payload"].clone()))
-            .collect()
+        let payload = |body: Option<&str>| -> Result<Value> {
+            let body: Value = serde_json::from_str(body.context("a body")?)?;
+            Ok(body["client_payload"].clone())
+        };
+        accepted.iter().map(|entry| payload(entry.body.as_deref())).collect()
     }
 }
 

@@ -24,6 +24,8 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
+use postrider_domain::Event;
+use postrider_render::BrokerVar;
 use postrider_telemetry::TraceContext;
 use serde_json::json;
 
@@ -124,7 +126,8 @@ impl Call {
     }
 }
 
-fn broken(fault: &str, missing: &[&str]) -> Problem {
+fn broken(fault: &str, missing: &[BrokerVar]) -> Problem {
+    let missing: Vec<_> = missing.iter().map(|var| var.as_str()).collect();
     let missing = missing.join(", ");
     let detail = format!(
         "the body {fault}; a broker puts values into a body as they are, but encodes them in the \
@@ -136,7 +139,7 @@ fn broken(fault: &str, missing: &[&str]) -> Problem {
 async fn commit(
     app: &App,
     identity: Identity,
-    event: postrider_domain::Event,
+    event: Event,
     trace: TraceContext,
 ) -> Result<Response, Problem> {
     let Identity { key, fingerprint, term } = identity;

@@ -41,12 +41,13 @@ pub(super) fn event(broker: String, params: &Params) -> Result<Event, Problem> {
 }
 
 fn faults(params: &Params) -> Vec<FieldError> {
-    let missing = params.missing().into_iter().map(|name| {
-        let detail = match name {
-            "eventName" => format!("is required: one of {}", all_names()),
-            _ => "is required: the pacticipant's name, in the query string or the body".to_owned(),
+    let missing = params.missing().into_iter().map(|var| {
+        let detail = if var == BrokerVar::EventName {
+            format!("is required: one of {}", all_names())
+        } else {
+            "is required: the pacticipant's name, in the query string or the body".to_owned()
         };
-        FieldError { pointer: pointer_step(name), detail }
+        FieldError { pointer: pointer_step(var.as_str()), detail }
     });
     let names = [BrokerVar::ConsumerName, BrokerVar::ProviderName].into_iter();
     let too_long = names.filter_map(|var| {

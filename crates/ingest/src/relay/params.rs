@@ -123,8 +123,7 @@ impl Params {
     }
 
     /// Which of the values that every event needs are not there.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
-        let missing = REQUIRED.into_iter().filter(|var| self.get(*var).is_empty());
-        missing.map(BrokerVar::as_str).collect()
+    pub(super) fn missing(&self) -> Vec<BrokerVar> {
+        REQUIRED.into_iter().filter(|var| self.get(*var).is_empty()).collect()
     }
 }

@@ -1,5 +1,5 @@
-use postrider_domain::{DeliveryId, Event, EventName, Pacticipant};
-use postrider_render::{BrokerVar, Variables};
+use postrider_domain::{DeliveryId, EventName, Pacticipant};
+use postrider_render::Variables;
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use url::form_urlencoded;
 use uuid::Uuid;
