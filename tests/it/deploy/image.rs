@@ -153,8 +153,8 @@ fn the_build_context_is_whole() -> Result<()> {
         let (_, sources) = words.split_last().context("a destination")?;
         for &source in sources {
             ensure!(let_in.iter().any(|name| name == source), "{source} does not reach the build");
-            let copied = Command::new("cp").arg("-R").arg(path(source)).arg(dir.path()).status()?;
-            ensure!(copied.success(), "copying {source}");
+            let status = Command::new("cp").arg("-R").arg(path(source)).arg(dir.path()).status()?;
+            ensure!(status.success(), "copying {source}");
         }
     }
     ensure!(!let_in.iter().any(|name| name.starts_with("deploy")), "secrets stay outside");

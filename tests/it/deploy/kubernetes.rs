@@ -88,7 +88,9 @@ fn every_manifest_is_applied() -> Result<()> {
     let mut there = BTreeSet::new();
     for entry in fs::read_dir(path(DIR))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") && !APART.contains(&name.as_str()) {
+        if path(&name).extension().is_some_and(|end| end == "yaml")
+            && !APART.contains(&name.as_str())
+        {
             there.insert(name);
         }
     }
