@@ -3,11 +3,13 @@
 //!
 //! `tests/run` gives them Postgres and RabbitMQ. Tests of embedded mode need neither.
 
+mod alerts;
 mod bad_input;
 mod canary;
 mod check;
 mod cli;
 mod crashes;
+mod freshness;
 mod github_workflows;
 mod harness;
 mod hold;

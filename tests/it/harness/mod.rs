@@ -9,6 +9,7 @@ mod load;
 mod place;
 mod process;
 mod proxy;
+mod receiver;
 mod scan;
 mod seed;
 mod services;
@@ -21,8 +22,10 @@ pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
 pub(crate) use process::{Signal, run, run_with, setting};
+pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
+pub(crate) use services::Alertmanager;
 pub(crate) use wait::{Looking, wait_until};
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 /// A setting as an environment variable, without its prefix.
 pub(crate) type Setting = (String, String);
 
-/// A setting by its name without `POSTRIDER_`.
+/// A setting by its name without `POSTRIDER_`, or `PACT_BROKER_*` whole.
 #[expect(clippy::needless_pass_by_value, reason = "so that literals and values can be given alike")]
 pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
     (name.to_owned(), value.to_string())
@@ -225,7 +225,12 @@ fn start(
 
 /// The environment variables of settings.
 fn variables(settings: &[Setting]) -> Vec<(String, String)> {
-    settings.iter().map(|(name, value)| (format!("POSTRIDER_{name}"), value.clone())).collect()
+    let named = |name: &str| {
+        // Those of the pact-broker clients are called the same everywhere.
+        let prefix = if name.starts_with("PACT_BROKER_") { "" } else { "POSTRIDER_" };
+        format!("{prefix}{name}")
+    };
+    settings.iter().map(|(name, value)| (named(name), value.clone())).collect()
 }
 
 /// Our program with nothing in its environment but these variables. It dies with the test.
