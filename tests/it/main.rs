@@ -3,6 +3,7 @@
 //!
 //! `tests/run` gives them Postgres and RabbitMQ. Tests of embedded mode need neither.
 
+mod alerts;
 mod bad_input;
 mod canary;
 mod check;
@@ -11,6 +12,7 @@ mod compat;
 mod connect;
 mod crashes;
 mod deploy;
+mod freshness;
 mod github_workflows;
 mod harness;
 mod hold;

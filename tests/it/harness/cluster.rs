@@ -1,5 +1,6 @@
 //! The product as it is run: one process in embedded mode, several in distributed mode.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -32,6 +33,8 @@ pub(crate) enum Mode {
 pub(crate) struct Plan {
     mode: Mode,
     workers: usize,
+    monitors: usize,
+    file: Option<String>,
     settings: Vec<Setting>,
     special: Vec<(String, Setting)>,
     services: Option<Services>,
@@ -61,6 +64,8 @@ impl Plan {
         Self {
             mode,
             workers: 2,
+            monitors: 1,
+            file: None,
             settings: settings.into_iter().map(|(name, value)| setting(name, value)).collect(),
             special: Vec::new(),
             services: None,
@@ -82,6 +87,18 @@ impl Plan {
 
     pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// How many monitors stand by: `monitor`, `monitor-2`, …
+    pub(crate) fn monitors(mut self, monitors: usize) -> Self {
+        self.monitors = monitors;
+        self
+    }
+
+    /// The settings file of all processes.
+    pub(crate) fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
         self
     }
 
@@ -109,6 +126,9 @@ impl Plan {
         } else {
             self = self.set("DATA_DIR", dir.path().join("data").display());
         }
+        if let Some(text) = &self.file {
+            fs::write(dir.path().join("postrider.toml"), text)?;
+        }
         let mut cluster = Cluster {
             mode: self.mode,
             processes: Vec::new(),
@@ -135,7 +155,8 @@ impl Plan {
         }
         let ingests = (1..=2).map(|number| format!("ingest-{number}"));
         let workers = (1..=self.workers).map(|number| format!("worker-{number}"));
-        ingests.chain(workers).chain(["monitor".to_owned()]).collect()
+        let others = (2..=self.monitors).map(|number| format!("monitor-{number}"));
+        ingests.chain(workers).chain(["monitor".to_owned()]).chain(others).collect()
     }
 
     fn spawn(&self, name: &str, logs: &Path) -> Result<Process> {
@@ -223,6 +244,15 @@ impl Cluster {
     /// Log lines of one message, over all processes.
     pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
         self.processes.iter().flat_map(|process| process.lines(message)).collect()
+    }
+
+    /// The same, with the names of the processes.
+    pub(crate) fn lines_of(&self, message: &str) -> Vec<(String, Value)> {
+        let lines = |process: &Process| {
+            let name = process.name().to_owned();
+            process.lines(message).into_iter().map(move |line| (name.clone(), line))
+        };
+        self.processes.iter().flat_map(lines).collect()
     }
 
     /// SIGTERM to all; each ends with 0, and none has panicked.

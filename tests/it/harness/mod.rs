@@ -10,6 +10,7 @@ mod load;
 mod place;
 mod process;
 mod proxy;
+mod receiver;
 mod scan;
 mod seed;
 mod services;
@@ -24,8 +25,10 @@ pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data};
 pub(crate) use process::{Process, Setting, Signal, run, run_with, setting};
 pub(crate) use proxy::Proxy;
+pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
+pub(crate) use services::Alertmanager;
 pub(crate) use wait::{Looking, wait_until};
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 /// A setting as an environment variable, without its prefix.
 pub(crate) type Setting = (String, String);
 
-/// A setting by its name without `POSTRIDER_`, or `OTEL_*` whole.
+/// A setting by its name without `POSTRIDER_`; those of others (`OTEL_*`, `PACT_BROKER_*`) whole.
 #[expect(clippy::needless_pass_by_value, reason = "so that literals and values can be given alike")]
 pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
     (name.to_owned(), value.to_string())
@@ -223,9 +223,11 @@ fn start(
         .with_context(|| format!("starting {name}"))
 }
 
-/// The environment variables of settings. Those of OpenTelemetry are called the same everywhere.
+/// The environment variables of settings. Those of OpenTelemetry and of the broker's clients are
+/// called the same everywhere.
 fn variables(settings: &[Setting]) -> Vec<(String, String)> {
-    let prefix = |name: &str| if name.starts_with("OTEL_") { "" } else { "POSTRIDER_" };
+    let is_foreign = |name: &str| name.starts_with("OTEL_") || name.starts_with("PACT_BROKER_");
+    let prefix = |name: &str| if is_foreign(name) { "" } else { "POSTRIDER_" };
     let variable = |(name, value): &Setting| (format!("{}{name}", prefix(name)), value.clone());
     settings.iter().map(variable).collect()
 }

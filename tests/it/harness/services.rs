@@ -1,12 +1,14 @@
-//! Postgres and RabbitMQ instances of a test's own, to be killed, wiped and started again.
+//! Postgres and RabbitMQ instances of a test's own, to be killed, wiped and started again; an
+//! Alertmanager.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -91,6 +93,33 @@ impl Rabbit {
 
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.server.up().await
+    }
+}
+
+/// A Prometheus Alertmanager of the test's own.
+#[derive(Debug)]
+pub(crate) struct Alertmanager {
+    server: Server,
+}
+
+impl Alertmanager {
+    pub(crate) async fn start() -> Result<Self> {
+        let mut server = Server::new("alertmanager", readable_dir()?, free_port()?, &[])?;
+        server.up().await?;
+        Ok(Self { server })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The alerts that fire now, as `amtool` shows them.
+    pub(crate) fn firing(&self) -> Result<Vec<Value>> {
+        let url = format!("--alertmanager.url={}", self.url());
+        let output = Command::new("amtool").args([&url, "alert", "query", "-o", "json"]).output();
+        let output = output.context("amtool: apt-get install prometheus-alertmanager")?;
+        ensure!(output.status.success(), "amtool alert query: {output:?}");
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 }
 

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use dispatch::run;
 pub(crate) use exit::{Exit, Failure, report};
 pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
-pub(crate) use time::moment;
+pub(crate) use time::{moment, time_zone};
 
 use crate::client::{
     check, connect, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,

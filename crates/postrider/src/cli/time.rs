@@ -1,7 +1,8 @@
 //! Times on the command line: RFC 3339, or a duration back from now.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::parse_duration;
+use postrider_domain::{near, parse_duration};
 
 /// `2026-11-21T09:00:00Z` as it is, `2h` as two hours before `now`.
 pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
@@ -12,6 +13,15 @@ pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let back = parse_duration(text).map_err(|_| wrong())?;
     let back = SignedDuration::try_from(back).map_err(|_| wrong())?;
     now.checked_sub(back).map_err(|_| wrong())
+}
+
+/// A time zone by its name in the IANA database.
+pub(crate) fn time_zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text.trim()).map_err(|_| {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let hint = near::hint(text, known.iter().map(String::as_str));
+        format!("{text:?} is no time zone{hint}")
+    })
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use postrider_domain::{FreshnessRules, PairRule, QuietDays, near, parse_days};
+use postrider_domain::{FreshnessRules, PairRule, QuietDays, parse_days};
 use toml::Table;
 
 use super::parse;
 use super::reader::{Key, Reader, Reported};
 use super::tables::{self, Faults, field, some_name};
 use super::value::{Raw, Wrong};
+use crate::cli::time_zone;
 
 const KEYS: [&str; 5] = ["broker", "consumer", "provider", "max_age", "critical"];
 /// A threshold that is shorter is a mistake, but tests need not wait.
@@ -40,14 +41,8 @@ fn age(raw: &Raw) -> Result<Duration, Wrong> {
 }
 
 fn zone(raw: &Raw) -> Result<TimeZone, Wrong> {
-    let text = raw.text();
-    TimeZone::get(&text).map_err(|_| {
-        let known: Vec<String> =
-            jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
-        let hint = near::hint(&text, known.iter().map(String::as_str));
-        let what = format!("{text:?} is no time zone{hint}");
-        Wrong::new(what, "write a name such as UTC or Europe/Berlin")
-    })
+    time_zone(&raw.text())
+        .map_err(|what| Wrong::new(what, "write a name such as UTC or Europe/Berlin"))
 }
 
 /// `none` says that there are none: an empty variable is one that is not set.

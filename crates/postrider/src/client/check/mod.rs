@@ -17,10 +17,10 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use postrider_broker::{Broker, Pair};
-use postrider_domain::{QuietDays, near, parse_days, parse_duration};
+use postrider_domain::{QuietDays, parse_days, parse_duration};
 
 use super::broker::{BrokerArgs, Env, failure};
-use crate::cli::{Exit, Failure, Out};
+use crate::cli::{Exit, Failure, Out, time_zone};
 use judge::{Question, Rule};
 use report::Report;
 
@@ -199,13 +199,4 @@ impl VerificationArgs {
             }
         }
     }
-}
-
-/// A time zone by its name in the IANA database.
-fn time_zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text.trim()).map_err(|_| {
-        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        let hint = near::hint(text, known.iter().map(String::as_str));
-        format!("{text:?} is no time zone{hint}")
-    })
 }

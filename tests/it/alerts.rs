@@ -1,0 +1,220 @@
+//! Alerts reach their receivers once, whatever the receivers do and whichever monitor dies.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postrider_github_double::{Double, Options};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON, wait_until, webhook,
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A lane that can be held and released; its name.
+async fn lane(api: &Api, double: &Double) -> Result<String> {
+    api.create_webhook(&webhook(&double.base_url(), "acme/orders", "Orders", "githubToken"))
+        .await?;
+    let lane = api.lane("/githubToken").await?.context("the webhook's lane")?;
+    Ok(lane["name"].as_str().context("a name")?.to_owned())
+}
+
+async fn change(api: &Api, verb: &str, lane: &str) -> Result<()> {
+    let path = format!("/api/v1/lanes/{verb}");
+    api.with_json("POST", &path, &json!({ "lane": lane })).await?.ok()?;
+    Ok(())
+}
+
+/// What a receiver of the generic body was told of this kind, in words.
+fn told(receiver: &Receiver) -> Result<Vec<String>> {
+    let word = |received: &Received| -> Result<String> {
+        let body = received.json()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(format!("{} {}", text(&body["commonLabels"]["kind"]), text(&body["status"])))
+    };
+    receiver.received().iter().map(word).collect()
+}
+
+/// Waits until the receiver was told exactly this.
+async fn is_told(receiver: &Receiver, wanted: &[&str]) -> Result<()> {
+    wait_until(&format!("{wanted:?}"), SOON, async || {
+        let told = told(receiver)?;
+        Ok(Looking::when(told == wanted, || format!("{told:?}")))
+    })
+    .await
+}
+
+fn plan(mode: Mode) -> Plan {
+    Plan::new(mode).set("ALERT_TIMEOUT", "1s").set("ALERT_RETRY", "200ms")
+}
+
+/// A receiver that hangs and one that is not there hold up neither each other nor a third one,
+/// which is told again after its error.
+async fn bad_receivers_hold_nothing_up(mode: Mode) -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let slack = Receiver::start(&[Reply::Hang]).await?;
+    let hook = Receiver::start(&[Reply::Status(500), Reply::Status(200)]).await?;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let plan = plan(mode)
+        .set("ALERT_SLACK_URL", format!("{}/services/hunter2", slack.url()))
+        .set("ALERT_ALERTMANAGER_URL", format!("http://user:hunter2@{gone}/am"))
+        .set("ALERT_WEBHOOK_URL", format!("{}/in?token=hunter2", hook.url()))
+        .set("ALERT_WEBHOOK_SECRET", SECRET)
+        .set("ALERT_RESEND", "300ms");
+    let mut cluster = Box::pin(plan.start()).await?;
+    let api = cluster.api()?;
+    let lane = lane(&api, &double).await?;
+    change(&api, "hold", &lane).await?;
+    is_told(&hook, &["lane_held firing"; 2]).await?;
+    let received = hook.received();
+    ensure!(received[0].text == received[1].text, "the same again: {received:?}");
+    ensure!(received[0].header("webhook-id") == received[1].header("webhook-id"), "{received:?}");
+    signed(&received[1])?;
+    change(&api, "release", &lane).await?;
+    is_told(&hook, &["lane_held firing", "lane_held firing", "lane_held resolved"]).await?;
+    ensure!(hook.received()[2].header("webhook-id") != received[0].header("webhook-id"));
+    wait_until("both bad receivers to have failed", SOON, async || {
+        let lines = cluster.lines("alert.failed");
+        let failed = |channel| lines.iter().any(|line| line["channel"] == channel);
+        let all = failed("slack") && failed("alertmanager") && failed("webhook");
+        Ok(Looking::when(all && !slack.received().is_empty(), || format!("{lines:?}")))
+    })
+    .await?;
+    for process in cluster.processes() {
+        ensure!(!process.output().contains("hunter2"), "{} tells a secret", process.name());
+    }
+    cluster.finish().await
+}
+
+/// Checked as receivers check it.
+fn signed(received: &Received) -> Result<()> {
+    let key = STANDARD.decode(SECRET.trim_start_matches("whsec_"))?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let (id, at) = (received.header("webhook-id"), received.header("webhook-timestamp"));
+    let signature = received.header("webhook-signature");
+    let tag = STANDARD.decode(signature.strip_prefix("v1,").context("version 1")?)?;
+    let text = format!("{id}.{at}.{}", received.text);
+    ensure!(hmac::verify(&key, text.as_bytes(), &tag).is_ok(), "{signature} of {text}");
+    let age = jiff::Timestamp::now().as_second() - at.parse::<i64>()?;
+    ensure!((0..=60).contains(&age), "{age} s old");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_bad_receivers_hold_nothing_up() -> Result<()> {
+    bad_receivers_hold_nothing_up(Mode::Embedded).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn distributed_bad_receivers_hold_nothing_up() -> Result<()> {
+    bad_receivers_hold_nothing_up(Mode::Distributed).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_asks_for_time_gets_it() -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let hook = Receiver::start(&[Reply::Limited(2), Reply::Status(204)]).await?;
+    let cluster = plan(Mode::Embedded).set("ALERT_WEBHOOK_URL", hook.url()).start().await?;
+    let api = cluster.api()?;
+    let lane = lane(&api, &double).await?;
+    change(&api, "hold", &lane).await?;
+    is_told(&hook, &["lane_held firing"; 2]).await?;
+    let received = hook.received();
+    let waited = received[1].at.duration_since(received[0].at);
+    ensure!(waited >= Duration::from_secs(2), "{waited:?}");
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slack_gets_one_message_for_what_happens_at_once() -> Result<()> {
+    let slack = Receiver::start(&[Reply::Status(200)]).await?;
+    let plan = plan(Mode::Embedded)
+        .set("ALERT_SLACK_URL", slack.url())
+        .set("FRESHNESS", "1h")
+        .set("QUIET_DAYS", "none");
+    let cluster = plan.start().await?;
+    let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(30 * 24);
+    let event = |number: usize| {
+        let mut event = crate::harness::event(number, &format!("<P{number}>"));
+        event["occurred_at"] = json!(old);
+        event
+    };
+    let events: Vec<Value> = (0..15).map(event).collect();
+    cluster.api()?.publish(&json!(events)).await?;
+    let mentioned = || -> Result<(usize, usize)> {
+        let received = slack.received();
+        let blocks = |one: &Received| -> Result<usize> {
+            Ok(one.json()?["blocks"].as_array().context("blocks")?.len())
+        };
+        let all: Vec<usize> = received.iter().map(blocks).collect::<Result<_>>()?;
+        Ok((all.iter().sum(), all.len()))
+    };
+    wait_until("all incidents to be told", SOON, async || {
+        let (blocks, messages) = mentioned()?;
+        Ok(Looking::when(blocks == 15, || format!("{blocks} in {messages}")))
+    })
+    .await?;
+    let (_, messages) = mentioned()?;
+    ensure!(messages <= 3, "{messages} messages");
+    ensure!(slack.received()[0].text.contains("&lt;P"), "{}", slack.received()[0].text);
+    cluster.finish().await
+}
+
+/// Which monitor is active, by the log.
+async fn active(cluster: &Cluster, monitors: &[&str]) -> Result<String> {
+    wait_until("an active monitor", SOON, async || {
+        let lines = cluster.lines_of("monitor.active");
+        let newest = lines.iter().max_by_key(|(_, line)| line["epoch"].as_i64());
+        let name = newest.map(|(name, _)| name.clone());
+        Ok(Looking::from_option(name.filter(|name| monitors.contains(&name.as_str()))))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_monitors_tell_once_and_one_takes_over() -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let hook = Receiver::start(&[Reply::Status(200)]).await?;
+    let plan = plan(Mode::Distributed).monitors(2).set("ALERT_WEBHOOK_URL", hook.url());
+    let mut cluster = Box::pin(plan.start()).await?;
+    let api = cluster.api()?;
+    let lane = lane(&api, &double).await?;
+    change(&api, "hold", &lane).await?;
+    is_told(&hook, &["lane_held firing"]).await?;
+    let first = active(&cluster, &["monitor", "monitor-2"]).await?;
+    let other = if first == "monitor" { "monitor-2" } else { "monitor" };
+    cluster.process(&first)?.kill().await?;
+    change(&api, "release", &lane).await?;
+    is_told(&hook, &["lane_held firing", "lane_held resolved"]).await?;
+    active(&cluster, &[other]).await?;
+    cluster.restart(&first).await?;
+    cluster.finish().await
+}
+
+/// The active monitor dies right after an incident and its alert are committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_that_was_written_and_not_sent_is_sent_by_the_other() -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let hook = Receiver::start(&[Reply::Status(200)]).await?;
+    let plan = plan(Mode::Distributed)
+        .monitors(2)
+        .set("ALERT_WEBHOOK_URL", hook.url())
+        .set("CRASH_AT", "opened:1");
+    let mut cluster = Box::pin(plan.start()).await?;
+    let api = cluster.api()?;
+    let first = active(&cluster, &["monitor", "monitor-2"]).await?;
+    let lane = lane(&api, &double).await?;
+    change(&api, "hold", &lane).await?;
+    cluster.process(&first)?.crashed(SOON).await?;
+    is_told(&hook, &["lane_held firing"]).await?;
+    let process = cluster.process(&first)?;
+    process.unset("CRASH_AT");
+    cluster.restart(&first).await?;
+    change(&api, "release", &lane).await?;
+    is_told(&hook, &["lane_held firing", "lane_held resolved"]).await?;
+    cluster.finish().await
+}
