@@ -8,6 +8,7 @@ mod canary;
 mod cli;
 mod compat;
 mod crashes;
+mod execute;
 mod harness;
 mod hold;
 mod idempotency;
