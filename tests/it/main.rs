@@ -12,6 +12,7 @@ mod compat;
 mod connect;
 mod crashes;
 mod deploy;
+mod execute;
 mod freshness;
 mod github_workflows;
 mod harness;

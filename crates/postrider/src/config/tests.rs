@@ -68,7 +68,7 @@ fn shown(settings: &Settings, name: &str) -> (Option<String>, String) {
 }
 
 /// Every setting with a value that differs from its default, and that value as it is shown.
-const ALL: [(&str, &str, &str); 35] = [
+const ALL: [(&str, &str, &str); 36] = [
     ("DATABASE_URL", "postgres://u:hunter2@db/p?x=hunter2", "postgres://u:***@db/p"),
     ("AMQP_URL", "amqps://u:hunter2@mq", "amqps://u:***@mq"),
     ("DATA_DIR", "/data", "/data"),
@@ -85,6 +85,7 @@ const ALL: [(&str, &str, &str); 35] = [
     ("WEBHOOK_HOST_WHITELIST", "*.example /a{1,2}/", "*.example /a{1,2}/"),
     ("WEBHOOK_ALLOW_NETWORKS", "10.0.0.0/8", "10.0.0.0/8"),
     ("WEBHOOK_TIMEOUT", "3s", "3s"),
+    ("EXECUTE_WAIT", "10s", "10s"),
     ("WEBHOOK_CERTIFICATES", "/certs", "/certs"),
     ("GITHUB_HOSTS", "github.example", "github.example"),
     ("LANE_RATE", "5/s", "5/s"),
