@@ -81,7 +81,9 @@ impl Cache {
         if let Some(known) = known.filter(fresh) {
             return Ok(known);
         }
-        let values = self.store.secret_values(&prepared.stored.secret_names).await?;
+        let stored = &prepared.stored;
+        let team = stored.webhook.team_uuid.as_deref();
+        let values = self.store.secret_values(&stored.secret_names, team).await?;
         let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev));
         if prepared.is_kept() {
             locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));

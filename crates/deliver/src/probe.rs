@@ -56,7 +56,8 @@ impl Prober {
         };
         let Some(webhook) = self.store.lane_webhook(lane).await? else { return Ok(()) };
         let names = webhook.secret_names.clone();
-        let values = self.store.secret_values(&names).await?;
+        let team = webhook.webhook.team_uuid.clone();
+        let values = self.store.secret_values(&names, team.as_deref()).await?;
         let has_all = names.iter().all(|name| values.contains_key(name));
         let prepared = prepare(webhook);
         let finding = match request_of(&self.context, &prepared, &values) {

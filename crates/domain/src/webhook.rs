@@ -26,7 +26,7 @@ pub struct Webhook {
     pub events: Vec<EventName>,
     /// What to send.
     pub request: RequestTemplate,
-    /// PactFlow's team, kept for its clients.
+    /// PactFlow's team, whose secrets alone it may use; without one, secrets without a team.
     pub team_uuid: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,

@@ -23,6 +23,8 @@ use crate::json::{self, JsonFault, kind};
 use crate::problem::Problem;
 use crate::server::App;
 
+pub(crate) use secrets::{MAX_VALUE as MAX_SECRET, is_name as is_secret_name, wake_opened};
+
 /// Bytes of a request to the operations API: a secret of 64 KiB, every byte of it escaped.
 const MAX_BODY: usize = 512 * 1024;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postrider_domain::{HostWhitelist, LaneRules};
+use postrider_domain::{HostWhitelist, LaneRules, RetryPolicy};
 use postrider_store::MasterKey;
 use url::Url;
 
@@ -26,6 +26,8 @@ pub struct IngestConfig {
     pub host_whitelist: HostWhitelist,
     /// Which lane a webhook belongs to, and its limits.
     pub lane_rules: LaneRules,
+    /// When failed attempts are made again, to tell how many are left.
+    pub retry: RetryPolicy,
     /// Names inline credentials in lane names without telling them.
     pub master_key: MasterKey,
     /// Deliveries that may wait unclaimed while the queue is away; beyond, intake answers 503.

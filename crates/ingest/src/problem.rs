@@ -79,6 +79,11 @@ impl Problem {
         self
     }
 
+    /// Headers that go with the answer.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The members of the problem document.
     pub(crate) fn document(&self) -> Map<String, Value> {
         let mut document = Map::new();

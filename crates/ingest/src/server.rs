@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, post};
+use axum::routing::post;
 use http::{HeaderValue, StatusCode, header};
 use postrider_store::Store;
 use postrider_telemetry::Metrics;
@@ -77,15 +77,8 @@ impl Ingest {
         let app = &self.0;
         Router::new()
             .route("/events", post(events::post))
-            .route("/webhooks", any(hooks::all))
-            .route("/webhooks/{uuid}", any(hooks::one))
-            .route("/webhooks/execute", any(hooks::execute_unsaved))
-            .route("/webhooks/{uuid}/execute", any(hooks::execute_one))
-            .route("/webhooks/provider/{provider}", any(hooks::of_provider))
-            .route("/webhooks/consumer/{consumer}", any(hooks::of_consumer))
-            .route("/webhooks/provider/{provider}/consumer/{consumer}", any(hooks::of_pair))
             .merge(api::routes())
-            .fallback(not_found)
+            .fallback(elsewhere)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(app.clone(), authorise))
             .layer(from_fn_with_state(app.clone(), within_time))
@@ -128,6 +121,9 @@ async fn authorise(State(app): State<App>, request: Request, next: Next) -> Resp
     let needed = Role::needed(request.method(), request.uri().path());
     match app.config.tokens.check(request.headers(), needed) {
         Access::Granted => next.run(request).await,
+        Access::Unknown | Access::WrongRole if !is_own(request.uri().path()) => {
+            hooks::unauthorised()
+        }
         Access::Unknown => unauthorised().into_response(),
         Access::WrongRole => {
             let detail = format!("this token has not the role {needed}, which this call needs");
@@ -162,9 +158,22 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Problem::internal().into_response()
 }
 
-async fn not_found(request: Request) -> Problem {
+/// Whether a path is of our own API rather than of the broker's.
+fn is_own(path: &str) -> bool {
+    const OWN: [&str; 5] = ["events", "hooks", "api", "ui", "openapi.json"];
+    let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
+    first.is_some_and(|first| OWN.contains(&first))
+}
+
+/// What is no route of our own API is the broker's.
+async fn elsewhere(state: State<App>, request: Request) -> Response {
     let path = request.uri().path();
-    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}"))
+    if is_own(path) {
+        let detail = format!("there is nothing at {path}");
+        Problem::new(StatusCode::NOT_FOUND, detail).into_response()
+    } else {
+        hooks::serve(state, request).await
+    }
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -49,7 +49,7 @@ pub use list::{
 };
 pub use record::{AttemptRow, HoldProof, RecordReport, Recorded, Transition};
 pub use seal::MasterKey;
-pub use secrets::{SecretInfo, SecretValues};
+pub use secrets::{SecretInfo, SecretPut, SecretValues, SecretWrite};
 pub use webhooks::{Put, StoredWebhook, WebhookTable, WebhookWrite};
 
 /// Where the store is.

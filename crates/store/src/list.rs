@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookUuid};
+use postrider_domain::{
+    DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookId, WebhookUuid,
+};
 
 use crate::{Store, StoreError};
+
+/// How far back [`Store::newest_deliveries`] looks, so that it ends soon for a webhook that has
+/// sent millions for other pairs.
+pub(crate) const LOOKED_BACK: u32 = 10_000;
+
+/// Six events of each make less than one page.
+const MAX_WEBHOOKS: usize = 150;
 
 /// Which deliveries. Empty fields don't filter.
 #[derive(Debug, Clone, Default)]
@@ -160,7 +169,24 @@ impl Store {
         dispatch!(self, delivery(id))
     }
 
-    /// T12. Final deliveries of the filter, executions aside, wait again (attempt 0, claim number kept, marks kept
+    /// Of each of these webhooks (at most 150) and each event the newest delivery for the pair,
+    /// oldest first, among the newest 10,000 deliveries of the webhook.
+    pub async fn newest_deliveries(
+        &self,
+        webhooks: &[WebhookId],
+        consumer: &str,
+        provider: &str,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        let webhooks = webhooks.get(..MAX_WEBHOOKS).unwrap_or(webhooks);
+        let ids = dispatch!(self, newest_deliveries(webhooks, consumer, provider))?;
+        let filter = DeliveryFilter { ids: Some(ids), ..DeliveryFilter::default() };
+        let mut page = self.deliveries(&filter, None, 1_000).await?;
+        page.deliveries.reverse();
+        Ok(page.deliveries)
+    }
+
+    /// T12. Final deliveries of the filter, executions aside, wait again (attempt 0, claim number
+    /// kept, marks kept
     /// unless `forget_marks`), at most 100,000 in chunks; with `act` false only counts.
     pub async fn replay(
         &self,

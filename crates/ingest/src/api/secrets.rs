@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::server::App;
 
 /// Bytes of a value.
-const MAX_VALUE: usize = 64 * 1024;
+pub(crate) const MAX_VALUE: usize = 64 * 1024;
 
 /// `GET /api/v1/secrets`.
 pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
@@ -58,7 +58,7 @@ pub(super) async fn delete(
 }
 
 /// Opened lanes have a backlog that workers of this process should begin with now.
-async fn wake_opened(app: &App, opened: &[String]) {
+pub(crate) async fn wake_opened(app: &App, opened: &[String]) {
     if opened.is_empty() {
         return;
     }
@@ -72,8 +72,7 @@ async fn wake_opened(app: &App, opened: &[String]) {
 }
 
 fn check_name(name: &str) -> Result<(), Problem> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    if is_name(name) {
         Ok(())
     } else {
         let detail = "a secret's name has 1 to 64 characters, each a letter, a digit, an \
@@ -82,9 +81,18 @@ fn check_name(name: &str) -> Result<(), Problem> {
     }
 }
 
+/// Whether a secret can be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
 fn document(secret: &SecretInfo) -> Value {
     json!({
         "name": secret.name,
+        "uuid": secret.uuid,
+        "description": secret.description,
+        "team_uuid": secret.team_uuid,
         "rev": secret.rev,
         "created_at": secret.created_at,
         "updated_at": secret.updated_at,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::header::HOST;
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use postrider_domain::WebhookUuid;
+use postrider_domain::{DeliveryId, WebhookUuid};
 
 use crate::IngestConfig;
 
@@ -54,6 +54,27 @@ impl Bases {
     pub(super) fn pair(&self, provider: &str, consumer: &str) -> String {
         let (provider, consumer) = (segment(provider), segment(consumer));
         format!("{}/webhooks/provider/{provider}/consumer/{consumer}", self.base)
+    }
+
+    pub(super) fn pact_webhooks(&self, provider: &str, consumer: &str) -> String {
+        format!("{}/webhooks", self.pact(provider, consumer))
+    }
+
+    pub(super) fn pact_version(&self, provider: &str, consumer: &str, version: &str) -> String {
+        format!("{}/version/{}", self.pact(provider, consumer), segment(version))
+    }
+
+    fn pact(&self, provider: &str, consumer: &str) -> String {
+        let (provider, consumer) = (segment(provider), segment(consumer));
+        format!("{}/pacts/provider/{provider}/consumer/{consumer}", self.base)
+    }
+
+    pub(super) fn logs(&self, delivery: DeliveryId) -> String {
+        format!("{}/triggered-webhooks/{delivery}/logs", self.base)
+    }
+
+    pub(super) fn secret(&self, uuid: &str) -> String {
+        format!("{}/secrets/{}", self.base, segment(uuid))
     }
 
     pub(super) fn docs(&self) -> String {

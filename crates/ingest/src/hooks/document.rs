@@ -1,12 +1,11 @@
 //! Webhook documents as they are shown: redacted, in the broker's order of keys, null members
 //! left out, every link a single object.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use postrider_domain::{Body, BodyMode, RequestTemplate, Selector, Webhook, is_credential_header};
 use serde_json::{Map, Value, json};
 
 use crate::hooks::base::Bases;
+use crate::hooks::time::xml_time;
 use crate::hooks::url::{host_of, user_info, with_user_info};
 
 /// What is shown in a secret's place.
@@ -44,7 +43,7 @@ pub(super) fn webhook(webhook: &Webhook, warnings: &[String], bases: &Bases) -> 
 }
 
 /// A list of links to webhooks.
-pub(super) fn collection(webhooks: &[&Webhook], bases: &Bases) -> Value {
+pub(super) fn collection(title: &str, webhooks: &[&Webhook], bases: &Bases) -> Value {
     let items: Vec<Value> = webhooks
         .iter()
         .map(|webhook| {
@@ -56,7 +55,7 @@ pub(super) fn collection(webhooks: &[&Webhook], bases: &Bases) -> Value {
         })
         .collect();
     json!({"_links": {
-        "self": {"title": "Webhooks", "href": bases.request},
+        "self": {"title": title, "href": bases.request},
         "pb:create": {"title": "POST to create a webhook", "href": bases.request},
         "pb:webhooks": items,
         "curies": [{"name": "pb", "href": bases.docs(), "templated": true}],
@@ -64,7 +63,7 @@ pub(super) fn collection(webhooks: &[&Webhook], bases: &Bases) -> Value {
 }
 
 /// The description, else `<METHOD> <host>`.
-fn display_description(webhook: &Webhook) -> String {
+pub(super) fn display_description(webhook: &Webhook) -> String {
     let given = webhook.description.as_deref().filter(|text| !text.trim().is_empty());
     given.map_or_else(
         || {
@@ -189,11 +188,6 @@ fn scope_description(webhook: &Webhook) -> String {
         (Some(consumer), None) => format!("A webhook for all pacts with consumer {consumer}"),
         (None, None) => "A webhook for all pacts".to_owned(),
     }
-}
-
-/// XML Schema, whole seconds, numeric offset.
-fn xml_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 mod data;
 
+use axum::body::Body;
+use http::StatusCode;
 use jiff::Timestamp;
 use postrider_domain::{DeliveryId, DeliveryStatus, EventId, Webhook, WebhookUuid};
 use postrider_store::{
@@ -13,13 +15,16 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::execution::{Ending, obstacle};
-use crate::hooks::answer::Failure;
+use crate::hooks::answer::{self, Answer, Failure};
 use crate::hooks::base::Bases;
+use crate::hooks::exchange::Exchange;
 use crate::hooks::logs::{self, Execution, Level, log_line, log_lines};
+use crate::hooks::scope::Scope;
+use crate::hooks::webhooks;
 use crate::server::App;
 
 /// The webhook to test.
-pub(super) enum Tested {
+enum Tested {
     Saved(Box<StoredWebhook>),
     Unsaved(Box<WebhookWrite>),
 }
@@ -48,8 +53,21 @@ impl Tested {
     }
 }
 
-/// Tests a webhook; the document to answer with.
-pub(super) async fn test(app: &App, bases: &Bases, tested: &Tested) -> Result<Value, Failure> {
+/// `/webhooks/{uuid}/execute`; a body is not looked at.
+pub(super) async fn saved(exchange: &Exchange, uuid: &str) -> Answer {
+    exchange.takes_hal()?;
+    let stored = webhooks::stored(exchange, uuid).await?.ok_or(Failure::NotFound)?;
+    test(&exchange.app, &exchange.bases, &Tested::Saved(Box::new(stored))).await
+}
+
+/// `/webhooks/execute`: judged as if it were to be created.
+pub(super) async fn unsaved(exchange: &Exchange, body: Body) -> Answer {
+    let webhook = webhooks::described(exchange, &Scope::all(), body).await?;
+    let write = webhooks::to_write(exchange, webhook).await?;
+    test(&exchange.app, &exchange.bases, &Tested::Unsaved(Box::new(write))).await
+}
+
+async fn test(app: &App, bases: &Bases, tested: &Tested) -> Answer {
     let event = data::event(app.store(), tested.webhook(), &bases.base).await?;
     let new = NewExecution {
         id: DeliveryId(Uuid::now_v7()),
@@ -66,7 +84,7 @@ pub(super) async fn test(app: &App, bases: &Bases, tested: &Tested) -> Result<Va
         Ending::NotSent(why) => not_made(why, tested, bases),
         Ending::NoWord => not_made(NO_WORD, tested, bases),
     };
-    Ok(document(told, tested, bases))
+    Ok(answer::hal(StatusCode::OK, &document(told, tested, bases)))
 }
 
 const NO_WORD: &str = "the worker that took it was not heard of again: it may have been sent";

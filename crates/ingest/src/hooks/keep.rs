@@ -53,7 +53,7 @@ fn request(draft: DraftRequest, old: Option<&RequestTemplate>) -> RequestTemplat
 }
 
 /// Stars only, or nothing: what a redacted document holds in a secret's place.
-fn is_starred(value: &str) -> bool {
+pub(super) fn is_starred(value: &str) -> bool {
     value.bytes().all(|b| b == b'*')
 }
 

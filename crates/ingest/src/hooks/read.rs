@@ -8,7 +8,7 @@ use serde_json::{Error, Value};
 use crate::body::{self, Limits};
 use crate::events::media_type;
 use crate::hooks::answer::Failure;
-use crate::json::{self, JsonFault, MAX_DEPTH, kind};
+use crate::json::{self, JsonFault, MAX_DEPTH};
 use crate::server::App;
 
 /// Bytes of a document.
@@ -30,15 +30,7 @@ pub(super) async fn document(app: &App, parts: &Parts, body: Body) -> Result<Val
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Failure> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-        let count = valid.chars().count();
-        let before: String = valid.chars().skip(count.saturating_sub(20)).collect();
-        Failure::Unreadable(format!(
-            "Request body has a non UTF-8 character at char {} after the fragment '{before}'",
-            count + 1
-        ))
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     json::parse(text).map_err(|fault| match fault {
         JsonFault::TooDeep(depth) => Failure::Unreadable(format!(
             "JSON::NestingError - nesting of {depth} is too deep: at most {MAX_DEPTH} levels"
@@ -49,6 +41,20 @@ fn parse(bytes: &[u8]) -> Result<Value, Failure> {
             "cannot contain the character U+0000".to_owned(),
         ),
     })
+}
+
+/// How much of the text before the fault is shown, in characters.
+const FRAGMENT: usize = 100;
+
+fn not_utf8(bytes: &[u8], valid: usize) -> Failure {
+    let valid = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
+    let count = valid.chars().count();
+    let fragment: String = valid.chars().skip(count.saturating_sub(FRAGMENT)).collect();
+    Failure::Unreadable(format!(
+        "Request body has a non UTF-8 character at char {} and cannot be parsed as JSON. \
+         Fragment preceding invalid character is: '{fragment}'",
+        count + 1
+    ))
 }
 
 fn syntax(error: &Error) -> String {
@@ -65,6 +71,21 @@ pub(super) fn must_be_object(value: &Value) -> Result<(), Failure> {
     if value.is_object() {
         return Ok(());
     }
-    let found = kind(value);
-    Err(Failure::Unreadable(format!("RuntimeError - Expected JSON Object, got {found}")))
+    let found = ruby_class(value);
+    let detail = format!("Expected JSON Object in request body but found {found}");
+    Err(Failure::Unreadable(format!("RuntimeError - {detail}")))
+}
+
+/// The broker names what it found by Ruby's class.
+fn ruby_class(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NilClass",
+        Value::Bool(true) => "TrueClass",
+        Value::Bool(false) => "FalseClass",
+        Value::Number(number) if number.is_f64() => "Float",
+        Value::Number(_) => "Integer",
+        Value::String(_) => "String",
+        Value::Array(_) => "Array",
+        Value::Object(_) => "Hash",
+    }
 }

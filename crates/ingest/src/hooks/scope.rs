@@ -4,31 +4,31 @@ use postrider_domain::{Selector, Webhook};
 
 /// The pacticipants named in the path of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scope {
-    pub(super) consumer: Option<String>,
-    pub(super) provider: Option<String>,
+pub(crate) struct Scope {
+    pub(crate) consumer: Option<String>,
+    pub(crate) provider: Option<String>,
 }
 
 impl Scope {
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self { consumer: None, provider: None }
     }
 
-    pub(super) fn provider(provider: String) -> Self {
-        Self { consumer: None, provider: Some(provider) }
+    pub(crate) fn provider(provider: &str) -> Self {
+        Self { consumer: None, provider: Some(provider.to_owned()) }
     }
 
-    pub(super) fn consumer(consumer: String) -> Self {
-        Self { consumer: Some(consumer), provider: None }
+    pub(crate) fn consumer(consumer: &str) -> Self {
+        Self { consumer: Some(consumer.to_owned()), provider: None }
     }
 
-    pub(super) fn pair(provider: String, consumer: String) -> Self {
-        Self { consumer: Some(consumer), provider: Some(provider) }
+    pub(crate) fn pair(provider: &str, consumer: &str) -> Self {
+        Self { consumer: Some(consumer.to_owned()), provider: Some(provider.to_owned()) }
     }
 
     /// Whether the collection holds the webhook: the sides in the path by name, the other side
     /// without a name (Pact Broker 2.120: one by label counts as that).
-    pub(super) fn lists(&self, webhook: &Webhook) -> bool {
+    pub(crate) fn lists(&self, webhook: &Webhook) -> bool {
         let (consumer, provider) =
             (name(webhook.consumer.as_ref()), name(webhook.provider.as_ref()));
         match (&self.consumer, &self.provider) {

@@ -17,6 +17,9 @@ pub(super) enum UrlFault {
     Host,
 }
 
+/// Bytes of a host's name (RFC 1035); lanes are named after hosts.
+const LONGEST_HOST: usize = 253;
+
 /// Checks a URL with placeholders against the whitelists.
 pub(super) fn check(
     template: &str,
@@ -28,7 +31,7 @@ pub(super) fn check(
     let (Some(split), Some(other)) = (Split::of(&first), Split::of(&second)) else {
         return Err(UrlFault::Invalid);
     };
-    if split.host.is_empty() {
+    if split.host.is_empty() || split.host.len() > LONGEST_HOST {
         return Err(UrlFault::Invalid);
     }
     if split.host != other.host {

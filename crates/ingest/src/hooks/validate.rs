@@ -17,6 +17,9 @@ pub(super) const STRING: &str = "must be a string";
 pub(super) const HASH: &str = "must be a hash";
 const DOC: &str = "See /doc/webhooks#whitelist for more information.";
 
+/// Longest uuid of a webhook.
+const LONGEST_UUID: usize = 255;
+
 /// The broker's order of the names, as its message lists them.
 const NAMES: [EventName; 6] = [
     EventName::ContractPublished,
@@ -27,9 +30,19 @@ const NAMES: [EventName; 6] = [
     EventName::ContractRequiringVerificationPublished,
 ];
 
-/// Faults by dotted key, in the order found.
+/// What is wrong with one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Dotted.
+    pub(super) key: String,
+    /// Which item of the list that the key names.
+    pub(super) index: Option<usize>,
+    pub(super) message: String,
+}
+
+/// Faults in the order found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Errors(Vec<(String, Vec<String>)>);
+pub(super) struct Errors(Vec<Fault>);
 
 /// What settings allow.
 #[derive(Debug, Clone, Copy)]
@@ -41,15 +54,40 @@ pub(super) struct Rules<'a> {
 
 impl Errors {
     pub(super) fn add(&mut self, key: &str, message: impl Into<String>) {
-        let message = message.into();
-        match self.0.iter_mut().find(|(known, _)| known == key) {
-            Some((_, messages)) => messages.push(message),
-            None => self.0.push((key.to_owned(), vec![message])),
-        }
+        self.0.push(Fault { key: key.to_owned(), index: None, message: message.into() });
     }
 
-    pub(super) fn into_value(self) -> Value {
-        self.0.into_iter().map(|(key, messages)| (key, Value::from(messages))).collect()
+    pub(super) fn add_at(&mut self, key: &str, index: usize, message: impl Into<String>) {
+        let (key, message) = (key.to_owned(), message.into());
+        self.0.push(Fault { key, index: Some(index), message });
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|fault| fault.key == key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
+    /// Messages by key; those about an item of a list say which.
+    pub(super) fn by_key(&self) -> Value {
+        let mut keys: Map<String, Value> = Map::new();
+        for fault in &self.0 {
+            let message = match fault.index {
+                Some(index) => format!("{} (at index {index})", fault.message),
+                None => fault.message.clone(),
+            };
+            let messages = keys.entry(fault.key.clone()).or_insert_with(|| Value::Array(vec![]));
+            if let Value::Array(messages) = messages {
+                messages.push(message.into());
+            }
+        }
+        Value::Object(keys)
     }
 }
 
@@ -68,8 +106,10 @@ pub(super) fn webhook_with(
     let empty = Map::new();
     let object = document.as_object().unwrap_or(&empty);
     let errors_ref = &mut errors;
-    if let Some(uuid) = optional_text(object, "uuid", "uuid", errors_ref).given() {
-        path_uuid(&uuid, errors_ref);
+    if let Some(uuid) = optional_text(object, "uuid", "uuid", errors_ref).given()
+        && errors_ref.is_empty()
+    {
+        uuid_rule(&uuid, errors_ref);
     }
     let request = request::request(object, rules, errors_ref);
     let draft = Draft {
@@ -79,15 +119,15 @@ pub(super) fn webhook_with(
         enabled: enabled(object, errors_ref),
         events: events(object, errors_ref),
         request: request.unwrap_or_else(request::nothing),
-        team_uuid: optional_text(object, "teamUuid", "teamUuid", errors_ref).given(),
+        team_uuid: provided(optional_text(object, "teamUuid", "teamUuid", errors_ref)),
     };
-    if errors.0.is_empty() { Ok(draft) } else { Err(errors) }
+    if errors.is_empty() { Ok(draft) } else { Err(errors) }
 }
 
 /// Checks a uuid that a client gave.
-pub(super) fn path_uuid(uuid: &str, errors: &mut Errors) {
-    if uuid.parse::<WebhookUuid>().is_err() && uuid.len() > 255 {
-        errors.add("uuid", "cannot be longer than 255 characters");
+pub(super) fn uuid_rule(uuid: &str, errors: &mut Errors) {
+    if uuid.len() > LONGEST_UUID {
+        errors.add("uuid", format!("cannot be longer than {LONGEST_UUID} characters"));
     } else if uuid.parse::<WebhookUuid>().is_err() {
         let rule = "can only contain A-Z, a-z, 0-9, _ and -, and must be 16 or more characters";
         errors.add("uuid", rule);
@@ -149,7 +189,7 @@ fn events(object: &Map<String, Value>, errors: &mut Errors) -> Option<Vec<EventN
         match event(item) {
             Ok(name) if names.contains(&name) => {}
             Ok(name) => names.push(name),
-            Err(message) => errors.add("events", format!("{message} (at index {index})")),
+            Err(message) => errors.add_at("events", index, message),
         }
     }
     Some(names)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, StatusCode, header};
-use postrider_domain::{HostWhitelist, LaneId, LaneRules};
+use postrider_domain::{HostWhitelist, LaneId, LaneRules, RetryPolicy};
 use postrider_ingest::{Ingest, IngestConfig, Road, Tokens};
 use postrider_store::{DeliveryFilter, MasterKey, Store, StoreConfig, Target};
 use postrider_telemetry::Metrics;
@@ -78,10 +78,11 @@ impl Harness {
             method_whitelist: vec!["POST".to_owned()],
             host_whitelist: HostWhitelist::default(),
             lane_rules: LaneRules::default(),
+            retry: RetryPolicy::default(),
             master_key,
             max_unpublished: setting.max_unpublished,
             request_timeout: IngestConfig::REQUEST_TIMEOUT,
-            execute_wait: Duration::from_secs(2),
+            execute_wait: Duration::from_millis(50),
             webhook_timeout: Duration::from_secs(1),
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());

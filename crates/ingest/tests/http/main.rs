@@ -3,8 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has to fail")]
 
 mod api;
+mod divergences;
 mod harness;
 mod idempotency;
 mod malformed;
+mod negotiation;
 mod queue_away;
+mod random;
+mod recordings;
+mod secrets;
+mod triggered;
+mod validation;
 mod webhooks;

@@ -82,6 +82,7 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         method_whitelist: settings.webhook.methods.clone(),
         host_whitelist: settings.webhook.hosts.clone(),
         lane_rules: settings.lanes.clone(),
+        retry: settings.webhook.retry.clone(),
         master_key,
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: IngestConfig::REQUEST_TIMEOUT,

@@ -1,11 +1,13 @@
 //! Deliveries for people and programs, and figures.
 
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, StoredStatus};
+use postrider_domain::{DeliveryId, DeliveryStatus, EventId, StoredStatus, WebhookId};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
 
 use super::Pg;
 use super::rows::{at, at_opt, count, fault, get, http_status, tally};
+use crate::list::LOOKED_BACK;
 use crate::{
     AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, Stats, StoreError, codec,
 };
@@ -42,8 +44,19 @@ from lanes l cross join lateral (
     from deliveries d where d.lane_id = l.id and d.next_at is not null) b
 order by b.waiting desc, l.name";
 
+const NEWEST: &str = "
+select distinct on (d.webhook_id, e.name) d.id
+from unnest($1::bigint[]) w (id)
+cross join lateral (
+    select id, event_id, webhook_id from deliveries
+    where webhook_id = w.id order by id desc limit $4) d
+join events e on e.id = d.event_id
+where e.consumer = $2 and e.provider = $3 and e.name <> 'test'
+order by d.webhook_id, e.name, d.id desc";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: &[(&str, &str)] = &[("attempts", ATTEMPTS), ("backlog", BACKLOG)];
+pub(super) const STATEMENTS: &[(&str, &str)] =
+    &[("attempts", ATTEMPTS), ("backlog", BACKLOG), ("newest_deliveries", NEWEST)];
 
 impl Pg {
     pub(crate) async fn deliveries(
@@ -84,6 +97,24 @@ impl Pg {
             event: get(&row, "body")?,
             attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
         }))
+    }
+
+    pub(crate) async fn newest_deliveries(
+        &self,
+        webhooks: &[WebhookId],
+        consumer: &str,
+        provider: &str,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let webhooks: Vec<i64> = webhooks.iter().map(|id| id.0).collect();
+        let ids: Vec<Uuid> = sqlx::query_scalar(NEWEST)
+            .bind(webhooks)
+            .bind(consumer)
+            .bind(provider)
+            .bind(i64::from(LOOKED_BACK))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(ids.into_iter().map(DeliveryId).collect())
     }
 
     pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {

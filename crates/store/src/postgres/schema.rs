@@ -13,6 +13,13 @@ use super::Pg;
 use super::rows::fault;
 use crate::{Schema, StoreError};
 
+/// Number, name and text of each migration, oldest first.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
+    (4, "executions", include_str!("../../../../migrations/postgres/0004_executions.sql")),
+    (5, "secrets", include_str!("../../../../migrations/postgres/0005_secrets.sql")),
+];
+
 /// Days ahead for which a partition is kept ready.
 const DAYS_AHEAD: i32 = 7;
 
@@ -34,12 +41,6 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("lock_partitions", LOCK_PARTITIONS),
     ("has_partition", HAS_PARTITION),
     ("default_has_day", DEFAULT_HAS_DAY),
-];
-
-/// Number, name and text of each migration, oldest first.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "store", include_str!("../../../../migrations/postgres/0001_store.sql")),
-    (4, "executions", include_str!("../../../../migrations/postgres/0004_executions.sql")),
 ];
 
 fn migrator() -> Migrator {

@@ -1,13 +1,15 @@
 //! Reading: deliveries for people and programs, and figures.
 
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, LaneState, StoredStatus};
+use postrider_domain::{DeliveryId, DeliveryStatus, EventId, LaneState, StoredStatus, WebhookId};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite};
+use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::{json, outcome, status_code};
 use super::{Lite, clock};
 use crate::codec::{self, event_name, lane_state, stored_status, webhook_uuid};
+use crate::list::LOOKED_BACK;
 use crate::{
     AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryView, Page, Stats, StoreError,
 };
@@ -29,6 +31,16 @@ impl Lite {
     ) -> Result<Option<DeliveryView>, StoreError> {
         let mut conn = self.reader().await?;
         Ok(whole(&mut conn, id).await?)
+    }
+
+    pub(crate) async fn newest_deliveries(
+        &self,
+        webhooks: &[WebhookId],
+        consumer: &str,
+        provider: &str,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let mut conn = self.reader().await?;
+        Ok(newest(&mut conn, webhooks, consumer, provider).await?)
     }
 
     pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {
@@ -176,6 +188,33 @@ fn next_attempt(
     let waits = stored == StoredStatus::Waiting && !held && claim_no > 0;
     let ahead = next_at.filter(|next_at| waits && *next_at > now);
     Ok(ahead.map(clock::timestamp).transpose()?)
+}
+
+async fn newest(
+    conn: &mut SqliteConnection,
+    webhooks: &[WebhookId],
+    consumer: &str,
+    provider: &str,
+) -> Result<Vec<DeliveryId>, Fault> {
+    let mut ids = Vec::new();
+    for webhook in webhooks {
+        let found: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT max(d.id) FROM (
+                 SELECT id, event_id FROM deliveries INDEXED BY deliveries_of_webhook
+                 WHERE webhook_id = ?1 ORDER BY id DESC LIMIT ?4) d
+             JOIN events e ON e.id = d.event_id
+             WHERE e.consumer = ?2 AND e.provider = ?3 AND e.name <> 'test'
+             GROUP BY e.name",
+        )
+        .bind(webhook.0)
+        .bind(consumer)
+        .bind(provider)
+        .bind(LOOKED_BACK)
+        .fetch_all(&mut *conn)
+        .await?;
+        ids.extend(found.into_iter().map(DeliveryId));
+    }
+    Ok(ids)
 }
 
 async fn whole(conn: &mut SqliteConnection, id: DeliveryId) -> Result<Option<DeliveryView>, Fault> {

@@ -21,6 +21,7 @@ const TRIES: u32 = 5;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "delivery", include_str!("../../../../migrations/sqlite/0001_delivery.sql")),
     (4, "executions", include_str!("../../../../migrations/sqlite/0004_executions.sql")),
+    (5, "secrets", include_str!("../../../../migrations/sqlite/0005_secrets.sql")),
 ];
 
 fn newest() -> i64 {

@@ -11,7 +11,7 @@ use super::rows::json;
 use super::writer::Turn;
 use super::{Lite, clock};
 use crate::seal::{Sealed, key_id};
-use crate::{SecretInfo, SecretValues, StoreError};
+use crate::{MasterKey, SecretInfo, SecretPut, SecretValues, SecretWrite, StoreError};
 
 impl Lite {
     pub(crate) async fn set_secret(
@@ -26,10 +26,16 @@ impl Lite {
         .await
     }
 
+    pub(crate) async fn put_secret(&self, write: &SecretWrite) -> Result<SecretPut, StoreError> {
+        let key = self.0.master_key.clone();
+        self.write((write.clone(), key), |(write, key), turn| Box::pin(put(write, key, turn))).await
+    }
+
     pub(crate) async fn secrets(&self) -> Result<Vec<SecretInfo>, StoreError> {
         let mut conn = self.reader().await?;
         let rows = sqlx::query(
-            "SELECT uuid, name, rev, key_id, created_at, updated_at FROM secrets ORDER BY name",
+            "SELECT uuid, name, description, team_uuid, rev, key_id, created_at, updated_at
+             FROM secrets ORDER BY name",
         )
         .fetch_all(&mut *conn)
         .await
@@ -44,13 +50,16 @@ impl Lite {
     pub(crate) async fn secret_values(
         &self,
         names: &BTreeSet<String>,
+        team: Option<&str>,
     ) -> Result<SecretValues, StoreError> {
         let mut conn = self.reader().await?;
         let names = json(names)?;
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT name, sealed FROM secrets WHERE name IN (SELECT value FROM json_each(?1))",
+            "SELECT name, sealed FROM secrets
+             WHERE name IN (SELECT value FROM json_each(?1)) AND team_uuid IS ?2",
         )
         .bind(names)
+        .bind(team)
         .fetch_all(&mut *conn)
         .await
         .map_err(Fault::Sql)?;
@@ -66,6 +75,8 @@ fn info(row: &SqliteRow) -> Result<SecretInfo, Fault> {
     Ok(SecretInfo {
         uuid: row.try_get("uuid")?,
         name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        team_uuid: row.try_get("team_uuid")?,
         rev: row.try_get("rev")?,
         key_id: row.try_get("key_id")?,
         created_at: clock::timestamp(row.try_get("created_at")?)?,
@@ -86,7 +97,7 @@ async fn set(
          ON CONFLICT (name) DO UPDATE
          SET rev = rev + 1, key_id = excluded.key_id, sealed = excluded.sealed,
              updated_at = excluded.updated_at
-         RETURNING uuid, name, rev, key_id, created_at, updated_at",
+         RETURNING uuid, name, description, team_uuid, rev, key_id, created_at, updated_at",
     )
     .bind(name)
     .bind(uuid.to_string())
@@ -98,6 +109,124 @@ async fn set(
     raise_secret_rev(name, turn).await?;
     let opened = open_lanes(name, turn).await?;
     Ok((info(&row)?, opened))
+}
+
+async fn put(write: &SecretWrite, key: &MasterKey, turn: &mut Turn) -> Result<SecretPut, Fault> {
+    let old = match &write.uuid {
+        None => None,
+        Some(uuid) => match find(uuid, turn).await? {
+            None => return Ok(SecretPut::NotFound),
+            found => found,
+        },
+    };
+    if is_taken(write, turn).await? {
+        return Ok(SecretPut::NameTaken);
+    }
+    let (sealed, affects) = match &old {
+        None => (sealed(write, write.value.as_ref(), key)?, true),
+        Some(old) => {
+            (resealed(old, write, key)?, write.affects_lanes(&old.name, old.team_uuid.as_deref()))
+        }
+    };
+    let row = match &write.uuid {
+        None => insert(write, &sealed, turn).await?,
+        Some(uuid) => replace(uuid, write, &sealed, turn).await?,
+    };
+    let mut opened = Vec::new();
+    let renamed = old.as_ref().map(|old| &old.name).filter(|name| **name != write.name);
+    for name in renamed.into_iter().chain([&write.name]).filter(|_| affects) {
+        raise_secret_rev(name, turn).await?;
+        opened.extend(open_lanes(name, turn).await?);
+    }
+    Ok(SecretPut::Written { secret: info(&row)?, opened })
+}
+
+/// What is there of a secret that is replaced.
+struct Old {
+    name: String,
+    team_uuid: Option<String>,
+    sealed: String,
+}
+
+async fn find(uuid: &str, turn: &mut Turn) -> Result<Option<Old>, Fault> {
+    let found = sqlx::query("SELECT name, team_uuid, sealed FROM secrets WHERE uuid = ?1")
+        .bind(uuid)
+        .fetch_optional(&mut turn.conn)
+        .await?;
+    let old = |row: SqliteRow| {
+        let (name, team_uuid) = (row.try_get("name")?, row.try_get("team_uuid")?);
+        Ok(Old { name, team_uuid, sealed: row.try_get("sealed")? })
+    };
+    found.map(old).transpose()
+}
+
+async fn is_taken(write: &SecretWrite, turn: &mut Turn) -> Result<bool, Fault> {
+    Ok(sqlx::query_scalar("SELECT count(*) > 0 FROM secrets WHERE name = ?1 AND uuid IS NOT ?2")
+        .bind(&write.name)
+        .bind(&write.uuid)
+        .fetch_one(&mut turn.conn)
+        .await?)
+}
+
+fn sealed(
+    write: &SecretWrite,
+    value: Option<&SecretString>,
+    key: &MasterKey,
+) -> Result<String, Fault> {
+    let value = value.map(ExposeSecret::expose_secret).unwrap_or_default();
+    Ok(key.seal(Sealed::Secret, &write.name, value)?)
+}
+
+/// A value is sealed under its secret's name.
+fn resealed(old: &Old, write: &SecretWrite, key: &MasterKey) -> Result<String, Fault> {
+    match &write.value {
+        None if write.name == old.name => Ok(old.sealed.clone()),
+        None => sealed(write, Some(&key.open(Sealed::Secret, &old.name, &old.sealed)?), key),
+        Some(value) => sealed(write, Some(value), key),
+    }
+}
+
+async fn insert(write: &SecretWrite, sealed: &str, turn: &mut Turn) -> Result<SqliteRow, Fault> {
+    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    Ok(sqlx::query(
+        "INSERT INTO secrets
+             (name, uuid, rev, key_id, sealed, description, team_uuid, created_at, updated_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7)
+         RETURNING uuid, name, description, team_uuid, rev, key_id, created_at, updated_at",
+    )
+    .bind(&write.name)
+    .bind(uuid.to_string())
+    .bind(key_id(sealed))
+    .bind(sealed)
+    .bind(&write.description)
+    .bind(&write.team_uuid)
+    .bind(turn.now)
+    .fetch_one(&mut turn.conn)
+    .await?)
+}
+
+async fn replace(
+    uuid: &str,
+    write: &SecretWrite,
+    sealed: &str,
+    turn: &mut Turn,
+) -> Result<SqliteRow, Fault> {
+    Ok(sqlx::query(
+        "UPDATE secrets
+         SET name = ?2, rev = rev + 1, key_id = ?3, sealed = ?4, description = ?5,
+             team_uuid = ?6, updated_at = ?7
+         WHERE uuid = ?1
+         RETURNING uuid, name, description, team_uuid, rev, key_id, created_at, updated_at",
+    )
+    .bind(uuid)
+    .bind(&write.name)
+    .bind(key_id(sealed))
+    .bind(sealed)
+    .bind(&write.description)
+    .bind(&write.team_uuid)
+    .bind(turn.now)
+    .fetch_one(&mut turn.conn)
+    .await?)
 }
 
 /// Every lane that a webhook with this secret uses: its workers read the value again

@@ -231,7 +231,13 @@ async fn make_template(conn: &mut PgConnection, template: &str) {
 fn template_name() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
-    include_str!("../../../../migrations/postgres/0001_store.sql").hash(&mut hash);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
+    let mut migrations: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    migrations.sort();
+    for migration in migrations {
+        std::fs::read_to_string(migration).unwrap().hash(&mut hash);
+    }
     format!("postrider_template_{:016x}", hash.finish())
 }
 

@@ -1,6 +1,6 @@
 //! Lists, shown states, figures.
 
-use postrider_domain::{DeliveryId, DeliveryStatus, EventName};
+use postrider_domain::{DeliveryId, DeliveryStatus, EventName, WebhookId};
 use postrider_store::{DeliveryFilter, Store};
 
 use crate::acts::*;
@@ -105,6 +105,33 @@ pub(crate) async fn shown_states_follow_the_lane(world: World) {
     assert_eq!(view(store, accepted[1]).await.row.next_attempt_at, None);
     store.release_by_hand("a").await.unwrap().unwrap();
     assert_eq!(by(Retrying).await, [accepted[1]]);
+}
+
+pub(crate) async fn the_newest_delivery_of_each_event(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let two = put(store, "two", &unlimited("b")).await;
+    let mut made = Vec::new();
+    for (name, consumer) in [
+        (EventName::ContractPublished, "C"),
+        (EventName::ContractContentChanged, "C"),
+        (EventName::ContractPublished, "C"),
+        (EventName::ContractContentChanged, "another"),
+    ] {
+        let mut entry = entry(None, &[&one, &two]);
+        entry.event.event.event_name = name;
+        entry.event.event.consumer = pacticipant(consumer);
+        commit(store, vec![entry.clone()]).await;
+        made.push((entry.deliveries[0].id, entry.deliveries[1].id));
+    }
+    let newest = async |webhooks: &[WebhookId]| -> Vec<DeliveryId> {
+        let rows = store.newest_deliveries(webhooks, "C", "P").await.unwrap();
+        rows.iter().map(|row| row.id).collect()
+    };
+    assert_eq!(newest(&[one.id]).await, [made[1].0, made[2].0], "oldest first");
+    assert_eq!(newest(&[two.id, one.id]).await, [made[1].0, made[1].1, made[2].0, made[2].1]);
+    assert_eq!(newest(&[]).await, []);
+    assert!(store.newest_deliveries(&[one.id], "C", "P2").await.unwrap().is_empty());
 }
 
 pub(crate) async fn figures_add_up(world: World) {

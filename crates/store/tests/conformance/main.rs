@@ -5,6 +5,7 @@
 
 mod acts;
 mod claims;
+mod executions;
 mod harness;
 mod incidents;
 mod intake;
@@ -139,7 +140,30 @@ cases! {
     secrets {
         values_come_back
         a_new_value_opens_the_lanes_that_use_it
+        a_written_secret_comes_back_by_uuid
+        what_a_write_leaves_out_is_kept_and_names_are_unique
+        a_secret_is_resolved_for_its_team_only
+        a_change_of_name_or_team_opens_lanes_and_of_words_none
         nothing_secret_stands_in_the_rows
+    }
+    executions {
+        a_test_goes_before_all_that_wait
+        the_road_claims_a_test
+        a_test_counts_in_the_hour
+        any_outcome_of_a_test_is_final
+        a_test_that_was_not_sent_is_first_again
+        tests_are_no_streak
+        a_withdrawal_or_a_claim_wins
+        a_lost_test_is_not_sent_again
+        nobody_waits_for_ever
+        an_unsaved_webhook_is_never_listed
+        a_refusal_holds_no_lane_that_nobody_uses
+        a_held_lane_is_told_at_once
+        the_canary_is_no_test
+        a_disabled_webhook_can_be_tested
+        lists_and_replays_leave_tests_out
+        what_is_in_the_way_is_seen
+        the_latest_event_of_a_pair_is_found
     }
     schema {
         an_empty_database_is_behind
@@ -151,6 +175,7 @@ cases! {
         pages_follow_each_other
         filters_filter
         shown_states_follow_the_lane
+        the_newest_delivery_of_each_event
         figures_add_up
     }
     retention {

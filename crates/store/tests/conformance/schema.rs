@@ -53,7 +53,7 @@ pub(crate) async fn another_master_key_is_refused(world: World) {
     assert_eq!((have, need), (key.id(), world.key().id()));
     world.store().set_secret("token", &"x".into()).await.unwrap();
     let names = ["token".to_owned()].into();
-    let refused = other.secret_values(&names).await.unwrap_err();
+    let refused = other.secret_values(&names, None).await.unwrap_err();
     assert!(matches!(refused, StoreError::WrongKey { .. }), "{refused}");
     other.close().await;
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postrider_domain::{HoldCause, LaneState};
+use postrider_store::{SecretInfo, SecretPut, SecretWrite, Store};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::acts::*;
@@ -23,13 +24,13 @@ pub(crate) async fn values_come_back(world: World) {
     assert_eq!(second.key_id, world.key().id());
     let listed: Vec<_> = store.secrets().await.unwrap().into_iter().map(|s| s.name).collect();
     assert_eq!(listed, ["a", "b"]);
-    let values = store.secret_values(&names(&["a", "b", "none"])).await.unwrap();
+    let values = store.secret_values(&names(&["a", "b", "none"]), None).await.unwrap();
     let clear: Vec<_> =
         values.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     assert_eq!(clear, [("a", ""), ("b", "two")]);
     assert!(store.delete_secret("b").await.unwrap());
     assert!(!store.delete_secret("b").await.unwrap());
-    assert!(store.secret_values(&names(&["b"])).await.unwrap().is_empty());
+    assert!(store.secret_values(&names(&["b"]), None).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_new_value_opens_the_lanes_that_use_it(world: World) {
@@ -59,6 +60,114 @@ pub(crate) async fn a_new_value_opens_the_lanes_that_use_it(world: World) {
     let gone = lane(store, lanes[0]).await;
     assert_eq!(gone.secret_rev - before, 2, "cached values are reloaded");
     assert_eq!(gone.state, LaneState::Open, "its next send finds no value");
+}
+
+/// A new secret of this name, value and team.
+fn new(name: &str, value: &str, team: Option<&str>) -> SecretWrite {
+    SecretWrite {
+        uuid: None,
+        name: name.to_owned(),
+        description: None,
+        team_uuid: team.map(str::to_owned),
+        value: Some(value.into()),
+    }
+}
+
+async fn written(store: &Store, write: &SecretWrite) -> (SecretInfo, Vec<String>) {
+    match store.put_secret(write).await.unwrap() {
+        SecretPut::Written { secret, opened } => (secret, opened),
+        other @ (SecretPut::NameTaken | SecretPut::NotFound) => panic!("{other:?}"),
+    }
+}
+
+async fn value(store: &Store, name: &str, team: Option<&str>) -> Option<String> {
+    let values = store.secret_values(&names(&[name]), team).await.unwrap();
+    values.get(name).map(|value| value.expose_secret().to_owned())
+}
+
+pub(crate) async fn a_written_secret_comes_back_by_uuid(world: World) {
+    let store = world.store();
+    let write = SecretWrite { description: Some("d".to_owned()), ..new("a", "one", Some("t")) };
+    let (first, _) = written(store, &write).await;
+    let shown = (first.name.as_str(), first.description.as_deref(), first.team_uuid.as_deref());
+    assert_eq!(shown, ("a", Some("d"), Some("t")));
+    assert_eq!((first.key_id, first.rev), (world.key().id(), 1));
+    let listed = store.secrets().await.unwrap();
+    assert_eq!((listed.len(), &listed[0].uuid), (1, &first.uuid));
+    assert_eq!(listed[0].description.as_deref(), Some("d"));
+    // By name a value is set; the rest stays.
+    let (again, _) = store.set_secret("a", &"two".into()).await.unwrap();
+    let kept = (again.uuid, again.description.as_deref(), again.team_uuid.as_deref());
+    assert_eq!(kept, (first.uuid, Some("d"), Some("t")));
+    assert_eq!(value(store, "a", Some("t")).await.as_deref(), Some("two"));
+}
+
+pub(crate) async fn what_a_write_leaves_out_is_kept_and_names_are_unique(world: World) {
+    let store = world.store();
+    let (first, _) = written(store, &new("a", "one", None)).await;
+    written(store, &new("b", "two", None)).await;
+    let change = |name: &str, uuid: &str| SecretWrite {
+        uuid: Some(uuid.to_owned()),
+        value: None,
+        description: Some("words".to_owned()),
+        ..new(name, "", None)
+    };
+    let (described, _) = written(store, &change("a", &first.uuid)).await;
+    assert!(described.rev > first.rev && described.description.is_some());
+    assert_eq!(value(store, "a", None).await.as_deref(), Some("one"));
+    let (renamed, _) = written(store, &change("c", &first.uuid)).await;
+    assert_eq!((renamed.uuid.as_str(), renamed.name.as_str()), (first.uuid.as_str(), "c"));
+    assert_eq!(value(store, "c", None).await.as_deref(), Some("one"), "sealed under its new name");
+    assert_eq!(value(store, "a", None).await, None);
+    for write in [new("b", "x", None), new("c", "x", Some("t")), change("b", &first.uuid)] {
+        let put = store.put_secret(&write).await.unwrap();
+        assert!(matches!(put, SecretPut::NameTaken), "{put:?}");
+    }
+    assert_eq!(value(store, "b", None).await.as_deref(), Some("two"));
+    for stranger in ["00000000-0000-0000-0000-000000000000", "no uuid"] {
+        let put = store.put_secret(&change("d", stranger)).await.unwrap();
+        assert!(matches!(put, SecretPut::NotFound), "{put:?}");
+    }
+    assert_eq!(store.secrets().await.unwrap().len(), 2);
+}
+
+pub(crate) async fn a_secret_is_resolved_for_its_team_only(world: World) {
+    let store = world.store();
+    written(store, &new("open", "o", None)).await;
+    written(store, &new("teams", "t", Some("team"))).await;
+    let wanted = names(&["open", "teams"]);
+    for (team, expected) in
+        [(None, vec!["open"]), (Some("team"), vec!["teams"]), (Some("other"), vec![])]
+    {
+        let values = store.secret_values(&wanted, team).await.unwrap();
+        let found: Vec<_> = values.keys().map(String::as_str).collect();
+        assert_eq!(found, expected, "{team:?}");
+    }
+}
+
+pub(crate) async fn a_change_of_name_or_team_opens_lanes_and_of_words_none(world: World) {
+    let store = world.store();
+    let (secret, _) = written(store, &new("token", "v", None)).await;
+    let stored = put_write(store, &write(webhook("one"), &unlimited("one"), &["token"])).await;
+    let other = put_write(store, &write(webhook("two"), &unlimited("two"), &["later"])).await;
+    hold_with(store, &stored).await;
+    hold_with(store, &other).await;
+    let revs = async || {
+        [lane(store, stored.lane_id).await.secret_rev, lane(store, other.lane_id).await.secret_rev]
+    };
+    let before = revs().await;
+    let keep = SecretWrite { uuid: Some(secret.uuid), value: None, ..new("token", "", None) };
+    let words = SecretWrite { description: Some("words".to_owned()), ..keep.clone() };
+    assert_eq!(written(store, &words).await.1, [""; 0]);
+    assert_eq!(revs().await, before, "nothing to look at again");
+    let renamed = SecretWrite { name: "later".to_owned(), ..keep.clone() };
+    let (_, mut opened) = written(store, &renamed).await;
+    opened.sort();
+    assert_eq!(opened, ["one", "two"], "those that lost it and those that gained it");
+    assert_eq!(revs().await, [before[0] + 1, before[1] + 1]);
+    let moved = SecretWrite { team_uuid: Some("t".to_owned()), ..renamed };
+    written(store, &moved).await;
+    assert_eq!(revs().await, [before[0] + 1, before[1] + 2]);
 }
 
 pub(crate) async fn nothing_secret_stands_in_the_rows(world: World) {

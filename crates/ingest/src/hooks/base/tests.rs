@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::Request;
-use postrider_domain::{HostWhitelist, LaneRules};
+use postrider_domain::{HostWhitelist, LaneRules, RetryPolicy};
 use postrider_store::MasterKey;
 
 use super::*;
@@ -16,6 +16,7 @@ fn config(base_url: Option<&str>) -> IngestConfig {
         method_whitelist: Vec::new(),
         host_whitelist: HostWhitelist::default(),
         lane_rules: LaneRules::default(),
+        retry: RetryPolicy::default(),
         master_key: MasterKey::generate(),
         max_unpublished: 1,
         request_timeout: Duration::from_secs(1),

@@ -144,7 +144,7 @@ fn collections_describe_scopes() {
     ] {
         let mut webhook = example();
         (webhook.consumer, webhook.provider) = (consumer, provider);
-        let links = collection(&[&webhook], &bases());
+        let links = collection("Webhooks", &[&webhook], &bases());
         assert_eq!(links["_links"]["pb:webhooks"][0]["title"], expected);
     }
 }

@@ -10,7 +10,7 @@ fn check(document: &Value, scope: &Scope, methods: &[&str], hosts: &str) -> Resu
     let methods: Vec<_> = methods.iter().map(ToString::to_string).collect();
     let hosts = HostWhitelist::parse(hosts).unwrap();
     let rules = Rules { schemes: &["https".to_owned()], methods: &methods, hosts: &hosts };
-    webhook(document, scope, &rules).map_err(Errors::into_value)
+    webhook(document, scope, &rules).map_err(|errors| errors.by_key())
 }
 
 fn errors(document: &Value) -> Value {
@@ -216,7 +216,7 @@ fn defaults() {
 
 #[test]
 fn names_in_the_path_fill_in() {
-    let pair = Scope::pair("P".to_owned(), "C".to_owned());
+    let pair = Scope::pair("P", "C");
     let draft = check(&valid(), &pair, &["POST"], "").unwrap();
     assert_eq!(draft.consumer, Some(Selector::Name("C".to_owned())));
     assert_eq!(draft.provider, Some(Selector::Name("P".to_owned())));
