@@ -121,7 +121,7 @@ async fn usage_and_unknown_names_are_2() -> Result<()> {
         (&["--all-pairs", "--max-age", "0"], "write e.g. 24h"),
         (&["--all-pairs", "--max-age", "soon"], "is no duration"),
         (&["--all-pairs", "--quiet-days", "saturdy"], "did you mean saturday?"),
-        (&["--all-pairs", "--timezone", "Europe/Berln"], "did you mean Europe/Berlin?"),
+        (&["--all-pairs", "--timezone", "Europe/Berln"], "did you mean Europe/Berlin"),
         (&["--all-pairs", "-b", "broker"], "the broker's base URL is no URL"),
         (&["--all-pairs", "-k", "x", "-u", "y"], "cannot be used with"),
         (&["--pairs-file", "/does/not/exist"], "/does/not/exist"),

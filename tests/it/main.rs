@@ -10,6 +10,7 @@ mod cli;
 mod compat;
 mod connect;
 mod crashes;
+mod github_workflows;
 mod harness;
 mod hold;
 mod idempotency;

@@ -258,6 +258,9 @@ fn location(answer: &Answer, from: &Url) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn broker(base: &str) -> Result<Broker, BrokerError> {
@@ -297,5 +300,18 @@ mod tests {
         let mut config = BrokerConfig::new("https://h".parse().unwrap());
         config.certificates = vec![b"no certificate".to_vec()];
         assert!(matches!(Broker::new(config), Err(BrokerError::Setup { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_one_segment_and_come_back(name in "\\PC{1,20}") {
+            let broker = broker("http://h/pact").unwrap();
+            let url = broker.resolve(&path(&["pacticipants", &name])).unwrap();
+            let segments: Vec<_> = url.path_segments().unwrap().collect();
+            prop_assert_eq!(segments.len(), 3);
+            let last = percent_decode_str(segments[2]).decode_utf8().unwrap();
+            prop_assert_eq!(last, name);
+            prop_assert_eq!((url.query(), url.fragment()), (None, None));
+        }
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{Answer, error_list};
+use crate::answer::{Answer, error_text};
 use crate::client::{Broker, encoded};
 use crate::error::BrokerError;
 use crate::listing::Pair;
@@ -64,16 +64,16 @@ impl Broker {
     }
 }
 
-/// The names of the pair of which a 400 says that the broker doesn't know them: `Pacticipant X
-/// not found` (Pact Broker 2.120).
+/// The names of the pair of which the broker says that it doesn't know them, in its words for
+/// the matrix or for other resources (Pact Broker 2.120).
 fn unknown_names(answer: &Answer, pair: &Pair) -> Vec<String> {
-    if answer.status != http::StatusCode::BAD_REQUEST {
+    if !matches!(answer.status.as_u16(), 400 | 404) {
         return Vec::new();
     }
-    let errors = error_list(answer.body.get("errors"));
+    let said = error_text(&answer.body).unwrap_or_default();
     let unknown = |name: &&String| {
-        let said = format!("Pacticipant {name} not found");
-        errors.iter().any(|error| error.trim().ends_with(&said))
+        said.contains(&format!("Pacticipant {name} not found"))
+            || said.contains(&format!("with name '{name}' found"))
     };
     [&pair.consumer, &pair.provider].into_iter().filter(unknown).cloned().collect()
 }

@@ -103,6 +103,11 @@ async fn names_that_the_broker_does_not_know() {
     let BrokerError::UnknownName { names, .. } = error else { panic!("{error}") };
     assert_eq!(names, ["chekout"]);
 
+    let elsewhere = json!({"error": "No provider with name 'billng' found"});
+    let broker = ScriptedBroker::start([Script::json(404, &elsewhere)]).await;
+    let error = broker.client().matrix(&pair("checkout", "billng")).await.unwrap_err();
+    assert!(matches!(error, BrokerError::UnknownName { names, .. } if names == ["billng"]));
+
     let other = json!({"errors": ["Please specify the pacticipant name"]});
     let broker = ScriptedBroker::start([Script::json(400, &other)]).await;
     let error = broker.client().matrix(&pair("", "billing")).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! Asking the broker about many pairs without asking too much of it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{StreamExt, stream};
@@ -96,8 +97,19 @@ impl Asking<'_> {
     }
 
     async fn known(&self) -> &[String] {
-        let read = async || self.broker.pacticipants().await.unwrap_or_default();
-        self.names.get_or_init(read).await
+        self.names.get_or_init(async || names(self.broker).await).await
+    }
+}
+
+/// Every name that the broker knows, or none when it doesn't say; then nothing can be hinted at.
+async fn names(broker: &Broker) -> Vec<String> {
+    match broker.pacticipants().await {
+        Ok(names) if !names.is_empty() => names,
+        Ok(_) | Err(_) => {
+            let pairs = broker.pairs().await.unwrap_or_default();
+            let names = pairs.into_iter().flat_map(|pair| [pair.consumer, pair.provider]);
+            names.collect::<BTreeSet<_>>().into_iter().collect()
+        }
     }
 }
 

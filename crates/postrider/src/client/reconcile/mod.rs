@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 
 use super::broker::{BrokerArgs, Env, failure};
 use super::{Api, Body};
-use crate::cli::{Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, moment};
+use crate::cli::{
+    Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, moment, printable,
+};
 use owed::{Owed, event, is_about, is_candidate, key, owed};
 
 /// Pairs that are looked at side by side.
@@ -122,14 +124,14 @@ pub(crate) async fn run(
     let broker = args.broker.connect(env)?;
     let api = connect(&args.connection)?;
     let mut found = survey(&broker, &api, &args).await?;
-    if args.yes {
-        dispatch(&api, &args, &mut found.owed).await?;
-    }
+    let dispatched = if args.yes { dispatch(&api, &args, &mut found.owed).await } else { Ok(()) };
+    // What was dispatched before the intake failed is told all the same.
     match args.output.format() {
         Format::Json => out.json(&found.json(&args)),
         Format::Table => found.print(&args, out),
     }
-    found.end()
+    dispatched?;
+    Ok(found.end())
 }
 
 /// What both sides know.
@@ -344,15 +346,16 @@ impl Found {
     }
 
     /// What could not be known outweighs what is known to be lost.
-    fn end(&self) -> anyhow::Result<Exit> {
-        if let Some((_, failure)) = self.troubles.first() {
-            for (pair, failure) in &self.troubles {
-                complain(&format!("error: {} -> {}: {failure}", pair.consumer, pair.provider));
-            }
-            return Ok(failure.exit);
+    fn end(&self) -> Exit {
+        for (pair, failure) in &self.troubles {
+            let line = format!("{} -> {}: {failure}", pair.consumer, pair.provider);
+            complain(&format!("error: {}", printable(&line)));
         }
-        let settled = self.count(State::is_settled) == self.owed.len();
-        Ok(if settled { Exit::Fine } else { Exit::No })
+        match self.troubles.first() {
+            Some((_, failure)) => failure.exit,
+            None if self.count(State::is_settled) == self.owed.len() => Exit::Fine,
+            None => Exit::No,
+        }
     }
 }
 
