@@ -158,16 +158,21 @@ impl Behaviour {
         self.webhooks.iter().find(|webhook| webhook["uuid"] == uuid)
     }
 
-    /// As recorded, whatever the webhook; the log quotes the password, as logs of receivers may.
+    /// The members that clients read, with lines as recorded; the log quotes the password, as
+    /// logs of receivers may.
     fn execute(&self, uuid: &str) -> (u16, Value) {
         let Some(webhook) = self.find(uuid) else { return not_found() };
-        let code = if self.test_fails { "401" } else { "204" };
-        let name = format!("webhook-execute-response-shown-{code}");
-        let mut answer = recorded(&name).unwrap_or_default();
         let password = webhook["request"]["password"].as_str().unwrap_or_default();
-        let logs = answer["logs"].as_str().unwrap_or_default();
-        answer["logs"] = json!(format!("{logs}the receiver quotes {password}\n"));
-        (200, answer)
+        let (status, end) = if self.test_fails {
+            ("401 Unauthorized", "[2026-11-22T00:24:26Z] INFO: Webhook execution failed\n")
+        } else {
+            ("204 No Content", "")
+        };
+        let logs = format!(
+            "[2026-11-22T00:24:26Z] INFO: HTTP/1.1 {status}\n\
+             [2026-11-22T00:24:26Z] INFO: the receiver quotes {password}\n{end}"
+        );
+        (200, json!({ "logs": logs, "success": !self.test_fails }))
     }
 }
 
