@@ -23,4 +23,5 @@ mod real_clients;
 mod reconcile;
 mod smoke;
 mod structure;
+mod test_command;
 mod webhook_broker;
