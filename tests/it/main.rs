@@ -29,5 +29,6 @@ mod reconcile;
 mod relay;
 mod smoke;
 mod structure;
+mod test_command;
 mod traces;
 mod webhook_broker;

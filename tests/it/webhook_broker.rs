@@ -22,8 +22,8 @@ const STARS: &str = "**********";
 
 /// A recorded exchange's answer.
 pub(crate) fn recorded(name: &str) -> Result<Value> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/broker");
-    let text = fs::read_to_string(root.join(format!("{name}.json"))).context(name.to_owned())?;
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ingest/tests/data/broker");
+    let text = fs::read_to_string(dir.join(format!("{name}.json"))).context(name.to_owned())?;
     let exchange: Value = serde_json::from_str(&text)?;
     Ok(exchange["response"]["body"].clone())
 }
@@ -32,7 +32,6 @@ pub(crate) fn recorded(name: &str) -> Result<Value> {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
-    pub(crate) path: String,
     pub(crate) body: Value,
 }
 
@@ -123,7 +122,7 @@ async fn answer(
     let mut inner = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let path = uri.path().to_owned();
-    inner.calls.push(Call { method: method.clone(), path: path.clone(), body: body.clone() });
+    inner.calls.push(Call { method: method.clone(), body: body.clone() });
     let behaviour = &mut inner.behaviour;
     if let Some((user, password)) = &behaviour.basic {
         let wanted = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
@@ -159,16 +158,21 @@ impl Behaviour {
         self.webhooks.iter().find(|webhook| webhook["uuid"] == uuid)
     }
 
-    /// As recorded, whatever the webhook; the log quotes the password, as logs of receivers may.
+    /// The members that clients read, with lines as recorded; the log quotes the password, as
+    /// logs of receivers may.
     fn execute(&self, uuid: &str) -> (u16, Value) {
         let Some(webhook) = self.find(uuid) else { return not_found() };
-        let code = if self.test_fails { "401" } else { "204" };
-        let name = format!("webhook-execute-response-shown-{code}");
-        let mut answer = recorded(&name).unwrap_or_default();
         let password = webhook["request"]["password"].as_str().unwrap_or_default();
-        let logs = answer["logs"].as_str().unwrap_or_default();
-        answer["logs"] = json!(format!("{logs}the receiver quotes {password}\n"));
-        (200, answer)
+        let (status, end) = if self.test_fails {
+            ("401 Unauthorized", "[2026-11-22T00:24:26Z] INFO: Webhook execution failed\n")
+        } else {
+            ("204 No Content", "")
+        };
+        let logs = format!(
+            "[2026-11-22T00:24:26Z] INFO: HTTP/1.1 {status}\n\
+             [2026-11-22T00:24:26Z] INFO: the receiver quotes {password}\n{end}"
+        );
+        (200, json!({ "logs": logs, "success": !self.test_fails }))
     }
 }
 

@@ -18,7 +18,8 @@ use url::Url;
 
 use super::broker::{BrokerAccess, Env, failure, secret_setting};
 use super::broker_webhooks::{webhook_path, webhooks};
-use super::webhooks::plan::{Action, compare, print_differences};
+use super::webhooks::plan::{Action, compare};
+use super::webhooks::print_differences;
 use crate::cli::{Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
 use relay::{Relay, STARS, USERNAME, broker_settings, remedy};
 

@@ -48,21 +48,16 @@ fn no_value(name: &str) -> Failure {
 /// The last segment of the link of the object that has this name, wherever a collection keeps
 /// its items.
 fn uuid_of(value: &Value, name: &str, depth: usize) -> Option<String> {
-    let inner = |items: &mut dyn Iterator<Item = &Value>| {
-        items.find_map(|item| uuid_of(item, name, depth.checked_sub(1)?))
-    };
+    let below = |item| uuid_of(item, name, depth.checked_sub(1)?);
     match value {
-        Value::Array(items) => inner(&mut items.iter()),
-        Value::Object(members) => {
-            let is_it = members.get("name").and_then(Value::as_str) == Some(name);
-            let link = || {
-                let href = value.pointer("/_links/self/href").or_else(|| members.get("href"));
-                let last = href?.as_str()?.trim_end_matches('/').rsplit('/').next()?;
-                Some(last.to_owned())
-            };
-            let uuid = || members.get("uuid").and_then(Value::as_str).map(str::to_owned);
-            if is_it { uuid().or_else(link) } else { inner(&mut members.values()) }
+        Value::Array(items) => items.iter().find_map(below),
+        Value::Object(members) if members.get("name").is_some_and(|given| given == name) => {
+            let uuid = members.get("uuid").and_then(Value::as_str);
+            let href = || value.pointer("/_links/self/href").or_else(|| members.get("href"));
+            let last = || href()?.as_str()?.trim_end_matches('/').rsplit('/').next();
+            uuid.or_else(last).map(str::to_owned)
         }
+        Value::Object(members) => members.values().find_map(below),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

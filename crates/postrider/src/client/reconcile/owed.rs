@@ -72,7 +72,8 @@ pub(super) fn is_candidate(delivery: &Value, broker: &str) -> bool {
         Some(
             EventName::ProviderVerificationPublished
             | EventName::ProviderVerificationSucceeded
-            | EventName::ProviderVerificationFailed,
+            | EventName::ProviderVerificationFailed
+            | EventName::Test,
         )
         | None => false,
     };
