@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use postrider_github_double::{Double, Options, Play};
 use serde_json::{Value, json};
@@ -261,7 +262,7 @@ async fn no_secret_in_a_span() -> Result<()> {
     api.publish(&event(1, "billing")).await?;
     until_spans(&collector, 6, |span| span.kind == SpanKind::Client).await?;
     cluster.finish().await?;
-    let with_token = |headers: &axum::http::HeaderMap| {
+    let with_token = |headers: &HeaderMap| {
         headers.get("authorization").is_some_and(|value| value == &format!("Bearer {token}"))
     };
     ensure!(collector.headers().iter().all(with_token), "the collector was given its token");

@@ -32,7 +32,8 @@ pub(crate) async fn run(admin_url: Url, out: &mut Out) -> Result<Exit, Failure> 
             "start it, or name its health endpoints with --admin-url or POSTRIDER_ADMIN_LISTEN",
         )
     };
-    let api = Api::new(&ClientSettings { url: admin_url.clone(), token: None })?;
+    let api =
+        Api::new(&ClientSettings { url: admin_url.clone(), token: None, ingest_token: None })?;
     let asked = api.call(Method::GET, &["readyz"], &[], Body::None);
     let answer = match tokio::time::timeout(ANSWER_WITHIN, asked).await {
         Ok(Ok(answer)) => answer,

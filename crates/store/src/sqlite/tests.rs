@@ -17,9 +17,9 @@ use uuid::Uuid;
 use super::Lite;
 use super::fault::Fault;
 use crate::{
-    AttemptRow, Claim, ClaimTerms, IntakeBatch, IntakeEntry, LaneSpec, MasterKey, NewDelivery,
-    NewEvent, Put, Recorded, StoreConfig, StoreError, StoredWebhook, Target, Transition,
-    WebhookWrite, WorkerId,
+    AttemptRow, Claim, ClaimTerms, IncidentFilter, IntakeBatch, IntakeEntry, LaneSpec, MasterKey,
+    NewDelivery, NewEvent, Put, Recorded, StoreConfig, StoreError, StoredWebhook, Target,
+    Transition, WebhookWrite, WorkerId,
 };
 
 /// A store of its own in a new directory.
@@ -195,7 +195,15 @@ async fn an_undone_turn_leaves_nothing_behind() {
         })
     });
     assert!(failing.await.is_err());
-    assert!(store.lite.incidents(false, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .lite
+            .incidents(IncidentFilter::default(), None, 10)
+            .await
+            .unwrap()
+            .incidents
+            .is_empty()
+    );
     store.lite.ping().await.unwrap();
 }
 

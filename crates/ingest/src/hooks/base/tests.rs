@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::Request;
-use postrider_domain::{HostWhitelist, LaneRules, RetryPolicy};
+use postrider_domain::{FreshnessRules, HostWhitelist, LaneRules, QuietDays, RetryPolicy};
 use postrider_store::MasterKey;
 
 use super::*;
@@ -20,6 +20,12 @@ fn config(base_url: Option<&str>) -> IngestConfig {
         master_key: MasterKey::generate(),
         max_unpublished: 1,
         request_timeout: Duration::from_secs(1),
+        freshness: FreshnessRules {
+            max_age: FreshnessRules::MAX_AGE,
+            quiet: QuietDays::none(),
+            pairs: Vec::new(),
+        },
+        broker_patience: Duration::from_secs(1),
         relay_answer_within: Duration::from_secs(1),
         execute_wait: Duration::from_secs(1),
         webhook_timeout: Duration::from_secs(1),
