@@ -148,9 +148,9 @@ async fn recorded_deliveries(mode: Mode) -> Result<()> {
     for request in recorded::all() {
         let answer = scene.relay("/hooks/broker", &request.query(), &request.body).await?;
         ensure!(!is_repeat(&answer), "{answer}");
-        let made = answer["deliveries"].as_array().context("deliveries")?.len();
+        let deliveries = answer["deliveries"].as_array().context("deliveries")?.len();
         let is_wanted = request.value("eventName") == EVENT_NAME;
-        ensure!(made == usize::from(is_wanted), "{answer}");
+        ensure!(deliveries == usize::from(is_wanted), "{answer}");
         if is_wanted {
             let values = ["providerVersionNumber", "pactUrl", "consumerVersionNumber"];
             wanted.insert(values.map(|name| request.value(name).to_owned()));
