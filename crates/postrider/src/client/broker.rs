@@ -1,11 +1,11 @@
 //! How a command reaches a Pact Broker: the flags and variables of the pact-broker clients.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{StringValueParser, TypedValueParser};
 use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
 use postrider_domain::parse_duration;
 use secrecy::SecretString;
@@ -22,26 +22,24 @@ pub(crate) type Env = BTreeMap<String, String>;
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
     /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
-    #[arg(short = 'b', long, value_name = "URL")]
-    broker_base_url: Option<String>,
+    #[arg(short = 'b', long = "broker-base-url", value_name = "URL")]
+    base_url: Option<String>,
     /// Bearer token; better in the environment, where other users can't see it [env
     /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
-    #[arg(short = 'k', long, value_name = "TOKEN", value_parser = secret, conflicts_with = "broker_username")]
-    broker_token: Option<SecretString>,
+    #[arg(short = 'k', long = "broker-token", value_name = "TOKEN", conflicts_with = "username")]
+    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    token: Option<SecretString>,
     /// User name for basic auth [env `PACT_BROKER_USERNAME`]
-    #[arg(short = 'u', long, value_name = "NAME")]
-    broker_username: Option<String>,
+    #[arg(short = 'u', long = "broker-username", value_name = "NAME")]
+    username: Option<String>,
     /// Password for basic auth; better in the environment [env `PACT_BROKER_PASSWORD` or
     /// `PACT_BROKER_PASSWORD_FILE`]
-    #[arg(short = 'p', long, value_name = "PASSWORD", value_parser = secret, requires = "broker_username")]
-    broker_password: Option<SecretString>,
+    #[arg(short = 'p', long = "broker-password", value_name = "PASSWORD", requires = "username")]
+    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    password: Option<SecretString>,
     /// Longest wait for one answer of the broker
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
-    broker_timeout: Duration,
-}
-
-fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(SecretString::from(text))
+    #[arg(long = "broker-timeout", value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    timeout: Duration,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -59,7 +57,7 @@ impl BrokerArgs {
     pub(crate) fn connect(&self, env: &Env) -> Result<Broker, Failure> {
         let mut config = BrokerConfig::new(self.base_url(env)?);
         config.auth = self.auth(env)?;
-        config.timeout = self.broker_timeout;
+        config.timeout = self.timeout;
         let either = |upper: &str| set(env, upper).or_else(|| set(env, &upper.to_lowercase()));
         let proxy = if config.base_url.scheme() == "https" { either("HTTPS_PROXY") } else { None };
         config.proxy = proxy.map(SecretString::from);
@@ -68,7 +66,7 @@ impl BrokerArgs {
     }
 
     fn base_url(&self, env: &Env) -> Result<Url, Failure> {
-        let flag = self.broker_base_url.clone();
+        let flag = self.base_url.clone();
         let Some(text) = flag.or_else(|| set(env, "PACT_BROKER_BASE_URL")) else {
             return Err(Failure::usage("no Pact Broker is named")
                 .fix("give its address with -b or PACT_BROKER_BASE_URL"));
@@ -83,14 +81,14 @@ impl BrokerArgs {
     /// Flags win over the environment as a whole, so that a flag's user never meets another's
     /// token.
     fn auth(&self, env: &Env) -> Result<BrokerAuth, Failure> {
-        if let Some(token) = &self.broker_token {
+        if let Some(token) = &self.token {
             return Ok(BrokerAuth::Bearer(token.clone()));
         }
-        let password = match &self.broker_password {
+        let password = match &self.password {
             Some(password) => Some(password.clone()),
             None => secret_setting(env, "PACT_BROKER_PASSWORD")?,
         };
-        if let Some(username) = self.broker_username.clone() {
+        if let Some(username) = self.username.clone() {
             return Ok(BrokerAuth::Basic { username, password: password.unwrap_or_default() });
         }
         let token = secret_setting(env, "PACT_BROKER_TOKEN")?;
