@@ -30,7 +30,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A path below the broker's base URL: `["pacticipants", "Pro/vider"]` is
 /// `/pacticipants/Pro%2Fvider`.
 pub fn path(segments: &[&str]) -> String {
-    segments.iter().map(|segment| format!("/{}", encoded(segment))).collect()
+    segments.iter().flat_map(|segment| ["/".to_owned(), encoded(segment)]).collect()
 }
 
 /// Text for use in a path segment or a query value (RFC 3986: space is `%20`, slash `%2F`).
