@@ -22,14 +22,15 @@ pub(crate) async fn webhooks(broker: &Broker) -> Result<Vec<Value>, Failure> {
     let collection = broker.get_json("/webhooks").await.and_then(|answer| broker.ok(answer));
     let uuids = linked_uuids(&collection.map_err(|error| failure(&error))?);
     let progress = ProgressBar::new(uuids.len() as u64);
+    let counted = &progress;
     let fetched: Vec<Option<Value>> = stream::iter(&uuids)
-        .map(|uuid| async {
+        .map(|uuid| async move {
             let answer =
                 broker.get_json(&webhook_path(uuid)).await.map_err(|error| failure(&error))?;
-            progress.inc(1);
+            counted.inc(1);
             // Deleted meanwhile.
             if answer.status.as_u16() == 404 {
-                return Ok(None);
+                return Ok::<_, Failure>(None);
             }
             broker.ok(answer).map(Some).map_err(|error| failure(&error))
         })

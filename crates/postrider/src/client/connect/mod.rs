@@ -30,6 +30,7 @@ const TOKEN_SHOWN: &str = "the ingest token";
 
 /// Which broker, and where postrider can be reached from it.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     after_help = "Example:\n  postrider connect --broker https://broker.example \\\n    --public-url https://postrider.example --ingest-token-file token.txt\n\nThe broker sends basic auth with the ingest token as the password. The token is read from\n--ingest-token-file, POSTRIDER_INGEST_TOKEN, or the ingest entry of POSTRIDER_API_TOKENS.\nRun it as often as you like: a relay that is there is compared, and changed only if it differs.\nThe broker does not show the token, so a new one is sent only with --rotate-token.\nExit codes: 0 connected, 1 the broker or the test refused, 2 usage, 3 the broker can't be\nreached, 4 it refused the credential."
 )]
