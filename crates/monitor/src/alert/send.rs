@@ -84,7 +84,6 @@ impl Sender {
         }
     }
 
-    #[expect(clippy::infinite_loop, reason = "ends when it is dropped")]
     async fn notify(&self) {
         let mut lease = self.lease.clone();
         loop {
@@ -155,7 +154,6 @@ impl Sender {
     }
 
     /// Tells Alertmanager again of all that is open: it takes what it does not hear of for over.
-    #[expect(clippy::infinite_loop, reason = "ends when it is dropped")]
     async fn repeat(&self) {
         let mut lease = self.lease.clone();
         loop {

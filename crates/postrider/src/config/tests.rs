@@ -504,7 +504,21 @@ fn what_is_wrong_with_freshness_and_alerts_is_named() {
     .env;
     let problems = given.problems();
     assert!(!problems.iter().any(|line| line.contains("hunter2") || line.contains('\n')));
-    insta::assert_snapshot!(problems.join("\n"), @r#""#);
+    for expected in [
+        "POSTRIDER_TIMEZONE (environment): \"Europe/Berln\" is no time zone; did you mean Europe/Berlin",
+        "POSTRIDER_QUIET_DAYS (environment): \"sonntag\" is no day of the week",
+        "pair 1: crit (postrider.toml): is not a setting of a pair",
+        "pair 1: provider (postrider.toml): is missing; fix: write provider = \"NAME\"",
+        "pair 1: consumer (postrider.toml): is no name",
+        "pair 1: max_age (postrider.toml): \"0\" is out of range",
+        "POSTRIDER_ALERT_SLACK_URL (environment): is no URL of https, http",
+        "POSTRIDER_ALERT_WEBHOOK_SECRET (environment): is set, but there is nothing to sign",
+        "POSTRIDER_ALERT_RESEND (environment): \"5m\" is out of range",
+    ] {
+        let found = problems.iter().any(|line| line.starts_with(&format!("error: {expected}")));
+        assert!(found, "{expected} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), 9, "{problems:#?}");
 }
 
 #[test]
@@ -553,9 +567,28 @@ fn what_is_wrong_with_brokers_is_named() {
     .env;
     let problems = given.problems();
     assert!(!problems.iter().any(|line| line.contains("hunter2")));
-    insta::assert_snapshot!(problems.join("\n"), @r#""#);
+    for expected in [
+        "PACT_BROKER_TOKEN (environment): is given together with PACT_BROKER_USERNAME",
+        "broker 2: name (postrider.toml): is missing",
+        "broker 2: base_url (postrider.toml): is no http or https URL",
+        "broker 2: token_file (postrider.toml): cannot read \"/nowhere\"",
+        "broker 3: username (postrider.toml): is given without password_file",
+    ] {
+        let found = problems.iter().any(|line| line.starts_with(&format!("error: {expected}")));
+        assert!(found, "{expected} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), 5, "{problems:#?}");
     given.env.remove("PACT_BROKER_USERNAME");
     given.env.insert("PACT_BROKER_TOKEN_FILE".to_owned(), "/secret/token".to_owned());
     let problems = given.problems().join("\n");
     assert!(problems.contains("PACT_BROKER_TOKEN (environment): is given together"), "{problems}");
+}
+
+#[test]
+fn two_brokers_of_one_name_are_refused() {
+    let mut given = file("[[broker]]\nname = 'default'\nbase_url = 'https://b.example'\n");
+    assert_eq!(given.problems(), [""; 0]);
+    given.env = env(&[("PACT_BROKER_BASE_URL", "https://broker.example")]).env;
+    let problems = given.problems().join("\n");
+    assert!(problems.contains("names \"default\" twice"), "{problems}");
 }

@@ -1,5 +1,6 @@
 //! What the monitor reads and writes.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff_sqlx::ToSqlx;
@@ -79,15 +80,20 @@ const OPEN: &str = concat!(
 
 const INSERT: &str = concat!(
     "insert into incidents as i (id, kind, subject, cause, severity, summary, next_step)
-     values ($1, $2, $3, $4, $5, $6, $7) returning ",
+     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+         $6::text[], $7::text[]) returning ",
     columns!()
 );
 
 const UPDATE: &str = "
-update incidents set summary = $2, next_step = $3, cause = $4, updated_at = now() where id = $1";
+update incidents i
+set summary = u.summary, next_step = u.next_step, cause = u.cause, updated_at = now()
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as u (id, summary, next_step, cause)
+where i.id = u.id";
 
 const RESOLVE: &str = concat!(
-    "update incidents i set resolved_at = now(), updated_at = now() where i.id = $1 returning ",
+    "update incidents i set resolved_at = now(), updated_at = now()
+     where i.id = any($1) returning ",
     columns!()
 );
 
@@ -283,57 +289,75 @@ pub(super) async fn holds(tx: &mut Tx, lease: MonitorLease) -> Result<bool, Stor
     Ok(valid.fetch_optional(&mut **tx).await.map_err(fault)?.is_some())
 }
 
-fn is_of(incident: &Incident, finding: &IncidentFinding) -> bool {
-    incident.kind == finding.kind && incident.subject == finding.subject
-}
-
 fn reads_alike(incident: &Incident, finding: &IncidentFinding) -> bool {
     incident.summary == finding.summary
         && incident.next == finding.next
         && incident.cause == finding.cause
 }
 
+/// What makes two findings, or a finding and an incident, the same condition.
+type Condition<'a> = (IncidentKind, &'a str);
+
 async fn open_or_update(
     tx: &mut Tx,
     open: &[Incident],
     findings: &[IncidentFinding],
 ) -> Result<Vec<Incident>, StoreError> {
-    let mut opened: Vec<Incident> = Vec::new();
+    let mut known: HashMap<Condition<'_>, Option<&Incident>> =
+        open.iter().map(|each| ((each.kind, each.subject.as_str()), Some(each))).collect();
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
     for finding in findings {
-        if opened.iter().any(|incident| is_of(incident, finding)) {
-            continue;
-        }
-        match open.iter().find(|incident| is_of(incident, finding)) {
-            None => opened.push(insert(tx, finding).await?),
-            Some(known) if reads_alike(known, finding) => {}
-            Some(known) => {
-                sqlx::query(UPDATE)
-                    .bind(known.id)
-                    .bind(&finding.summary)
-                    .bind(&finding.next)
-                    .bind(finding.cause)
-                    .execute(&mut **tx)
-                    .await
-                    .map_err(fault)?;
+        let condition = (finding.kind, finding.subject.as_str());
+        match known.insert(condition, None) {
+            None => new.push(finding),
+            Some(Some(incident)) if !reads_alike(incident, finding) => {
+                changed.push((incident.id, finding));
             }
+            // As it was, or found twice.
+            Some(_) => {}
         }
     }
-    Ok(opened)
+    update(tx, &changed).await?;
+    insert(tx, &new).await
 }
 
-async fn insert(tx: &mut Tx, finding: &IncidentFinding) -> Result<Incident, StoreError> {
-    let row = sqlx::query(INSERT)
-        .bind(Uuid::now_v7())
-        .bind(finding.kind.as_str())
-        .bind(&finding.subject)
-        .bind(finding.cause)
-        .bind(finding.severity.as_str())
-        .bind(&finding.summary)
-        .bind(&finding.next)
-        .fetch_one(&mut **tx)
+async fn update(tx: &mut Tx, changed: &[(Uuid, &IncidentFinding)]) -> Result<(), StoreError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let text = |read: fn(&IncidentFinding) -> &str| -> Vec<&str> {
+        changed.iter().map(|(_, finding)| read(finding)).collect()
+    };
+    sqlx::query(UPDATE)
+        .bind(changed.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+        .bind(text(|finding| &finding.summary))
+        .bind(text(|finding| &finding.next))
+        .bind(text(|finding| finding.cause))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(fault)
+}
+
+async fn insert(tx: &mut Tx, new: &[&IncidentFinding]) -> Result<Vec<Incident>, StoreError> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = |read: fn(&IncidentFinding) -> &str| -> Vec<&str> {
+        new.iter().map(|finding| read(finding)).collect()
+    };
+    let rows = sqlx::query(INSERT)
+        .bind(new.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind(text(|finding| finding.kind.as_str()))
+        .bind(text(|finding| &finding.subject))
+        .bind(text(|finding| finding.cause))
+        .bind(text(|finding| finding.severity.as_str()))
+        .bind(text(|finding| &finding.summary))
+        .bind(text(|finding| &finding.next))
+        .fetch_all(&mut **tx)
         .await
         .map_err(fault)?;
-    incident(&row)
+    by_age(&rows)
 }
 
 async fn resolve(
@@ -341,12 +365,21 @@ async fn resolve(
     open: &[Incident],
     findings: &[IncidentFinding],
 ) -> Result<Vec<Incident>, StoreError> {
-    let mut resolved = Vec::new();
-    for over in open.iter().filter(|known| !findings.iter().any(|f| is_of(known, f))) {
-        let row = sqlx::query(RESOLVE).bind(over.id).fetch_one(&mut **tx).await.map_err(fault)?;
-        resolved.push(incident(&row)?);
+    let found: HashSet<Condition<'_>> =
+        findings.iter().map(|finding| (finding.kind, finding.subject.as_str())).collect();
+    let is_over = |known: &&Incident| !found.contains(&(known.kind, known.subject.as_str()));
+    let over: Vec<Uuid> = open.iter().filter(is_over).map(|known| known.id).collect();
+    if over.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(resolved)
+    let rows = sqlx::query(RESOLVE).bind(over).fetch_all(&mut **tx).await.map_err(fault)?;
+    by_age(&rows)
+}
+
+fn by_age(rows: &[PgRow]) -> Result<Vec<Incident>, StoreError> {
+    let mut incidents: Vec<Incident> = rows.iter().map(incident).collect::<Result<_, _>>()?;
+    incidents.sort_unstable_by_key(|incident| incident.id);
+    Ok(incidents)
 }
 
 pub(super) fn incident(row: &PgRow) -> Result<Incident, StoreError> {
