@@ -3,16 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use postrider_github_double::{Double, Options, Play};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::harness::{
     Api, Canaries, Cluster, Collector, Load, Looking, Mode, Plan, SOON, Signal, Span, event,
-    hook_webhook, run, setting, wait_until, webhook,
+    free_port, hook_webhook, run, setting, variable, wait_until, webhook,
 };
 
 const CALLER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -317,6 +319,62 @@ async fn lost_spans_cost_nothing(collector: &str, reason: &str) -> Result<()> {
     let told =
         cluster.lines("spans.not_exported").len() + cluster.lines("spans.not_all_exported").len();
     ensure!((1..=2).contains(&told), "{told} lines tell it");
+    cluster.finish().await
+}
+
+/// A collector that others wrote, killed when dropped.
+struct Rotel(Child);
+
+impl Rotel {
+    /// Listens on `port` and passes on to `to`.
+    fn start(port: u16, to: &Collector) -> Result<Self> {
+        let agent = variable("POSTRIDER_TEST_ROTEL").context("POSTRIDER_TEST_ROTEL")?;
+        let child = Command::new(agent)
+            .args(["start", "--disable-batching", "--exporter", "otlp"])
+            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{port}")])
+            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{}", free_port()?)])
+            .args(["--otlp-exporter-endpoint", &format!("http://{}", to.address())])
+            .args(["--otlp-exporter-protocol", "http", "--otlp-exporter-compression", "none"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Rotel {
+    fn drop(&mut self) {
+        if self.0.kill().is_ok() {
+            drop(self.0.wait());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs rotel: tests/run installs it where it can, and runs this"]
+async fn a_real_collector_understands() -> Result<()> {
+    let collector = Collector::start().await?;
+    let port = free_port()?;
+    let rotel = Rotel::start(port, &collector)?;
+    wait_until("rotel to listen", SOON, async || {
+        let connected = TcpStream::connect(("127.0.0.1", port)).await;
+        Ok(Looking::when(connected.is_ok(), || format!("{connected:?}")))
+    })
+    .await?;
+    let double = Double::start(Options::default()).await?;
+    let cluster = Plan::new(Mode::Embedded)
+        .set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"))
+        .set("OTEL_BSP_SCHEDULE_DELAY", 50)
+        .start()
+        .await?;
+    let api = cluster.api()?;
+    api.create_webhook(&hook_webhook(&double.base_url(), "sink", "billing")).await?;
+    api.publish(&event(1, "billing")).await?;
+    let spans = until_spans(&collector, 3, |_| true).await?;
+    let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    ensure!(names == ["POST", "POST /events", "process"].into(), "{names:?}");
+    let trace = &spans[0].trace_id;
+    ensure!(spans.iter().all(|span| span.trace_id == *trace), "{spans:#?}");
+    drop(rotel);
     cluster.finish().await
 }
 

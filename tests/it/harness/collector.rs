@@ -86,6 +86,11 @@ impl Collector {
         ]
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// All spans so far.
     ///
     /// # Errors
