@@ -86,11 +86,6 @@ impl Collector {
         ]
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// All spans so far.
     ///
     /// # Errors
