@@ -61,6 +61,7 @@ impl Traced {
         let stored = claim.traceparent.as_deref().and_then(|text| text.parse().ok());
         let parent = held.road.as_ref().and_then(|road| road.trace).or(stored);
         let origin = parent.unwrap_or_else(TraceContext::new_root);
+        // The row's trace is the copy's, so every try finds the same.
         let first = origin.child_of(first_span(claim.id));
         let is_first = claim.claim_no == ClaimNo(1);
         let process = if is_first { first } else { origin.child() };

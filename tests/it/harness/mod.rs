@@ -22,13 +22,13 @@ pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use collector::{Collector, Span};
 pub(crate) use load::{Accepted, Intakes, Load};
-pub(crate) use place::{Services, shared_rabbitmq_data};
+pub(crate) use place::{Services, shared_rabbitmq_data, variable};
 pub(crate) use process::{Process, Setting, Signal, run, run_with, setting};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use scan::Canaries;
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
-pub(crate) use services::Alertmanager;
+pub(crate) use services::{Alertmanager, free_port};
 pub(crate) use wait::{Looking, wait_until};
 
 use std::time::Duration;

@@ -134,7 +134,7 @@ fn address(url: &Url, port: u16) -> Result<SocketAddr> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told where the services are")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -212,7 +212,7 @@ fn readable_dir() -> Result<TempDir> {
 }
 
 /// A port below the range that outgoing connections use.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..100 {
         let port = rand::random_range(10_240..30_000);
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

@@ -1,5 +1,5 @@
-//! What spans say, in the names of OpenTelemetry's semantic conventions 1.44; names that are
-//! ours begin with `postrider.` or `pact.`.
+//! What spans say, in the names of OpenTelemetry's semantic conventions; names that are ours begin
+//! with `postrider.` or `pact.`.
 //!
 //! HTTP's are stable, those of messaging are in development. 4xx is an error for the client and
 //! none for the server.
@@ -158,7 +158,7 @@ pub struct Request<'a> {
     pub status: Option<u16>,
     /// The class of the outcome.
     pub outcome: &'a str,
-    /// How many requests of this delivery there were before.
+    /// Attempts of the delivery's schedule before this one.
     pub resend_count: u32,
     /// `X-GitHub-Request-Id` of the answer.
     pub github_request_id: Option<&'a str>,
