@@ -75,7 +75,9 @@ pub(super) async fn a_backlog(mode: Mode) -> Result<()> {
 }
 
 /// How long a test waits in a paused lane.
-const WAIT: Duration = Duration::from_secs(12);
+const WAIT: Duration = Duration::from_secs(15);
+/// When its client hangs up.
+const HANGS_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// A pause is kept: a test that nobody waits for is withdrawn, the others are told at the end.
 pub(super) async fn a_client_that_hangs_up(mode: Mode) -> Result<()> {
@@ -93,7 +95,7 @@ pub(super) async fn a_client_that_hangs_up(mode: Mode) -> Result<()> {
 
     let began = Instant::now();
     let call = api.call("POST", &format!("/webhooks/{uuid}/execute"))?;
-    let cut_off = api.send(call.timeout(Duration::from_millis(500))).await;
+    let cut_off = api.send(call.timeout(HANGS_UP_AFTER)).await;
     ensure!(cut_off.is_err(), "{cut_off:?}");
     wait_until("the test to be withdrawn", SOON, async || {
         let tests = known_tests(api).await?;
