@@ -21,21 +21,37 @@ pub(crate) type Env = BTreeMap<String, String>;
 /// Where the broker is, and who asks.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
-    #[arg(short = 'b', long = "broker-base-url", value_name = "URL")]
+    #[arg(
+        short = 'b',
+        long = "broker-base-url",
+        value_name = "URL",
+        help = "Address of the Pact Broker or PactFlow [env PACT_BROKER_BASE_URL]"
+    )]
     base_url: Option<String>,
-    /// Bearer token; better in the environment, where other users can't see it [env
-    /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
-    #[arg(short = 'k', long = "broker-token", value_name = "TOKEN", conflicts_with = "username")]
-    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    #[arg(
+        short = 'k',
+        long = "broker-token",
+        value_name = "TOKEN",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        conflicts_with = "username",
+        help = "Bearer token; better in the environment, where other users can't see it [env PACT_BROKER_TOKEN or PACT_BROKER_TOKEN_FILE]"
+    )]
     token: Option<SecretString>,
-    /// User name for basic auth [env `PACT_BROKER_USERNAME`]
-    #[arg(short = 'u', long = "broker-username", value_name = "NAME")]
+    #[arg(
+        short = 'u',
+        long = "broker-username",
+        value_name = "NAME",
+        help = "User name for basic auth [env PACT_BROKER_USERNAME]"
+    )]
     username: Option<String>,
-    /// Password for basic auth; better in the environment [env `PACT_BROKER_PASSWORD` or
-    /// `PACT_BROKER_PASSWORD_FILE`]
-    #[arg(short = 'p', long = "broker-password", value_name = "PASSWORD", requires = "username")]
-    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    #[arg(
+        short = 'p',
+        long = "broker-password",
+        value_name = "PASSWORD",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        requires = "username",
+        help = "Password for basic auth; better in the environment [env PACT_BROKER_PASSWORD or PACT_BROKER_PASSWORD_FILE]"
+    )]
     password: Option<SecretString>,
     /// Longest wait for one answer of the broker
     #[arg(long = "broker-timeout", value_name = "TIME", default_value = "30s", value_parser = timeout)]
