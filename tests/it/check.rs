@@ -195,8 +195,8 @@ async fn a_broker_in_trouble_is_not_asked_for_every_pair() -> Result<()> {
     broker.trouble(Some((500, None, "")));
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("pairs.csv");
-    let lines: String = (0..50).map(|number| format!("consumer-{number},billing\n")).collect();
-    fs::write(&file, lines)?;
+    let lines: Vec<String> = (0..50).map(|number| format!("consumer-{number},billing")).collect();
+    fs::write(&file, lines.join("\n"))?;
     let path = file.to_string_lossy().into_owned();
     let output = check(&broker, &["--pairs-file", &path, "-o", "json"], &[]).await?;
     expect(&output, 3, &["not_checked"])?;

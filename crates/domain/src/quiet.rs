@@ -43,8 +43,8 @@ pub fn parse_days(text: &str) -> Result<Vec<Weekday>, InvalidDay> {
 
 fn parse_day(word: &str) -> Result<Weekday, InvalidDay> {
     let lower = word.to_lowercase();
-    let named = |name: &str| name == lower || name.get(..3) == Some(lower.as_str());
-    DAYS.into_iter().find(|(name, _)| named(name)).map(|(_, day)| day).ok_or_else(|| {
+    let is_it = |name: &str| name == lower || name.get(..3) == Some(lower.as_str());
+    DAYS.into_iter().find(|(name, _)| is_it(name)).map(|(_, day)| day).ok_or_else(|| {
         let names = DAYS.iter().flat_map(|(name, _)| [name.get(..3).unwrap_or(name), *name]);
         InvalidDay::Unknown { name: word.to_owned(), hint: near::hint(word, names) }
     })

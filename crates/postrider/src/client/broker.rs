@@ -1,11 +1,11 @@
 //! How a command reaches a Pact Broker: the flags and variables of the pact-broker clients.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{StringValueParser, TypedValueParser};
 use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
 use postrider_domain::parse_duration;
 use secrecy::SecretString;
@@ -21,9 +21,13 @@ pub(crate) type Env = BTreeMap<String, String>;
 /// Where the broker is, and who asks.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
-    #[arg(short = 'b', long, value_name = "URL")]
-    broker_base_url: Option<String>,
+    #[arg(
+        short = 'b',
+        long = "broker-base-url",
+        value_name = "URL",
+        help = "Address of the Pact Broker or PactFlow [env PACT_BROKER_BASE_URL]"
+    )]
+    base_url: Option<String>,
     #[command(flatten)]
     access: BrokerAccess,
 }
@@ -31,27 +35,37 @@ pub(crate) struct BrokerArgs {
 /// Who asks a broker, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerAccess {
-    /// Bearer token; better in the environment, where other users can't see it [env
-    /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
-    #[arg(short = 'k', long, value_name = "TOKEN", value_parser = secret, conflicts_with = "broker_username")]
-    broker_token: Option<SecretString>,
+    #[arg(
+        short = 'k',
+        long = "broker-token",
+        value_name = "TOKEN",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        conflicts_with = "username",
+        help = "Bearer token; better in the environment, where other users can't see it [env PACT_BROKER_TOKEN or PACT_BROKER_TOKEN_FILE]"
+    )]
+    token: Option<SecretString>,
     /// File with the bearer token
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["broker_token", "broker_username"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token", "username"])]
     broker_token_file: Option<PathBuf>,
-    /// User name for basic auth [env `PACT_BROKER_USERNAME`]
-    #[arg(short = 'u', long, value_name = "NAME")]
-    broker_username: Option<String>,
-    /// Password for basic auth; better in the environment [env `PACT_BROKER_PASSWORD` or
-    /// `PACT_BROKER_PASSWORD_FILE`]
-    #[arg(short = 'p', long, value_name = "PASSWORD", value_parser = secret, requires = "broker_username")]
-    broker_password: Option<SecretString>,
+    #[arg(
+        short = 'u',
+        long = "broker-username",
+        value_name = "NAME",
+        help = "User name for basic auth [env PACT_BROKER_USERNAME]"
+    )]
+    username: Option<String>,
+    #[arg(
+        short = 'p',
+        long = "broker-password",
+        value_name = "PASSWORD",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        requires = "username",
+        help = "Password for basic auth; better in the environment [env PACT_BROKER_PASSWORD or PACT_BROKER_PASSWORD_FILE]"
+    )]
+    password: Option<SecretString>,
     /// Longest wait for one answer of the broker
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
-    broker_timeout: Duration,
-}
-
-fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(SecretString::from(text))
+    #[arg(long = "broker-timeout", value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    timeout: Duration,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -67,7 +81,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 impl BrokerArgs {
     /// Prepares to call; nothing is sent yet.
     pub(crate) fn connect(&self, env: &Env) -> Result<Broker, Failure> {
-        self.access.connect(self.broker_base_url.as_deref(), env)
+        self.access.connect(self.base_url.as_deref(), env)
     }
 }
 
@@ -76,7 +90,7 @@ impl BrokerAccess {
     pub(crate) fn connect(&self, url: Option<&str>, env: &Env) -> Result<Broker, Failure> {
         let mut config = BrokerConfig::new(base_url(url, env)?);
         config.auth = self.auth(env)?;
-        config.timeout = self.broker_timeout;
+        config.timeout = self.timeout;
         let either = |upper: &str| set(env, upper).or_else(|| set(env, &upper.to_lowercase()));
         let proxy = if config.base_url.scheme() == "https" { either("HTTPS_PROXY") } else { None };
         config.proxy = proxy.map(SecretString::from);
@@ -87,17 +101,17 @@ impl BrokerAccess {
     /// Flags win over the environment as a whole, so that a flag's user never meets another's
     /// token.
     fn auth(&self, env: &Env) -> Result<BrokerAuth, Failure> {
-        if let Some(token) = &self.broker_token {
+        if let Some(token) = &self.token {
             return Ok(BrokerAuth::Bearer(token.clone()));
         }
         if let Some(file) = &self.broker_token_file {
             return read_secret("--broker-token-file", file).map(BrokerAuth::Bearer);
         }
-        let password = match &self.broker_password {
+        let password = match &self.password {
             Some(password) => Some(password.clone()),
             None => secret_setting(env, "PACT_BROKER_PASSWORD")?,
         };
-        if let Some(username) = self.broker_username.clone() {
+        if let Some(username) = self.username.clone() {
             return Ok(BrokerAuth::Basic { username, password: password.unwrap_or_default() });
         }
         let token = secret_setting(env, "PACT_BROKER_TOKEN")?;
@@ -241,6 +255,7 @@ mod tests {
         std::fs::write(file.path(), "from-file\n").unwrap();
         let path = file.path().to_str().unwrap();
         assert_eq!(auth(&[], &[("PACT_BROKER_TOKEN_FILE", path)]).unwrap(), "bearer from-file");
+        assert_eq!(auth(&["--broker-token-file", path], &[]).unwrap(), "bearer from-file");
         let missing = auth(&[], &[("PACT_BROKER_TOKEN_FILE", "/does/not/exist")]).unwrap_err();
         assert!(missing.message.contains("PACT_BROKER_TOKEN_FILE"), "{missing}");
     }
