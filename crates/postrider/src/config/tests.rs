@@ -149,7 +149,14 @@ fn the_tables_above_are_complete() {
     let settings = Given::default().settings();
     let known: BTreeSet<String> =
         settings.effective.iter().map(|shown| shown.name.clone()).collect();
-    let foreign = ["HTTPS_PROXY", "NO_PROXY", "RUST_LOG", "POSTRIDER_URL", "POSTRIDER_TOKEN"];
+    let foreign = [
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "RUST_LOG",
+        "POSTRIDER_URL",
+        "POSTRIDER_TOKEN",
+        "POSTRIDER_INGEST_TOKEN",
+    ];
     let mut expected: BTreeSet<String> =
         all().map(|(name, _, _)| format!("POSTRIDER_{name}")).collect();
     expected.extend(foreign.map(str::to_owned));
