@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::config::{BrokerConfig, checked};
-use crate::error::{BrokerError, chain};
+use crate::error::{BrokerError, root_cause};
 
 /// Answers beyond this are refused.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
@@ -218,7 +218,8 @@ impl Broker {
 
     fn failed(&self, error: reqwest::Error) -> Failed {
         let error = error.without_url();
-        let what = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error) };
+        let what =
+            if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(&error) };
         Failed { connecting: error.is_connect() && !error.is_timeout(), error: self.away(what) }
     }
 }

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use crate::error::{BrokerError, chain};
+use crate::error::{BrokerError, root_cause};
 
 /// Where a broker is and how to call it.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl BrokerConfig {
         builder
             .tls_certs_merge(self.roots()?)
             .build()
-            .map_err(|error| setup(format!("no HTTP client could be made: {}", chain(&error))))
+            .map_err(|error| setup(format!("no HTTP client could be made: {}", root_cause(&error))))
     }
 
     fn proxied(&self, proxy: &str) -> Result<reqwest::Proxy, BrokerError> {
@@ -147,7 +147,8 @@ pub(crate) fn checked(base: Url) -> Result<Url, BrokerError> {
     Ok(base)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL names this machine, to which no proxy leads.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),

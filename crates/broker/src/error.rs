@@ -71,11 +71,11 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
-/// An error with its causes on one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-        (*error).source()
+/// What is at the bottom of an error; the layers above it only say that a request failed.
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    let causes = std::iter::successors(Some(error), cause);
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    cause.to_string()
 }

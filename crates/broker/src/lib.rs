@@ -17,7 +17,7 @@ mod matrix;
 
 pub use answer::{Answer, error_list, error_text, retry_after};
 pub use client::{Broker, path};
-pub use config::{BrokerAuth, BrokerConfig};
+pub use config::{BrokerAuth, BrokerConfig, is_loopback};
 pub use error::BrokerError;
 pub use listing::Pair;
 pub use matrix::{MatrixRow, Verification};

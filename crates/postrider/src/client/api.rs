@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use postrider_broker::{error_text, retry_after};
+use postrider_broker::{error_text, is_loopback, retry_after};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::ExposeSecret;
@@ -188,15 +188,6 @@ fn with_body(request: RequestBuilder, body: Body<'_>) -> RequestBuilder {
         Body::Bytes(content_type, bytes) => {
             request.header(CONTENT_TYPE, content_type).body(bytes.to_vec())
         }
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

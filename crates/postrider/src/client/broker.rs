@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{StringValueParser, TypedValueParser as _};
+use clap::builder::{StringValueParser, TypedValueParser};
 use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
 use postrider_domain::parse_duration;
 use secrecy::SecretString;
@@ -21,9 +21,13 @@ pub(crate) type Env = BTreeMap<String, String>;
 /// Where the broker is, and who asks.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// Address of the Pact Broker or PactFlow [env `PACT_BROKER_BASE_URL`]
-    #[arg(short = 'b', long, value_name = "URL")]
-    broker_base_url: Option<String>,
+    #[arg(
+        short = 'b',
+        long = "broker-base-url",
+        value_name = "URL",
+        help = "Address of the Pact Broker or PactFlow [env PACT_BROKER_BASE_URL]"
+    )]
+    base_url: Option<String>,
     #[command(flatten)]
     access: BrokerAccess,
 }
@@ -31,21 +35,33 @@ pub(crate) struct BrokerArgs {
 /// Who asks a broker, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerAccess {
-    /// Bearer token; better in the environment, where other users can't see it [env
-    /// `PACT_BROKER_TOKEN` or `PACT_BROKER_TOKEN_FILE`]
-    #[arg(short = 'k', long = "broker-token", value_name = "TOKEN", conflicts_with = "username")]
-    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    #[arg(
+        short = 'k',
+        long = "broker-token",
+        value_name = "TOKEN",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        conflicts_with = "username",
+        help = "Bearer token; better in the environment, where other users can't see it [env PACT_BROKER_TOKEN or PACT_BROKER_TOKEN_FILE]"
+    )]
     token: Option<SecretString>,
     /// File with the bearer token
-    #[arg(long = "broker-token-file", value_name = "FILE", conflicts_with_all = ["token", "username"])]
-    token_file: Option<PathBuf>,
-    /// User name for basic auth [env `PACT_BROKER_USERNAME`]
-    #[arg(short = 'u', long = "broker-username", value_name = "NAME")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token", "username"])]
+    broker_token_file: Option<PathBuf>,
+    #[arg(
+        short = 'u',
+        long = "broker-username",
+        value_name = "NAME",
+        help = "User name for basic auth [env PACT_BROKER_USERNAME]"
+    )]
     username: Option<String>,
-    /// Password for basic auth; better in the environment [env `PACT_BROKER_PASSWORD` or
-    /// `PACT_BROKER_PASSWORD_FILE`]
-    #[arg(short = 'p', long = "broker-password", value_name = "PASSWORD", requires = "username")]
-    #[arg(value_parser = StringValueParser::new().map(SecretString::from))]
+    #[arg(
+        short = 'p',
+        long = "broker-password",
+        value_name = "PASSWORD",
+        value_parser = StringValueParser::new().map(SecretString::from),
+        requires = "username",
+        help = "Password for basic auth; better in the environment [env PACT_BROKER_PASSWORD or PACT_BROKER_PASSWORD_FILE]"
+    )]
     password: Option<SecretString>,
     /// Longest wait for one answer of the broker
     #[arg(long = "broker-timeout", value_name = "TIME", default_value = "30s", value_parser = timeout)]
@@ -65,7 +81,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 impl BrokerArgs {
     /// Prepares to call; nothing is sent yet.
     pub(crate) fn connect(&self, env: &Env) -> Result<Broker, Failure> {
-        self.access.connect(self.broker_base_url.as_deref(), env)
+        self.access.connect(self.base_url.as_deref(), env)
     }
 }
 
@@ -88,7 +104,7 @@ impl BrokerAccess {
         if let Some(token) = &self.token {
             return Ok(BrokerAuth::Bearer(token.clone()));
         }
-        if let Some(file) = &self.token_file {
+        if let Some(file) = &self.broker_token_file {
             return read_secret("--broker-token-file", file).map(BrokerAuth::Bearer);
         }
         let password = match &self.password {
@@ -239,6 +255,7 @@ mod tests {
         std::fs::write(file.path(), "from-file\n").unwrap();
         let path = file.path().to_str().unwrap();
         assert_eq!(auth(&[], &[("PACT_BROKER_TOKEN_FILE", path)]).unwrap(), "bearer from-file");
+        assert_eq!(auth(&["--broker-token-file", path], &[]).unwrap(), "bearer from-file");
         let missing = auth(&[], &[("PACT_BROKER_TOKEN_FILE", "/does/not/exist")]).unwrap_err();
         assert!(missing.message.contains("PACT_BROKER_TOKEN_FILE"), "{missing}");
     }

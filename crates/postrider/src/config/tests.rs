@@ -177,6 +177,7 @@ fn the_tables_above_are_complete() {
         "PACT_BROKER_TOKEN",
         "PACT_BROKER_USERNAME",
         "PACT_BROKER_PASSWORD",
+        "POSTRIDER_INGEST_TOKEN",
     ];
     let mut expected: BTreeSet<String> =
         all().map(|(name, _, _)| format!("POSTRIDER_{name}")).collect();

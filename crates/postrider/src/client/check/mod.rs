@@ -75,17 +75,27 @@ pub(crate) struct VerificationArgs {
     /// Count successful results only
     #[arg(long)]
     success_only: bool,
-    /// Days that don't count as age, e.g. sat,sun [env `POSTRIDER_QUIET_DAYS`; default: none]
-    #[arg(long, value_name = "DAYS")]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        help = "Days that don't count as age, e.g. sat,sun [env POSTRIDER_QUIET_DAYS; default: none]"
+    )]
     quiet_days: Option<String>,
-    /// Where those days begin and end, e.g. Europe/Berlin [env `POSTRIDER_TIMEZONE`; default: UTC]
-    #[arg(long, value_name = "ZONE")]
+    #[arg(
+        long,
+        value_name = "ZONE",
+        help = "Where those days begin and end, e.g. Europe/Berlin [env POSTRIDER_TIMEZONE; default: UTC]"
+    )]
     timezone: Option<String>,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// For people, for programs, or for a GitHub workflow [default: github under
-    /// `GITHUB_ACTIONS=true`, else text]
-    #[arg(short = 'o', long, value_name = "FORMAT", value_enum)]
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        help = "How to tell the result [default: github under GITHUB_ACTIONS=true, else text]"
+    )]
     output: Option<Format>,
     /// Same as `-o json`
     #[arg(long, conflicts_with = "output")]

@@ -77,7 +77,7 @@ impl Mapping {
 
     /// Every text that holds the value.
     fn by_value(&self, request: &mut Object<String, Value>) -> bool {
-        request.iter_mut().fold(false, |found, (_, value)| self.replace_in(value) || found)
+        self.replace_in_each(request.iter_mut().map(|(_, value)| value))
     }
 
     /// Recursion is as deep as the JSON parser let the document be.
@@ -87,14 +87,21 @@ impl Mapping {
                 *text = text.replace(&self.left, &self.right);
                 true
             }
-            Value::Array(items) => {
-                items.iter_mut().fold(false, |found, item| self.replace_in(item) || found)
-            }
+            Value::Array(items) => self.replace_in_each(items.iter_mut()),
             Value::Object(members) => {
-                members.iter_mut().fold(false, |found, (_, item)| self.replace_in(item) || found)
+                self.replace_in_each(members.iter_mut().map(|(_, value)| value))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
+    }
+
+    /// In all of them, not in the first alone.
+    fn replace_in_each<'a>(&self, values: impl Iterator<Item = &'a mut Value>) -> bool {
+        let mut found = false;
+        for value in values {
+            found |= self.replace_in(value);
+        }
+        found
     }
 
     /// The left side, for messages about it. A value may be a secret, so only names are shown.

@@ -67,7 +67,9 @@ pub(crate) async fn run(
     let api = connect(&args.connection)?;
     let steps = planned(args, &broker, &api).await?;
     if args.output.format() == Format::Table {
-        steps.iter().for_each(|step| print_step(step, out));
+        for step in &steps {
+            print_step(step, out);
+        }
     }
     let outcomes = if args.yes {
         let outcomes = act::act(&api, &broker, &steps, args.disable_source).await?;

@@ -99,13 +99,12 @@ fn events(webhook: &Value, faults: &mut Vec<Fault>) -> Vec<EventName> {
     let mut events = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let name = item.get("name").and_then(Value::as_str);
-        match name.map(str::parse::<EventName>) {
-            Some(Ok(name)) => events.push(name),
-            Some(Err(_)) | None => {
-                let known = EventName::ALL.map(EventName::as_str).join(", ");
-                let pointer = format!("/events/{index}/name");
-                fault(faults, pointer, "is none of the broker's events", format!("use {known}"));
-            }
+        if let Some(name) = name.and_then(|name| name.parse::<EventName>().ok()) {
+            events.push(name);
+        } else {
+            let known = EventName::ALL.map(EventName::as_str).join(", ");
+            let pointer = format!("/events/{index}/name");
+            fault(faults, pointer, "is none of the broker's events", format!("use {known}"));
         }
     }
     events
