@@ -31,7 +31,7 @@ impl Alert {
         labels.insert("severity", incident.severity.as_str().to_owned());
         let annotations = [
             ("summary", incident.summary.clone()),
-            ("description", format!("{} Next: {}", incident.summary, incident.next)),
+            ("description", format!("{}. Next: {}", incident.summary, incident.next)),
             ("next", incident.next.clone()),
             ("cause", incident.cause.clone()),
             ("incident_id", incident.id.to_string()),

@@ -524,6 +524,8 @@ fn what_is_wrong_with_freshness_and_alerts_is_named() {
 
 #[test]
 fn brokers_of_variables_and_file() {
+    use postrider_broker::BrokerAuth::{Basic, Bearer, None as Open};
+
     let mut given = file(
         "[[broker]]\nname = 'second'\nbase_url = 'http://broker:9292/pact'\ntoken_file = '/secret/token'\n[[broker]]\nname = 'third'\nbase_url = 'https://third.example'",
     );
@@ -545,7 +547,6 @@ fn brokers_of_variables_and_file() {
             ("third", "https://third.example/"),
         ]
     );
-    use postrider_broker::BrokerAuth::{Basic, Bearer, None as Open};
     assert!(matches!(&brokers[0].auth, Basic { username, .. } if username == "reader"));
     assert!(matches!(&brokers[1].auth, Bearer(token) if token.expose_secret() == "from-file"));
     assert!(matches!(brokers[2].auth, Open));
