@@ -118,14 +118,14 @@ fn check_parents(tree: &Tree<'_>) -> Result<()> {
     let [first, second] = tree.processes[..] else { anyhow::bail!("two tries") };
     ensure!(tree.call.parent == CALLER_SPAN, "{:?}", tree.call);
     if let Some(publish) = tree.publish {
-        ensure!(publish.parent == tree.call.span_id, "{publish:?}");
+        ensure!(publish.parent == tree.call.id, "{publish:?}");
     }
-    ensure!(first.parent == tree.publish.unwrap_or(tree.call).span_id, "{first:?}");
+    ensure!(first.parent == tree.publish.unwrap_or(tree.call).id, "{first:?}");
     ensure!(first.links.is_empty(), "{first:?}");
-    ensure!(second.parent == tree.call.span_id, "{second:?}");
-    ensure!(second.links == [first.span_id.clone()], "the retry points to the first: {second:?}");
+    ensure!(second.parent == tree.call.id, "{second:?}");
+    ensure!(second.links == [first.id.clone()], "the retry points to the first: {second:?}");
     for (process, request) in tree.processes.iter().zip(&tree.requests) {
-        ensure!(request.parent == process.span_id, "{request:?} below {process:?}");
+        ensure!(request.parent == process.id, "{request:?} below {process:?}");
         let within = process.started <= request.started && request.ended <= process.ended;
         ensure!(within && request.started < request.ended, "{request:?} within {process:?}");
     }
@@ -196,14 +196,14 @@ fn check_outside(tree: &Tree<'_>, double: &Double, cluster: &Cluster) -> Result<
         .filter(|(name, _)| name == "traceparent")
         .map(|(_, value)| value)
         .collect();
-    let sent = tree.requests.iter().map(|span| format!("00-{CALLER_TRACE}-{}-01", span.span_id));
+    let sent = tree.requests.iter().map(|span| format!("00-{CALLER_TRACE}-{}-01", span.id));
     let sent: Vec<String> = sent.collect();
     ensure!(given == sent, "{given:?} is not {sent:?}");
     let mut lines = cluster.lines("delivery.attempted");
     lines.sort_by_key(|line| line["attempt"].as_u64());
     for (line, span) in lines.iter().zip(&tree.requests) {
         ensure!(line["trace_id"] == CALLER_TRACE, "{line}");
-        ensure!(line["span_id"] == span.span_id.as_str(), "{line} is not {span:?}");
+        ensure!(line["span_id"] == span.id.as_str(), "{line} is not {span:?}");
     }
     ensure!(lines.len() == 2, "{lines:?}");
     Ok(())

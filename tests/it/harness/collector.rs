@@ -42,7 +42,7 @@ pub(crate) struct Collector {
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) trace_id: String,
-    pub(crate) span_id: String,
+    pub(crate) id: String,
     /// Empty for the first span of a trace.
     pub(crate) parent: String,
     pub(crate) name: String,
@@ -152,7 +152,7 @@ fn of(span: otlp::Span, resource: &BTreeMap<String, String>) -> Span {
     Span {
         kind: span.kind(),
         trace_id: hex::encode(&span.trace_id),
-        span_id: hex::encode(&span.span_id),
+        id: hex::encode(&span.span_id),
         parent: hex::encode(&span.parent_span_id),
         name: span.name,
         is_error: span.status.is_some_and(|status| status.code == error),

@@ -117,7 +117,8 @@ impl AllGiven {
         let queue = self.queue.parse(reader, parse::number(1, 1_000_000));
         let batch = self.batch.parse(reader, parse::number(1, 100_000));
         let resource = self.resource.parse(reader, pairs);
-        (protocol?, compression?);
+        protocol?;
+        compression?;
         let queue = queue?.unwrap_or(1);
         let mut resource = resource?.unwrap_or_default();
         resource.extend(self.service.value.clone().map(|name| ("service.name".to_owned(), name)));

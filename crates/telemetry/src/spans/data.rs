@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use opentelemetry::trace::{Link, SpanId, SpanKind, Status};
+use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use opentelemetry_semantic_conventions::attribute as name;
@@ -175,7 +175,7 @@ pub(super) fn span_data(place: &Place, fact: &Fact<'_>, scope: InstrumentationSc
     links.links.extend(fact.link());
     SpanData {
         span_context: place.context.to_span_context(false),
-        parent_span_id: parent.as_ref().map_or(SpanId::INVALID, |parent| parent.span_id()),
+        parent_span_id: parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
         parent_span_is_remote: place.is_parent_remote && parent.is_some(),
         span_kind: fact.kind(),
         name: fact.name().into(),
