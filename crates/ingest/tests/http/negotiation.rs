@@ -51,6 +51,9 @@ async fn methods_come_first() {
     }
 }
 
+/// Headers, a body and the status of the answer.
+type Step<'a> = (&'a [(&'a str, &'a str)], &'a str, u16);
+
 /// Each check fails alone with the ones after it failing too.
 #[tokio::test]
 async fn one_check_after_the_other() {
@@ -58,7 +61,7 @@ async fn one_check_after_the_other() {
     let token = ("authorization", "Bearer op");
     let (png, text) = (("accept", "image/png"), ("content-type", "text/plain"));
     let good = hook().to_string();
-    let steps: [(&[(&str, &str)], &str, u16); 5] = [
+    let steps: [Step<'_>; 5] = [
         (&[png, JSON], "{", 401),
         (&[token, png, JSON], "{", 400),
         (&[token, png, text], "{}", 400),

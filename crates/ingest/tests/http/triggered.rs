@@ -36,7 +36,7 @@ pub(crate) fn publication() -> Value {
 
 /// All that is due, in the order of the webhooks.
 pub(crate) async fn claims(store: &Store) -> Vec<Claim> {
-    let terms = ClaimTerms { worker: WorkerId(Uuid::now_v7()), length: Duration::from_secs(60) };
+    let terms = ClaimTerms { worker: WorkerId(Uuid::now_v7()), length: Duration::from_mins(1) };
     let mut claims = Vec::new();
     for lane in store.survey().await.unwrap() {
         claims.extend(store.claim_due(lane.id, 100, false, terms).await.unwrap());
@@ -178,8 +178,8 @@ async fn a_held_lane_is_named() {
         cause: HoldCause::Credential,
         secret_rev: claim.secret_rev,
         proof: HoldProof::One,
-        probe_after: Duration::from_secs(60),
-        retry_after: Duration::from_secs(60),
+        probe_after: Duration::from_mins(1),
+        retry_after: Duration::from_mins(1),
     };
     record(&harness.store, &claim, held, Outcome::Credential, answered("/x", 401, "")).await;
     let text = logs(&harness, &id, &[]).await.text;
