@@ -1,6 +1,6 @@
 //! Tests of webhooks: started in the store, sent by a worker, watched from here.
 //!
-//! This process never sends by itself (EXEC_LANE): a test goes the way of every delivery, so
+//! This process never sends by itself (rule `EXEC_LANE`): a test goes the way of every delivery, so
 //! that rendering, limits, address policy and secrets are the same. Whoever asked waits for the
 //! outcome, for a bounded time; a test that nobody waits for any more is withdrawn (E4).
 

@@ -3,7 +3,7 @@
 //!
 //! | | from -> to | who | guard, and what is written |
 //! |---|---|---|---|
-//! | E1 | - -> waiting | intake | lane open (a held one is told at once, nothing is written); `execution_until` = now() + wait, `next_at` = the epoch: before all that wait |
+//! | E1 | - -> waiting | intake | lane open (a held one is told at once, nothing is written); `execution_until` is now and the wait, `next_at` the epoch: before all that wait |
 //! | E2 | waiting -> sending | as T3, T4, T5 | as there, but `execution_until > now()` in place of "the webhook is enabled": who waits no longer gets nothing sent. Limits and counts as for any claim (LEASE_IN_CLAIM, COUNT_CLAIM); never the canary |
 //! | E3 | sending -> final | as T6-T10 | FENCE, CLAIM_NO; any recorded outcome is final, nothing is given back, no streak. The lane is held or paused as by any other (L4, L7). Not sent (T11): waiting again, first again |
 //! | E4 | waiting -> discarded | intake | still waiting: whoever locks the row first, claim or withdrawal, wins |

@@ -54,7 +54,7 @@ fn placeholder(webhook: &Webhook, base: &str) -> Event {
         currently_deployed_provider_version_number: String::new(),
     };
     if wants_verification {
-        event.provider.version_number = PROVIDER_VERSION.to_owned();
+        PROVIDER_VERSION.clone_into(&mut event.provider.version_number);
         event.provider.tags = vec!["master".to_owned()];
         event.verification_result_url = format!("{pact}/verification-results/1");
         event.verification_success = Some(true);
