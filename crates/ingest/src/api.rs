@@ -10,11 +10,10 @@ mod params;
 mod replay;
 mod secrets;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -22,30 +21,33 @@ use crate::body::{self, Limits};
 use crate::events::media_type;
 use crate::json::{self, JsonFault, kind};
 use crate::problem::Problem;
+use crate::routes::{Route, route};
 use crate::server::App;
 
+#[cfg(test)]
+pub(crate) use filter::NAMES as FILTERS;
 pub(crate) use secrets::{MAX_VALUE as MAX_SECRET, is_name as is_secret_name, wake_opened};
 
 /// Bytes of a request to the operations API: a secret of 64 KiB, every byte of it escaped.
 const MAX_BODY: usize = 512 * 1024;
 
-/// The routes of the API.
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/v1/deliveries", get(deliveries::list))
-        .route("/api/v1/deliveries/{id}", get(deliveries::show))
-        .route("/api/v1/deliveries/replay", post(replay::replay))
-        .route("/api/v1/lanes", get(lanes::list))
-        .route("/api/v1/lanes/hold", post(lanes::hold))
-        .route("/api/v1/lanes/release", post(lanes::release))
-        .route("/api/v1/freshness", get(freshness::list))
-        .route("/api/v1/incidents", get(incidents::list))
-        .route("/api/v1/incidents/{id}", get(incidents::show))
-        .route("/api/v1/incidents/{id}/ack", post(incidents::acknowledge))
-        .route("/api/v1/secrets", get(secrets::list))
-        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::delete))
-        .route("/api/v1/stats", get(stats))
-}
+/// The calls of the API.
+pub(crate) const ROUTES: &[Route] = &[
+    route!(GET "/api/v1/deliveries" => deliveries::list),
+    route!(GET "/api/v1/deliveries/{id}" => deliveries::show),
+    route!(POST "/api/v1/deliveries/replay" => replay::replay),
+    route!(GET "/api/v1/lanes" => lanes::list),
+    route!(POST "/api/v1/lanes/hold" => lanes::hold),
+    route!(POST "/api/v1/lanes/release" => lanes::release),
+    route!(GET "/api/v1/freshness" => freshness::list),
+    route!(GET "/api/v1/incidents" => incidents::list),
+    route!(GET "/api/v1/incidents/{id}" => incidents::show),
+    route!(POST "/api/v1/incidents/{id}/ack" => incidents::acknowledge),
+    route!(GET "/api/v1/secrets" => secrets::list),
+    route!(PUT "/api/v1/secrets/{name}" => secrets::set),
+    route!(DELETE "/api/v1/secrets/{name}" => secrets::delete),
+    route!(GET "/api/v1/stats" => stats),
+];
 
 /// `GET /api/v1/stats`.
 async fn stats(State(app): State<App>) -> Result<Response, Problem> {

@@ -18,7 +18,7 @@ mod index;
 mod keep;
 mod logs;
 mod read;
-mod route;
+pub(crate) mod route;
 mod scope;
 mod secrets;
 mod status;

@@ -10,7 +10,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use http::{HeaderValue, StatusCode, header};
 use postrider_store::Store;
 use postrider_telemetry::{Metrics, spans};
@@ -25,7 +24,7 @@ use crate::execution::Executions;
 use crate::problem::Problem;
 use crate::road::Dispatcher;
 use crate::table::TableCache;
-use crate::{IngestConfig, Road, api, events, hooks, relay, traced};
+use crate::{IngestConfig, Road, hooks, routes, traced};
 
 /// How much longer than its body a request may take.
 const ANSWER_GRACE: Duration = Duration::from_secs(25);
@@ -75,13 +74,7 @@ impl Ingest {
     /// (`into_make_service_with_connect_info::<SocketAddr>()`), which trusted proxies need.
     pub fn router(&self) -> Router {
         let app = &self.0;
-        let routes = Router::new()
-            .route("/events", post(events::post))
-            .route("/hooks/broker", post(relay::unnamed))
-            .route("/hooks/broker/{name}", post(relay::named))
-            .merge(api::routes())
-            .fallback(elsewhere)
-            .method_not_allowed_fallback(wrong_method);
+        let routes = routes::router().fallback(elsewhere).method_not_allowed_fallback(wrong_method);
         // Inside of the authorisation: strangers make no spans.
         let routes = if spans::is_on() { routes.layer(from_fn(traced::call)) } else { routes };
         routes

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use postrider_store::Store;
 use postrider_telemetry::Metrics;
@@ -55,6 +55,15 @@ impl Health {
     }
 }
 
+/// What is answered: each a GET. The OpenAPI document is held against it.
+const ROUTES: [(&str, fn() -> MethodRouter<Admin>); 5] = [
+    ("/livez", || get(live)),
+    ("/readyz", || get(ready)),
+    ("/healthz", || get(ready)),
+    ("/startupz", || get(startup)),
+    ("/metrics", || get(metrics)),
+];
+
 /// The endpoints.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
@@ -68,13 +77,10 @@ impl Admin {
     }
 
     pub(crate) fn router(self) -> Router {
-        Router::new()
-            .route("/livez", get(live))
-            .route("/readyz", get(ready))
-            .route("/healthz", get(ready))
-            .route("/startupz", get(startup))
-            .route("/metrics", get(metrics))
-            .with_state(self)
+        let routes = ROUTES.iter();
+        let router =
+            routes.fold(Router::new(), |router, (path, serve)| router.route(path, serve()));
+        router.with_state(self)
     }
 }
 
@@ -109,5 +115,25 @@ async fn metrics(State(admin): State<Admin>) -> Response {
             tracing::error!(%error, "metrics.not_rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::ROUTES;
+
+    #[test]
+    fn the_openapi_document_tells_of_all_routes() {
+        let document: Value = serde_json::from_str(postrider_ingest::OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let told: BTreeSet<&str> = paths
+            .filter(|(_, item)| item["get"]["tags"][0] == "admin")
+            .map(|(path, _)| path.as_str())
+            .collect();
+        assert_eq!(told, ROUTES.iter().map(|(path, _)| *path).collect());
     }
 }

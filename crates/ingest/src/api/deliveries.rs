@@ -1,7 +1,7 @@
 //! Deliveries in lists and one by one.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::api::filter::{self, NAMES};
-use crate::api::params::{Params, wrong};
+use crate::api::params::{Params, Segment, wrong};
 use crate::problem::Problem;
 use crate::server::App;
 
@@ -34,7 +34,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
 /// `GET /api/v1/deliveries/{id}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no delivery with this id");
     let id: DeliveryId = id.parse().map_err(|_| missing())?;

@@ -12,7 +12,7 @@ use crate::api::params::instant;
 use crate::problem::Problem;
 
 /// The words that filter.
-pub(super) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 11] = [
     "status", "webhook", "broker", "consumer", "provider", "event", "event_id", "lane", "incident",
     "since", "until",
 ];

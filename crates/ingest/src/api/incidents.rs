@@ -1,7 +1,7 @@
 //! Conditions that a person should know of.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use postrider_store::{Acknowledged, Incident, IncidentCursor, IncidentFilter, In
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::api::params::{Params, cursor_of, cursor_text, wrong};
+use crate::api::params::{Params, Segment, cursor_of, cursor_text, wrong};
 use crate::problem::Problem;
 use crate::server::App;
 
@@ -33,7 +33,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
 /// `GET /api/v1/incidents/{id}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let found = app.store().incident(read_id(&id)?).await?;
     let incident = found.ok_or_else(unknown)?;
@@ -44,7 +44,7 @@ pub(super) async fn show(
 /// changes; the first time counts.
 pub(super) async fn acknowledge(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     match app.store().acknowledge_incident(read_id(&id)?).await? {
         Acknowledged::Yes(incident) => Ok(Json(document(&incident)).into_response()),

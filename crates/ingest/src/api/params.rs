@@ -1,8 +1,11 @@
-//! Query parameters of lists.
+//! Parameters in paths, and of lists in queries.
 
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
+use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use postrider_domain::parse_duration;
 
@@ -64,6 +67,21 @@ impl Params {
             Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
             Some(limit) => Err(wrong("limit", format!("must be {wanted}, not {limit}"))),
         }
+    }
+}
+
+/// The one parameter in a path; 400 for what is no UTF-8.
+#[derive(Debug)]
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        let fault = |_| Problem::bad("", "the path is not valid UTF-8");
+        read.map(|Path(text)| Self(text)).map_err(fault)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
 use postrider_store::SecretInfo;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use crate::api::params::Segment;
 use crate::api::{read_object, required_text};
 use crate::problem::Problem;
 use crate::server::App;
@@ -25,7 +26,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
 /// `PUT /api/v1/secrets/{name}`.
 pub(super) async fn set(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -48,7 +49,7 @@ pub(super) async fn set(
 /// `DELETE /api/v1/secrets/{name}`.
 pub(super) async fn delete(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Response, Problem> {
     if check_name(&name).is_ok() && app.store().delete_secret(&name).await? {
         Ok(StatusCode::NO_CONTENT.into_response())

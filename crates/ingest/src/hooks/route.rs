@@ -76,30 +76,55 @@ pub(crate) fn route(path: &str) -> Result<Route, PathFault> {
     Ok(Route { resource: resource(&segments), has_json_suffix })
 }
 
+/// The names in a path, in its order.
+type Names<'a> = [&'a str; 2];
+
+/// The paths, each with what it names. Of those that fit the first counts.
+pub(crate) const PATHS: [(&str, fn(Names<'_>) -> Resource); 14] = [
+    ("/", |_| Resource::Index),
+    ("/doc/{rel}", |[rel, _]| Resource::Doc(rel.to_owned())),
+    ("/webhooks", |_| Resource::Webhooks(Scope::all())),
+    ("/webhooks/execute", |_| Resource::ExecuteUnsaved),
+    ("/webhooks/provider/{provider}", |[provider, _]| {
+        Resource::Webhooks(Scope::provider(provider))
+    }),
+    ("/webhooks/consumer/{consumer}", |[consumer, _]| {
+        Resource::Webhooks(Scope::consumer(consumer))
+    }),
+    ("/webhooks/provider/{provider}/consumer/{consumer}", |[provider, consumer]| {
+        Resource::Webhooks(Scope::pair(provider, consumer))
+    }),
+    ("/webhooks/{uuid}/execute", |[uuid, _]| Resource::Execute(uuid.to_owned())),
+    ("/webhooks/{uuid}", |[uuid, _]| Resource::Webhook(uuid.to_owned())),
+    ("/pacts/provider/{provider}/consumer/{consumer}/webhooks", |[provider, consumer]| {
+        Resource::PactWebhooks(Scope::pair(provider, consumer))
+    }),
+    ("/pacts/provider/{provider}/consumer/{consumer}/webhooks/status", |[provider, consumer]| {
+        Resource::Status { provider: provider.to_owned(), consumer: consumer.to_owned() }
+    }),
+    ("/triggered-webhooks/{uuid}/logs", |[uuid, _]| Resource::Logs(uuid.to_owned())),
+    ("/secrets", |_| Resource::Secrets),
+    ("/secrets/{uuid}", |[uuid, _]| Resource::Secret(uuid.to_owned())),
+];
+
 fn resource(segments: &[&str]) -> Option<Resource> {
-    Some(match *segments {
-        [""] => Resource::Index,
-        ["doc", rel] => Resource::Doc(rel.to_owned()),
-        ["webhooks"] => Resource::Webhooks(Scope::all()),
-        ["webhooks", "execute"] => Resource::ExecuteUnsaved,
-        ["webhooks", "provider", provider] => Resource::Webhooks(Scope::provider(provider)),
-        ["webhooks", "consumer", consumer] => Resource::Webhooks(Scope::consumer(consumer)),
-        ["webhooks", "provider", provider, "consumer", consumer] => {
-            Resource::Webhooks(Scope::pair(provider, consumer))
+    PATHS.iter().find_map(|(path, named)| names(path, segments).map(named))
+}
+
+/// The names, where the segments are those of the path.
+fn names<'a>(path: &str, segments: &[&'a str]) -> Option<Names<'a>> {
+    let mut names = [""; 2];
+    let mut unnamed = names.iter_mut();
+    let mut parts = path.trim_start_matches('/').split('/');
+    for segment in segments {
+        let part = parts.next()?;
+        if part.starts_with('{') {
+            *unnamed.next()? = segment;
+        } else if part != *segment {
+            return None;
         }
-        ["webhooks", uuid, "execute"] => Resource::Execute(uuid.to_owned()),
-        ["webhooks", uuid] => Resource::Webhook(uuid.to_owned()),
-        ["pacts", "provider", provider, "consumer", consumer, "webhooks"] => {
-            Resource::PactWebhooks(Scope::pair(provider, consumer))
-        }
-        ["pacts", "provider", provider, "consumer", consumer, "webhooks", "status"] => {
-            Resource::Status { provider: provider.to_owned(), consumer: consumer.to_owned() }
-        }
-        ["triggered-webhooks", uuid, "logs"] => Resource::Logs(uuid.to_owned()),
-        ["secrets"] => Resource::Secrets,
-        ["secrets", uuid] => Resource::Secret(uuid.to_owned()),
-        _ => return None,
-    })
+    }
+    parts.next().is_none().then_some(names)
 }
 
 fn has_whole_escapes(path: &str) -> bool {

@@ -41,6 +41,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Topology(output) => {
             Ok(topology::print(&input.settings(&BTreeMap::new())?, output.format(), out))
         }
+        Command::Openapi => {
+            out.line(postrider_ingest::OPENAPI.trim_end());
+            Ok(Exit::Fine.into())
+        }
         Command::Health(args) => {
             let url = input.admin_url(args.admin_url.as_deref())?;
             Ok(health::run(url, out).await?.into())
@@ -79,7 +83,8 @@ async fn ask(
         | Command::Migrate
         | Command::Config(_)
         | Command::Health(_)
-        | Command::Topology(_) => Exit::Usage,
+        | Command::Topology(_)
+        | Command::Openapi => Exit::Usage,
     };
     Ok(exit.into())
 }

@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Print RabbitMQ's exchanges, queues and their arguments
     #[command(after_help = "Example:\n  postrider topology -o json")]
     Topology(OutputArgs),
+    /// Print the OpenAPI document of everything that is answered over HTTP
+    #[command(after_help = "Example:\n  postrider openapi > openapi.json")]
+    Openapi,
     /// Publish events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),

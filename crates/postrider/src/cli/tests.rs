@@ -56,6 +56,7 @@ fn what_is_not_due_does_not_exist() {
     config show
     health
     topology
+    openapi
     events publish
     webhooks list
     webhooks show
