@@ -59,6 +59,7 @@ pub struct PairFacts {
 impl PairFacts {
     /// A pact was published; `wants` says whether it waits for a verification.
     pub fn published(&mut self, at: Timestamp, wants: bool) {
+        let at = as_kept(at);
         self.first_publication = Some(self.first_publication.map_or(at, |first| first.min(at)));
         self.last_publication = self.last_publication.max(Some(at));
         let is_late = self.last_verification.is_none_or(|newest| at > newest.at);
@@ -75,6 +76,7 @@ impl PairFacts {
 
     /// A verification result was published.
     pub fn verified(&mut self, at: Timestamp, success: Option<bool>) {
+        let at = as_kept(at);
         let newest = self.last_verification.get_or_insert(Verified { at, success });
         if at > newest.at {
             *newest = Verified { at, success };
@@ -91,7 +93,7 @@ impl PairFacts {
 
     /// A delivery was taken by its target.
     pub fn dispatched(&mut self, at: Timestamp) {
-        self.last_dispatch = self.last_dispatch.max(Some(at));
+        self.last_dispatch = self.last_dispatch.max(Some(as_kept(at)));
     }
 
     /// What an event tells of its pair.
@@ -129,6 +131,11 @@ impl PairFacts {
             Some(_) => self.owing.first().copied(),
         }
     }
+}
+
+/// The instant in whole microseconds: rows keep no more, and what is told again has to be the same.
+fn as_kept(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// What is expected of one pair, beside the default.

@@ -9,8 +9,8 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use http::HeaderMap;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -106,7 +106,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     match reply {
         Reply::Status(status) => *response.status_mut() = status.try_into().unwrap_or_default(),
         Reply::Limited(seconds) => {
-            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
             response.headers_mut().insert("retry-after", seconds.into());
         }
         Reply::Hang => pending().await,

@@ -165,6 +165,18 @@ fn the_newest_result_is_kept() {
 }
 
 #[test]
+fn instants_are_as_precise_as_rows_keep_them() {
+    let mut facts = PairFacts::default();
+    let exact = time("2026-11-20T12:00:00.123456789Z");
+    facts.published(exact, true);
+    facts.dispatched(exact);
+    let kept = Some(time("2026-11-20T12:00:00.123456Z"));
+    assert_eq!((facts.owed_since(), facts.last_dispatch), (kept, kept));
+    facts.verified(exact, None);
+    assert_eq!(facts.owed_since(), None);
+}
+
+#[test]
 fn of_many_publications_the_oldest_and_the_newest_are_kept() {
     let mut facts = facts(&[Good(200)]);
     for hours in 1..=100 {
