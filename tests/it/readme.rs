@@ -4,14 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use postrider_github_double::{Double, Options};
-use serde_json::Value;
+use regex::{Captures, Regex};
+use serde_json::{Value, json};
 
-use crate::harness::{Mode, Plan, SOON, run, setting};
+use crate::harness::{Mode, Plan, SOON, ScriptedBroker, row, run, setting};
+use crate::webhook_broker::{Behaviour, WebhookBroker};
 
 const FRONT: &str = "## Two commands";
 const FIRST: &str = "## The first five minutes";
+const HOUR: &str = "## The first hour: your broker";
 const EARNEST: &str = "## In earnest";
+/// The broker's address in the README, and where it is told that postrider is.
+const BROKER: &str = "https://broker.example";
+const PUBLIC: &str = "https://postrider.example";
 
 fn read(path: &str) -> Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -80,6 +87,91 @@ async fn the_first_five_minutes() -> Result<()> {
     cluster.finish().await
 }
 
+/// A broker that knows the README's pair, verified lately; it has another webhook already.
+struct Brokers {
+    webhooks: WebhookBroker,
+    matrix: ScriptedBroker,
+}
+
+impl Brokers {
+    async fn start() -> Result<Self> {
+        let theirs = json!({
+            "uuid": "theirs-0123456789", "description": "theirs", "enabled": true,
+            "events": [{ "name": "contract_published" }],
+            "request": { "method": "POST", "url": "https://example.org/hook", "body": {} },
+        });
+        let behaviour = Behaviour { webhooks: vec![theirs], ..Behaviour::default() };
+        let matrix = ScriptedBroker::start().await?;
+        let at = Timestamp::now() - SignedDuration::from_hours(1);
+        matrix.set("checkout", "billing", &[row("1.4.2", at, Some((true, at)))]);
+        Ok(Self { webhooks: WebhookBroker::start(behaviour).await?, matrix })
+    }
+
+    /// The arguments of a command with the address of the stand-in that plays its part.
+    fn args(&self, command: &str) -> Vec<String> {
+        let reads = command.contains("--broker-base-url");
+        let url = if reads { self.matrix.url() } else { self.webhooks.url() };
+        command.split_whitespace().skip(1).map(|word| word.replace(BROKER, url)).collect()
+    }
+
+    /// The call that the broker makes of the registered relay, with the event's values.
+    fn relayed(&self, event: &Value) -> Result<String> {
+        let webhooks = self.webhooks.webhooks();
+        let relay = webhooks.iter().find(|webhook| webhook["uuid"] != "theirs-0123456789");
+        let url = relay.context("a relay")?["request"]["url"].as_str().context("its URL")?;
+        let value = |name: &str| match name {
+            "eventName" => event["event_name"].clone(),
+            "consumerName" => event["consumer"]["name"].clone(),
+            "consumerVersionNumber" => event["consumer"]["version_number"].clone(),
+            "providerName" => event["provider"]["name"].clone(),
+            "providerVersionNumber" => event["provider"]["version_number"].clone(),
+            "pactUrl" => event["pact_url"].clone(),
+            _ => Value::Null,
+        };
+        let variable = Regex::new(r"\$\{pactbroker\.([A-Za-z]+)\}")?;
+        let rendered = variable.replace_all(url, |found: &Captures<'_>| {
+            let text = value(&found[1]).as_str().unwrap_or_default().to_owned();
+            url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+        });
+        rendered.strip_prefix(PUBLIC).map(str::to_owned).context("the public URL")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_hour() -> Result<()> {
+    let readme = read("README.md")?;
+    let first = section(&readme, FIRST)?;
+    let double = Double::start(Options::default()).await?;
+    let brokers = Brokers::start().await?;
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    let url = setting("URL", api.base());
+    let webhook = block(first, "yaml")?.replace("https://api.github.com", &double.base_url());
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("webhook.yaml");
+    fs::write(&file, webhook)?;
+    api.set_secret("githubToken", "test-token").await?;
+    let apply = ["webhooks", "apply", "--yes", "-f", &file.display().to_string()];
+    let applied = run(&apply, std::slice::from_ref(&url), "").await?;
+    ensure!(applied.status.success(), "{applied:?}");
+    for command in commands(section(&readme, HOUR)?) {
+        let args = brokers.args(command);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = run(&args, std::slice::from_ref(&url), "").await?;
+        ensure!(output.status.success(), "{command}: {output:?}");
+    }
+    let event: Value = serde_json::from_str(block(first, "json")?)?;
+    let call = api.call("POST", &brokers.relayed(&event)?)?;
+    api.send(call).await?.ok()?;
+    double.wait_for(1, SOON).await?;
+    let journal = double.accepted();
+    let body: Value = serde_json::from_str(journal[0].body.as_deref().context("a body")?)?;
+    let payload = &body["client_payload"];
+    ensure!(payload["consumer_name"] == "checkout", "{body}");
+    ensure!(payload["pact_url"] == event["pact_url"], "{body}");
+    cluster.finish().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_earnest() -> Result<()> {
     let readme = read("README.md")?;
@@ -110,7 +202,7 @@ fn every_command_is_run_by_a_test() -> Result<()> {
         read("tests/run")?.contains("cargo run --release"),
         "tests/run runs the demo as the README does"
     );
-    let run: usize = [FRONT, FIRST, EARNEST]
+    let run: usize = [FRONT, FIRST, HOUR, EARNEST]
         .iter()
         .map(|heading| section(&readme, heading).map(|text| commands(text).len()))
         .sum::<Result<usize>>()?;

@@ -1,6 +1,5 @@
 use jiff::SignedDuration;
 use postrider_broker::Verification;
-use postrider_domain::EventName;
 use uuid::Uuid;
 
 use super::*;
@@ -49,6 +48,13 @@ fn only_what_changed_is_written() {
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].facts.first_publication, Some(at(1)));
     assert_eq!(changed[0].facts.last_publication, Some(at(6)));
+}
+
+#[test]
+fn a_test_of_a_webhook_makes_no_pair() {
+    let mut ledger = ledger();
+    ledger.tell(&ToldEvents { event: EventName::Test, ..told("placeholder-consumer", 1, None) });
+    assert!(ledger.into_rows().is_empty());
 }
 
 #[test]
