@@ -52,6 +52,9 @@ pub(crate) fn step(key: &str) -> String {
 
 /// The path of the document that a request's path is of: of several the one with most words.
 fn template(path: &str) -> Option<&'static str> {
+    if path.contains("//") {
+        return None;
+    }
     let path = path.strip_suffix(".json").filter(|_| path != "/openapi.json").unwrap_or(path);
     let is_broker = !["/api/", "/hooks/", "/events"].iter().any(|own| path.starts_with(own));
     let path = if is_broker { path.trim_matches('/') } else { path.trim_start_matches('/') };
