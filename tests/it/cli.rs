@@ -52,6 +52,16 @@ async fn config_check_tells_all_problems_at_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn openapi_prints_the_document_without_a_server() -> Result<()> {
+    let output = run(&["openapi"], &[], "").await?;
+    check(&output, 0, &[])?;
+    let document: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(document["openapi"] == "3.1.0", "{document}");
+    ensure!(document["paths"]["/events"]["post"].is_object(), "{document}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn config_show_stars_secrets() -> Result<()> {
     let secret = STANDARD.encode([7; 32]);
     let settings = [

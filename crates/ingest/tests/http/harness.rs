@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::contract;
+
 /// The role and all it needs; ends when dropped.
 pub(crate) struct Harness {
     pub(crate) router: Router,
@@ -103,11 +105,14 @@ impl Harness {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, target) = (request.method().to_string(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        contract::assert_answer(&method, &target, &answer);
+        answer
     }
 
     pub(crate) async fn call(
@@ -126,7 +131,9 @@ impl Harness {
 
     pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
         let headers = [(header::CONTENT_TYPE.as_str(), "application/json")];
-        self.call(method, path, &headers, body.to_string()).await
+        let answer = self.call(method, path, &headers, body.to_string()).await;
+        contract::assert_request(method, path, body, answer.status);
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has to fail")]
 
 mod api;
+mod contract;
 mod divergences;
 mod harness;
 mod idempotency;
 mod malformed;
 mod negotiation;
+mod openapi;
 mod queue_away;
 mod random;
 mod recorded;

@@ -98,6 +98,7 @@ fn help_of_the_program() {
       config      Check or show the settings
       health      Ask a running role whether it is ready; for health checks of containers
       topology    Print RabbitMQ's exchanges, queues and their arguments
+      openapi     Print the OpenAPI document of everything that is answered over HTTP
       events      Publish events
       webhooks    List, show, delete, apply, test, lint and import webhooks
       connect     Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
