@@ -146,16 +146,17 @@ async fn the_first_hour() -> Result<()> {
     let cluster = Plan::new(Mode::Embedded).start().await?;
     let api = cluster.api()?;
     let url = setting("URL", api.base());
-    let webhook = block(first, "yaml")?.replace("https://api.github.com", &double.base_url());
+    let webhook = block(first, "yaml")?;
     let dir = tempfile::tempdir()?;
-    let file = dir.path().join("webhook.yaml");
-    fs::write(&file, webhook)?;
+    let [shown, here] = ["webhook.yaml", "here.yaml"].map(|name| dir.path().join(name));
+    fs::write(&shown, webhook)?;
+    fs::write(&here, webhook.replace("https://api.github.com", &double.base_url()))?;
     api.set_secret("githubToken", "test-token").await?;
-    let apply = ["webhooks", "apply", "--yes", "-f", &file.display().to_string()];
+    let apply = ["webhooks", "apply", "--yes", "-f", &here.display().to_string()];
     let applied = run(&apply, std::slice::from_ref(&url), "").await?;
     ensure!(applied.status.success(), "{applied:?}");
     for command in commands(section(&readme, HOUR)?) {
-        let args = brokers.args(command);
+        let args = brokers.args(&command.replace("webhook.yaml", &shown.display().to_string()));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = run(&args, std::slice::from_ref(&url), "").await?;
         ensure!(output.status.success(), "{command}: {output:?}");

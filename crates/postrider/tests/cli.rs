@@ -496,7 +496,7 @@ fn lanes_and_incidents() {
     assert_eq!(server.calls()[1].body, json!({ "lane": "h/c" }));
     expect(&server.run(&["lanes", "release", "h/x"]), 1);
     let output = server.run(&["incidents", "list", "--open"]);
-    assert_eq!(server.calls().last().unwrap().target, "/api/v1/incidents?limit=50&open=true");
+    assert_eq!(server.calls().last().unwrap().target, "/api/v1/incidents?open=true&limit=50");
     expect(&output, 0);
     assert!(!stdout(&output).contains('\u{1b}'), "data steers the terminal");
     let json = server.run(&["incidents", "list", "-o", "json"]);

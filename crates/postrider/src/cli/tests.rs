@@ -76,6 +76,8 @@ fn what_is_not_due_does_not_exist() {
     lanes hold
     lanes release
     incidents list
+    incidents show
+    incidents ack
     reconcile
     check verification
     "#);
