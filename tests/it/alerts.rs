@@ -185,6 +185,12 @@ async fn two_monitors_tell_once_and_one_takes_over() -> Result<()> {
     let lane = lane(&api, &double).await?;
     change(&api, "hold", &lane).await?;
     is_told(&hook, &["lane_held firing"]).await?;
+    // Killed between the answer and its note, it would rightly be told again by the other.
+    wait_until("the note of the alert", SOON, async || {
+        let noted = cluster.lines_of("alert.sent").len();
+        Ok(Looking::when(noted == 1, || format!("{noted} notes")))
+    })
+    .await?;
     let first = active(&cluster, &["monitor", "monitor-2"]).await?;
     let other = if first == "monitor" { "monitor-2" } else { "monitor" };
     cluster.process(&first)?.kill().await?;

@@ -7,8 +7,8 @@ use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Alertmanager, Api, Cluster, Looking, Mode, Plan, Receiver, Reply, SOON, ScriptedBroker, event,
-    row, run, setting, wait_until, webhook,
+    Alertmanager, Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON,
+    ScriptedBroker, event, row, run, setting, wait_until, webhook,
 };
 
 const TOKEN: &str = "token-of-the-provider-s-repository";
@@ -124,7 +124,7 @@ async fn from_event_to_alert_and_back(mode: Mode) -> Result<()> {
     firing(&alertmanager, "PostriderVerificationStale", 0).await?;
     wait_until("the webhook to hear that it is over", SOON, async || {
         let told: Vec<Value> =
-            receiver.received().iter().map(|one| one.json()).collect::<Result<_>>()?;
+            receiver.received().iter().map(Received::json).collect::<Result<_>>()?;
         let statuses: Vec<_> = told.iter().map(|body| body["status"].clone()).collect();
         Ok(Looking::when(statuses == ["firing", "resolved"], || format!("{statuses:?}")))
     })

@@ -55,8 +55,11 @@ impl Health {
     }
 }
 
+/// What answers at a path.
+type Serves = fn() -> MethodRouter<Admin>;
+
 /// What is answered: each a GET. The OpenAPI document is held against it.
-const ROUTES: [(&str, fn() -> MethodRouter<Admin>); 5] = [
+const ROUTES: [(&str, Serves); 5] = [
     ("/livez", || get(live)),
     ("/readyz", || get(ready)),
     ("/healthz", || get(ready)),
@@ -77,10 +80,8 @@ impl Admin {
     }
 
     pub(crate) fn router(self) -> Router {
-        let routes = ROUTES.iter();
-        let router =
-            routes.fold(Router::new(), |router, (path, serve)| router.route(path, serve()));
-        router.with_state(self)
+        let add = |all: Router<Self>, (path, serve): &(&str, Serves)| all.route(path, serve());
+        ROUTES.iter().fold(Router::new(), add).with_state(self)
     }
 }
 

@@ -246,7 +246,7 @@ mod tests {
             answered_at,
             failing: failing.then(|| (now, BrokerTrouble::Away, String::new())),
         };
-        let reach = |read: BrokerRead| read.reach(now, Duration::from_secs(60));
+        let reach = |read: BrokerRead| read.reach(now, Duration::from_mins(1));
         assert_eq!(reach(read(at(60), false)), BrokerReach::Answers);
         assert_eq!(reach(read(at(61), false)), BrokerReach::Away { answered_at: at(61) });
         assert_eq!(reach(read(at(1), true)), BrokerReach::Away { answered_at: at(1) });

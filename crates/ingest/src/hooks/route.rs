@@ -79,8 +79,11 @@ pub(crate) fn route(path: &str) -> Result<Route, PathFault> {
 /// The names in a path, in its order.
 type Names<'a> = [&'a str; 2];
 
+/// What the names in a path make of it.
+type Reads = fn(Names<'_>) -> Resource;
+
 /// The paths, each with what it names. Of those that fit the first counts.
-pub(crate) const PATHS: [(&str, fn(Names<'_>) -> Resource); 14] = [
+pub(crate) const PATHS: [(&str, Reads); 14] = [
     ("/", |_| Resource::Index),
     ("/doc/{rel}", |[rel, _]| Resource::Doc(rel.to_owned())),
     ("/webhooks", |_| Resource::Webhooks(Scope::all())),

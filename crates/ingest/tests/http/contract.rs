@@ -23,8 +23,8 @@ static CLOSED: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// By where the schema is in which document.
-static VALIDATORS: LazyLock<Mutex<HashMap<(bool, String), Arc<Validator>>>> =
-    LazyLock::new(Mutex::default);
+type Validators = HashMap<(bool, String), Arc<Validator>>;
+static VALIDATORS: LazyLock<Mutex<Validators>> = LazyLock::new(Mutex::default);
 
 /// Operations and the statuses that they answered in this process.
 static SEEN: LazyLock<Mutex<BTreeSet<(String, String)>>> = LazyLock::new(Mutex::default);

@@ -107,29 +107,31 @@ impl Sender {
         let claim = self.store.claim_notifications(lease, self.channel, limit, hold);
         let due = claim.await?.unwrap_or_default();
         let size = usize::try_from(self.receiver.batch()).unwrap_or(1);
-        let batches = due.chunks(size).map(async |batch| {
-            let sent = self.receiver.send(batch, self.base.as_ref()).await;
-            batch.iter().map(|each| self.settled(each, sent.as_ref().err())).collect::<Vec<_>>()
-        });
-        let settled: Vec<(Uuid, u32, AlertResult)> =
-            join_all(batches).await.into_iter().flatten().collect();
-        if !settled.is_empty() {
+        let batches = due
+            .chunks(size)
+            .map(async |batch| (batch, self.receiver.send(batch, self.base.as_ref()).await.err()));
+        let sent = join_all(batches).await;
+        let results: Vec<(&Notification, AlertResult, Option<&Failed>)> = sent
+            .iter()
+            .flat_map(|(batch, failed)| batch.iter().map(move |told| (told, failed.as_ref())))
+            .map(|(told, failed)| (told, self.result(told, failed), failed))
+            .collect();
+        if !results.is_empty() {
+            let settled: Vec<(Uuid, u32, AlertResult)> =
+                results.iter().map(|(told, result, _)| (told.id, told.tries, *result)).collect();
             self.store.settle_notifications(&settled).await?;
+        }
+        // Said only now: until it is noted, another monitor would tell it again.
+        for (told, result, failed) in results {
+            self.log(told, result, failed);
         }
         Ok(due.len())
     }
 
-    fn settled(&self, told: &Notification, failed: Option<&Failed>) -> (Uuid, u32, AlertResult) {
-        let result = match failed {
-            None => AlertResult::Delivered,
-            Some(failed) => {
-                let asked = failed.retry_after;
-                wait_after(told.tries, self.retry, asked, rand::random())
-                    .map_or(AlertResult::GivenUp, AlertResult::Retry)
-            }
-        };
-        self.log(told, result, failed);
-        (told.id, told.tries, result)
+    fn result(&self, told: &Notification, failed: Option<&Failed>) -> AlertResult {
+        let Some(failed) = failed else { return AlertResult::Delivered };
+        wait_after(told.tries, self.retry, failed.retry_after, rand::random())
+            .map_or(AlertResult::GivenUp, AlertResult::Retry)
     }
 
     fn log(&self, told: &Notification, result: AlertResult, failed: Option<&Failed>) {

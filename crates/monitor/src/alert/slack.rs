@@ -33,10 +33,10 @@ fn block(alert: &Alert) -> Value {
         format!("*{}*\n{}", alert.labels.get("alertname").map_or("", String::as_str), title(alert));
     if alert.status == AlertStatus::Firing {
         let next = escaped(alert.annotations.get("next").map_or("", String::as_str));
-        text.push_str(&format!("\nNext: `{}`", next.replace('`', "'")));
+        text.extend(["\nNext: `", &next.replace('`', "'"), "`"]);
     }
     if let Some(link) = &alert.link {
-        text.push_str(&format!("\n<{}|incident>", escaped(link)));
+        text.extend(["\n<", &escaped(link), "|incident>"]);
     }
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": shortened(&text) } })
 }

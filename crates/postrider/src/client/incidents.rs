@@ -34,7 +34,7 @@ pub(crate) struct ListArgs {
     /// Only those that are not resolved
     #[arg(long)]
     open: bool,
-    /// Of this kind, e.g. verification_stale
+    /// Of this kind, e.g. `verification_stale`
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<IncidentKind>,
     /// How many

@@ -38,8 +38,9 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Vec<BrokerSettings>, Repor
     brokers.extend(tables::read(reader, "broker", of_table));
     let mut names: Vec<&str> = brokers.iter().map(|broker| broker.name.as_str()).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let what = format!("names {:?} twice", twice[0]);
+    let twice = names.iter().zip(names.iter().skip(1)).find(|(one, next)| one == next);
+    if let Some((name, _)) = twice {
+        let what = format!("names {name:?} twice");
         let fix =
             "give each broker a name of its own; \"default\" is the one of PACT_BROKER_BASE_URL";
         reader.file_key_problem("broker", &what, fix);

@@ -56,7 +56,9 @@ fn failed(outcome: Outcome) -> Recorded {
 /// A lane whose secret is at revision 1, after these outcomes.
 fn after(outcomes: &[Recorded]) -> LaneFold {
     let mut lane = LaneFold::of_row(false, true, 1, 0, None, 0);
-    outcomes.iter().for_each(|outcome| lane.take(outcome));
+    for outcome in outcomes {
+        lane.take(outcome);
+    }
     lane
 }
 

@@ -109,7 +109,7 @@ pub(crate) async fn events_tell_of_their_pair(world: World) {
         entry.event.event.occurred_at = Some(dated);
     });
     let of_other_broker = told_by(EventName::ProviderVerificationSucceeded, |entry| {
-        entry.event.event.broker = "other".to_owned();
+        "other".clone_into(&mut entry.event.event.broker);
         entry.event.event.occurred_at = Some(Timestamp::now() + SignedDuration::from_hours(9));
     });
     // What looks like a member of the event is a part of a name.
