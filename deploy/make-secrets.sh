@@ -37,7 +37,8 @@ operate=$(random_hex)
 
 random_base64 >"$new/master-key.txt"
 printf '%s\n' "$postgres" >"$new/postgres-password.txt"
-printf 'postgres://postrider:%s@postgres:5432/postrider\n' "$postgres" >"$new/database-url.txt"
+# Both are reached over a network that only these containers share.
+printf 'postgres://postrider:%s@postgres:5432/postrider?sslmode=disable\n' "$postgres" >"$new/database-url.txt"
 printf 'default_user = postrider\ndefault_pass = %s\n' "$rabbitmq" >"$new/rabbitmq.conf"
 printf 'amqp://postrider:%s@rabbitmq:5672/%%2f\n' "$rabbitmq" >"$new/amqp-url.txt"
 # All three are for the roles; one alone is for whoever calls them.

@@ -4,16 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postrider_github_double::{Double, Options, Play};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Row};
+use tokio_util::task::TaskTracker;
 
 use crate::harness::{
-    Api, Canaries, Cluster, Load, Looking, Mode, Plan, SOON, event, hook_webhook, run, setting,
-    wait_until, webhook,
+    Api, Canaries, Cluster, Load, Looking, Mode, Plan, SOON, escaped, event, hook_webhook, run,
+    setting, wait_until, webhook,
 };
 
 const EVENTS: usize = 40;
@@ -255,13 +260,57 @@ fn the_scan_finds_a_value_in_each_form() -> Result<()> {
         STANDARD.encode(format!("robot:{value}")),
         STANDARD.encode(format!("a{value}")),
     ];
-    for form in forms {
+    for form in forms.into_iter().chain(escaped(&value)) {
         let found = canaries.look("a text", format!("before {form} after").as_bytes());
         ensure!(found.is_err(), "{form} is not found");
     }
     fs::write(dir.path().join("leak"), &value)?;
     ensure!(canaries.look_below(Path::new(dir.path()), &[]).is_err(), "the file is found");
     Ok(())
+}
+
+/// A target that sends back what it got, in every form that somebody might.
+async fn echo(request: Request) -> Response {
+    let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let mut shapes = escaped(token);
+    shapes.push(STANDARD.encode(format!("robot:{}", STANDARD.encode(token))));
+    shapes.push(serde_json::json!({ "got": token }).to_string());
+    let mut response = Response::builder().status(400).header("x-request-id", token);
+    response = response.header("x-github-request-id", format!("{}{token}", "0".repeat(100)));
+    for shape in &shapes {
+        response = response.header("x-echo", shape).header("location", shape);
+    }
+    response.body(Body::from(shapes.join("\n"))).unwrap_or_default()
+}
+
+/// Whatever a target makes of a secret, it is starred where the answer is kept and shown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_targets_send_back_is_starred() -> Result<()> {
+    let mut canaries = Canaries::new();
+    let token = canaries.make("the webhook secret");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let server = TaskTracker::new().spawn(async move {
+        axum::serve(listener, Router::new().fallback(echo)).await.ok();
+    });
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    api.set_secret("githubToken", &token).await?;
+    let uuid = api.create_webhook(&webhook(&url, "acme/echo", "echo", "githubToken")).await?;
+    api.publish(&event(1, "echo")).await?;
+    until_final(&api).await?;
+    let deliveries = api.deliveries("").await?;
+    let id = deliveries[0]["id"].as_str().context("a delivery")?.to_owned();
+    let tested = api.send(api.call("POST", &format!("/webhooks/{uuid}/execute"))?).await?;
+    let logs = api.get(&format!("/triggered-webhooks/{id}/logs")).await?;
+    for answer in [api.delivery(&id).await?.to_string(), tested.text, logs.text] {
+        ensure!(answer.contains("********") && answer.contains("x-echo"), "{answer}");
+        canaries.look("an answer", answer.as_bytes())?;
+    }
+    ensure!(canaries.look_below(cluster.dir(), &[])? > 0, "the data dir was looked at");
+    server.abort();
+    cluster.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -57,10 +57,19 @@ async fn take(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Result<(
     while bytes.len() < end + 4 + length {
         ensure!(stream.read_buf(&mut bytes).await? > 0, "cut off");
     }
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let head = with_lower_case_names(&String::from_utf8_lossy(&bytes[..end]));
     heads.lock().map_err(|_| anyhow::anyhow!("poisoned"))?.push(head);
     stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await?;
     Ok(())
+}
+
+/// A request's head with the names of its headers in lower case.
+fn with_lower_case_names(head: &str) -> String {
+    let lower = |line: &str| match line.split_once(": ") {
+        Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
+        None => line.to_owned(),
+    };
+    head.lines().map(lower).collect::<Vec<_>>().join("\r\n")
 }
 
 /// A webhook for the seed's event with this request.

@@ -23,6 +23,8 @@ use crate::harness::{Setting, run, setting};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Connections of a process that are kept unless `POSTRIDER_DB_CONNECTIONS` says otherwise.
 const DB_CONNECTIONS: u64 = 10;
+/// Those that it has besides, for what people ask.
+const PEOPLE_CONNECTIONS: u64 = 3;
 /// Seconds that a stop may take beyond `POSTRIDER_SHUTDOWN_GRACE`, when the database hangs:
 /// leases 2, outcomes and copies 3 times 10, connections and last log lines 10.
 const BEYOND_GRACE: u64 = 42;
@@ -170,6 +172,22 @@ async fn service_links_would_be_refused() -> Result<()> {
     let link = setting("INGEST_PORT", "tcp://10.0.0.1:9393");
     let checked = run(&["config", "check"], &[link], "").await?;
     ensure!(checked.status.code() == Some(2), "{checked:?}");
+    Ok(())
+}
+
+/// Whether a database is reached encrypted is said wherever one is named: without a mode it is
+/// whatever the server happens to offer.
+#[test]
+fn every_document_says_how_the_database_is_reached() -> Result<()> {
+    let files = ["README.md", "deploy/make-secrets.sh", "deploy/kubernetes/secret.example.yaml"];
+    for name in files {
+        let lines = read_lines(name)?;
+        let urls: Vec<&String> = lines.iter().filter(|line| line.contains("postgres://")).collect();
+        ensure!(!urls.is_empty(), "{name} names no database");
+        for url in urls {
+            ensure!(url.contains("?sslmode="), "{name}: {url}");
+        }
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ async fn a_hanging_target(mode: Mode) -> Result<()> {
     ensure!(stuck?.len() == EVENTS, "the hanging target's events are accepted too");
     let fine = fine?;
     healthy.wait_for(u64::try_from(EVENTS)?, Duration::from_secs(20)).await?;
-    ensure!(hanging.counts().requests >= 64, "the hanging target is tried: {:?}", hanging.counts());
+    ensure!(hanging.counts().requests >= 1, "the hanging target is tried: {:?}", hanging.counts());
 
     let mut waits = waits(&fine, &healthy, began)?;
     waits.sort_unstable();

@@ -12,6 +12,11 @@ use crate::harness::{
 /// GitHub's shape, scaled down: so many requests in any such time.
 const REQUESTS: u32 = 180;
 const WINDOW: Duration = Duration::from_secs(6);
+/// For requests that arrive closer together than they were sent (rule MARGIN): a twentieth of the
+/// window, and what timers are late.
+const MARGIN: Duration = Duration::from_millis(305);
+/// What a leader has claimed for the next second, and the request under way.
+const CLAIMED_AHEAD: usize = 31;
 const WAITING: usize = 2_000;
 /// All of it at the full rate takes 67 s.
 const WITHIN: Duration = Duration::from_secs(150);
@@ -43,13 +48,14 @@ async fn four_workers_share_a_limit_and_lose_their_leader() -> Result<()> {
     cluster.restart(&leader).await?;
 
     let figures = Box::pin(settled(&api, &double, &accepted, WITHIN)).await?;
-    ensure!(figures.marked <= 1, "a lane of one request at a time: {figures:?}");
+    ensure!(figures.duplicates <= 1, "a lane of one request at a time: {figures:?}");
+    ensure!(figures.marked <= CLAIMED_AHEAD, "claimed for the next second: {figures:?}");
     let counts = double.counts();
     ensure!(!double.banned() && counts.violations == 0, "the limit was exceeded: {counts:?}");
     ensure!(double.in_flight_peak() <= 2, "{} at one time", double.in_flight_peak());
     let used = share_used(&double.accepted())?;
     say(&format!("{:.1} % of the allowed rate used", used * 100.0));
-    ensure!(used >= 0.9, "only {:.1} % of the allowed rate was used", used * 100.0);
+    ensure!(used >= 0.95, "only {:.1} % of the allowed rate was used", used * 100.0);
     cluster.finish().await
 }
 
@@ -63,7 +69,7 @@ fn leader(cluster: &mut Cluster) -> Result<String> {
     Ok(led.max().context("a worker that leads the lane")?.1)
 }
 
-/// Requests that were made of those that might have been made between the first and the last,
+/// Requests that were made of those that its pace allows between the first and the last,
 /// without the gap in which the lane changed its leader.
 fn share_used(journal: &[Entry]) -> Result<f64> {
     let (first, last) = (journal.first().context("entries")?, journal.last().context("entries")?);
@@ -71,6 +77,7 @@ fn share_used(journal: &[Entry]) -> Result<f64> {
     let change = gaps.max().context("a gap")?;
     ensure!(change < Duration::from_secs(15), "the change of leader took {change:?}");
     let time = last.at.saturating_sub(first.at).saturating_sub(change);
-    let allowed = time.as_secs_f64() * f64::from(REQUESTS) / WINDOW.as_secs_f64();
+    let apart = (WINDOW + MARGIN).as_secs_f64() / f64::from(REQUESTS);
+    let allowed = time.as_secs_f64() / apart;
     Ok(f64::from(u32::try_from(journal.len() - 2)?) / allowed)
 }

@@ -51,18 +51,9 @@ impl Credential {
 impl Client {
     /// The client of this version; `None`, and said so, when it can't be had here.
     async fn of(version: &str) -> Result<Option<Self>> {
-        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/real-clients");
-        let place = place.join(version);
+        let package = format!("@pact-foundation/pact-cli@{version}");
+        let Some(place) = installed(version, &package).await? else { return Ok(None) };
         let program = place.join("node_modules/.bin/pact-broker");
-        if !program.exists() {
-            let has_npm = Command::new("npm").arg("--version").output().is_ok();
-            if is_offline() || !has_npm {
-                let why = if has_npm { "POSTRIDER_TEST_OFFLINE is set" } else { "there is no npm" };
-                say(&format!("not run: the client @pact-foundation/pact-cli@{version}, {why}"));
-                return Ok(None);
-            }
-            install(version, &place).await?;
-        }
         Ok(Some(Self { program, home: tempfile::tempdir()? }))
     }
 
@@ -91,14 +82,29 @@ fn is_offline() -> bool {
     std::env::var("POSTRIDER_TEST_OFFLINE").is_ok_and(|value| value == "1")
 }
 
+/// Where a package of npm is, fetched when it is not there; `None`, and said so, when it can't
+/// be had here.
+pub(crate) async fn installed(name: &str, package: &str) -> Result<Option<PathBuf>> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/real-clients").join(name);
+    if !place.join("node_modules").exists() {
+        let has_npm = Command::new("npm").arg("--version").output().is_ok();
+        if is_offline() || !has_npm {
+            let why = if has_npm { "POSTRIDER_TEST_OFFLINE is set" } else { "there is no npm" };
+            say(&format!("not run: what needs {package}, {why}"));
+            return Ok(None);
+        }
+        install(package, &place).await?;
+    }
+    Ok(Some(place))
+}
+
 /// Fetches it beside its place and moves it there whole.
-async fn install(version: &str, place: &Path) -> Result<()> {
+async fn install(package: &str, place: &Path) -> Result<()> {
     let parent = place.parent().context("a directory")?;
     fs::create_dir_all(parent)?;
     let dir = tempfile::tempdir_in(parent)?;
-    let package = format!("@pact-foundation/pact-cli@{version}");
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", ".", &package]);
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", ".", package]);
     npm.current_dir(dir.path());
     let output = ended(&mut npm, dir.path(), INSTALLED_WITHIN).await?;
     if !output.status.success() {
@@ -112,7 +118,7 @@ async fn install(version: &str, place: &Path) -> Result<()> {
 }
 
 /// Runs a program to its end, or kills it.
-async fn ended(command: &mut Command, dir: &Path, cap: Duration) -> Result<Output> {
+pub(crate) async fn ended(command: &mut Command, dir: &Path, cap: Duration) -> Result<Output> {
     let (out, err) = (dir.join("client.out"), dir.join("client.err"));
     let mut child = command
         .stdin(Stdio::null())

@@ -1,7 +1,7 @@
 //! What the webhooks of unmodified brokers send: the right dispatch, none for the broker's own
 //! repeat, one for each publication.
 
-#[path = "../../crates/ingest/tests/http/recorded.rs"]
+#[path = "../../crates/web/tests/http/recorded.rs"]
 mod recorded;
 
 use std::collections::BTreeSet;

@@ -46,6 +46,7 @@ async fn an_event_becomes_a_dispatch(mode: Mode) -> Result<()> {
     ensure!(ignored["deliveries"] == json!([]), "{ignored}");
 
     check_log(&cluster, &accepted, &id, &uuid)?;
+    check_encryption(&cluster)?;
     check_metrics(&cluster).await?;
     ensure!(double.counts().accepted == 1, "{:?}", double.counts());
     cluster.finish().await
@@ -131,6 +132,22 @@ fn check_log(cluster: &Cluster, accepted: &Value, id: &str, uuid: &str) -> Resul
     }
     ensure!(line["duration_ms"].is_u64(), "{line}");
     ensure!(line["lane"].as_str().is_some_and(|lane| lane.ends_with("/githubToken")), "{line}");
+    Ok(())
+}
+
+/// Each process says once whether what it sends to store and queue is encrypted.
+fn check_encryption(cluster: &Cluster) -> Result<()> {
+    let lines = cluster.lines("connections");
+    if cluster.mode() == Mode::Embedded {
+        ensure!(lines.is_empty(), "{lines:?}");
+        return Ok(());
+    }
+    let listening = cluster.lines("listening");
+    ensure!(lines.len() == listening.len(), "{lines:?}");
+    for line in &lines {
+        ensure!(line["store_encrypted"].is_boolean(), "{line}");
+        ensure!(line["queue_encrypted"] == false, "{line}");
+    }
     Ok(())
 }
 

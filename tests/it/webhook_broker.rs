@@ -22,7 +22,7 @@ const STARS: &str = "**********";
 
 /// A recorded exchange's answer.
 pub(crate) fn recorded(name: &str) -> Result<Value> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ingest/tests/data/broker");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/tests/data/broker");
     let text = fs::read_to_string(dir.join(format!("{name}.json"))).context(name.to_owned())?;
     let exchange: Value = serde_json::from_str(&text)?;
     Ok(exchange["response"]["body"].clone())

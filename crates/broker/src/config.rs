@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
-use reqwest::redirect::Policy;
+use postrider_http_client::{CallerOptions, Outbound};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use crate::error::{BrokerError, root_cause};
+use crate::error::BrokerError;
 
 /// Where a broker is and how to call it.
 #[derive(Debug, Clone)]
@@ -24,13 +24,8 @@ pub struct BrokerConfig {
     pub timeout: Duration,
     /// `User-Agent`. Default `postrider/<version>`.
     pub user_agent: String,
-    /// PEM bundles that are trusted beside the system's roots.
-    pub certificates: Vec<Vec<u8>>,
-    /// Proxy for all requests, a URL that may hold user info; a loopback broker is called
-    /// directly.
-    pub proxy: Option<SecretString>,
-    /// Hosts that are called directly, as in `NO_PROXY`.
-    pub no_proxy: Option<String>,
+    /// Certificates and proxies; a loopback broker is called directly.
+    pub outbound: Outbound,
 }
 
 impl BrokerConfig {
@@ -41,46 +36,19 @@ impl BrokerConfig {
             auth: BrokerAuth::None,
             timeout: Duration::from_secs(30),
             user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
-            certificates: Vec::new(),
-            proxy: None,
-            no_proxy: None,
+            outbound: Outbound::default(),
         }
     }
 
     /// The HTTP client that these settings describe.
     pub(crate) fn http(&self) -> Result<reqwest::Client, BrokerError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(self.user_agent.as_str())
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(self.timeout)
-            .timeout(self.timeout);
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| !is_loopback(&self.base_url)) {
-            builder = builder.proxy(self.proxied(proxy.expose_secret())?);
-        }
-        builder
-            .tls_certs_merge(self.roots()?)
-            .build()
-            .map_err(|error| setup(format!("no HTTP client could be made: {}", root_cause(&error))))
-    }
-
-    fn proxied(&self, proxy: &str) -> Result<reqwest::Proxy, BrokerError> {
-        let proxy = reqwest::Proxy::all(proxy)
-            .map_err(|error| setup(format!("the proxy is no URL: {}", error.without_url())))?;
-        Ok(proxy.no_proxy(self.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string)))
-    }
-
-    fn roots(&self) -> Result<Vec<reqwest::Certificate>, BrokerError> {
-        let mut roots = Vec::new();
-        for bundle in &self.certificates {
-            match reqwest::Certificate::from_pem_bundle(bundle) {
-                Ok(read) if !read.is_empty() => roots.extend(read),
-                Ok(_) => return Err(setup("a certificate file holds no PEM certificate")),
-                Err(error) => return Err(setup(format!("a certificate file is not PEM: {error}"))),
-            }
-        }
-        Ok(roots)
+        let options = CallerOptions {
+            user_agent: &self.user_agent,
+            connect: self.timeout,
+            total: self.timeout,
+            direct: is_loopback(&self.base_url),
+        };
+        self.outbound.caller(options).map_err(|error| setup(error.to_string()))
     }
 }
 

@@ -51,7 +51,7 @@ pub enum DeliveryStatus {
     Delivered,
     /// Open, at least one attempt recorded.
     Retrying,
-    /// Waiting in a lane that is held.
+    /// Waiting, and its lane is held or its webhook parked.
     Held,
     /// Given up.
     Failed,
@@ -65,13 +65,13 @@ impl DeliveryStatus {
         [Self::Queued, Self::Delivered, Self::Retrying, Self::Held, Self::Failed, Self::Discarded];
 
     /// What to show. `held` is never stored (rule `HELD_DERIVED`): it is a waiting delivery
-    /// in a held lane, and it wins over `queued` and `retrying`.
-    pub fn shown(stored: StoredStatus, lane_held: bool, attempts_recorded: u32) -> Self {
+    /// whose lane is held or whose webhook is parked, and it wins over `queued` and `retrying`.
+    pub fn shown(stored: StoredStatus, is_held: bool, attempts_recorded: u32) -> Self {
         match stored {
             StoredStatus::Delivered => Self::Delivered,
             StoredStatus::Failed => Self::Failed,
             StoredStatus::Discarded => Self::Discarded,
-            StoredStatus::Waiting if lane_held => Self::Held,
+            StoredStatus::Waiting if is_held => Self::Held,
             StoredStatus::Waiting | StoredStatus::Sending if attempts_recorded > 0 => {
                 Self::Retrying
             }

@@ -20,6 +20,7 @@ mod key;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{EventName, QuietDays};
 
@@ -210,7 +211,8 @@ pub enum BrokerReach {
 }
 
 /// How fresh a pair is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FreshnessState {
     /// Verified lately, or waiting for a verification that is not late.
     Fresh,

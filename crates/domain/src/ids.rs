@@ -43,6 +43,12 @@ uuid_id! {
 #[serde(transparent)]
 pub struct LaneId(pub i64);
 
+/// A limit's row number in the store. A limit is what shares a rate, a budget and pauses; a lane
+/// names its limit, one of its own or one that settings let several lanes share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LimitId(pub i64);
+
 /// A webhook's row number in the store; outside it is known by its [`WebhookUuid`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -50,24 +50,39 @@ impl LaneLimits {
     }
 }
 
-/// Why a lane is held.
+/// Why a lane is held, or a webhook parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldCause {
     /// The target refused the credential.
     Credential,
-    /// A webhook of the lane names a secret that has no value.
+    /// A webhook names a secret that has no value.
     SecretMissing,
+    /// A webhook names a secret whose value can't stand where it is put.
+    SecretUnusable,
     /// An operator held it; only an operator releases it.
     Manual,
 }
 
 impl HoldCause {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Credential, Self::SecretMissing, Self::SecretUnusable, Self::Manual];
+
+    /// Whether a secret without a usable value is waited for.
+    pub fn is_secret(self) -> bool {
+        match self {
+            Self::SecretMissing | Self::SecretUnusable => true,
+            Self::Credential | Self::Manual => false,
+        }
+    }
+
     /// Its name in rows and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Credential => "credential",
             Self::SecretMissing => "secret_missing",
+            Self::SecretUnusable => "secret_unusable",
             Self::Manual => "manual",
         }
     }

@@ -1,10 +1,28 @@
-//! Which lane a webhook's deliveries go in, and that lane's limits.
+//! Which lane a webhook's deliveries go in, and which limit that lane has.
 
 use serde_json::Value;
 use url::Url;
 
 use crate::placeholder::{first_user_name, replace_all};
 use crate::{Body, HostPatterns, LaneLimits, Rate, RequestTemplate};
+
+/// What a value of the event begins with in a template.
+const FROM_EVENT: &str = "${pactbroker.";
+
+/// Query parameters that hold credentials at well-known services.
+const CREDENTIAL_PARAMETERS: [&str; 11] = [
+    "token",
+    "access_token",
+    "api_key",
+    "apikey",
+    "key",
+    "sig",
+    "signature",
+    "secret",
+    "code",
+    "private_token",
+    "circle-token",
+];
 
 /// The settings about lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +37,14 @@ pub struct LaneRules {
     pub overrides: Vec<LaneRule>,
 }
 
-/// One exception: other limits, or one name for several lanes.
+/// One exception: other limits, or one limit for several lanes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LaneRule {
     /// Lanes by their own name, `host[:port]/credential`; `*` stands for any run of
     /// characters. Hosts are in lower case.
     pub matches: Vec<String>,
-    /// Joins the lanes under this name: they share one limit and one fate.
+    /// Joins the limits of the lanes under this name: together they keep one rate, and a pause is
+    /// for all of them. Each keeps its own fate.
     pub name: Option<String>,
     /// Instead of the default rate.
     pub rate: Option<Rate>,
@@ -35,6 +54,17 @@ pub struct LaneRule {
     pub concurrency: Option<u32>,
     /// Requests in any 60 minutes.
     pub per_hour: Option<u32>,
+}
+
+/// Where a request's deliveries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanePlace {
+    /// The lane's name.
+    pub lane: String,
+    /// The name of the lane's limit; the lane's own unless settings join lanes.
+    pub limit: String,
+    /// What that limit allows.
+    pub limits: LaneLimits,
 }
 
 /// A request whose lane can't be told. The messages don't hold the URL: it may hold a secret.
@@ -63,34 +93,40 @@ impl Default for LaneRules {
 }
 
 impl LaneRules {
-    /// The name and the limits of the lane that a request's deliveries go in. `short_hash`
-    /// makes 8 hexadecimal digits, with a key, of a credential that stands in the request
-    /// itself, so that lanes of different credentials differ and none is shown.
+    /// The lane that a request's deliveries go in, `host[:port]/credential`, with its limit.
+    /// `short_hash` makes 8 hexadecimal digits, with a key, of a credential that stands in the
+    /// request itself, so that lanes of different credentials differ and none is shown.
     pub fn lane(
         &self,
         request: &RequestTemplate,
         short_hash: &dyn Fn(&str) -> String,
-    ) -> Result<(String, LaneLimits), LaneError> {
+    ) -> Result<LanePlace, LaneError> {
         let url = parse_template(&request.url)?;
-        let own_name = format!("{}/{}", host_and_port(&url)?, credential(request, short_hash));
-        let joined = self.rule_for(&own_name).and_then(|rule| rule.name.clone());
-        let name = joined.unwrap_or(own_name);
-        let limits = self.limits_for(&name);
-        Ok((name, limits))
+        let lane = format!("{}/{}", host_and_port(&url)?, credential(request, short_hash));
+        let (limit, limits) = self.limit_of(&lane);
+        Ok(LanePlace { lane, limit, limits })
     }
 
-    /// The limits of a lane by its name, be it `host[:port]/credential` or one that an
-    /// exception gives. Lanes joined under one name have GitHub's defaults if any of them may
-    /// be at GitHub.
-    pub fn limits_for(&self, lane_name: &str) -> LaneLimits {
-        let named = self.overrides.iter().find(|rule| rule.name.as_deref() == Some(lane_name));
+    /// The name of a lane's limit, and what it allows: the name that an exception joins the lane
+    /// under, else the lane's own.
+    pub fn limit_of(&self, lane: &str) -> (String, LaneLimits) {
+        let joined = self.rule_for(lane).and_then(|rule| rule.name.clone());
+        let limit = joined.unwrap_or_else(|| lane.to_owned());
+        let limits = self.limits_for(&limit);
+        (limit, limits)
+    }
+
+    /// What a limit allows by its name, be it a lane's or one that an exception gives. Lanes
+    /// joined under one name have GitHub's defaults if any of them may be at GitHub.
+    fn limits_for(&self, name: &str) -> LaneLimits {
+        let named = self.overrides.iter().find(|rule| rule.name.as_deref() == Some(name));
         if let Some(rule) = named {
             let defaults = if self.may_be_github(rule) { self.github } else { self.other };
             return rule.applied_to(defaults);
         }
-        let host = lane_name.rsplit_once('/').map_or(lane_name, |(host, _)| host);
+        let host = name.rsplit_once('/').map_or(name, |(host, _)| host);
         let defaults = if self.github_hosts.matches(host) { self.github } else { self.other };
-        self.rule_for(lane_name).map_or(defaults, |rule| rule.applied_to(defaults))
+        self.rule_for(name).map_or(defaults, |rule| rule.applied_to(defaults))
     }
 
     fn rule_for(&self, own_name: &str) -> Option<&LaneRule> {
@@ -147,14 +183,11 @@ fn credential(request: &RequestTemplate, short_hash: &dyn Fn(&str) -> String) ->
     if let Some(name) = secret_name(request) {
         return name;
     }
-    if let Some(basic) = basic(request) {
+    if let Some(basic) = basic(request).or_else(|| user_info(&request.url)) {
         return format!("basic-{}", short_hash(&basic));
     }
-    if let Some(value) = inline(request) {
+    if let Some(value) = in_header(request).or_else(|| in_query(&request.url)) {
         return format!("inline-{}", short_hash(value));
-    }
-    if let Some(user_info) = user_info(&request.url) {
-        return format!("basic-{}", short_hash(&user_info));
     }
     "none".to_owned()
 }
@@ -199,17 +232,33 @@ fn in_json(value: &Value) -> Option<String> {
     }
 }
 
+/// User name and password, unless the event fills in what is secret of them.
 fn basic(request: &RequestTemplate) -> Option<String> {
     let username = request.username.as_deref().unwrap_or_default();
     let password = request.password.as_deref().unwrap_or_default();
-    let is_given = !username.is_empty() || !password.is_empty();
+    pair(username, password)
+}
+
+fn user_info(template: &str) -> Option<String> {
+    let url = parse_template(template).ok()?;
+    let has_any = !url.username().is_empty() || url.password().is_some();
+    // The parsed one has stand-ins for its placeholders; the written one tells whether it had any.
+    let (_, rest) = template.split_once("://").filter(|_| has_any)?;
+    let (info, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
+    let (username, password) = info.split_once(':').unwrap_or((info, ""));
+    pair(username, password)
+}
+
+fn pair(username: &str, password: &str) -> Option<String> {
+    let secret = if password.is_empty() { username } else { password };
+    let is_given = !secret.is_empty() && !secret.contains(FROM_EVENT);
     is_given.then(|| format!("{username}:{password}"))
 }
 
 /// The credential written into a header; its scheme is left out, for `token x` and `Bearer x`
 /// are the same to GitHub.
-fn inline(request: &RequestTemplate) -> Option<&str> {
-    let values = request.headers.iter().filter(|(name, _)| is_credential_header(name));
+fn in_header(request: &RequestTemplate) -> Option<&str> {
+    let values = request.headers.iter().filter(|(name, _)| may_hold_credential(name));
     let value = values.map(|(_, value)| value.trim()).find(|value| !value.is_empty())?;
     let after_scheme = value.split_once(' ').filter(|(scheme, _)| {
         ["bearer", "token", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
@@ -217,11 +266,22 @@ fn inline(request: &RequestTemplate) -> Option<&str> {
     Some(after_scheme.map_or(value, |(_, credential)| credential.trim()))
 }
 
-fn user_info(template: &str) -> Option<String> {
-    let url = parse_template(template).ok()?;
-    let password = url.password().unwrap_or_default();
-    let is_given = !url.username().is_empty() || !password.is_empty();
-    is_given.then(|| format!("{}:{password}", url.username()))
+/// More names than a broker stars: lanes are told apart by them, nothing is hidden.
+fn may_hold_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "token", "api-key", "apikey", "secret"].iter().any(|word| name.contains(word))
+}
+
+/// The credential written into a query.
+fn in_query(template: &str) -> Option<&str> {
+    let (_, query) = template.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut values = pairs.filter(|(name, value)| {
+        let is_known = CREDENTIAL_PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        is_known && !value.is_empty() && !value.contains(FROM_EVENT)
+    });
+    values.next().map(|(_, value)| value)
 }
 
 /// Whether the text is the glob with any run of characters for each `*`.

@@ -8,38 +8,69 @@ mod classify;
 mod delivery;
 mod duration;
 mod event;
+mod extensions;
 mod freshness;
 mod host_whitelist;
+mod hour;
 mod ids;
+mod incident;
 mod lane;
+mod lane_policy;
 mod lane_rules;
 mod matching;
-pub mod near;
+mod next_row;
 mod outcome;
+mod park_policy;
 mod placeholder;
 mod quiet;
 mod rate;
+mod readable;
 mod retry;
+mod secret_value;
+mod streak;
+pub mod suggestions;
 mod target;
+mod transition;
+mod transport_header;
 mod webhook;
 
 pub use address::{AddressPolicy, BlockedAddress};
-pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, classify};
+pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule, classify};
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{Event, EventName, Pacticipant, UnknownEventName};
+pub use extensions::{
+    ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
+};
 pub use freshness::{
     BrokerReach, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey, PairRule,
     UnknownFreshnessState, Verdict, Verified, age, judge,
 };
 pub use host_whitelist::{HostWhitelist, InvalidHostEntry};
-pub use ids::{ClaimNo, DeliveryId, EventId, InvalidWebhookUuid, LaneId, WebhookId, WebhookUuid};
+pub use hour::{HourBudget, MinuteCount, hour_budget};
+pub use ids::{
+    ClaimNo, DeliveryId, EventId, InvalidWebhookUuid, LaneId, LimitId, WebhookId, WebhookUuid,
+};
+pub use incident::{IncidentKind, Severity, UnknownIncidentKind};
 pub use lane::{HoldCause, LaneLimits, LaneState};
-pub use lane_rules::{LaneError, LaneRule, LaneRules, is_credential_header};
+pub use lane_policy::{
+    FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LaneEvidence, LanePolicy, LimitPolicy,
+};
+pub use lane_rules::{LaneError, LanePlace, LaneRule, LaneRules, is_credential_header};
 pub use matching::wants;
+pub use next_row::{
+    Due, LOST_WAIT, LastOutcome, MAX_LOST_CLAIMS, MAX_REJECTIONS, NextRow, Rejection, RowFacts,
+    after_discard, after_lost_claim, after_outcome,
+};
 pub use outcome::{Outcome, UnknownOutcome};
+pub use park_policy::{LONGEST_PROBE_WAIT, ParkPolicy, probe_wait};
 pub use quiet::{InvalidDay, QuietDays, parse_days};
 pub use rate::{InvalidRate, Rate};
+pub use readable::without_bidirectional_controls;
 pub use retry::{Decision, RetryPolicy, decide};
-pub use target::{HostPatterns, InvalidHostPattern, TargetKind};
+pub use secret_value::{InvalidSecret, secret_value, secret_warnings};
+pub use streak::StreakNews;
+pub use target::{HostPatterns, InvalidHostPattern, Target, TargetKind};
+pub use transition::{Refusal, Transition};
+pub use transport_header::is_transport_header;
 pub use webhook::{Body, BodyMode, RequestTemplate, Selector, Webhook, WebhookState};

@@ -16,6 +16,8 @@ pub enum Outcome {
     Credential,
     /// The webhook names a secret that has no value; nothing was sent.
     SecretMissing,
+    /// The webhook names a secret whose value can't stand where it is put; nothing was sent.
+    SecretUnusable,
     /// The target asked to be left alone for a while.
     RateLimited,
     /// 5xx.
@@ -24,6 +26,8 @@ pub enum Outcome {
     Timeout,
     /// No connection, or it broke: DNS, TCP, TLS, reset.
     ConnectError,
+    /// The request was taken, but the answer is no HTTP that could be read, status included.
+    Unreadable,
     /// 404: the target does not exist, or is hidden from this credential.
     NotFound,
     /// The credential is alive but may not do this.
@@ -55,14 +59,16 @@ pub struct UnknownOutcome(pub String);
 
 impl Outcome {
     /// Every outcome, in the order of the contract.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Accepted,
         Self::Credential,
         Self::SecretMissing,
+        Self::SecretUnusable,
         Self::RateLimited,
         Self::ServerError,
         Self::Timeout,
         Self::ConnectError,
+        Self::Unreadable,
         Self::NotFound,
         Self::Permission,
         Self::Invalid,
@@ -82,10 +88,12 @@ impl Outcome {
             Self::Accepted => "accepted",
             Self::Credential => "credential",
             Self::SecretMissing => "secret_missing",
+            Self::SecretUnusable => "secret_unusable",
             Self::RateLimited => "rate_limited",
             Self::ServerError => "server_error",
             Self::Timeout => "timeout",
             Self::ConnectError => "connect_error",
+            Self::Unreadable => "unreadable",
             Self::NotFound => "not_found",
             Self::Permission => "permission",
             Self::Invalid => "invalid",
@@ -100,6 +108,32 @@ impl Outcome {
         }
     }
 
+    /// Whether it is an answer of the target that speaks of no limit.
+    pub fn is_free_of_limits(self) -> bool {
+        match self {
+            Self::Accepted
+            | Self::Credential
+            | Self::ServerError
+            | Self::NotFound
+            | Self::Permission
+            | Self::Invalid
+            | Self::Redirected => true,
+            Self::SecretMissing
+            | Self::SecretUnusable
+            | Self::RateLimited
+            | Self::Timeout
+            | Self::ConnectError
+            | Self::Unreadable
+            | Self::Blocked
+            | Self::RenderError
+            | Self::Lost
+            | Self::Poison
+            | Self::WebhookDeleted
+            | Self::WebhookDisabled
+            | Self::Withdrawn => false,
+        }
+    }
+
     /// Whether a target that answers like this took the credential: it judged the request, not
     /// who sent it. A limit or a redirect may be told before the credential is looked at.
     pub fn shows_a_live_credential(self) -> bool {
@@ -111,9 +145,11 @@ impl Outcome {
             | Self::Invalid => true,
             Self::Credential
             | Self::SecretMissing
+            | Self::SecretUnusable
             | Self::RateLimited
             | Self::Timeout
             | Self::ConnectError
+            | Self::Unreadable
             | Self::Redirected
             | Self::Blocked
             | Self::RenderError

@@ -28,7 +28,9 @@ pub(crate) fn replace_all(text: &str, replacement: &str) -> String {
 pub(crate) fn first_user_name(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some((before, inner, _)) = next(rest) {
-        if let Some(name) = inner.strip_prefix("user.").filter(|name| is_secret_name(name)) {
+        // A filter may follow the name.
+        let name = inner.strip_prefix("user.").and_then(|name| name.split('|').next());
+        if let Some(name) = name.filter(|name| is_secret_name(name)) {
             return Some(name);
         }
         rest = rest.get(before.len() + 2..).unwrap_or_default();
@@ -43,7 +45,7 @@ fn next(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, inner, after))
 }
 
-fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }

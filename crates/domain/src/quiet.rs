@@ -4,7 +4,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::near;
+use crate::suggestions;
 
 /// The days by the names that people write; the first three letters suffice.
 const DAYS: [(&str, Weekday); 7] = [
@@ -46,7 +46,7 @@ fn parse_day(word: &str) -> Result<Weekday, InvalidDay> {
     let is_it = |name: &str| name == lower || name.get(..3) == Some(lower.as_str());
     DAYS.into_iter().find(|(name, _)| is_it(name)).map(|(_, day)| day).ok_or_else(|| {
         let names = DAYS.iter().flat_map(|(name, _)| [name.get(..3).unwrap_or(name), *name]);
-        InvalidDay::Unknown { name: word.to_owned(), hint: near::hint(word, names) }
+        InvalidDay::Unknown { name: word.to_owned(), hint: suggestions::hint(word, names) }
     })
 }
 

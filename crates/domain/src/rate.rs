@@ -36,6 +36,11 @@ pub enum Rate {
 pub struct InvalidRate(pub String);
 
 impl Rate {
+    /// How late a send may be and still count as in its turn: timers have a millisecond, busy
+    /// processes more. What a late wake-up missed may be made good within it, and the interval
+    /// pays for that.
+    pub const TOLERANCE: Duration = Duration::from_millis(5);
+
     /// The pause between two requests that go out singly (a burst of 1); `None` without a
     /// limit. See [`Rate::interval_with_burst`].
     pub fn interval(&self) -> Option<Duration> {
@@ -45,39 +50,48 @@ impl Rate {
     /// The pause after which one more request may go out, when up to `burst` may go out at
     /// once; `None` without a limit.
     ///
-    /// It is longer than `per / count`. Requests don't arrive at the target as evenly as they
-    /// leave here: measured, exact spacing let 181 requests into a window of 180, and spacing
-    /// as for 175 kept 176. So the pace is that of a count which is smaller by a margin of a
-    /// twentieth, rounded up, at least 1 and at most 5 (180 goes as 175, 75 as 71), and a
-    /// window holds at most `burst + paced count`, which must not exceed the count (rule
-    /// `EMPTY_START`): a burst larger than the margin takes the margin's place. A count of 1 has
-    /// nothing to give; its window is stretched by a fiftieth instead.
+    /// It is `(W + J + τ) / (N − b + 1)` for `N` requests in each window `W` and a burst `b`.
+    /// Requests don't arrive at the target as evenly as they leave here, and by how much is a
+    /// time ([`Rate::jitter`], `J`), not a number of requests: measured, exact spacing let 181
+    /// requests into a window of 180. Sends that keep this interval, each at most τ
+    /// ([`Rate::TOLERANCE`]) before its turn, put at most `b + ⌊(W + τ) / T⌋ ≤ N` into a window,
+    /// and still do when arrivals shift by less than `J` against each other.
     pub fn interval_with_burst(&self, burst: u32) -> Option<Duration> {
         let Self::Limited { count, per } = *self else {
             return None;
         };
-        if count <= 1 {
-            return Some(per.saturating_add(per / 50));
-        }
-        let margin = count.div_ceil(20).clamp(1, 5);
-        let burst = self.usable_burst(burst);
-        Some(divided_up(per, count - margin.max(burst)))
+        let window = per.saturating_add(jitter(per)).saturating_add(Self::TOLERANCE);
+        let apart = count.max(1) - self.usable_burst(burst) + 1;
+        Some(divided_up(window, apart))
     }
 
-    /// What of a wished burst the rate can grant: at least 1, and below the count, or there
-    /// would be no pace left that keeps the window.
+    /// How far arrivals at the target may shift against each other without a window being
+    /// exceeded: a twentieth of the window, at least 50 ms and at most 1 s; zero without a
+    /// limit.
+    pub fn jitter(&self) -> Duration {
+        match *self {
+            Self::Unlimited => Duration::ZERO,
+            Self::Limited { per, .. } => jitter(per),
+        }
+    }
+
+    /// What of a wished burst the rate can grant: at least 1, and at most the count.
     pub fn usable_burst(&self, burst: u32) -> u32 {
         match *self {
             Self::Unlimited => burst.max(1),
-            Self::Limited { count, .. } => burst.clamp(1, count.saturating_sub(1).max(1)),
+            Self::Limited { count, .. } => burst.clamp(1, count.max(1)),
         }
     }
 }
 
+fn jitter(window: Duration) -> Duration {
+    (window / 20).clamp(Duration::from_millis(50), Duration::from_secs(1))
+}
+
 /// Rounded up, so that the intervals of a window are never shorter than the window.
-fn divided_up(per: Duration, parts: u32) -> Duration {
-    let part = per / parts;
-    if part * parts < per { part + Duration::from_nanos(1) } else { part }
+fn divided_up(whole: Duration, parts: u32) -> Duration {
+    let part = whole / parts;
+    if part * parts < whole { part + Duration::from_nanos(1) } else { part }
 }
 
 impl FromStr for Rate {

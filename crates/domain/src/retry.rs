@@ -1,13 +1,16 @@
 //! When a delivery is tried again.
 //!
-//! | outcome of the attempt                          | rule                                     |
-//! |-------------------------------------------------|------------------------------------------|
-//! | `accepted`                                      | delivered                                |
-//! | `server_error` `timeout` `connect_error` `lost` | every step of the schedule, then give up |
-//! | `not_found` `permission`                        | once, after the second step              |
-//! | `rate_limited`                                  | the lane pauses, no step is used         |
-//! | `credential` `secret_missing`                   | the lane is held, no step is used        |
-//! | all others                                      | give up                                  |
+//! | outcome of the attempt                                       | rule                                     |
+//! |--------------------------------------------------------------|------------------------------------------|
+//! | `accepted`                                                   | delivered                                |
+//! | `server_error` `timeout` `connect_error` `unreadable` `lost` | every step of the schedule, then give up |
+//! | `not_found` `permission`                                     | once, after the second step              |
+//! | `rate_limited`                                               | the lane pauses, no step is used         |
+//! | `credential` `secret_missing` `secret_unusable`              | held: lane or webhook, no step is used   |
+//! | all others                                                   | give up                                  |
+//!
+//! A target that says how long to wait is not asked again earlier; the step's jitter comes on
+//! top.
 //!
 //! `not_found` and `permission` get their one retry because a repository or a grant that has
 //! just been made is not visible at once everywhere.
@@ -66,24 +69,34 @@ pub enum Decision {
     RetryAfter(Duration),
     /// Final: failed.
     GiveUp,
-    /// The lane is held; the attempt is given back.
-    HoldLane,
+    /// The lane is held, or the webhook parked; the attempt is given back.
+    Hold,
     /// The lane pauses; the attempt is given back.
     PauseLane,
 }
 
-/// What follows attempt number `attempt` (1 is the first) that came to `outcome`. `jitter` in
-/// `[0, 1)` lengthens the wait by up to a fifth, so that deliveries that failed together don't
-/// come back together.
-pub fn decide(policy: &RetryPolicy, attempt: u32, outcome: Outcome, jitter: f64) -> Decision {
+/// What follows attempt number `attempt` (1 is the first) that came to `outcome`, with the wait
+/// that the target `said`, if it did. `jitter` in `[0, 1)` lengthens the wait by up to a fifth of
+/// the schedule's step, so that deliveries that failed together don't come back together.
+pub fn decide(
+    policy: &RetryPolicy,
+    attempt: u32,
+    outcome: Outcome,
+    said: Option<Duration>,
+    jitter: f64,
+) -> Decision {
     match outcome {
         Outcome::Accepted => Decision::Deliver,
-        Outcome::ServerError | Outcome::Timeout | Outcome::ConnectError | Outcome::Lost => {
-            retry_after(step(policy, attempt), jitter)
+        Outcome::ServerError
+        | Outcome::Timeout
+        | Outcome::ConnectError
+        | Outcome::Unreadable
+        | Outcome::Lost => retry_after(step(policy, attempt), said, jitter),
+        Outcome::NotFound | Outcome::Permission => {
+            retry_after(only_step(policy, attempt), said, jitter)
         }
-        Outcome::NotFound | Outcome::Permission => retry_after(only_step(policy, attempt), jitter),
         Outcome::RateLimited => Decision::PauseLane,
-        Outcome::Credential | Outcome::SecretMissing => Decision::HoldLane,
+        Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable => Decision::Hold,
         Outcome::Invalid
         | Outcome::Redirected
         | Outcome::Blocked
@@ -107,15 +120,18 @@ fn only_step(policy: &RetryPolicy, attempt: u32) -> Option<Duration> {
     policy.schedule.get(1).or(policy.schedule.last()).copied()
 }
 
-fn retry_after(wait: Option<Duration>, jitter: f64) -> Decision {
-    wait.map_or(Decision::GiveUp, |wait| Decision::RetryAfter(lengthened(wait, jitter)))
+fn retry_after(step: Option<Duration>, said: Option<Duration>, jitter: f64) -> Decision {
+    step.map_or(Decision::GiveUp, |step| {
+        let least = said.map_or(step, |said| said.max(step));
+        Decision::RetryAfter(least.saturating_add(jitter_of(step, jitter)))
+    })
 }
 
-fn lengthened(wait: Duration, jitter: f64) -> Duration {
-    let fifth = wait / 5;
+fn jitter_of(step: Duration, jitter: f64) -> Duration {
+    let fifth = step / 5;
     let share = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
     let extra = Duration::try_from_secs_f64(fifth.as_secs_f64() * share).unwrap_or(fifth);
-    wait.saturating_add(extra.min(fifth))
+    extra.min(fifth)
 }
 
 #[cfg(test)]

@@ -37,12 +37,52 @@ impl TargetKind {
         }
     }
 
-    /// Whether an answer is read the GitHub way.
+    /// Whether it is a dispatch of GitHub's, whose answers are read the GitHub way on any host.
     pub fn is_github(self) -> bool {
         match self {
             Self::RepositoryDispatch | Self::WorkflowDispatch => true,
             Self::Other => false,
         }
+    }
+}
+
+/// What is known of a target before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// By its path.
+    pub kind: TargetKind,
+    /// Its host is one to which GitHub's limits apply.
+    pub is_github_host: bool,
+    /// Its path lies below `[/api/v3]/repos/`, as GitHub's does.
+    pub is_below_repos: bool,
+    /// A credential goes with the request.
+    pub has_credential: bool,
+}
+
+impl Target {
+    /// The target of a URL without placeholders.
+    pub fn of(url: &Url, github_hosts: &HostPatterns, has_credential: bool) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+        Self {
+            kind: TargetKind::of(url),
+            is_github_host: github_hosts.matches(&authority),
+            is_below_repos: matches!(
+                segments.as_slice(),
+                ["api", "v3", "repos", _, ..] | ["repos", _, ..]
+            ),
+            has_credential,
+        }
+    }
+
+    /// Whether every answer is read the GitHub way. Elsewhere an answer may still show that it is
+    /// GitHub's, by a request id below [`is_below_repos`](Self::is_below_repos).
+    pub fn is_github(self) -> bool {
+        self.kind.is_github() || self.is_github_host
     }
 }
 

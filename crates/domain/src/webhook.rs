@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EventName, WebhookUuid};
+use crate::{EventName, Extensions, WebhookUuid};
 
 /// A webhook as created by its owner. Values that may be secrets are in clear here; `Debug`
 /// never prints them, and the store seals them at rest.
@@ -28,6 +28,8 @@ pub struct Webhook {
     pub request: RequestTemplate,
     /// PactFlow's team, whose secrets alone it may use; without one, secrets without a team.
     pub team_uuid: Option<String>,
+    /// What it asks for beyond what a Pact Broker knows.
+    pub extensions: Extensions,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed; equal to `created_at` when never.

@@ -10,6 +10,6 @@ mod probe;
 mod read;
 
 pub use credential::{TokenCheck, TokenKind, TokenWarning, check_token};
-pub use headers::{rate_remaining, request_id, retry_after, token_expiry};
+pub use headers::{rate_remaining, request_id, token_expiry};
 pub use probe::{ProbeReading, probe_url, read_probe};
-pub use read::{answer, read};
+pub use read::{answer, asks_too_long, is_answer_of_github, read};

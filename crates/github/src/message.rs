@@ -17,8 +17,9 @@ impl Message {
     pub(crate) fn read(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(Value::Object(members)) => {
-                let member = |name| {
-                    members.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase()
+                let member = |name: &str| {
+                    let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                    found.and_then(|(_, value)| value.as_str()).unwrap_or_default().to_lowercase()
                 };
                 Self { text: member("message"), documentation: member("documentation_url") }
             }

@@ -1,13 +1,14 @@
 //! Asking whether a credential is alive without doing anything with it.
 //!
-//! `GET /rate_limit` needs a token that GitHub knows and nothing else, and is free of the
-//! primary limit (GitHub docs: rate limits). It does not touch the repository, so it can't
-//! tell that an organization shuts the token out ([`postrider_domain::TokenForbidden`]), nor
-//! that a grant is missing: only a dispatch shows that.
+//! By a read of the repository that the request is about: it tells, as `GET /rate_limit` can't,
+//! that an organization shuts the token out ([`postrider_domain::TokenForbidden`]). That a grant is
+//! missing it does not tell: only a dispatch shows that. Where there is no repository it is
+//! `GET /rate_limit`, which needs a token that GitHub knows and nothing else.
 
 use std::time::Duration;
 
 use http::HeaderMap;
+use jiff::Timestamp;
 use postrider_domain::{GithubAnswer, TargetKind};
 use url::Url;
 
@@ -27,40 +28,49 @@ pub enum ProbeReading {
     Unknown,
 }
 
-/// Where to ask about the credential of a dispatch: `/rate_limit` of the same origin, under
-/// `/api/v3` if the dispatch is. `None` if the URL is no GitHub dispatch.
-pub fn probe_url(dispatch_url: &Url) -> Option<Url> {
-    if !TargetKind::of(dispatch_url).is_github() {
-        return None;
-    }
-    let is_enterprise_server = dispatch_url.path().starts_with("/api/v3/");
-    let mut url = dispatch_url.clone();
-    url.set_path(if is_enterprise_server { "/api/v3/rate_limit" } else { "/rate_limit" });
+/// Where to ask about the credential of a request: its repository, else `/rate_limit` of the same
+/// origin, under `/api/v3` if the request is.
+pub fn probe_url(request: &Url) -> Url {
+    let segments: Vec<&str> = request.path_segments().into_iter().flatten().collect();
+    let (root, path) = match segments.as_slice() {
+        ["api", "v3", path @ ..] => ("/api/v3", path),
+        path => ("", path),
+    };
+    let path = match path {
+        ["repos", owner, repo, ..] if !owner.is_empty() && !repo.is_empty() => {
+            format!("{root}/repos/{owner}/{repo}")
+        }
+        _ => format!("{root}/rate_limit"),
+    };
+    let mut url = request.clone();
+    url.set_path(&path);
     url.set_query(None);
     url.set_fragment(None);
-    Some(url)
+    url
 }
 
-/// Reads the answer to a probe.
-pub fn read_probe(status: u16, headers: &HeaderMap, body: &[u8]) -> ProbeReading {
+/// Reads the answer to a probe; `now` is our clock's time.
+pub fn read_probe(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> ProbeReading {
     let message = Message::read(body);
     // Enterprise Server has limits off by default and says so only to those it knows.
     if status == 200 || status == 404 && message.says(&["rate limiting is not enabled"]) {
         return ProbeReading::Good;
     }
-    match read(TargetKind::Other, status, headers, body, None) {
+    match read(TargetKind::Other, status, headers, body, now) {
         GithubAnswer::TokenRefused | GithubAnswer::TokenForbidden(_) => ProbeReading::Refused,
         GithubAnswer::RateLimited { wait } => ProbeReading::Limited(wait),
         // Said to a token that GitHub knows; anything else with a 403 may come from a proxy.
         GithubAnswer::PermissionDenied if message.says(&["resource not accessible"]) => {
             ProbeReading::Good
         }
+        // So is this: without a token that it knows GitHub says 401 first.
+        GithubAnswer::NotFound | GithubAnswer::Redirected => ProbeReading::Good,
         GithubAnswer::PermissionDenied
         | GithubAnswer::Accepted
-        | GithubAnswer::NotFound
         | GithubAnswer::Invalid
+        | GithubAnswer::Success
         | GithubAnswer::UnexpectedSuccess
-        | GithubAnswer::Redirected
+        | GithubAnswer::Page
         | GithubAnswer::ServerError => ProbeReading::Unknown,
     }
 }

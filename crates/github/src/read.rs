@@ -1,4 +1,4 @@
-//! Reading GitHub's answer to a dispatch.
+//! Reading GitHub's answers.
 //!
 //! The order of the checks is the point (GitHub docs: rate limits, troubleshooting; and the
 //! clients octokit, go-github, octocrab, which each get one of them wrong):
@@ -14,36 +14,81 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::Timestamp;
-use postrider_domain::{Answer, GithubAnswer, TargetKind, TokenForbidden};
+use postrider_domain::{Answer, GithubAnswer, Target, TargetKind, TokenForbidden};
 use serde_json::Value;
 
-use crate::headers::{rate_remaining, retry_after, text, wait_asked_for, wait_for_reset};
+use crate::headers::{
+    has_request_id, is_page, leads_to_sign_in, rate_remaining, retry_after, says_too_long, text,
+    wait_for_reset,
+};
 use crate::message::Message;
 
-/// What a target answered, ready to be classified: read the GitHub way if the target is a
-/// GitHub dispatch, else by status and Retry-After alone.
-pub fn answer(kind: TargetKind, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let github = kind.is_github().then(|| read(kind, status, headers, body, None));
-    Answer::Response { status, github, retry_after: retry_after(headers) }
+/// What a target answered, ready to be classified. Read the GitHub way are all answers of
+/// GitHub's hosts and of dispatches on any host, and others below `/repos/` that carry GitHub's
+/// request id; the rest by status and Retry-After alone. `now` is our clock's time.
+pub fn answer(
+    target: Target,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Answer {
+    let github =
+        is_answer_of_github(target, headers).then(|| read(target.kind, status, headers, body, now));
+    let asked = match github {
+        Some(GithubAnswer::RateLimited { wait }) => wait,
+        Some(GithubAnswer::ServerError) => wait(headers, now),
+        Some(_) | None => retry_after(headers, now),
+    };
+    Answer::Response {
+        status,
+        github,
+        wait: asked,
+        asks_to_sign_in: asks_to_sign_in(target, status, headers, body),
+    }
 }
 
-/// Reads GitHub's answer to a dispatch. `now_hint` stands in for the answer's Date header when
-/// it has none; GitHub always sends one.
+/// Whether an answer is read the GitHub way.
+pub fn is_answer_of_github(target: Target, headers: &HeaderMap) -> bool {
+    target.is_github() || target.is_below_repos && has_request_id(headers)
+}
+
+/// Whether an answer asks for a longer wait than 24 hours, which is what is kept of it.
+pub fn asks_too_long(target: Target, status: u16, headers: &HeaderMap, now: Timestamp) -> bool {
+    let counts_reset =
+        is_answer_of_github(target, headers) && matches!(status, 403 | 429 | 500..=599);
+    says_too_long(headers, counts_reset, now)
+}
+
+/// Some targets answer a dead credential with a page for people instead of a 401.
+fn asks_to_sign_in(target: Target, status: u16, headers: &HeaderMap, body: &[u8]) -> bool {
+    target.has_credential
+        && match status {
+            203 => is_page(headers, body),
+            300..=399 => leads_to_sign_in(headers),
+            _ => false,
+        }
+}
+
+/// Reads an answer of GitHub's. `now` stands in for the answer's Date header where that is
+/// missing or far off.
 pub fn read(
     kind: TargetKind,
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
-    now_hint: Option<Timestamp>,
+    now: Timestamp,
 ) -> GithubAnswer {
     match status {
+        200..=299 if !kind.is_github() => GithubAnswer::Success,
         200..=299 if is_recorded(kind, status, body) => GithubAnswer::Accepted,
+        200..=299 if is_page(headers, body) => GithubAnswer::Page,
         200..=299 => GithubAnswer::UnexpectedSuccess,
         300..=399 => GithubAnswer::Redirected,
         401 => GithubAnswer::TokenRefused,
-        403 => read_forbidden(headers, &Message::read(body), now_hint),
+        403 => read_forbidden(headers, &Message::read(body), now),
         404 => GithubAnswer::NotFound,
-        429 => GithubAnswer::RateLimited { wait: wait(headers, now_hint) },
+        429 => GithubAnswer::RateLimited { wait: wait(headers, now) },
         408 | 425 | 500..=599 => GithubAnswer::ServerError,
         _ => GithubAnswer::Invalid,
     }
@@ -62,13 +107,9 @@ fn is_recorded(kind: TargetKind, status: u16, body: &[u8]) -> bool {
     }
 }
 
-fn read_forbidden(
-    headers: &HeaderMap,
-    message: &Message,
-    now_hint: Option<Timestamp>,
-) -> GithubAnswer {
+fn read_forbidden(headers: &HeaderMap, message: &Message, now: Timestamp) -> GithubAnswer {
     if is_limit(headers, message) {
-        GithubAnswer::RateLimited { wait: wait(headers, now_hint) }
+        GithubAnswer::RateLimited { wait: wait(headers, now) }
     } else if let Some(why) = token_forbidden(headers, message) {
         GithubAnswer::TokenForbidden(why)
     } else if message.says(&["administrative rules"]) {
@@ -96,14 +137,18 @@ fn token_forbidden(headers: &HeaderMap, message: &Message) -> Option<TokenForbid
         Some(TokenForbidden::SingleSignOn)
     } else if message.says(&["maximum number of login attempts"]) {
         Some(TokenForbidden::LoginAttempts)
+    } else if message.says(&["ip allow list", "ip address is not permitted"]) {
+        Some(TokenForbidden::AddressNotAllowed)
+    } else if message.says(&["account was suspended", "been suspended", "is suspended"]) {
+        Some(TokenForbidden::Suspended)
     } else {
         None
     }
 }
 
 /// Retry-After; else, with nothing remaining, until the reset; else GitHub did not say.
-fn wait(headers: &HeaderMap, now_hint: Option<Timestamp>) -> Option<Duration> {
-    wait_asked_for(headers, now_hint).or_else(|| wait_for_reset(headers, now_hint))
+fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    retry_after(headers, now).or_else(|| wait_for_reset(headers, now))
 }
 
 #[cfg(test)]

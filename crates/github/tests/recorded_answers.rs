@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use postrider_domain::{Outcome, TargetKind, classify};
+use jiff::Timestamp;
+use postrider_domain::{Answer, HostPatterns, Outcome, Target, TargetKind, classify};
 use postrider_github::{
     ProbeReading, answer, rate_remaining, read_probe, request_id, token_expiry,
 };
@@ -62,6 +64,27 @@ struct Recorded {
     body: Vec<u8>,
 }
 
+impl Recorded {
+    /// As the answer to a dispatch of this kind.
+    fn answer(&self, kind: TargetKind) -> Answer {
+        answer(dispatch(kind), self.status, &self.headers, &self.body, now())
+    }
+}
+
+fn dispatch(kind: TargetKind) -> Target {
+    let path = match kind {
+        TargetKind::WorkflowDispatch => "actions/workflows/1/dispatches",
+        TargetKind::RepositoryDispatch | TargetKind::Other => "dispatches",
+    };
+    let url = format!("https://api.github.com/repos/o/r/{path}").parse().unwrap();
+    Target::of(&url, &HostPatterns::github(), true)
+}
+
+/// Our clock, near the Date of the recordings.
+fn now() -> Timestamp {
+    "2026-11-21T12:00:10Z".parse().unwrap()
+}
+
 fn recorded() -> BTreeMap<String, Recorded> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -95,12 +118,12 @@ fn every_answer_has_its_outcome() {
     let mut recorded = recorded();
     let with_run = recorded.remove("workflow-dispatch-200").unwrap();
     for (kind, outcome) in [(WORKFLOW, Outcome::Accepted), (DISPATCH, Outcome::Invalid)] {
-        let answer = answer(kind, with_run.status, &with_run.headers, &with_run.body);
+        let answer = with_run.answer(kind);
         assert_eq!(classify(kind, &answer, &[200]).outcome, outcome, "workflow-dispatch-200");
     }
     for (name, kind, outcome) in EXPECTED {
         let one = recorded.remove(name).unwrap_or_else(|| panic!("{name} is missing"));
-        let answer = answer(kind, one.status, &one.headers, &one.body);
+        let answer = one.answer(kind);
         // GitHub's answers are not judged by the success codes of other targets.
         let classified = classify(kind, &answer, &[200, 201, 202]);
         assert_eq!(classified.outcome, outcome, "{name}");
@@ -109,13 +132,63 @@ fn every_answer_has_its_outcome() {
     assert!(recorded.is_empty(), "no expectation for {:?}", recorded.keys());
 }
 
+/// What stands on the way may change an answer: its headers are gone or in another order, its text
+/// in capitals, its end cut off. None of it makes another answer of it.
+#[test]
+fn a_damaged_answer_means_the_same() {
+    let recorded = recorded();
+    for (name, kind, outcome) in EXPECTED {
+        let one = &recorded[name];
+        if (200..300).contains(&one.status) {
+            continue;
+        }
+        let cut = one.body.len() - one.body.len() / 5;
+        let variations = [
+            ("without headers", HeaderMap::new(), one.body.clone()),
+            ("in capitals", one.headers.clone(), one.body.to_ascii_uppercase()),
+            ("cut off", one.headers.clone(), one.body[..cut].to_vec()),
+            ("reversed", reversed(&one.headers), one.body.clone()),
+        ];
+        for (how, headers, body) in variations {
+            let answer = Recorded { status: one.status, headers, body }.answer(kind);
+            assert_eq!(classify(kind, &answer, &[200]).outcome, outcome, "{name} {how}");
+        }
+    }
+}
+
+/// A page of a proxy in place of each answer: by its status alone.
+#[test]
+fn a_page_in_its_place_is_judged_by_the_status() {
+    for (name, one) in recorded() {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]);
+        let page = Recorded { status: one.status, headers, body: b"<html>x</html>".to_vec() };
+        let expected = match one.status {
+            204 => Outcome::Accepted,
+            200..=299 | 500..=599 => Outcome::ServerError,
+            300..=399 => Outcome::Redirected,
+            401 => Outcome::Credential,
+            403 => Outcome::Permission,
+            404 => Outcome::NotFound,
+            429 => Outcome::RateLimited,
+            _ => Outcome::Invalid,
+        };
+        assert_eq!(classify(DISPATCH, &page.answer(DISPATCH), &[200]).outcome, expected, "{name}");
+    }
+}
+
+fn reversed(headers: &HeaderMap) -> HeaderMap {
+    let mut pairs: Vec<_> =
+        headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    pairs.reverse();
+    pairs.into_iter().collect()
+}
+
 #[test]
 fn limits_say_how_long_to_wait() {
     let recorded = recorded();
     let pause = |name: &str| {
         let one = &recorded[name];
-        let answer = answer(DISPATCH, one.status, &one.headers, &one.body);
-        classify(DISPATCH, &answer, &[]).pause
+        classify(DISPATCH, &one.answer(DISPATCH), &[]).wait
     };
     assert_eq!(pause("secondary-limit-403-retry-after"), Some(Duration::from_mins(1)));
     assert_eq!(pause("secondary-limit-429-retry-after"), Some(Duration::from_mins(1)));
@@ -129,7 +202,7 @@ fn probes_read_the_same_answers() {
     let recorded = recorded();
     let reading = |name: &str| {
         let one = &recorded[name];
-        read_probe(one.status, &one.headers, &one.body)
+        read_probe(one.status, &one.headers, &one.body, now())
     };
     let table = [
         ("get-rate-limit-200", ProbeReading::Good),
@@ -139,7 +212,7 @@ fn probes_read_the_same_answers() {
         ("classic-pat-forbidden-by-org-403", ProbeReading::Refused),
         ("secondary-limit-429-retry-after", ProbeReading::Limited(Some(Duration::from_mins(1)))),
         ("secondary-content-creation-403", ProbeReading::Limited(None)),
-        ("not-found-404", ProbeReading::Unknown),
+        ("not-found-404", ProbeReading::Good),
         ("missing-user-agent-403", ProbeReading::Unknown),
         ("server-error-500", ProbeReading::Unknown),
     ];

@@ -1,8 +1,9 @@
 //! Events of concurrent requests, committed in batches.
 //!
-//! Order of effects: match → commit → answer → publish. A crash between commit and answer makes
-//! the client repeat (its key finds the first); one between commit and publish leaves the
-//! deliveries to the store path, which takes what nobody claimed. At most [`IN_FLIGHT`] commits
+//! Order of effects: match → commit → answer → publish; where publishing is behind, room for it
+//! is waited for before the answer. A crash between commit and answer makes the client repeat
+//! (its key finds the first); one between commit and publish leaves the deliveries to the store
+//! path, which takes what nobody claimed. At most [`IN_FLIGHT`] commits
 //! run at once: while they do, what arrives gathers for the next; when none runs, what is there
 //! goes at once.
 
@@ -10,21 +11,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookUuid};
-use postrider_queue::Message;
+use postrider_domain::{DeliveryId, EventId, LaneId, WebhookUuid};
+use postrider_http_server::{MemoryBudget, Shared};
+use postrider_queue::Fresh;
 use postrider_store::{
-    IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewEvent, Store, StoreError,
+    EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewEvent, Store, StoreError,
 };
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{Metrics, TraceContext};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use postrider_telemetry::{Supervisor, TraceContext};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::body::Room;
-use crate::road::Dispatcher;
-use crate::table::{Table, TableCache};
+use crate::dispatch::{Dispatcher, Ready, make_due};
+use crate::webhook_cache::{WebhookCache, Webhooks};
 
 /// Commits under way at once.
 const IN_FLIGHT: usize = 2;
@@ -38,8 +39,12 @@ const QUEUE: usize = 8_192;
 /// How long a batch gathers while another commit runs.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// How often a batch is matched again because webhooks changed under it.
-const MAX_MATCHES: u32 = 8;
+/// How often a batch is matched again because webhooks changed under it, before this process
+/// writes no more of them until the batch is in.
+const MATCHES_BEFORE_PAUSE: u32 = 8;
+
+/// And how often in all: other processes may go on writing them.
+const MAX_MATCHES: u32 = 24;
 
 /// How long one statement may take before its clients are told to try again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,14 +58,14 @@ pub(crate) struct Candidate {
     pub(crate) key: Option<String>,
     pub(crate) term: Option<KeyTerm>,
     pub(crate) fingerprint: [u8; 16],
-    pub(crate) event: Event,
+    pub(crate) event: EventDocument,
     /// The span of the call that brought it.
     pub(crate) trace: TraceContext,
 }
 
 /// What became of a candidate.
 #[derive(Debug)]
-pub(crate) enum Fate {
+pub(crate) enum CommitResult {
     /// It is on disk, by this call or an earlier one.
     Accepted { event_id: EventId, deliveries: Vec<(DeliveryId, WebhookUuid)>, duplicate: bool },
     /// Its key belongs to an event with other content.
@@ -71,7 +76,7 @@ pub(crate) enum Fate {
 
 struct Job {
     candidates: Vec<Candidate>,
-    answer: oneshot::Sender<Vec<Fate>>,
+    answer: oneshot::Sender<Vec<CommitResult>>,
 }
 
 /// The way into the committer.
@@ -81,45 +86,49 @@ pub(crate) struct Committer(mpsc::Sender<Job>);
 /// What committing needs.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) store: Store,
-    pub(crate) table: TableCache,
+    pub(crate) shared: Shared,
+    pub(crate) webhooks: WebhookCache,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) metrics: Metrics,
 }
 
 impl Committer {
-    /// Starts the committer's task. It ends once `cancel` was called and `room` is empty.
+    /// Starts the committer's task. It ends once `cancel` was called and nobody holds memory any more.
     pub(crate) fn start(
         parts: Arc<Parts>,
-        room: Room,
-        tracker: &TaskTracker,
+        memory: MemoryBudget,
+        (tracker, supervisor): (&TaskTracker, &Supervisor),
         cancel: CancellationToken,
     ) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUE);
         let spawner = tracker.clone();
         let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-        tracker.spawn(Loop { parts, jobs, spawner, slots, room, cancel }.run());
+        let all = Loop { parts, jobs, spawner, slots, memory, cancel };
+        let all = Arc::new(Mutex::new(all));
+        supervisor.spawn(tracker, "committer", move || {
+            let all = Arc::clone(&all);
+            async move { all.lock().await.run().await }
+        });
         Self(sender)
     }
 
-    /// Commits all, in batches; the fates are in the order of the candidates.
-    pub(crate) async fn submit(&self, candidates: Vec<Candidate>) -> Vec<Fate> {
+    /// Commits all, in batches; the results are in the order of the candidates.
+    pub(crate) async fn submit(&self, candidates: Vec<Candidate>) -> Vec<CommitResult> {
         let mut pending = Vec::new();
         let mut rest = candidates.into_iter().peekable();
         while rest.peek().is_some() {
             let chunk: Vec<_> = rest.by_ref().take(MAX_BATCH).collect();
             let size = chunk.len();
-            let (answer, fates) = oneshot::channel();
+            let (answer, results) = oneshot::channel();
             let sent = self.0.try_send(Job { candidates: chunk, answer });
-            pending.push((size, sent.is_ok().then_some(fates)));
+            pending.push((size, sent.is_ok().then_some(results)));
         }
         let mut all = Vec::new();
-        for (size, fates) in pending {
-            let fates = match fates {
-                Some(fates) => fates.await.ok(),
+        for (size, results) in pending {
+            let results = match results {
+                Some(results) => results.await.ok(),
                 None => None,
             };
-            all.extend(fates.unwrap_or_else(|| (0..size).map(|_| Fate::Away).collect()));
+            all.extend(results.unwrap_or_else(|| (0..size).map(|_| CommitResult::Away).collect()));
         }
         all
     }
@@ -130,12 +139,12 @@ struct Loop {
     jobs: mpsc::Receiver<Job>,
     spawner: TaskTracker,
     slots: Arc<Semaphore>,
-    room: Room,
+    memory: MemoryBudget,
     cancel: CancellationToken,
 }
 
 impl Loop {
-    async fn run(mut self) {
+    async fn run(&mut self) {
         while let Some(job) = self.next_job().await {
             // Closed never: the semaphore lives as long as this loop.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
@@ -153,7 +162,7 @@ impl Loop {
             job = self.jobs.recv() => return job,
             () = self.cancel.cancelled() => {}
         }
-        while !self.room.is_empty() {
+        while !self.memory.is_empty() {
             if let Ok(job) = tokio::time::timeout(DRAIN_POLL, self.jobs.recv()).await {
                 return job;
             }
@@ -183,12 +192,16 @@ impl Loop {
 
 /// A committed batch: the entries with what became of them.
 struct Done {
-    table: Arc<Table>,
-    entries: Vec<IntakeEntry>,
+    table: Arc<Webhooks>,
+    entries: Arc<Vec<IntakeEntry>>,
     results: Vec<IntakeResult>,
 }
 
 impl Parts {
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     async fn commit_batch(&self, jobs: Vec<Job>, slot: OwnedSemaphorePermit) {
         let mut traces = Vec::new();
         let mut entries = Vec::new();
@@ -200,41 +213,66 @@ impl Parts {
                 entries.push(entry(candidate));
             }
         }
-        let done = tokio::time::timeout(COMMIT_TIMEOUT, self.commit(entries)).await;
+        let mut batch = IntakeBatch { webhooks_version: 0, entries: entries.into() };
+        let done = tokio::time::timeout(COMMIT_TIMEOUT, self.commit(&mut batch)).await;
         drop(slot);
-        let done = match done {
+        let (table, results) = match done {
             Ok(Ok(done)) => done,
-            Ok(Err(error)) => return tracing::warn!(%error, "intake could not commit"),
-            Err(_) => return tracing::warn!("intake could not commit in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "intake.commit_failed");
+                drop(askers);
+                if matches!(error, StoreError::Unknown(_)) {
+                    self.leave_to_store(&batch).await;
+                }
+                return;
+            }
+            Err(_) => return tracing::warn!("intake.commit_timed_out"),
         };
+        let done = Done { table, entries: batch.entries, results };
         self.count(&done.results);
-        let messages = done.messages(&traces);
-        answer(askers, done.fates());
-        self.dispatcher.dispatch(&self.store, messages).await;
+        let ready = done.ready(&traces);
+        let handover = self.dispatcher.handover(&ready).await;
+        answer(askers, done.commit_results());
+        self.dispatcher.dispatch(self.store(), ready, handover).await;
     }
 
     /// Matches and commits until the webhooks stood still in between (VERSION_IN_COMMIT).
-    async fn commit(&self, entries: Vec<IntakeEntry>) -> Result<Done, StoreError> {
-        let mut table = self.table.get(&self.store).await?;
-        let mut batch = IntakeBatch { webhooks_version: table.version, entries };
-        for _ in 0..MAX_MATCHES {
+    async fn commit(
+        &self,
+        batch: &mut IntakeBatch,
+    ) -> Result<(Arc<Webhooks>, Vec<IntakeResult>), StoreError> {
+        let mut table = self.webhooks.get(self.store()).await?;
+        let mut pause = None;
+        for matches in 0..MAX_MATCHES {
+            if matches >= MATCHES_BEFORE_PAUSE && pause.is_none() {
+                pause = Some(self.shared.webhook_writes.write().await);
+                table = self.webhooks.reload(self.store()).await?;
+            }
             batch.webhooks_version = table.version;
-            for entry in &mut batch.entries {
-                entry.deliveries = table.deliveries(&entry.event.event);
+            for entry in Arc::make_mut(&mut batch.entries) {
+                entry.deliveries = table.deliveries(entry.event.event.event());
             }
-            if let Some(results) = self.store.commit_events(&batch).await? {
+            if let Some(results) = self.store().commit_events(batch).await? {
                 reached(Step::Committed, results.len());
-                return Ok(Done { table, entries: batch.entries, results });
+                return Ok((table, results));
             }
-            table = self.table.reload(&self.store).await?;
+            table = self.webhooks.reload(self.store()).await?;
         }
         Err(StoreError::Unavailable("webhooks keep changing".to_owned()))
     }
 
+    /// Nobody was answered and nothing was published, but it may have been committed: then the
+    /// deliveries are due at once, and do not wait for their sweep.
+    async fn leave_to_store(&self, batch: &IntakeBatch) {
+        let deliveries = batch.entries.iter().flat_map(|entry| &entry.deliveries);
+        let ids: Vec<DeliveryId> = deliveries.map(|delivery| delivery.id).collect();
+        make_due(self.store(), &ids).await;
+    }
+
     fn count(&self, results: &[IntakeResult]) {
         let accepted = results.iter().filter(|result| **result == IntakeResult::Accepted).count();
-        self.metrics.events_received(accepted as u64);
-        self.metrics.events_duplicate((results.len() - accepted) as u64);
+        self.shared.metrics.events_received(accepted as u64);
+        self.shared.metrics.events_duplicate((results.len() - accepted) as u64);
     }
 }
 
@@ -250,53 +288,58 @@ fn entry(candidate: Candidate) -> IntakeEntry {
     IntakeEntry { event, deliveries: Vec::new() }
 }
 
-fn answer(askers: Vec<(usize, oneshot::Sender<Vec<Fate>>)>, fates: Vec<Fate>) {
-    let mut fates = fates.into_iter();
+fn answer(askers: Vec<(usize, oneshot::Sender<Vec<CommitResult>>)>, results: Vec<CommitResult>) {
+    let mut results = results.into_iter();
     for (size, asker) in askers {
         // A client that hung up does not need its answer.
-        drop(asker.send(fates.by_ref().take(size).collect()));
+        drop(asker.send(results.by_ref().take(size).collect()));
     }
 }
 
 impl Done {
-    /// Copies for the road. A limited lane is woken by one copy: its leader takes everything
-    /// from the store.
-    fn messages(&self, traces: &[TraceContext]) -> Vec<Message> {
+    /// What workers get to do. A limited lane is woken by its name alone: its leader takes
+    /// everything from the store.
+    fn ready(&self, calls: &[TraceContext]) -> Ready {
         let mut woken: HashSet<LaneId> = HashSet::new();
-        let mut messages = Vec::new();
-        for ((entry, result), trace) in self.entries.iter().zip(&self.results).zip(traces) {
+        let mut ready = Ready::default();
+        for ((entry, result), call) in self.entries.iter().zip(&self.results).zip(calls) {
             if *result != IntakeResult::Accepted {
                 continue;
             }
             for delivery in &entry.deliveries {
-                let lane_id = delivery.lane_id;
-                if !self.table.is_limited(lane_id) || woken.insert(lane_id) {
-                    let trace = Some(*trace);
-                    messages.push(Message { delivery_id: delivery.id, lane_id, trace });
+                let lane = delivery.lane_id;
+                if !self.table.is_limited(lane) {
+                    ready.fresh.push(Fresh { id: delivery.id, lane, call: Some(*call) });
+                } else if woken.insert(lane) {
+                    ready.wake.push((lane, Some(*call)));
                 }
             }
         }
-        messages
+        ready
     }
 
-    fn fates(self) -> Vec<Fate> {
+    fn commit_results(self) -> Vec<CommitResult> {
         let Self { table, entries, results } = self;
-        entries.iter().zip(results).map(|(entry, result)| fate(&table, entry, result)).collect()
+        entries
+            .iter()
+            .zip(results)
+            .map(|(entry, result)| commit_result(&table, entry, result))
+            .collect()
     }
 }
 
-fn fate(table: &Table, entry: &IntakeEntry, result: IntakeResult) -> Fate {
+fn commit_result(table: &Webhooks, entry: &IntakeEntry, result: IntakeResult) -> CommitResult {
     match result {
         IntakeResult::Accepted => {
             let made = entry.deliveries.iter();
             let named = made.filter_map(|one| Some((one.id, table.uuid(one.webhook_id)?.clone())));
             let deliveries = named.collect();
-            Fate::Accepted { event_id: entry.event.id, deliveries, duplicate: false }
+            CommitResult::Accepted { event_id: entry.event.id, deliveries, duplicate: false }
         }
         IntakeResult::Duplicate(first) if first.fingerprint != entry.event.fingerprint => {
-            Fate::KeyReused
+            CommitResult::KeyReused
         }
-        IntakeResult::Duplicate(first) => Fate::Accepted {
+        IntakeResult::Duplicate(first) => CommitResult::Accepted {
             event_id: first.event_id,
             deliveries: first.deliveries,
             duplicate: true,

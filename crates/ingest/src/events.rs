@@ -1,28 +1,31 @@
 //! `POST /events`: one event, an array, JSON lines, a CloudEvent in either mode, or a batch of
 //! CloudEvents.
 
-mod answer;
 mod cloud;
+mod described;
 mod form;
+mod response;
 
-pub(crate) use answer::accepted;
-pub(crate) use form::media_type;
+pub(crate) use described::{accepted_example, described};
+pub(crate) use response::accepted;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use postrider_api::AcceptedEvent;
+use postrider_http_server::Problem;
+use postrider_http_server::body::{self, Limits};
+use postrider_http_server::json::{self, JsonFault};
+use postrider_store::EventDocument;
 use postrider_telemetry::TraceContext;
-use serde::Serialize;
+use serde_json::Value;
 
-use crate::body::{self, Limits, Room, Share};
 use crate::commit::Candidate;
 use crate::events::form::{Form, Piece, Pieces};
-use crate::json::{self, JsonFault};
-use crate::payload::{Hints, Sent, check_key, read_event};
-use crate::problem::Problem;
-use crate::server::App;
+use crate::intake::App;
+use crate::payload::{Hints, Sent, check_key, read_event, read_plain};
 use crate::traced;
 
 /// Bytes of one call.
@@ -31,27 +34,33 @@ const MAX_CALL: usize = 8 * 1024 * 1024;
 /// Bytes of one event.
 pub(crate) const MAX_EVENT: usize = 1024 * 1024;
 
+/// Events of a call that are built at a time.
+const PART: usize = 500;
+
+/// Events of a call that waits for nobody.
+const FEW: usize = 16;
+
+/// Calls of more events that build at once; others wait for their turn.
+pub(crate) const BUILDERS: usize = 4;
+
 /// Events of one call.
 pub(crate) const MAX_EVENTS: usize = 10_000;
 
 /// Handles `POST /events`.
-pub(crate) async fn post(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    app.intake_is_open()?;
+pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    app.is_open()?;
+    let caller = app.caller(&request);
+    let (Parts { headers, .. }, body) = request.into_parts();
     let form = Form::of(&headers)?;
     let header_key = idempotency_key(&headers)?;
-    let mut share = app.room.enter()?;
+    let mut permit = app.memory().enter()?;
     let limits = Limits { bytes: MAX_CALL, time: app.config.request_timeout };
-    let bytes = body::read(body, &app.room, &mut share, limits).await?;
+    let bytes = body::read(&headers, body, app.memory(), &mut permit, limits).await?;
     let call = Call { form, header_key, trace: trace_of(&headers) };
-    let (many, read) = call.read(&headers, &bytes, &app.room, &mut share)?;
-    drop(bytes);
-    let (candidates, refused) = answer::part(read);
-    let fates = app.committer.submit(candidates).await;
-    Ok(answer::answer(many, refused, fates))
+    let Pieces { many, pieces } = form.split(text_of(&bytes)?)?;
+    app.count_events(caller, pieces.len())?;
+    let answers = call.take(&app, &headers, &pieces).await;
+    Ok(response::response(many, answers))
 }
 
 /// What the whole call says of each of its events.
@@ -62,46 +71,38 @@ struct Call {
 }
 
 impl Call {
-    /// All events of the body in order, and whether the answer is an array.
-    fn read(
+    /// Takes the events in, in order. Of a large call only a part is built at a time, and only so
+    /// many calls build at once: what is built of an event is several times its text.
+    async fn take(
         &self,
+        app: &App,
         headers: &HeaderMap,
-        bytes: &[u8],
-        room: &Room,
-        share: &mut Share,
-    ) -> Result<(bool, Vec<Result<Candidate, Problem>>), Problem> {
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let at = error.valid_up_to();
-            Problem::bad("", format!("is not valid UTF-8: the bytes at offset {at} are none"))
-        })?;
-        let Pieces { many, pieces } = self.form.split(text)?;
-        room.grow(share, pieces.iter().map(Piece::units).sum())?;
-        let read = pieces
-            .iter()
-            .enumerate()
-            .map(|(i, piece)| self.read_piece(headers, piece, many.then_some(i)));
-        Ok((many, read.collect()))
+        pieces: &[Piece<'_>],
+    ) -> Vec<Result<AcceptedEvent, Problem>> {
+        let mut answers = Vec::with_capacity(pieces.len());
+        let is_large = pieces.len() > FEW;
+        let _place = if is_large { app.builders.acquire().await.ok() } else { None };
+        for part in parts(pieces) {
+            let read = part.iter().map(|piece| self.read_piece(headers, piece));
+            let (candidates, refused) = response::part(read.collect());
+            let results = app.committer.submit(candidates).await;
+            answers.extend(response::join(refused, results));
+        }
+        answers
     }
 
-    fn read_piece(
-        &self,
-        headers: &HeaderMap,
-        piece: &Piece<'_>,
-        index: Option<usize>,
-    ) -> Result<Candidate, Problem> {
+    fn read_piece(&self, headers: &HeaderMap, piece: &Piece<'_>) -> Result<Candidate, Problem> {
         if piece.text.len() > MAX_EVENT {
             let detail = format!("is larger than {} KiB, which is the most for one event", 1024);
-            return Err(Problem::bad(&piece.pointer, detail).status(StatusCode::PAYLOAD_TOO_LARGE));
+            let problem = Problem::bad(piece.pointer(), detail);
+            return Err(problem.status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let value = json::parse(piece.text).map_err(|fault| misread(&piece.pointer, &fault))?;
         let (sent, cloud_key) = match self.form {
-            Form::Json | Form::Lines => {
-                (read_event(&value, &piece.pointer, &Hints::default())?, None)
-            }
-            Form::Cloud | Form::CloudBatch => cloud::structured(&value, &piece.pointer)?,
-            Form::CloudBinary => cloud::binary(headers, &value)?,
+            Form::Json | Form::Lines => (read_text(piece)?, None),
+            Form::Cloud | Form::CloudBatch => cloud::structured(&parse(piece)?, &piece.pointer())?,
+            Form::CloudBinary => cloud::binary(headers, &parse(piece)?)?,
         };
-        self.candidate(sent, cloud_key, index)
+        self.candidate(sent, cloud_key, piece.index)
     }
 
     fn candidate(
@@ -115,9 +116,44 @@ impl Call {
             (Some(key), Some(index)) => Some(format!("header:{key}/{index}")),
             (None, _) => sent.id.map(|id| format!("id:{id}")).or(cloud_key),
         };
-        let fingerprint = fingerprint(&sent.event)?;
-        Ok(Candidate { key, term: None, fingerprint, event: sent.event, trace: self.trace })
+        let event = EventDocument::new(sent.event)?;
+        let fingerprint = fingerprint(event.text().as_bytes());
+        Ok(Candidate { key, term: None, fingerprint, event, trace: self.trace })
     }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map(json::without_mark).map_err(|error| {
+        let at = error.valid_up_to();
+        Problem::bad("", format!("is not valid UTF-8: the bytes at offset {at} are none"))
+    })
+}
+
+/// The events in parts, each of so many and of so much text.
+fn parts<'a, 'b>(pieces: &'b [Piece<'a>]) -> impl Iterator<Item = &'b [Piece<'a>]> {
+    let mut rest = pieces;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |piece: &&Piece<'_>| {
+            bytes += piece.text.len();
+            bytes <= MAX_EVENT
+        };
+        let count = rest.iter().take(PART).take_while(fits).count().max(1);
+        let (part, after) = rest.split_at_checked(count)?;
+        rest = after;
+        Some(part)
+    })
+}
+
+fn read_text(piece: &Piece<'_>) -> Result<Sent, Problem> {
+    match read_plain(piece.text) {
+        Some(sent) => Ok(sent),
+        None => read_event(&parse(piece)?, &piece.pointer(), &Hints::default()),
+    }
+}
+
+fn parse(piece: &Piece<'_>) -> Result<Value, Problem> {
+    json::parse(piece.text).map_err(|fault| misread(&piece.pointer(), &fault))
 }
 
 fn misread(at: &str, fault: &JsonFault) -> Problem {
@@ -129,11 +165,10 @@ fn misread(at: &str, fault: &JsonFault) -> Problem {
 
 /// The first 16 bytes of SHA-256 over what makes an event the same: for a sender's own key the
 /// event as the store keeps it, so that neither the order of keys nor unknown ones matter.
-pub(crate) fn fingerprint(content: &impl Serialize) -> Result<[u8; 16], Problem> {
-    let canonical = serde_json::to_vec(content).map_err(|_| Problem::internal())?;
+pub(crate) fn fingerprint(content: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(&digest(&SHA256, &canonical).as_ref()[..16]);
-    Ok(short)
+    short.copy_from_slice(&digest(&SHA256, content).as_ref()[..16]);
+    short
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -1,16 +1,24 @@
-//! The wire form of an event, converted by hand: every fault is found, named by a JSON pointer
-//! and told with its fix.
+//! The wire form of an event. Where there may be a fault it is converted by hand: every fault is
+//! found, named by a JSON pointer and told with its fix.
+
+mod plain;
+
+pub(crate) use plain::read_plain;
 
 use http::StatusCode;
 use jiff::Timestamp;
+use postrider_api::FieldError;
 use postrider_domain::{Event, EventName, Pacticipant};
+use postrider_http_server::Problem;
+use postrider_http_server::json::{kind, pointer_step};
 use serde_json::{Map, Value};
-
-use crate::json::{kind, pointer_step};
-use crate::problem::{FieldError, Problem};
 
 /// Longest name of a pacticipant or broker, and longest idempotency key, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
+
+/// Most tags, labels or descriptions of one side: more are a fault of the sender, and each takes
+/// many times its text.
+pub(crate) const MAX_LIST: usize = 1_000;
 
 /// The broker of an event that names none.
 pub(crate) const DEFAULT_BROKER: &str = "default";
@@ -131,6 +139,11 @@ impl Reader<'_> {
                 return Vec::new();
             }
         };
+        if items.len() > MAX_LIST {
+            let found = items.len();
+            self.fault(&path, format!("has {found} items: at most {MAX_LIST} are allowed"));
+            return Vec::new();
+        }
         let mut texts = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
             match item {
@@ -245,7 +258,7 @@ impl Reader<'_> {
 
 /// 422 for a name that is none of the six.
 pub(crate) fn unknown_name(pointer: &str, given: &str) -> Problem {
-    let near = crate::near::hint(given, EventName::ALL.map(EventName::as_str));
+    let near = postrider_domain::suggestions::hint(given, EventName::ALL.map(EventName::as_str));
     let detail = format!("is no known event name: use one of {}{near}", all_names());
     Problem::bad(pointer, detail).status(StatusCode::UNPROCESSABLE_ENTITY)
 }

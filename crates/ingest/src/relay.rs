@@ -14,9 +14,12 @@
 //!   one dispatch more. In the other order it would be one less: with the 200 given and the term
 //!   still running, the next equal call would be taken for a repeat.
 
+mod described;
 mod event;
 mod params;
 mod repeat;
+
+pub(crate) use described::{named_described, unnamed_described};
 
 use std::time::Instant;
 
@@ -24,19 +27,20 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
+use postrider_api::RelayedEvent;
 use postrider_domain::Event;
+use postrider_http_server::Problem;
+use postrider_http_server::body::{self, Limits};
 use postrider_render::BrokerVar;
+use postrider_store::EventDocument;
 use postrider_telemetry::TraceContext;
-use serde_json::json;
 
-use crate::body::{self, Limits};
-use crate::commit::{Candidate, Fate};
+use crate::commit::{Candidate, CommitResult};
 use crate::events;
+use crate::intake::App;
 use crate::payload::{DEFAULT_BROKER, check_key};
-use crate::problem::Problem;
 use crate::relay::params::{BodyFault, Params};
 use crate::relay::repeat::Identity;
-use crate::server::App;
 
 /// Bytes of a body: as of one event.
 const MAX_BODY: usize = events::MAX_EVENT;
@@ -84,12 +88,12 @@ impl Call {
     }
 
     async fn answer(self, app: &App, request: Request) -> Result<Response, Problem> {
-        app.intake_is_open()?;
+        app.is_open()?;
         let (head, body) = request.into_parts();
         // Held until the answer: the committer does not end before.
-        let mut share = app.room.enter()?;
+        let mut permit = app.memory().enter()?;
         let limits = Limits { bytes: MAX_BODY, time: app.config.request_timeout };
-        let bytes = body::read(body, &app.room, &mut share, limits).await?;
+        let bytes = body::read(&head.headers, body, app.memory(), &mut permit, limits).await?;
         let params = self.read(app, head.uri.query().unwrap_or_default(), &bytes)?;
         drop(bytes);
         if params.event_name() == TEST {
@@ -110,8 +114,8 @@ impl Call {
             Err(BodyFault::Broken(fault)) => {
                 let missing = params.missing();
                 let accepted = missing.is_empty() || params.event_name() == TEST;
-                app.parts.metrics.relay_broken_body(accepted);
-                tracing::warn!(broker = self.broker, accepted, fault, "a relayed body is broken");
+                app.shared().metrics.relay_broken_body(accepted);
+                tracing::warn!(broker = self.broker, accepted, fault, "relay.body_broken");
                 if accepted { Ok(params) } else { Err(broken(&fault, &missing)) }
             }
         }
@@ -120,8 +124,8 @@ impl Call {
     /// Somebody tries the broker's webhook: told the truth about the store, nothing delivered.
     async fn test_run(&self, app: &App) -> Result<Response, Problem> {
         app.store().ping().await?;
-        tracing::info!(broker = self.broker, "a test run of the broker's webhook arrived");
-        let nothing = json!({"event_id": null, "deliveries": [], "duplicate": false});
+        tracing::info!(broker = self.broker, "relay.test_arrived");
+        let nothing = RelayedEvent { event_id: None, deliveries: Vec::new(), duplicate: false };
         Ok(Json(nothing).into_response())
     }
 }
@@ -143,12 +147,13 @@ async fn commit(
     trace: TraceContext,
 ) -> Result<Response, Problem> {
     let Identity { key, fingerprint, term } = identity;
+    let event = EventDocument::new(event)?;
     let candidate = Candidate { key: key.clone(), term, fingerprint, event, trace };
-    let fate = app.committer.submit(vec![candidate]).await.pop().unwrap_or(Fate::Away);
-    if let (Some(key), Fate::Accepted { event_id, .. }) = (&key, &fate) {
+    let result = app.committer.submit(vec![candidate]).await.pop().unwrap_or(CommitResult::Away);
+    if let (Some(key), CommitResult::Accepted { event_id, .. }) = (&key, &result) {
         app.store().free_key(key, *event_id).await?;
     }
-    Ok(Json(events::accepted(fate)?).into_response())
+    Ok(Json(events::accepted(result)?).into_response())
 }
 
 #[cfg(test)]

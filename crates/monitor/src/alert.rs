@@ -10,19 +10,19 @@ mod alertmanager;
 mod content;
 mod post;
 mod send;
-mod sign;
 mod slack;
 mod webhook;
 
 use std::time::Duration;
 
+use postrider_http_client::Outbound;
 use postrider_store::{AlertChannel, Notification};
 use secrecy::SecretString;
 use url::Url;
 
 pub use post::AlertError;
+pub use postrider_render::{InvalidSigningKey, SigningKey};
 pub(crate) use send::Sender;
-pub use sign::{InvalidSigningKey, SigningKey};
 
 use self::content::Alert;
 use self::post::{Failed, Post};
@@ -46,12 +46,8 @@ pub struct AlertConfig {
     pub timeout: Duration,
     /// Where links to postrider lead.
     pub base_url: Option<Url>,
-    /// PEM bundles to trust besides the system's roots.
-    pub certificates: Vec<Vec<u8>>,
-    /// Proxy for https receivers.
-    pub https_proxy: Option<SecretString>,
-    /// Hosts that bypass it.
-    pub no_proxy: Option<String>,
+    /// Certificates and proxies; a receiver on this machine is called directly.
+    pub outbound: Outbound,
     /// `User-Agent`.
     pub user_agent: String,
 }

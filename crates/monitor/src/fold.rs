@@ -11,20 +11,26 @@ use postrider_store::{DispatchFact, PairRow, ToldEvents};
 /// newest.
 const WATCHED_MOST: usize = 16;
 
-/// All pairs, and which of them changed since they were read.
+/// Some pairs, and which of them changed since they were read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     rows: BTreeMap<PairKey, PairRow>,
     changed: BTreeSet<PairKey>,
-    most: usize,
+    room: usize,
+    taken_in: usize,
     refused: u64,
 }
 
 impl Ledger {
-    /// Pairs as read; more than `most` are not taken in.
-    pub(crate) fn new(rows: Vec<PairRow>, most: usize) -> Self {
+    /// Pairs as read; of others `room` are taken in.
+    pub(crate) fn new(rows: Vec<PairRow>, room: usize) -> Self {
         let rows = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
-        Self { rows, most, ..Self::default() }
+        Self { rows, room, ..Self::default() }
+    }
+
+    /// Pairs that were not known before.
+    pub(crate) fn taken_in(&self) -> usize {
+        self.taken_in
     }
 
     /// Pairs that found no room.
@@ -82,9 +88,12 @@ impl Ledger {
     }
 
     fn change(&mut self, key: &PairKey, change: impl FnOnce(&mut PairRow)) {
-        if !self.rows.contains_key(key) && self.rows.len() >= self.most {
-            self.refused += 1;
-            return;
+        if !self.rows.contains_key(key) {
+            if self.taken_in >= self.room {
+                self.refused += 1;
+                return;
+            }
+            self.taken_in += 1;
         }
         let row = self.rows.entry(key.clone()).or_insert_with(|| PairRow {
             key: key.clone(),

@@ -2,18 +2,21 @@
 //! forgets what is old.
 //!
 //! Any number of processes may run it; the one that holds the lease is active. What it judges
-//! are facts read from the store in one go; how it judges is [`evaluate`], a pure function.
+//! are facts read from the store one by one; how it judges is [`evaluate`], a pure function.
 //! Facts of pairs are folded together from events and from the brokers' matrix ([`fold`]);
 //! alerts are written with the incident and sent afterwards ([`alert`]).
 
 mod alert;
 mod brokers;
+mod facts;
 mod fold;
 mod pairs;
 mod rules;
 mod run;
+mod tally;
+mod tasks;
 
 pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey};
 pub use brokers::NamedBroker;
-pub use rules::{Facts, Rules, broker_patience, evaluate};
+pub use rules::{Facts, MonitorFacts, Rules, broker_patience, evaluate};
 pub use run::{Monitor, MonitorConfig, MonitorError};

@@ -1,5 +1,6 @@
 //! Keeping the facts of pairs: reading what is new, folding it in, writing what changed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::fold::Ledger;
 
-/// Pairs that are kept; further ones are not taken in, and the log says so.
-const PAIRS_MOST: usize = 50_000;
+/// Pairs that are kept; further ones are not taken in, which is an incident.
+pub(crate) const PAIRS_MOST: usize = 200_000;
 /// Pairs read or written by one statement.
 const PAGE: u32 = 2_000;
 /// Events read by one statement, and statements of one round.
@@ -39,11 +40,13 @@ struct State {
     looked_far_back: Option<Instant>,
 }
 
-/// What a round came to.
+/// What folding came to.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Folded {
-    pub(crate) rows: Vec<PairRow>,
     /// Whether all events are folded in; while they are not, nobody can tell what is late.
     pub(crate) caught_up: bool,
+    /// Pairs that found no room.
+    pub(crate) refused: u64,
 }
 
 impl Pairs {
@@ -55,39 +58,40 @@ impl Pairs {
         &self.store
     }
 
-    /// Folds in what is new. `None` when the lease is lost.
-    pub(crate) async fn fold(&self, lease: MonitorLease) -> Result<Option<Folded>, StoreError> {
+    /// Folds in what is new, then shows all pairs to `see`, page by page. `None` when the lease
+    /// is lost.
+    pub(crate) async fn fold(
+        &self,
+        lease: MonitorLease,
+        mut see: impl FnMut(&[PairRow]),
+    ) -> Result<Option<Folded>, StoreError> {
         let mut state = self.state.lock().await;
-        let mut ledger = self.ledger().await?;
         let is_time = |last: Instant| last.elapsed() >= LONG_OVERLAP_EVERY;
         let looks_far_back = state.looked_far_back.is_none_or(is_time);
         let overlap = if looks_far_back { LONG_OVERLAP } else { OVERLAP };
         let mut after = self.store.events_until(overlap, Timestamp::now()).await?;
-        let mut caught_up = false;
+        let mut room = self.room().await?;
+        let mut folded = Folded { caught_up: false, refused: 0 };
         for _ in 0..EVENT_PAGES {
             let page = self.store.told_events(after, EVENTS).await?;
+            let keys: BTreeSet<&PairKey> = page.told.iter().map(|told| &told.key).collect();
+            let mut ledger = self.ledger(&keys.into_iter().collect::<Vec<_>>(), room).await?;
             page.told.iter().for_each(|told| ledger.tell(told));
             after = page.last.unwrap_or(after);
-            caught_up = page.count < u64::from(EVENTS);
+            folded.caught_up = page.count < u64::from(EVENTS);
+            folded.refused += ledger.refused();
+            room = room.saturating_sub(ledger.taken_in());
             if !self.save(lease, &mut ledger, page.last).await? {
                 return Ok(None);
             }
-            if caught_up {
+            if folded.caught_up {
                 break;
             }
         }
-        if looks_far_back && caught_up {
+        if looks_far_back && folded.caught_up {
             state.looked_far_back = Some(Instant::now());
         }
-        self.look_after_deliveries(&mut ledger).await?;
-        if !self.save(lease, &mut ledger, None).await? {
-            return Ok(None);
-        }
-        if ledger.refused() > 0 {
-            let most = PAIRS_MOST;
-            tracing::warn!(most, refused = ledger.refused(), "pairs.too_many");
-        }
-        Ok(Some(Folded { rows: ledger.into_rows(), caught_up }))
+        Ok(self.look_after(lease, &mut see).await?.then_some(folded))
     }
 
     /// Folds in what a broker knows. `false` when the lease is lost.
@@ -97,33 +101,58 @@ impl Pairs {
         known: &[(PairKey, PairFacts)],
     ) -> Result<bool, StoreError> {
         let _state = self.state.lock().await;
-        let mut ledger = self.ledger().await?;
-        for (key, facts) in known {
-            ledger.learn(key, facts);
-        }
-        self.save(lease, &mut ledger, None).await
-    }
-
-    async fn ledger(&self) -> Result<Ledger, StoreError> {
-        let mut rows: Vec<PairRow> = Vec::new();
-        loop {
-            let after = rows.last().map(|row| row.key.clone());
-            let page = self.store.pairs(&PairFilter::default(), after.as_ref(), PAGE).await?;
-            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            rows.extend(page);
-            if is_last || rows.len() >= PAIRS_MOST {
-                return Ok(Ledger::new(rows, PAIRS_MOST));
+        let mut room = self.room().await?;
+        for chunk in known.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX)) {
+            let keys: Vec<&PairKey> = chunk.iter().map(|(key, _)| key).collect();
+            let mut ledger = self.ledger(&keys, room).await?;
+            for (key, facts) in chunk {
+                ledger.learn(key, facts);
+            }
+            room = room.saturating_sub(ledger.taken_in());
+            if !self.save(lease, &mut ledger, None).await? {
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
-    async fn look_after_deliveries(&self, ledger: &mut Ledger) -> Result<(), StoreError> {
-        let mut facts = Vec::new();
-        for events in ledger.watched().chunks(DISPATCHES) {
-            facts.extend(self.store.dispatches(events).await?);
+    /// How many more pairs there may be.
+    async fn room(&self) -> Result<usize, StoreError> {
+        let known = usize::try_from(self.store.count_pairs().await?).unwrap_or(usize::MAX);
+        Ok(PAIRS_MOST.saturating_sub(known))
+    }
+
+    /// These pairs as they are known.
+    async fn ledger(&self, keys: &[&PairKey], room: usize) -> Result<Ledger, StoreError> {
+        Ok(Ledger::new(self.store.pairs_of(keys).await?, room))
+    }
+
+    /// Looks for what became of watched deliveries, and shows all pairs. `false` when the lease
+    /// is lost.
+    async fn look_after(
+        &self,
+        lease: MonitorLease,
+        see: &mut impl FnMut(&[PairRow]),
+    ) -> Result<bool, StoreError> {
+        let mut after: Option<PairKey> = None;
+        loop {
+            let page = self.store.pairs(&PairFilter::default(), after.as_ref(), PAGE).await?;
+            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            after = page.last().map(|row| row.key.clone());
+            let mut ledger = Ledger::new(page, 0);
+            let mut facts = Vec::new();
+            for events in ledger.watched().chunks(DISPATCHES) {
+                facts.extend(self.store.dispatches(events).await?);
+            }
+            ledger.dispatched(&facts);
+            if !self.save(lease, &mut ledger, None).await? {
+                return Ok(false);
+            }
+            see(&ledger.into_rows());
+            if is_last {
+                return Ok(true);
+            }
         }
-        ledger.dispatched(&facts);
-        Ok(())
     }
 
     async fn save(

@@ -4,10 +4,14 @@
 //! |---|---|---|
 //! | `sustained_failures` | a webhook failed `POSTRIDER_SUSTAINED_FAILURES` times since its last success; the streak never expires, so that a webhook used once a day alarms on its third day | it succeeds once |
 //! | `lane_held` | a lane is held, whatever the cause | it is open |
+//! | `webhook_held` | a webhook is parked | it is parked no more |
 //! | `poison` | a delivery's claims were lost five times | seven days later, or when it is replayed |
 //! | `verification_stale` | a pair owes a verification for longer than its threshold | it is verified |
 //! | `verification_silent` | nothing is owed, and the newest verification is older than the threshold | it is verified |
 //! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval | it answers |
+//! | `fact_unreadable` | a part of what is judged could not be read in three rounds | it was read |
+//! | `pairs_full` | there are more pairs than are kept | all find room |
+//! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
 mod pair;
 mod streak;
@@ -15,10 +19,12 @@ mod streak;
 use std::time::Duration;
 
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
-use postrider_domain::{BrokerReach, FreshnessRules, HoldCause};
+use postrider_domain::{BrokerReach, FreshnessRules, HoldCause, WebhookUuid};
 use postrider_store::{
-    BrokerRead, BrokerTrouble, IncidentFinding, IncidentKind, MonitorFacts, PairRow, Severity,
+    BrokerRead, BrokerTrouble, IncidentFinding, IncidentKind, PairRow, ParkedWebhook, Severity,
+    StreakFact, TroubledWorker,
 };
+use uuid::Uuid;
 
 /// Thresholds, from settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +45,19 @@ pub fn broker_patience(interval: Duration) -> Duration {
     interval.saturating_mul(ANSWERS_COUNT_FOR)
 }
 
+/// What the store tells of webhooks, lanes and deliveries.
+#[derive(Debug, Clone, Default)]
+pub struct MonitorFacts {
+    /// Every webhook that is not deleted and was ever attempted.
+    pub streaks: Vec<StreakFact>,
+    /// Held lanes: name, cause, since, backlog.
+    pub held: Vec<(String, HoldCause, Timestamp, u64)>,
+    /// Webhooks that are parked.
+    pub parked: Vec<ParkedWebhook>,
+    /// Poisoned deliveries of the last seven days: id and webhook.
+    pub poisoned: Vec<(Uuid, WebhookUuid)>,
+}
+
 /// What is judged.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -48,15 +67,53 @@ pub struct Facts {
     pub pairs: Vec<PairRow>,
     /// Whether the brokers that are asked do answer.
     pub brokers: Vec<BrokerRead>,
+    /// Workers whose machine lacks something.
+    pub troubled: Vec<TroubledWorker>,
 }
 
 impl Facts {
     /// Whether the broker tells of verifications when it is asked.
     pub fn reach(&self, broker: &str, rules: &Rules, now: Timestamp) -> BrokerReach {
-        let read = self.brokers.iter().find(|read| read.broker == broker);
-        read.map_or(BrokerReach::NotAsked, |read| {
-            read.reach(now, broker_patience(rules.broker_interval))
-        })
+        reach(&self.brokers, broker, rules, now)
+    }
+}
+
+/// Whether a broker tells of verifications when it is asked.
+pub(crate) fn reach(
+    brokers: &[BrokerRead],
+    broker: &str,
+    rules: &Rules,
+    now: Timestamp,
+) -> BrokerReach {
+    let read = brokers.iter().find(|read| read.broker == broker);
+    read.map_or(BrokerReach::NotAsked, |read| {
+        read.reach(now, broker_patience(rules.broker_interval))
+    })
+}
+
+/// The incident of a pair whose verification is late.
+pub(crate) fn late(
+    rules: &Rules,
+    row: &PairRow,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> Option<IncidentFinding> {
+    pair::late(&rules.freshness, row, reach, now)
+}
+
+/// The table of pairs is full: `refused` found no room in this round.
+pub(crate) fn pairs_full(most: u64, refused: u64) -> IncidentFinding {
+    IncidentFinding {
+        kind: IncidentKind::PairsFull,
+        subject: "pairs".to_owned(),
+        cause: "full",
+        severity: Severity::Warning,
+        summary: format!(
+            "There are {most} pairs of consumers and providers, which is as many as are kept: \
+             {refused} more are not watched; a shorter POSTRIDER_RETENTION lets those go sooner \
+             that nothing names any more"
+        ),
+        next: "postrider config show".to_owned(),
     }
 }
 
@@ -73,6 +130,7 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .held
         .iter()
         .map(|(lane, cause, since, backlog)| lane_held(lane, *cause, *since, *backlog, now));
+    let parked = facts.store.parked.iter().map(|parked| webhook_held(parked, now));
     let poisoned = facts.store.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
         kind: IncidentKind::Poison,
         subject: delivery.to_string(),
@@ -91,7 +149,32 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .brokers
         .iter()
         .filter_map(|read| broker_unreachable(read, rules.broker_interval, now));
-    streaks.chain(held).chain(poisoned).chain(late).chain(brokers).collect()
+    let troubled = facts.troubled.iter().map(|worker| local_trouble(worker, now));
+    streaks
+        .chain(held)
+        .chain(parked)
+        .chain(poisoned)
+        .chain(late)
+        .chain(brokers)
+        .chain(troubled)
+        .collect()
+}
+
+fn local_trouble(troubled: &TroubledWorker, now: Timestamp) -> IncidentFinding {
+    let worker = troubled.worker.0;
+    IncidentFinding {
+        kind: IncidentKind::LocalTrouble,
+        subject: worker.to_string(),
+        cause: "local_trouble",
+        severity: Severity::Critical,
+        summary: format!(
+            "Worker {worker} can't make requests for {}: {}; what it can't send waits, none is \
+             dropped and no target is blamed",
+            age(troubled.since, now),
+            troubled.what
+        ),
+        next: "postrider deliveries list --status queued".to_owned(),
+    }
 }
 
 fn lane_held(
@@ -106,6 +189,9 @@ fn lane_held(
             ("its target refused the credential", streak::set_secret(lane, "new-token"))
         }
         HoldCause::SecretMissing => ("a secret has no value", streak::set_secret(lane, "token")),
+        HoldCause::SecretUnusable => {
+            ("a secret's value can't be sent", streak::set_secret(lane, "token"))
+        }
         HoldCause::Manual => {
             ("an operator held it", format!("postrider lanes release {}", quoted(lane)))
         }
@@ -120,6 +206,29 @@ fn lane_held(
             age(since, now)
         ),
         next,
+    }
+}
+
+fn webhook_held(parked: &ParkedWebhook, now: Timestamp) -> IncidentFinding {
+    let ParkedWebhook { uuid, lane, cause, since, backlog, .. } = parked;
+    let why = match cause {
+        HoldCause::Credential | HoldCause::Manual => {
+            "its target refused the credential, and other webhooks of its lane were not refused"
+        }
+        HoldCause::SecretMissing => "a secret that it uses has no value",
+        HoldCause::SecretUnusable => "the value of a secret that it uses can't be sent",
+    };
+    IncidentFinding {
+        kind: IncidentKind::WebhookHeld,
+        subject: uuid.to_string(),
+        cause: cause.as_str(),
+        severity: Severity::Critical,
+        summary: format!(
+            "Webhook {uuid} of lane {lane} is held for {}: {why}; {backlog} deliveries wait, none \
+             is dropped",
+            age(*since, now)
+        ),
+        next: format!("postrider webhooks test {uuid}"),
     }
 }
 

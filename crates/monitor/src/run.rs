@@ -1,6 +1,5 @@
-//! The loop around the rules: lease, facts, incidents, figures, retention.
+//! The loops around the rules: the lease, facts and incidents, figures, retention, upkeep.
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,30 +8,43 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use postrider_broker::BrokerError;
-use postrider_domain::{LaneRules, LaneState, age};
+use postrider_domain::{LaneRules, LaneState};
 use postrider_store::{
-    BrokerRead, Incident, IncidentKind, IncidentSync, LaneInfo, LaneSpec, MonitorFacts,
-    MonitorLease, PairRow, Store, StoreError, WorkerId,
+    BrokerRead, Incident, IncidentKind, IncidentSync, LaneInfo, LaneSpec, MonitorLease, Store,
+    StoreError, StreakFact, WorkerId,
 };
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{LaneGauge, LaneSample, Metrics, VerificationSample, WebhookSample};
+use postrider_telemetry::{LaneGauge, LaneSample, Metrics, WebhookSample};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Sender;
 use crate::brokers::Asker;
-use crate::pairs::Pairs;
+use crate::facts::{Fact, Reads};
+use crate::pairs::{PAIRS_MOST, Pairs};
+use crate::rules::{MonitorFacts, pairs_full};
+use crate::tally::Tally;
+use crate::tasks::Task;
 use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, evaluate};
 
-/// Rows that retention drops in one statement.
-const PRUNE_CHUNK: u32 = 1_000;
-/// Statements of retention in one round.
+/// Rows that retention looks at in one statement.
+const PRUNE_CHUNK: u32 = 2_000;
+/// Statements about incidents in one round of retention.
 const PRUNE_CHUNKS_MAX: u32 = 200;
-/// How often retention runs.
+/// How long after its end retention begins again, and the upkeep of lanes.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
+const LANES_EVERY: Duration = Duration::from_mins(10);
+/// Events that get their pair in one statement.
+const HASH_CHUNK: u32 = 2_000;
+/// Such statements of one round, with pauses as long as they took.
+const HASH_CHUNKS_MAX: u32 = 1_000;
 /// Idempotency keys live this long.
 const KEEP_KEYS: Duration = Duration::from_hours(7 * 24);
+
+/// What can't be judged before all events are folded into pairs.
+const OF_PAIRS: [IncidentKind; 2] =
+    [IncidentKind::VerificationStale, IncidentKind::VerificationSilent];
 
 /// Settings of the monitor.
 #[derive(Debug, Clone)]
@@ -110,13 +122,15 @@ impl Monitor {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Runs until cancelled, then gives the lease up. Judging, asking brokers and sending alerts
-    /// go on side by side: none waits for another.
+    /// Runs until cancelled, then gives the leases up. Holding the lease, judging, showing
+    /// figures, asking brokers, sending alerts, retention and upkeep go on side by side: none
+    /// waits for another.
     pub async fn run(mut self, cancel: CancellationToken) {
         if self.config.brokers.is_empty() {
             tracing::info!(
-                "no broker is configured (PACT_BROKER_BASE_URL or [[broker]]): the monitor sees \
-                 no verifications beyond relayed events"
+                sees = "no verifications beyond relayed events",
+                fix = "set PACT_BROKER_BASE_URL or write [[broker]]",
+                "monitor.no_broker"
             );
         }
         let senders = std::mem::take(&mut self.senders).into_iter().map(Sender::run);
@@ -125,8 +139,17 @@ impl Monitor {
             tokio::join!(join_all(senders), join_all(askers));
             pending::<()>().await;
         });
+        let tasks = async {
+            tokio::join!(
+                self.task("retention", PRUNE_EVERY).run(&cancel, || self.prune()),
+                self.task("lanes", LANES_EVERY).run(&cancel, || self.look_after_lanes()),
+            );
+        };
         tokio::select! {
-            () = self.watch(&cancel) => {}
+            () = self.hold_lease(&cancel) => {}
+            () = self.judge_for_ever() => {}
+            () = self.show_until(&cancel) => {}
+            () = tasks => {}
             () = beside => {}
         }
         let lease = *self.lease.borrow();
@@ -135,70 +158,131 @@ impl Monitor {
         {
             tracing::warn!(%error, "monitor.lease_not_given_up");
         }
+        if let Err(error) = self.store.task_give_up(self.owner).await {
+            tracing::warn!(%error, "monitor.task_leases_not_given_up");
+        }
     }
 
-    async fn watch(&self, cancel: &CancellationToken) {
-        let mut lease = None;
-        let mut pruned_at = None;
-        let mut tick = tokio::time::interval(self.config.interval);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
-            let round = cancel.run_until_cancelled(self.round(lease, &mut pruned_at)).await;
-            match round {
+    fn task(&self, name: &'static str, every: Duration) -> Task {
+        let (beat, store) = (self.config.interval, self.store.clone());
+        Task { name, every, beat, store, owner: self.owner }
+    }
+
+    fn ticks(&self) -> Interval {
+        let mut ticks = interval(self.config.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
+
+    /// Takes or renews the lease, until cancelled. While nobody can tell, it is as it was: each
+    /// write looks for itself.
+    async fn hold_lease(&self, cancel: &CancellationToken) {
+        let length = self.config.interval * 3 + Duration::from_secs(5);
+        let mut ticks = self.ticks();
+        while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+            let before = *self.lease.borrow();
+            let renewed = self.store.monitor_lease(self.owner, before, length);
+            match cancel.run_until_cancelled(renewed).await {
                 None => return,
-                Some(Ok(held)) => lease = held,
                 Some(Err(error)) => tracing::warn!(%error, "monitor.failed"),
+                Some(Ok(held)) => {
+                    if let Some(held) = held.filter(|held| before != Some(*held)) {
+                        tracing::info!(epoch = held.epoch, "monitor.active");
+                    }
+                    self.active.store(held.is_some(), Ordering::Relaxed);
+                    self.lease.send_replace(held);
+                }
             }
-            self.active.store(lease.is_some(), Ordering::Relaxed);
-            self.lease.send_replace(lease);
+        }
+    }
+
+    async fn judge_for_ever(&self) {
+        let mut lease = self.lease.subscribe();
+        let mut reads = Reads::default();
+        let mut known: Option<MonitorLease> = None;
+        let mut ticks = self.ticks();
+        loop {
+            let Ok(held) = lease.wait_for(Option::is_some).await.map(|held| *held) else { return };
+            let Some(held) = held else { continue };
+            ticks.tick().await;
+            let began = Instant::now();
+            match self.round(held, known == Some(held), &mut reads).await {
+                Ok(()) => {
+                    known = Some(held);
+                    told_time(began, "monitor.round");
+                }
+                Err(error) => tracing::warn!(%error, "monitor.failed"),
+            }
         }
     }
 
     async fn round(
         &self,
-        lease: Option<MonitorLease>,
-        pruned_at: &mut Option<Instant>,
-    ) -> Result<Option<MonitorLease>, StoreError> {
-        self.show().await?;
-        let length = self.config.interval * 3 + Duration::from_secs(5);
-        let Some(held) = self.store.monitor_lease(self.owner, lease, length).await? else {
-            return Ok(None);
-        };
-        if lease.is_none_or(|before| before != held) {
-            tracing::info!(epoch = held.epoch, "monitor.active");
-            self.sync_lanes().await?;
-            self.sync_brokers(held).await?;
+        lease: MonitorLease,
+        is_known: bool,
+        reads: &mut Reads,
+    ) -> Result<(), StoreError> {
+        if !is_known {
+            self.sync_brokers(lease).await?;
         }
-        if !self.judge(held).await? {
-            return Ok(None);
+        let facts = self.read(reads).await;
+        let now = Timestamp::now();
+        let mut tally = Tally::new(&self.config.rules, &facts.brokers, now);
+        let folded = reads.read(Fact::Pairs, self.pairs.fold(lease, |rows| tally.see(rows))).await;
+        let mut judged = reads.judged();
+        let mut findings = evaluate(&self.config.rules, &facts, now);
+        findings.extend(reads.findings());
+        match folded {
+            // Before all events are folded in, a pair only looks late.
+            Some(Some(folded)) => {
+                tally.show(&self.metrics);
+                if folded.refused > 0 {
+                    findings.push(pairs_full(PAIRS_MOST as u64, folded.refused));
+                }
+                if folded.caught_up {
+                    findings.extend(tally.into_findings());
+                } else {
+                    judged.retain(|kind| !OF_PAIRS.contains(kind));
+                }
+            }
+            // The lease is lost.
+            Some(None) => return Ok(()),
+            None => {}
         }
-        if pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
-            *pruned_at = Some(Instant::now());
-            self.prune().await?;
-        }
-        Ok(Some(held))
+        // What was not judged stays as it is.
+        findings.retain(|finding| judged.contains(&finding.kind));
+        self.tell(lease, IncidentSync { findings, judged, channels: self.config.alerts.channels() })
+            .await
     }
 
-    /// Reads the facts, judges them and makes the incidents so; `false` when the lease is lost.
-    async fn judge(&self, lease: MonitorLease) -> Result<bool, StoreError> {
-        let Some(folded) = self.pairs.fold(lease).await? else {
-            return Ok(false);
-        };
-        let store = self.store.monitor_facts().await?;
-        let brokers = self.store.broker_reads().await?;
-        let now = Timestamp::now();
-        self.show_streaks(&store);
-        self.show_pairs(&folded.rows, now);
-        // Before all events are folded in, a pair only looks late.
-        let pairs = if folded.caught_up { folded.rows } else { Vec::new() };
-        let facts = Facts { store, pairs, brokers };
-        let sync = IncidentSync {
-            findings: evaluate(&self.config.rules, &facts, now),
-            judged: judged(folded.caught_up),
-            channels: self.config.alerts.channels(),
-        };
+    /// The facts that can be read; what can't be stays empty, and is not judged.
+    async fn read(&self, reads: &mut Reads) -> Facts {
+        let streaks = reads.read(Fact::Streaks, self.store.streaks()).await;
+        if let Some(streaks) = &streaks {
+            self.show_streaks(streaks);
+        }
+        let held = reads.read(Fact::HeldLanes, self.store.held_lanes()).await;
+        let parked = reads.read(Fact::ParkedWebhooks, self.store.parked_webhooks()).await;
+        let poisoned = reads.read(Fact::Poisoned, self.store.poisoned()).await;
+        let brokers = reads.read(Fact::Brokers, self.store.broker_reads()).await;
+        let troubled = reads.read(Fact::Workers, self.store.troubled_workers()).await;
+        Facts {
+            store: MonitorFacts {
+                streaks: streaks.unwrap_or_default(),
+                held: held.unwrap_or_default(),
+                parked: parked.unwrap_or_default(),
+                poisoned: poisoned.unwrap_or_default(),
+            },
+            pairs: Vec::new(),
+            brokers: brokers.unwrap_or_default(),
+            troubled: troubled.unwrap_or_default(),
+        }
+    }
+
+    /// Makes the incidents so.
+    async fn tell(&self, lease: MonitorLease, sync: IncidentSync) -> Result<(), StoreError> {
         let Some((opened, resolved)) = self.store.sync_incidents(lease, &sync).await? else {
-            return Ok(false);
+            return Ok(());
         };
         reached(Step::Opened, opened.len());
         tell(&opened, "incident.opened");
@@ -206,8 +290,7 @@ impl Monitor {
         if !opened.is_empty() || !resolved.is_empty() {
             self.news.iter().for_each(|news| news.notify_one());
         }
-        self.show_incidents().await?;
-        Ok(true)
+        self.show_incidents().await
     }
 
     /// Brokers that are asked from now on are unknown, not silent; others are forgotten.
@@ -229,9 +312,9 @@ impl Monitor {
         let lanes = self.store.lanes().await?;
         let specs: Vec<LaneSpec> = lanes
             .into_iter()
-            .map(|lane| LaneSpec {
-                limits: self.config.lanes.limits_for(&lane.name),
-                name: lane.name,
+            .map(|lane| {
+                let (limit, limits) = self.config.lanes.limit_of(&lane.name);
+                LaneSpec { name: lane.name, limit, limits }
             })
             .collect();
         let changed = self.store.sync_lanes(&specs).await?;
@@ -242,55 +325,61 @@ impl Monitor {
     }
 
     async fn prune(&self) -> Result<(), StoreError> {
+        let keep = self.config.retention;
+        self.store.prune(keep, KEEP_KEYS, PRUNE_CHUNK).await?;
         for _ in 0..PRUNE_CHUNKS_MAX {
-            let gone = self.store.prune(self.config.retention, KEEP_KEYS, PRUNE_CHUNK).await?;
-            if gone < u64::from(PRUNE_CHUNK) {
+            if self.store.prune_incidents(keep, PRUNE_CHUNK).await? == 0 {
                 break;
             }
         }
-        for _ in 0..PRUNE_CHUNKS_MAX {
-            if self.store.prune_incidents(self.config.retention, PRUNE_CHUNK).await? == 0 {
-                break;
-            }
-        }
-        self.store.prune_pairs(self.config.retention).await?;
+        self.store.prune_pairs(keep).await?;
         Ok(())
     }
 
+    /// Limits as settings say, events of before that have no pair yet, and what nothing refers
+    /// to any more.
+    async fn look_after_lanes(&self) -> Result<(), StoreError> {
+        self.sync_lanes().await?;
+        for _ in 0..HASH_CHUNKS_MAX {
+            let began = Instant::now();
+            if self.store.hash_events(HASH_CHUNK).await? == 0 {
+                break;
+            }
+            sleep(began.elapsed()).await;
+        }
+        self.store.prune_webhooks(self.config.retention, PRUNE_CHUNK).await.map(drop)
+    }
+
+    /// Figures, which every process shows, whether it judges or not.
+    async fn show_until(&self, cancel: &CancellationToken) {
+        let mut ticks = self.ticks();
+        while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+            let began = Instant::now();
+            match self.show().await {
+                Ok(()) => told_time(began, "monitor.figures"),
+                Err(error) => tracing::warn!(%error, "monitor.figures_unknown"),
+            }
+        }
+    }
+
     async fn show(&self) -> Result<(), StoreError> {
-        let stats = self.store.stats().await?;
-        self.metrics.set_oldest_pending_age(stats.oldest_pending.unwrap_or_default());
         let lanes = self.store.lanes().await?;
+        let now = Timestamp::now();
+        let open = lanes.iter().filter(|lane| lane.state == LaneState::Open);
+        let oldest = open.filter_map(|lane| lane.open_since).min();
+        let age = oldest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+        self.metrics.set_oldest_pending_age(age.unwrap_or_default());
         self.metrics.set_lanes(lanes.iter().map(sample).collect());
         Ok(())
     }
 
-    fn show_streaks(&self, facts: &MonitorFacts) {
-        let samples = facts.streaks.iter().map(|streak| WebhookSample {
+    fn show_streaks(&self, streaks: &[StreakFact]) {
+        let samples = streaks.iter().map(|streak| WebhookSample {
             webhook: streak.webhook.to_string(),
             consecutive_failures: streak.failures,
             last_success: streak.last_success_at.map(Timestamp::as_second),
         });
         self.metrics.set_webhooks(samples.collect());
-    }
-
-    /// Of equal pairs at several brokers the oldest age is shown.
-    fn show_pairs(&self, rows: &[PairRow], now: Timestamp) {
-        let quiet = &self.config.rules.freshness.quiet;
-        let mut oldest: BTreeMap<(&str, &str), Duration> = BTreeMap::new();
-        for row in rows {
-            if let Some(newest) = row.facts.last_verification {
-                let key = (row.key.consumer.as_str(), row.key.provider.as_str());
-                let shown = oldest.entry(key).or_default();
-                *shown = (*shown).max(age(quiet, newest.at, now));
-            }
-        }
-        let samples = oldest.into_iter().map(|((consumer, provider), age)| VerificationSample {
-            consumer: consumer.to_owned(),
-            provider: provider.to_owned(),
-            age,
-        });
-        self.metrics.set_verification_ages(samples.collect());
     }
 
     async fn show_incidents(&self) -> Result<(), StoreError> {
@@ -304,12 +393,6 @@ impl Monitor {
     }
 }
 
-/// Kinds that can be judged.
-fn judged(caught_up: bool) -> Vec<IncidentKind> {
-    let of_pairs = [IncidentKind::VerificationStale, IncidentKind::VerificationSilent];
-    IncidentKind::ALL.into_iter().filter(|kind| caught_up || !of_pairs.contains(kind)).collect()
-}
-
 fn sample(lane: &LaneInfo) -> LaneSample {
     let paused = lane.paused_until.is_some_and(|until| until > Timestamp::now());
     let state = match lane.state {
@@ -318,6 +401,12 @@ fn sample(lane: &LaneInfo) -> LaneSample {
         LaneState::Open => LaneGauge::Open,
     };
     LaneSample { lane: lane.name.clone(), state, backlog: lane.backlog }
+}
+
+/// How long something took, for who wants to know it.
+fn told_time(began: Instant, what: &str) {
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(took_ms, "{what}");
 }
 
 fn tell(incidents: &[Incident], what: &str) {

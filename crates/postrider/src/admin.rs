@@ -1,5 +1,6 @@
 //! `/livez /readyz /startupz /healthz /metrics` of every role, without a token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,14 +8,19 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
+use postrider_api::Unhealthy;
+use postrider_http_server::openapi::{Document, Operation, Tag};
+use postrider_http_server::{Route, route, router};
 use postrider_store::Store;
 use postrider_telemetry::Metrics;
-use serde_json::json;
 
 /// A store that does not answer a ping by then counts as away.
 const PING_WITHIN: Duration = Duration::from_secs(2);
+
+/// A step that has been under way for longer gets no answer from the database: it is given up
+/// soon, and until then what depends on it stands still.
+const STEP_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the probes ask for.
 #[derive(Debug)]
@@ -41,30 +47,32 @@ impl Health {
 
     /// Why this process should get no traffic, if so. `RabbitMQ` being away is no reason: events
     /// are accepted and delivered without it.
-    async fn unready(&self) -> Option<&'static str> {
+    async fn unready(&self) -> Option<Cow<'static, str>> {
         if !self.started.load(Ordering::Relaxed) {
-            return Some("starting");
+            return Some("starting".into());
         }
         if self.stopping.load(Ordering::Relaxed) {
-            return Some("stopping");
+            return Some("stopping".into());
+        }
+        let oldest = self.store.oldest_step();
+        if let Some((step, age)) = oldest.filter(|(_, age)| *age > STEP_WITHIN) {
+            let age = age.as_secs_f32();
+            return Some(format!("the database has not answered {step} for {age:.1} s").into());
         }
         match tokio::time::timeout(PING_WITHIN, self.store.ping()).await {
             Ok(Ok(())) => None,
-            Ok(Err(_)) | Err(_) => Some("the database is away"),
+            Ok(Err(_)) | Err(_) => Some("the database is away".into()),
         }
     }
 }
 
-/// What answers at a path.
-type Serves = fn() -> MethodRouter<Admin>;
-
-/// What is answered: each a GET. The OpenAPI document is held against it.
-const ROUTES: [(&str, Serves); 5] = [
-    ("/livez", || get(live)),
-    ("/readyz", || get(ready)),
-    ("/healthz", || get(ready)),
-    ("/startupz", || get(startup)),
-    ("/metrics", || get(metrics)),
+/// What is answered.
+const ROUTES: &[Route<Admin>] = &[
+    route!(GET "/livez" => live, live_described),
+    route!(GET "/readyz" => ready, ready_described),
+    route!(GET "/healthz" => ready, health_described),
+    route!(GET "/startupz" => startup, startup_described),
+    route!(GET "/metrics" => metrics, metrics_described),
 ];
 
 /// The endpoints.
@@ -80,17 +88,29 @@ impl Admin {
     }
 
     pub(crate) fn router(self) -> Router {
-        let add = |all: Router<Self>, (path, serve): &(&str, Serves)| all.route(path, serve());
-        ROUTES.iter().fold(Router::new(), add).with_state(self)
+        router(ROUTES).with_state(self)
+    }
+
+    /// Tells the OpenAPI document of the endpoints.
+    pub(crate) fn describe(document: &mut Document) {
+        for route in ROUTES {
+            document.add(route.method, route.path, (route.describe)());
+        }
     }
 }
 
 async fn live() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+    Json(postrider_api::Health::ok()).into_response()
+}
+
+fn live_described() -> Operation {
+    Operation::new(Tag::Admin, "showLive", "Does the process run?")
+        .answers::<postrider_api::Health>(200, "Fine.")
+        .example(200, postrider_api::Health::ok())
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
-    verdict(admin.health.unready().await)
+    verdict(admin.health.unready().await.as_deref())
 }
 
 async fn startup(State(admin): State<Admin>) -> Response {
@@ -98,11 +118,31 @@ async fn startup(State(admin): State<Admin>) -> Response {
     verdict((!started).then_some("starting"))
 }
 
+fn ready_described() -> Operation {
+    judged("showReady", "Should it get traffic?")
+}
+
+fn health_described() -> Operation {
+    judged("showHealth", "The same as /readyz")
+}
+
+fn startup_described() -> Operation {
+    judged("showStarted", "Do all parts of the process run?")
+}
+
+fn judged(id: &str, summary: &str) -> Operation {
+    Operation::new(Tag::Admin, id, summary)
+        .answers::<postrider_api::Health>(200, "Fine.")
+        .example(200, postrider_api::Health::ok())
+        .answers::<Unhealthy>(503, "No traffic, please.")
+        .example(503, Unhealthy::because("the database is away"))
+}
+
 fn verdict(unready: Option<&str>) -> Response {
     match unready {
-        None => Json(json!({ "status": "ok" })).into_response(),
+        None => Json(postrider_api::Health::ok()).into_response(),
         Some(reason) => {
-            let body = Json(json!({ "status": "unavailable", "reason": reason }));
+            let body = Json(Unhealthy::because(reason));
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
         }
     }
@@ -119,22 +159,9 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use super::ROUTES;
-
-    #[test]
-    fn the_openapi_document_tells_of_all_routes() {
-        let document: Value = serde_json::from_str(postrider_ingest::OPENAPI).unwrap();
-        let paths = document["paths"].as_object().unwrap().iter();
-        let told: BTreeSet<&str> = paths
-            .filter(|(_, item)| item["get"]["tags"][0] == "admin")
-            .map(|(path, _)| path.as_str())
-            .collect();
-        assert_eq!(told, ROUTES.iter().map(|(path, _)| *path).collect());
-    }
+fn metrics_described() -> Operation {
+    let text = serde_json::json!({"type": "string"});
+    Operation::new(Tag::Admin, "showMetrics", "Metrics of the process")
+        .answers_as(200, "Prometheus text format.", "text/plain", &text)
+        .answers_nothing(500, "They could not be written; the log has why. Without a body.")
 }

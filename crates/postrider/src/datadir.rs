@@ -3,15 +3,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use postrider_cli::{Exit, Failure};
+use postrider_config::{read_text, without_newline};
 use postrider_store::MasterKey;
 use rustix::fs::{FlockOperation, flock};
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::cli::{Exit, Failure};
-use crate::config::{environment::read_text, without_newline};
 
 const DATABASE: &str = "postrider.db";
 const MASTER_KEY: &str = "master.key";
@@ -60,6 +59,7 @@ impl DataDir {
     /// The key in `master.key`, made at the first start (0600).
     pub(crate) fn master_key(&self) -> Result<MasterKey, Failure> {
         let path = self.path.join(MASTER_KEY);
+        refuse_open_key(&path)?;
         match read_text(&path) {
             Ok(text) => {
                 let text = SecretString::from(without_newline(&text));
@@ -88,6 +88,22 @@ impl DataDir {
     }
 }
 
+/// Whoever reads the key reads every secret: others of the machine must not, and that its group
+/// may is told.
+fn refuse_open_key(path: &Path) -> Result<(), Failure> {
+    // What is wrong with a file that can't be looked at is told when it is read.
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    let mode = metadata.permissions().mode();
+    if mode & 0o007 != 0 {
+        let what = format!("{} can be read or changed by everybody", path.display());
+        return Err(Failure::usage(what).fix(format!("chmod 600 {}", path.display())));
+    }
+    if mode & 0o070 != 0 {
+        tracing::warn!(path = %path.display(), fix = "chmod 600", "master_key.open_to_group");
+    }
+    Ok(())
+}
+
 fn write_whole(path: &Path, text: &SecretString) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     let mut file =
@@ -105,8 +121,6 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -122,6 +136,24 @@ mod tests {
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join("master.key")), 0o600);
         assert_eq!(dir.master_key().unwrap().id(), key.id());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(parent.path()).unwrap();
+        dir.master_key().unwrap();
+        let path = parent.path().join("master.key");
+        for (mode, is_fine) in
+            [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o602, false)]
+        {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = dir.master_key();
+            assert_eq!(read.is_ok(), is_fine, "{mode:o}");
+            if let Err(refused) = read {
+                assert!(refused.to_string().contains("everybody"), "{refused}");
+            }
+        }
     }
 
     #[test]

@@ -2,19 +2,31 @@
 
 mod admin;
 mod cli;
-mod client;
-mod config;
 mod datadir;
 mod demo;
 mod migrate;
+mod openapi;
 mod roles;
+mod serving;
 mod topology;
+mod wiring;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use postrider_telemetry::LastLines;
+
+/// A delivery is many small pieces of memory that one thread takes and another gives back, which
+/// the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// For log lines on their way out, however the process ends.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    let _last_lines = LastLines { within: LAST_LINES_WITHIN };
     let command_line = cli::Cli::parse();
     // TLS has one provider in the whole program; an error only says that it is there already.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use postrider_cli::{Exit, Failure, Out};
+use postrider_config::Settings;
 use postrider_store::{Schema, Store};
 
-use crate::cli::{Exit, Failure, Out};
-use crate::config::{Settings, wiring};
+use crate::wiring;
 
 /// How long a database that is still starting is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
+use postrider_cli::{Exit, Format, Out};
 use postrider_queue::{Argument, ExchangeKind, Queue, topology};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Exit, Format, Out};
-use crate::config::Settings;
-
 /// Prints exchanges, queues, bindings and arguments.
-pub(crate) fn print(settings: &Settings, format: Format, out: &mut Out) -> ExitCode {
-    let topology = topology(settings.queue.queues);
+pub(crate) fn print(format: Format, out: &mut Out) -> ExitCode {
+    let topology = topology();
     let kind = |kind| match kind {
         ExchangeKind::Direct => "direct",
         ExchangeKind::Fanout => "fanout",

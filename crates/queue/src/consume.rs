@@ -1,4 +1,4 @@
-//! Taking deliveries from the road, and acknowledging them.
+//! Taking messages from the dispatch queue, and acknowledging them.
 //!
 //! One task owns the connection, which only consumes, and its one channel. Acknowledgements are
 //! handed to the task and written in batches. Messages are given back by closing the channel,
@@ -9,36 +9,54 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use postrider_domain::{DeliveryId, LaneId};
+use postrider_telemetry::TraceContext;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::inbox::Inbox;
 use crate::link::Health;
-use crate::session;
+use crate::session::{self, Wanted};
 use crate::topology::Topology;
-use crate::{Message, QueueConfig, QueueError};
+use crate::{QueueConfig, QueueError};
 
-/// Names one taken message until it is acknowledged. A tag of a connection that is gone is
+/// Messages between the task and the worker. What does not fit stays with the connection, where
+/// the prefetch bounds it.
+const WAITING: usize = 256;
+
+/// Names one received message until it is acknowledged. A tag of a connection that is gone is
 /// ignored: RabbitMQ hands the message out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag {
-    pub(crate) generation: u64,
-    pub(crate) delivery: u64,
+    /// The consumer's how-many-th connection, from 1.
+    pub generation: u64,
+    /// The message's number on that connection, from 1.
+    pub delivery: u64,
 }
 
-/// A message that was taken.
+/// A message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// The message.
-    pub message: Message,
+pub struct Received {
+    /// The deliveries to claim, each with the lane it was in when it was published.
+    pub deliveries: Vec<(DeliveryId, LaneId)>,
+    /// Lanes in whose rows something waits.
+    pub wake: Vec<LaneId>,
     /// RabbitMQ has handed it out before: it may have been worked.
     pub redelivered: bool,
     /// For [`Settler::ack`].
     pub tag: Tag,
-    /// `<exchange>:<routing key>` that it came by, for the spans of a recorded trace.
-    pub destination: Option<Arc<str>>,
+    /// For the spans of its deliveries, when its publishing was recorded.
+    pub context: Option<Arc<MessageContext>>,
+}
+
+/// What a message brings along that the rows of its deliveries don't know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageContext {
+    /// The span that published it.
+    pub publish: TraceContext,
+    /// `<exchange>:<routing key>` that it came by.
+    pub destination: String,
 }
 
 /// What the task is told.
@@ -46,48 +64,64 @@ pub struct Taken {
 pub(crate) enum Order {
     /// These are settled.
     Ack(Vec<Tag>),
+    /// Whether messages are wanted from now on.
+    Want(Wanted),
     /// Write what was ordered before, then leave. Answers whether all was written.
     Close(oneshot::Sender<bool>),
-}
-
-/// Whether messages are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Yes,
-    No,
 }
 
 /// What the task and its users share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) health: Health,
-    pub(crate) inbox: Inbox,
+    /// The connection whose messages may be handed out; 0 while there is none.
+    pub(crate) generation: AtomicU64,
     pub(crate) malformed: AtomicU64,
 }
 
-/// Acknowledges messages. A clone is another handle.
+/// Acknowledges messages, and says whether more are wanted. A clone is another handle.
 #[derive(Debug, Clone)]
 pub struct Settler {
     orders: mpsc::UnboundedSender<Order>,
 }
 
 impl Settler {
-    /// Acknowledges, without waiting. Each message is taken once, so what waits to be written is
-    /// bounded by what may be held. Tags may come in any order and more than once.
+    /// Acknowledges, without waiting. Each message is received once, so what waits to be written
+    /// is bounded by what may be held. Tags may come in any order and more than once. RabbitMQ
+    /// learns of a message once all before it are acknowledged.
     pub fn ack(&self, tags: impl IntoIterator<Item = Tag>) {
         let tags: Vec<Tag> = tags.into_iter().collect();
-        if !tags.is_empty() && self.orders.send(Order::Ack(tags)).is_err() {
-            tracing::debug!("queue.ack_after_close");
+        if !tags.is_empty() {
+            self.order(Order::Ack(tags));
+        }
+    }
+
+    /// Gives everything that is not acknowledged back to RabbitMQ, for other workers to take,
+    /// and takes nothing until [`Settler::resume`].
+    pub fn pause(&self) {
+        self.order(Order::Want(Wanted::No));
+    }
+
+    /// Takes messages again.
+    pub fn resume(&self) {
+        self.order(Order::Want(Wanted::Yes));
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::debug!("queue.order_after_close");
         }
     }
 }
 
-/// Takes messages from all queues of the road.
+/// Takes messages from the dispatch queue.
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedSender<Order>,
-    wanted: watch::Sender<Wanted>,
+    messages: mpsc::Receiver<Received>,
+    /// Cancelled when nothing more is handed out.
+    ended: CancellationToken,
 }
 
 impl Consumer {
@@ -96,25 +130,32 @@ impl Consumer {
     ///
     /// When `cancel` does, nothing more is handed out, while acknowledgements are still written
     /// until [`Consumer::close`], until the consumer and all its settlers are gone, or for 60 s.
-    pub fn start(config: QueueConfig, tracker: &TaskTracker, cancel: CancellationToken) -> Self {
+    pub fn start(config: QueueConfig, tracker: &TaskTracker, cancel: &CancellationToken) -> Self {
         let shared = Arc::new(Shared {
             health: Health::new(),
-            inbox: Inbox::default(),
+            generation: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
         });
         let (orders, ordered) = mpsc::unbounded_channel();
-        let wanted = watch::Sender::new(Wanted::Yes);
+        let (arrived, messages) = mpsc::channel(WAITING);
+        let ended = cancel.child_token();
         let task = session::Task {
-            topology: Topology::new(&config.prefix, config.queues),
+            topology: Topology::new(&config.prefix),
             config,
             shared: Arc::clone(&shared),
             orders: ordered,
-            wanted: wanted.subscribe(),
-            cancel,
+            messages: arrived,
+            wanted: Wanted::Yes,
+            ended: ended.clone(),
             generation: 0,
         };
-        tracker.spawn(task.run());
-        Self { shared, orders, wanted }
+        let supervisor = task.config.supervisor.clone();
+        let task = Arc::new(Mutex::new(task));
+        supervisor.spawn(tracker, "consumer", move || {
+            let task = Arc::clone(&task);
+            async move { task.lock().await.run().await }
+        });
+        Self { shared, orders, messages, ended }
     }
 
     /// A handle that acknowledges.
@@ -123,7 +164,7 @@ impl Consumer {
     }
 
     /// The next message; `None` once cancelled.
-    pub async fn next(&mut self) -> Option<Taken> {
+    pub async fn next(&mut self) -> Option<Received> {
         let mut one = Vec::with_capacity(1);
         self.recv_many(&mut one, 1).await;
         one.pop()
@@ -131,19 +172,27 @@ impl Consumer {
 
     /// Waits for at least one message and appends up to `max` (at least 1) to `buffer`. Returns
     /// how many; 0 once cancelled.
-    pub async fn recv_many(&mut self, buffer: &mut Vec<Taken>, max: usize) -> usize {
-        self.shared.inbox.recv_many(buffer, max).await
-    }
-
-    /// Gives everything that is not acknowledged back to RabbitMQ, for other workers to take,
-    /// and takes nothing until [`Consumer::resume`].
-    pub fn pause(&self) {
-        self.wanted.send_replace(Wanted::No);
-    }
-
-    /// Takes messages again.
-    pub fn resume(&self) {
-        self.wanted.send_replace(Wanted::Yes);
+    pub async fn recv_many(&mut self, buffer: &mut Vec<Received>, max: usize) -> usize {
+        let before = buffer.len();
+        let ended = self.ended.clone();
+        while let Some(1..) = ended
+            .run_until_cancelled(self.messages.recv_many(buffer, max.max(1)))
+            .await
+            .filter(|_| !ended.is_cancelled())
+        {
+            // What came by a connection that is gone is handed out again by RabbitMQ.
+            let current = self.shared.generation.load(Ordering::Relaxed);
+            let mut place = 0;
+            buffer.retain(|received| {
+                place += 1;
+                place <= before || received.tag.generation == current
+            });
+            if buffer.len() > before {
+                return buffer.len() - before;
+            }
+        }
+        buffer.truncate(before);
+        0
     }
 
     /// Whether messages are being taken now.
@@ -168,7 +217,8 @@ impl Consumer {
         self.shared.health.last_error()
     }
 
-    /// Messages that were not understood since the start. They were acknowledged and logged.
+    /// Messages that were not understood since the start. They were logged, and RabbitMQ keeps
+    /// them among those that were set aside.
     pub fn malformed(&self) -> u64 {
         self.shared.malformed.load(Ordering::Relaxed)
     }
@@ -181,5 +231,11 @@ impl Consumer {
             return false;
         }
         matches!(timeout(within, written).await, Ok(Ok(true)))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.ended.cancel();
     }
 }

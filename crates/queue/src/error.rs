@@ -1,11 +1,13 @@
-//! What can be wrong with the road.
+//! What can be wrong with the dispatch queue.
 
 use lapin::ErrorKind;
 
 /// AMQP 0-9-1 section 1.2: a declaration that differs from what exists.
 const PRECONDITION_FAILED: u16 = 406;
+/// The same: what is named does not exist.
+const NOT_FOUND: u16 = 404;
 
-/// What can be wrong with the road.
+/// What can be wrong with the dispatch queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
     /// A queue or exchange exists with other arguments than these; a person must delete it or
@@ -37,6 +39,11 @@ impl QueueError {
 
 pub(crate) fn unavailable(error: &lapin::Error) -> QueueError {
     QueueError::Unavailable(error.to_string())
+}
+
+/// Whether what was named does not exist.
+pub(crate) fn is_missing(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(refused) if refused.get_id() == NOT_FOUND)
 }
 
 /// Tells a difference in what is declared from everything else that can go wrong meanwhile.

@@ -1,26 +1,27 @@
-//! The fast road: RabbitMQ. The only crate that knows AMQP.
+//! The dispatch queue: RabbitMQ. The only crate that knows AMQP.
 //!
-//! A [`Publisher`] puts deliveries on it and learns the fate of each, a [`Consumer`] takes them
-//! and a [`Settler`] acknowledges them. The road may lose anything at any time: a message is an
-//! id, the delivery is a row in the store, and what the road loses is claimed from there.
+//! A [`Publisher`] puts messages there and learns the fate of each, a [`Consumer`] takes them and
+//! a [`Settler`] acknowledges them. The queue may lose anything at any time: a message names some
+//! deliveries by their ids, each is a row in the store, and what the queue loses is claimed from
+//! there.
 
+mod audit;
+mod channel;
 mod config;
 mod consume;
 mod error;
-mod inbox;
 mod link;
 mod message;
+mod old;
 mod publish;
 mod session;
 mod settle;
 mod topology;
 mod traced;
 
-pub use config::{MAX_PREFETCH, QueueConfig};
-pub use consume::{Consumer, Settler, Tag, Taken};
+pub use config::{MAX_OLD_QUEUES, MAX_PREFETCH, QueueConfig};
+pub use consume::{Consumer, MessageContext, Received, Settler, Tag};
 pub use error::QueueError;
-pub use message::{Message, MessageError};
+pub use message::{Fresh, MAX_DELIVERIES, Message, MessageError, pack};
 pub use publish::{Published, Publisher};
-pub use topology::{
-    Argument, Exchange, ExchangeKind, MAX_QUEUES, PREFIX, Queue, Topology, topology,
-};
+pub use topology::{Argument, Exchange, ExchangeKind, PREFIX, Queue, Topology, topology};

@@ -157,6 +157,11 @@ pub(crate) async fn in_time<T>(
     timeout(SET_UP_WITHIN, work).await.unwrap_or_else(|_elapsed| Err(late()))
 }
 
+/// The link broke.
+pub(crate) fn gone(why: &str) -> QueueError {
+    QueueError::Unavailable(why.to_owned())
+}
+
 /// Says goodbye, which is a courtesy: a link that is gone can't answer.
 pub(crate) async fn disconnect(connection: &Connection) {
     if let Ok(Err(error)) = timeout(CLOSE_WITHIN, connection.close(200, "OK".into())).await {

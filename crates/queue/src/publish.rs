@@ -1,18 +1,19 @@
-//! Putting deliveries on the road.
+//! Publishing messages on the dispatch queue.
 //!
 //! One task owns the connection, which only publishes: RabbitMQ stops reading from publishers
 //! when its memory runs low, and acknowledgements must not wait for that. Callers write on the
 //! task's channel themselves, up to 256 messages in flight, and learn the fate of each.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
-use lapin::types::{FieldTable, ShortString};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, Connection, Event};
+use postrider_telemetry::TraceContext;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -20,9 +21,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::unavailable;
-use crate::link::{self, Health, LinkState, Waits};
-use crate::topology::{Topology, short};
-use crate::{Message, QueueConfig, QueueError, traced};
+use crate::link::{self, Health, LinkState, Waits, gone};
+use crate::message::properties;
+use crate::old::look_at;
+use crate::topology::{Topology, delivery_queue_name, short};
+use crate::traced::Publishing;
+use crate::{Message, QueueConfig, QueueError};
 
 /// Messages written and not confirmed, over all callers. Measured: 256 in flight cost a seventh
 /// of awaiting each.
@@ -44,12 +48,12 @@ pub enum Published {
     /// RabbitMQ has it on disk, in a queue.
     Confirmed,
     /// It may not be there: refused, returned, the link broke or was not up, or no confirm came
-    /// within 10 s. The row is left to the store path; a copy that is there nevertheless does
+    /// within 10 s. Its rows are left to the store path; a message that is there nevertheless does
     /// no harm (rule `ROAD_FRESH`).
     Refused,
 }
 
-/// Publishes deliveries. A clone uses the same connection.
+/// Publishes messages. A clone uses the same connection.
 #[derive(Clone)]
 pub struct Publisher(Arc<Shared>);
 
@@ -61,8 +65,7 @@ struct Shared {
     exchange: ShortString,
     /// Host and port, for spans.
     server: (String, u16),
-    routes: Vec<ShortString>,
-    next_route: AtomicUsize,
+    route: ShortString,
 }
 
 /// One connection while it lasts.
@@ -82,19 +85,20 @@ impl Publisher {
     /// Starts the task that owns the connection and returns at once, whether or not RabbitMQ is
     /// there. The task tries for ever, and ends when `cancel` does.
     pub fn start(config: QueueConfig, tracker: &TaskTracker, cancel: CancellationToken) -> Self {
-        let topology = Topology::new(&config.prefix, config.queues);
-        let routes = topology.delivery_queues().iter().map(|queue| short(&queue.routing_key));
+        let topology = Topology::new(&config.prefix);
         let shared = Arc::new(Shared {
             health: Health::new(),
             live: RwLock::default(),
             window: Semaphore::new(IN_FLIGHT),
-            routes: routes.collect(),
+            route: short(&delivery_queue_name(&config.prefix)),
             exchange: short(&format!("{}.deliveries", config.prefix)),
             server: link::server(&config),
-            next_route: AtomicUsize::new(0),
             topology,
         });
-        tracker.spawn(keep_up(Arc::clone(&shared), config, cancel));
+        let (supervisor, kept) = (config.supervisor.clone(), Arc::clone(&shared));
+        supervisor.spawn(tracker, "publisher", move || {
+            keep_up(Arc::clone(&kept), config.clone(), cancel.clone())
+        });
         Self(shared)
     }
 
@@ -140,7 +144,7 @@ impl Publisher {
         };
         let mut depths = Vec::new();
         // What was learnt until the time is up is worth showing.
-        let asked = timeout(DEPTHS_WITHIN, self.0.depths(&live.connection, &mut depths)).await;
+        let asked = timeout(DEPTHS_WITHIN, self.0.depths(&live, &mut depths)).await;
         if asked.is_err() {
             tracing::debug!("queue.depths_incomplete");
         }
@@ -167,26 +171,19 @@ impl Shared {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
     }
 
-    fn route(&self) -> ShortString {
-        let turn = self.next_route.fetch_add(1, Ordering::Relaxed);
-        self.routes.get(turn % self.routes.len().max(1)).cloned().unwrap_or_default()
-    }
-
-    async fn publish(&self, live: &Live, mut message: Message) -> Published {
+    async fn publish(&self, live: &Live, message: Message) -> Published {
         let Ok(_permit) = self.window.acquire().await else {
             return Published::Refused;
         };
         if live.broken.load(Ordering::Relaxed) {
             return Published::Refused;
         }
-        let route = self.route();
-        let span = traced::begin(&mut message);
-        let confirmation = timeout(CONFIRM_WITHIN, self.write(live, message, route.clone())).await;
-        let published = Self::fate(live, confirmation);
-        if let Some(span) = span {
-            let exchange = self.exchange.as_str();
-            traced::end(span, &message, published, (exchange, route.as_str()), &self.server);
-        }
+        let body = message.to_body();
+        let publishing = Publishing::begin(&message);
+        let write = self.write(live, &body, publishing.trace);
+        let published = Self::fate(live, timeout(CONFIRM_WITHIN, write).await);
+        let way = (self.exchange.as_str(), self.route.as_str());
+        publishing.end(&message, body.len(), published, way, &self.server);
         published
     }
 
@@ -211,29 +208,20 @@ impl Shared {
     async fn write(
         &self,
         live: &Live,
-        message: Message,
-        route: ShortString,
+        body: &[u8],
+        trace: Option<TraceContext>,
     ) -> Result<Confirmation, lapin::Error> {
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let exchange = self.exchange.clone();
-        let (body, properties) = (message.to_body(), message.properties());
-        live.channel.basic_publish(exchange, route, options, &body, properties).await?.await
+        let (exchange, route) = (self.exchange.clone(), self.route.clone());
+        live.channel.basic_publish(exchange, route, options, body, properties(trace)).await?.await
     }
 
-    async fn depths(&self, connection: &Connection, depths: &mut Vec<(String, u32)>) {
-        let mut channel = None;
+    async fn depths(&self, live: &Live, depths: &mut Vec<(String, u32)>) {
         for queue in &self.topology.queues {
-            // Asking for a queue that is gone closes the channel.
-            let asked = match channel.take() {
-                Some(open) => Ok(open),
-                None => connection.create_channel().await,
-            };
-            let Ok(open) = asked else { return };
-            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-            let name = short(&queue.name);
-            if let Ok(state) = open.queue_declare(name, options, FieldTable::default()).await {
-                depths.push((queue.name.clone(), state.message_count()));
-                channel = Some(open);
+            match look_at(&live.connection, &queue.name).await {
+                Ok(Some(seen)) => depths.push((queue.name.clone(), seen.message_count())),
+                Ok(None) => {}
+                Err(_unavailable) => return,
             }
         }
     }
@@ -329,10 +317,6 @@ async fn watch(shared: &Shared, live: &Live, events: impl Stream<Item = Event>) 
             Some(_) => {}
         }
     }
-}
-
-fn gone(why: &str) -> QueueError {
-    QueueError::Unavailable(why.to_owned())
 }
 
 fn block(shared: &Shared, live: &Live, blocked: bool) {

@@ -1,17 +1,11 @@
-//! Which acknowledgements to write for a batch of settled messages.
+//! Which acknowledgement to write for a batch of settled messages.
 //!
 //! Tags of a channel count up from 1. One `basic.ack` with `multiple` settles everything up to
-//! its tag, so it may only be written when all of that is settled; what lies beyond a gap is
-//! acknowledged one by one.
+//! its tag, so it may only be written when all of that is settled. What lies beyond a gap waits
+//! until the gap closes: messages are settled nearly in the order in which they came, and one
+//! acknowledgement for many costs RabbitMQ a fraction of one for each.
 
 use std::collections::BTreeSet;
-
-/// One `basic.ack`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ack {
-    pub(crate) tag: u64,
-    pub(crate) multiple: bool,
-}
 
 /// What is settled on one channel.
 #[derive(Debug, Default)]
@@ -20,8 +14,13 @@ pub(crate) struct Settled {
     handed_out: u64,
     /// Everything up to here is settled.
     prefix: u64,
+    /// Everything up to here was acknowledged or rejected.
+    acknowledged: u64,
     /// Settled beyond a gap; holds fewer tags than messages may be held.
     beyond: BTreeSet<u64>,
+    /// Settled by a rejection and not yet behind an acknowledgement: RabbitMQ knows these tags no
+    /// more, and closes the channel for an acknowledgement that names one.
+    rejected: BTreeSet<u64>,
 }
 
 impl Settled {
@@ -30,21 +29,31 @@ impl Settled {
         self.handed_out = self.handed_out.max(tag);
     }
 
-    /// Settles `tags` and returns what to write. Tags that are settled already, or were never
-    /// handed out, are ignored: RabbitMQ closes the channel for those.
-    pub(crate) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
-        let mut new: Vec<u64> = tags.into_iter().filter(|tag| self.take(*tag)).collect();
-        new.sort_unstable();
+    /// `tag` was rejected, which settles it.
+    pub(crate) fn rejected(&mut self, tag: u64) {
+        if self.take(tag) {
+            self.rejected.insert(tag);
+        }
+    }
+
+    /// Settles `tags` and returns up to which tag to acknowledge, if anything is new. Tags that
+    /// are settled already, or were never handed out, are ignored.
+    pub(crate) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Option<u64> {
+        for tag in tags {
+            self.take(tag);
+        }
         while self.beyond.first() == Some(&(self.prefix + 1)) {
             self.beyond.pop_first();
             self.prefix += 1;
         }
-        let covered = new.partition_point(|tag| *tag <= self.prefix);
-        let (covered, alone) = new.split_at(covered);
-        let multiple = covered.len() > 1;
-        let first = covered.last().map(|tag| Ack { tag: *tag, multiple });
-        let rest = alone.iter().map(|tag| Ack { tag: *tag, multiple: false });
-        first.into_iter().chain(rest).collect()
+        let mut last = self.prefix;
+        while last > self.acknowledged && self.rejected.contains(&last) {
+            last -= 1;
+        }
+        self.rejected = self.rejected.split_off(&(self.prefix + 1));
+        let is_new = last > self.acknowledged;
+        self.acknowledged = self.prefix;
+        is_new.then_some(last)
     }
 
     fn take(&mut self, tag: u64) -> bool {

@@ -2,19 +2,22 @@
 //!
 //! ```text
 //!  publisher ──► exchange postrider.deliveries (direct)
-//!                  │ routing key = name of the queue, round robin
-//!                  ├──► queue postrider.deliveries.v1.0     (quorum) ──► consumers
-//!                  ├──► …
-//!                  └──► queue postrider.deliveries.v1.n-1   (quorum) ──► consumers
-//!                         │ handed out more than 1000 times
+//!                  │ routing key = name of the queue
+//!                  └──► queue postrider.deliveries.v2 (quorum) ──► consumers
+//!                         │ handed out more than 1000 times, or rejected
 //!                         ▼
 //!                exchange postrider.dead (fanout) ──► queue postrider.dead.v1 (quorum)
 //! ```
 //!
-//! Names of queues carry a version because the arguments of a queue can't be changed: other
-//! arguments are other queues. The road's own count of redeliveries never fails a delivery (rule
-//! `POISON_NOT_ROAD`); the limit only keeps a message that nobody can settle from going round for
-//! ever, and its row is worked from the store.
+//! Names of queues carry a version because the arguments of a queue can't be changed, and because
+//! a program that does not know a version of the message format must not take its messages: other
+//! arguments or another format are other queues. Queues of version 1 of the format,
+//! `postrider.deliveries.v1.<n>`, are consumed while they are there and never declared (the module
+//! `old`).
+//!
+//! The queue's own count of redeliveries never fails a delivery (rule `POISON_NOT_ROAD`); the
+//! limit only keeps a message that nobody can settle from going round for ever, and its rows are
+//! worked from the store.
 
 use std::fmt;
 
@@ -25,12 +28,10 @@ use serde::Serialize;
 
 use crate::QueueError;
 use crate::error::{mismatch, unavailable};
+use crate::message::VERSION;
 
 /// What the names of exchanges and queues start with.
 pub const PREFIX: &str = "postrider";
-/// Queues of one road at most.
-pub const MAX_QUEUES: u16 = 64;
-
 /// Times that a message may come back before it is set aside.
 const DELIVERY_LIMIT: i32 = 1000;
 /// Messages that were set aside, of which the oldest go first. Their rows are in the store.
@@ -41,7 +42,8 @@ const DEAD_MAX_LENGTH: i32 = 100_000;
 pub struct Topology {
     /// Durable exchanges.
     pub exchanges: Vec<Exchange>,
-    /// Durable queues, each bound once. The last one holds what was set aside.
+    /// Durable queues, each bound once: the one of the deliveries, and the one that holds what
+    /// was set aside.
     pub queues: Vec<Queue>,
 }
 
@@ -87,32 +89,23 @@ pub enum Argument {
     Number(i32),
 }
 
-/// What is declared for a road of `queues` queues (1 to [`MAX_QUEUES`], else the nearest).
-pub fn topology(queues: u16) -> Topology {
-    Topology::new(PREFIX, queues)
+/// What is declared.
+pub fn topology() -> Topology {
+    Topology::new(PREFIX)
 }
 
 impl Topology {
     /// The same under other names.
-    pub(crate) fn new(prefix: &str, queues: u16) -> Self {
+    pub(crate) fn new(prefix: &str) -> Self {
         let deliveries = format!("{prefix}.deliveries");
         let dead = format!("{prefix}.dead");
-        let mut all: Vec<Queue> = (0..queues.clamp(1, MAX_QUEUES))
-            .map(|index| delivery_queue(&deliveries, &dead, index))
-            .collect();
-        all.push(dead_queue(&dead));
         Self {
+            queues: vec![delivery_queue(&deliveries, &dead), dead_queue(&dead)],
             exchanges: vec![
                 Exchange { name: deliveries, kind: ExchangeKind::Direct },
                 Exchange { name: dead, kind: ExchangeKind::Fanout },
             ],
-            queues: all,
         }
-    }
-
-    /// The queues that deliveries travel through.
-    pub(crate) fn delivery_queues(&self) -> &[Queue] {
-        self.queues.split_last().map_or(&[], |(_dead, rest)| rest)
     }
 
     /// Declares everything that is missing, on a channel of its own because a refusal closes it.
@@ -128,8 +121,13 @@ impl Topology {
     }
 }
 
-fn delivery_queue(deliveries: &str, dead: &str, index: u16) -> Queue {
-    let name = format!("{deliveries}.v1.{index}");
+/// The name of the queue that deliveries travel through.
+pub(crate) fn delivery_queue_name(prefix: &str) -> String {
+    format!("{prefix}.deliveries.v{VERSION}")
+}
+
+fn delivery_queue(deliveries: &str, dead: &str) -> Queue {
+    let name = format!("{deliveries}.v{VERSION}");
     Queue {
         exchange: deliveries.to_owned(),
         routing_key: name.clone(),

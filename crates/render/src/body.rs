@@ -58,6 +58,14 @@ impl BodyTemplate {
         }
     }
 
+    /// Whatever the values are, the outcome is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        match self.form {
+            Form::Json | Form::JsonWithVariableKeys => true,
+            Form::Text => false,
+        }
+    }
+
     pub(crate) fn fill(&self, values: &Values<'_>) -> Result<Vec<u8>, RenderError> {
         let encoding = match self.form {
             Form::Json | Form::JsonWithVariableKeys => Encoding::Json,

@@ -92,7 +92,9 @@ impl Parts {
         let headers = self.headers.fill(values, defaults)?;
         let body = self.body.as_ref().map(|body| body.fill(values)).transpose()?;
         dispatch::check(&target.url, body.as_deref())?;
-        Ok(RenderedRequest { method: self.method.clone(), url: target.url, headers, body })
+        let body_is_json = self.body.as_ref().is_some_and(BodyTemplate::is_json);
+        let method = self.method.clone();
+        Ok(RenderedRequest { method, url: target.url, headers, body, body_is_json })
     }
 }
 
@@ -109,6 +111,8 @@ pub struct RenderedRequest {
     pub headers: HeaderMap,
     /// `None` sends none.
     pub body: Option<Vec<u8>>,
+    /// The body was made as JSON; `false` says nothing.
+    pub body_is_json: bool,
 }
 
 /// Shows the origin, the headers' names and the body's size: path, query, header values and

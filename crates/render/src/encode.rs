@@ -14,6 +14,8 @@ pub(crate) enum Encoding {
     Raw,
     /// Form encoding, in path and query alike: space becomes `+`, `/` becomes `%2F`.
     Form,
+    /// Percent-encoding of RFC 3986, where a space becomes `%20`.
+    Url,
     /// The inside of a JSON string.
     Json,
 }
@@ -22,6 +24,7 @@ pub(crate) fn push(out: &mut String, value: &str, encoding: Encoding) {
     match encoding {
         Encoding::Raw => out.push_str(value),
         Encoding::Form => push_form(out, value),
+        Encoding::Url => out.extend(utf8_percent_encode(value, FORM)),
         Encoding::Json => push_json(out, value),
     }
 }
@@ -36,32 +39,32 @@ fn push_form(out: &mut String, value: &str) {
 }
 
 fn push_json(out: &mut String, value: &str) {
-    for run in value.split_inclusive(needs_escape) {
-        let mut chars = run.chars();
-        match chars.next_back().filter(|last| needs_escape(*last)) {
-            Some(last) => {
-                out.push_str(chars.as_str());
-                push_escaped(out, last);
-            }
-            None => out.push_str(run),
+    let mut shown = 0;
+    for (at, byte) in value.bytes().enumerate() {
+        if needs_escape(byte) {
+            out.push_str(value.get(shown..at).unwrap_or_default());
+            push_escaped(out, byte);
+            shown = at + 1;
         }
     }
+    out.push_str(value.get(shown..).unwrap_or_default());
 }
 
-fn needs_escape(c: char) -> bool {
-    c < ' ' || c == '"' || c == '\\'
+/// None of these is a part of a longer character.
+fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-fn push_escaped(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
+fn push_escaped(out: &mut String, byte: u8) {
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
         other => {
             // Writing to a String cannot fail.
-            let _infallible = write!(out, "\\u{:04x}", u32::from(other));
+            let _infallible = write!(out, "\\u{other:04x}");
         }
     }
 }

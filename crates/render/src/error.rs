@@ -6,12 +6,20 @@ use std::fmt;
 /// holds the value of a variable or a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// The template names a secret that has no value. The only one that a later attempt can
-    /// mend: the lane is held, cause `secret_missing`.
+    /// The template names a secret that has no value. Like [`Self::SecretUnusable`] a later
+    /// attempt can mend it: the lane is held, cause `secret_missing`.
     #[error("the secret \"{name}\" has no value; set one with `postrider secrets set {name}`")]
     SecretMissing {
         /// The name in `${user.NAME}`.
         name: String,
+    },
+    /// A secret has a value that can't stand where the webhook puts it. A later value mends it.
+    #[error("the secret \"{name}\" {why}; set another value with `postrider secrets set {name}`")]
+    SecretUnusable {
+        /// The name in `${user.NAME}`.
+        name: String,
+        /// What is wrong with it; never a part of it.
+        why: String,
     },
     /// The method is no HTTP token.
     #[error("request.method is not an HTTP method")]
@@ -28,6 +36,9 @@ pub enum RenderError {
     /// Scheme, host or port would depend on a variable.
     #[error("request.url cannot have a variable in its scheme, host or port")]
     VariableInHost,
+    /// The header `Host` would depend on a variable.
+    #[error("the header Host cannot have a variable")]
+    VariableInHostHeader,
     /// A value of `.` or `..` would lead to another path than the template's.
     #[error("a variable in the path of request.url has the value \".\" or \"..\"")]
     DotSegment,

@@ -3,11 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use postrider_domain::RequestTemplate;
+use postrider_domain::{RequestTemplate, is_transport_header};
 
 use crate::encode::Encoding;
 use crate::template::{Filled, Template, Values};
@@ -54,8 +54,10 @@ pub(crate) struct Defaults<'a> {
 
 /// Names whose values are never shown (Pact Broker 2.120 stars the same).
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.contains("authorization") || lower.contains("token")
+    ["authorization", "token"].iter().any(|word| {
+        let mut parts = name.as_bytes().windows(word.len());
+        parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
 }
 
 impl HeaderTemplates {
@@ -64,7 +66,11 @@ impl HeaderTemplates {
         for (index, (name, value)) in request.headers.iter().enumerate() {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| RenderError::InvalidHeaderName { position: index + 1 })?;
-            if !IGNORED.contains(&name) {
+            // The host is the URL's to choose, and an event's values must not.
+            if name == HOST && !Template::parse(value).is_fixed() {
+                return Err(RenderError::VariableInHostHeader);
+            }
+            if !IGNORED.contains(&name) && !is_transport_header(name.as_str()) {
                 list.push(HeaderTemplate { value: Value::parse(&name, value)?, name });
             }
         }
@@ -73,7 +79,8 @@ impl HeaderTemplates {
 
     /// `accept`, `user-agent` and `content-type` give way to the webhook's own headers; its
     /// own `authorization` wins over the URL's user info, and username and password win over
-    /// both (Pact Broker 2.120).
+    /// both (Pact Broker 2.120). A password without a user name, which the broker never sends,
+    /// is sent unless there is another `authorization`.
     pub(crate) fn fill(
         &self,
         values: &Values<'_>,
@@ -95,6 +102,7 @@ impl HeaderTemplates {
         }
         if let Some(pair) =
             self.basic.as_ref().map(|basic| basic.fill(values)).transpose()?.flatten()
+            && (!pair.starts_with(b":") || !headers.contains_key(AUTHORIZATION))
         {
             headers.insert(AUTHORIZATION, basic_value(&pair)?);
         }
@@ -119,6 +127,14 @@ impl Value {
             Self::Fixed(value) => Ok(value.clone()),
             Self::Variable { template, sensitive } => {
                 let place = || Place::Header(name.as_str().to_owned());
+                let has_control = |value: &str| value.contains(char::is_control);
+                if let Some(secret) = template.secret_that(values, has_control) {
+                    return Err(RenderError::SecretUnusable {
+                        name: secret.to_owned(),
+                        why: "has a value with a control character, which no header can carry"
+                            .to_owned(),
+                    });
+                }
                 let mut value = header_value(name, &fill_bounded(template, values, place)?)?;
                 value.set_sensitive(*sensitive);
                 Ok(value)
@@ -129,20 +145,21 @@ impl Value {
 
 impl BasicAuth {
     fn parse(request: &RequestTemplate) -> Option<Self> {
-        let username = request.username.as_deref().filter(|username| !username.is_empty())?;
+        let username = request.username.as_deref().unwrap_or_default();
         let password = request.password.as_deref().unwrap_or_default();
-        Some(Self { username: Template::parse(username), password: Template::parse(password) })
+        let is_given = !username.is_empty() || !password.is_empty();
+        is_given.then(|| Self {
+            username: Template::parse(username),
+            password: Template::parse(password),
+        })
     }
 
-    /// `user:password`, unless the user name turns out empty.
+    /// `user:password`, unless both turn out empty.
     fn fill(&self, values: &Values<'_>) -> Result<Option<Vec<u8>>, RenderError> {
         let mut pair = fill_bounded(&self.username, values, || Place::BasicAuth)?;
-        if pair.is_empty() {
-            return Ok(None);
-        }
         pair.push(':');
         pair.push_str(&fill_bounded(&self.password, values, || Place::BasicAuth)?);
-        Ok(Some(pair.into_bytes()))
+        Ok((pair != ":").then(|| pair.into_bytes()))
     }
 }
 

@@ -7,7 +7,8 @@ use postrider_domain::RequestTemplate;
 
 use crate::BrokerVar;
 use crate::body::body_text;
-use crate::template::{Placeholder, Template};
+use crate::filter::Filter;
+use crate::template::{Placeholder, Template, is_placeholder};
 
 /// Longest text between `${` and `}` that is taken for a mistyped variable, in bytes.
 const MAX_NAME: usize = 128;
@@ -74,7 +75,7 @@ fn lookalikes(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn unknown(name: &str) -> Option<UnknownVariable> {
-    if Placeholder::from_name(name).is_some() {
+    if is_placeholder(name) {
         return None;
     }
     let nearest = nearest(name);
@@ -83,7 +84,36 @@ fn unknown(name: &str) -> Option<UnknownVariable> {
     (nearest.is_some() || ours).then(|| UnknownVariable { name: name.to_owned(), nearest })
 }
 
+/// A variable whose filter is none: unknown, more than one, or with blanks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "${{{written}}} has no valid filter: use one of {}, right behind the |, without blanks",
+    Filter::ALL.map(Filter::as_str).join(", ")
+)]
+pub struct InvalidFilter {
+    /// What stands between `${` and `}`, cut after 128 characters.
+    pub written: String,
+}
+
+/// The first known variable of a text with a filter that is none. A broker gives `|` no meaning,
+/// so that nobody can have meant it literally.
+pub fn invalid_filter(text: &str) -> Option<InvalidFilter> {
+    text.split("${").skip(1).find_map(|part| {
+        let written = part.split_once('}').map_or(part, |(written, _)| written);
+        let (name, _) = written.split_once('|')?;
+        let is_invalid = Placeholder::from_name(name.trim()).is_some() && !is_placeholder(written);
+        is_invalid.then(|| InvalidFilter { written: written.chars().take(MAX_NAME).collect() })
+    })
+}
+
 fn nearest(name: &str) -> Option<String> {
+    let (name, filter) = name.split_once('|').map_or((name, None), |(name, f)| (name, Some(f)));
+    let filter = filter.filter(|filter| Filter::from_name(filter).is_some());
+    let suffix = filter.map(|filter| format!("|{filter}")).unwrap_or_default();
+    nearest_variable(name).map(|variable| format!("{variable}{suffix}"))
+}
+
+fn nearest_variable(name: &str) -> Option<String> {
     let lower = name.trim().to_ascii_lowercase();
     let bare = BrokerVar::ALL.into_iter().find(|var| var.as_str().eq_ignore_ascii_case(&lower));
     if let Some(var) = bare {

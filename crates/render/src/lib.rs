@@ -7,28 +7,36 @@
 //! its own encoding (module `template`), so that a value can't break or extend what surrounds
 //! it. Neither an error nor a `Debug` text of this crate holds a value.
 
+mod again;
 mod body;
 mod compile;
+mod decode;
 mod describe;
 mod dispatch;
 mod encode;
 mod error;
+mod filter;
 mod headers;
 mod inspect;
 mod lint;
 mod redact;
+mod sign;
 mod template;
 mod url_template;
 mod vars;
 
+pub use again::{RENDERER, RenderedAgain, render_again};
 pub use body::MAX_BODY_BYTES;
 pub use compile::{CompiledRequest, RenderedRequest, render};
-pub use describe::{MAX_SHOWN_BYTES, describe_request, describe_response};
+pub use describe::{MAX_SHOWN_BYTES, describe_acceptance, describe_request, describe_response};
 pub use dispatch::{MAX_DISPATCH_BYTES, MAX_EVENT_TYPE_CHARS, MAX_PAYLOAD_KEYS};
 pub use error::{Place, RenderError};
-pub use inspect::{UnknownVariable, secret_names, unknown_variables};
-pub use lint::{Finding, LintRule, Linted, Severity, lint};
-pub use redact::Redactor;
+pub use inspect::{
+    InvalidFilter, UnknownVariable, invalid_filter, secret_names, unknown_variables,
+};
+pub use lint::{Finding, LintRule, Linted, Severity, body_advice, lint};
+pub use redact::{Redactor, is_token, star_parameters};
+pub use sign::{InvalidSigningKey, SIGNATURE_HEADERS, Signer, SigningKey};
 pub use vars::{BrokerVar, Variables};
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //!
 //! Findings name places and variables only; none holds a value of the document.
 
+mod bodies;
+mod github;
 mod secrets;
 mod spots;
 
@@ -11,12 +13,15 @@ use std::fmt;
 
 use postrider_domain::{EventName, RequestTemplate, TargetKind};
 
+pub use bodies::body_advice;
+pub(crate) use secrets::is_well_known;
+
 use crate::RenderError;
 use crate::body::body_text;
 use crate::dispatch;
-use crate::inspect::unknown_in;
+use crate::inspect::{invalid_filter, unknown_in};
 use crate::lint::spots::{Kind, Spot, spots};
-use crate::template::{Placeholder, Template};
+use crate::template::{Placeholder, Template, is_placeholder};
 use crate::url_template::UrlTemplate;
 
 /// How much a finding matters.
@@ -52,6 +57,20 @@ pub enum LintRule {
     UnknownSecret,
     /// A placeholder that nothing will fill in.
     UnknownVariable,
+    /// A known variable with a filter that is none.
+    InvalidFilter,
+    /// A value goes where it could break or extend what is around it.
+    UnescapedValue,
+    /// A `$` that stays in front of a value.
+    LeftoverDollar,
+    /// A password without a user name.
+    PasswordAlone,
+    /// A path or host at GitHub that is not its API's.
+    GithubPath,
+    /// A dispatch without a credential.
+    NoCredential,
+    /// A member that GitHub demands is not there.
+    MissingMember,
     /// The URL can't be sent to.
     InvalidUrl,
     /// Neither the target nor what is sent is protected.
@@ -76,6 +95,13 @@ impl LintRule {
             Self::Hidden => "hidden",
             Self::UnknownSecret => "unknown_secret",
             Self::UnknownVariable => "unknown_variable",
+            Self::InvalidFilter => "invalid_filter",
+            Self::UnescapedValue => "unescaped_value",
+            Self::LeftoverDollar => "leftover_dollar",
+            Self::PasswordAlone => "password_alone",
+            Self::GithubPath => "github_path",
+            Self::NoCredential => "no_credential",
+            Self::MissingMember => "missing_member",
             Self::InvalidUrl => "invalid_url",
             Self::Http => "http",
             Self::Method => "method",
@@ -89,11 +115,19 @@ impl LintRule {
     fn severity(self) -> Severity {
         match self {
             Self::Hidden => Severity::Note,
-            Self::UnknownVariable | Self::Http | Self::Method | Self::DispatchEvent => {
-                Severity::Warning
-            }
+            Self::UnknownVariable
+            | Self::UnescapedValue
+            | Self::LeftoverDollar
+            | Self::PasswordAlone
+            | Self::Http
+            | Self::Method
+            | Self::DispatchEvent => Severity::Warning,
             Self::InlineSecret
             | Self::UnknownSecret
+            | Self::InvalidFilter
+            | Self::GithubPath
+            | Self::NoCredential
+            | Self::MissingMember
             | Self::InvalidUrl
             | Self::PayloadKeys
             | Self::EventType
@@ -129,6 +163,13 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Place, fault and remedy in one line.
+    pub fn sentence(&self) -> String {
+        format!("{}: {}; {}", self.pointer, self.what, self.fix)
+    }
+}
+
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Linted<'a> {
@@ -148,12 +189,17 @@ pub fn lint(webhook: Linted<'_>) -> Vec<Finding> {
     method(&webhook.request.method, &mut findings);
     for spot in spots(webhook.request) {
         findings.extend(secrets::inline(&spot));
+        findings.extend(filter(&spot));
         findings.extend(variables(&spot));
+        findings.extend(leftover_dollar(&spot));
         if let Some(known) = webhook.secrets {
             findings.extend(missing_secrets(&spot, known));
         }
     }
+    findings.extend(body_advice(webhook.request));
+    findings.extend(password_alone(webhook.request));
     if let Some(url) = url {
+        findings.extend(github::findings(&url, webhook.request));
         findings.extend(limits(&url, webhook.request));
         findings.extend(events(TargetKind::of(&url), webhook.events));
     }
@@ -188,6 +234,36 @@ fn method(method: &str, findings: &mut Vec<Finding>) {
         let fix = "use POST, or allow the method with POSTRIDER_WEBHOOK_HTTP_METHOD_WHITELIST";
         findings.push(Finding::new(LintRule::Method, "/request/method", what, fix));
     }
+}
+
+fn filter(spot: &Spot<'_>) -> Option<Finding> {
+    let invalid = invalid_filter(&spot.text)?;
+    let fix = "write one filter right behind the |, e.g. ${pactbroker.consumerName|json}";
+    Some(Finding::new(LintRule::InvalidFilter, &spot.pointer, invalid, fix))
+}
+
+/// `$${…}`: of two signs the first stays (Pact Broker 2.120 has no escape).
+fn leftover_dollar(spot: &Spot<'_>) -> Option<Finding> {
+    let has_one = spot
+        .text
+        .split("$${")
+        .skip(1)
+        .any(|after| after.split_once('}').is_some_and(|(inner, _)| is_placeholder(inner)));
+    has_one.then(|| {
+        let what = "$${ is no escape: a $ is sent in front of the value";
+        Finding::new(LintRule::LeftoverDollar, &spot.pointer, what, "write ${ with one $")
+    })
+}
+
+fn password_alone(request: &RequestTemplate) -> Option<Finding> {
+    let is_filled = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    let is_alone = is_filled(&request.password) && !is_filled(&request.username);
+    is_alone.then(|| {
+        let what = "a password without a user name: it is sent as Basic :password, which no \
+                    broker does, and gives way to a header Authorization";
+        let fix = "set request.username too; where any will do, e.g. at Azure DevOps, write x";
+        Finding::new(LintRule::PasswordAlone, "/request/password", what, fix)
+    })
 }
 
 fn variables<'a>(spot: &'a Spot<'_>) -> impl Iterator<Item = Finding> + 'a {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -13,11 +14,21 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::decode;
 use crate::encode::{self, Encoding};
+use crate::filter::Filter;
 use crate::headers::is_secret_name;
+use crate::lint::is_well_known;
+use crate::template::Template;
 
 /// What is shown in a secret's place (as PactFlow does).
-const STARS: &str = "********";
+pub(crate) const STARS: &str = "********";
+
+/// The same where a value is hidden by its name (Pact Broker 2.120).
+const TEN_STARS: &str = "**********";
+
+/// Shortest user name that is taken for a token, in bytes.
+const SHORTEST_TOKEN: usize = 16;
 
 /// Shorter values would star half of every text, in bytes.
 const SHORTEST_SECRET: usize = 4;
@@ -25,15 +36,27 @@ const SHORTEST_SECRET: usize = 4;
 /// Shortest piece of Base64 that is looked for, in characters.
 const SHORTEST_BASE64: usize = 6;
 
+/// How much longer a byte may become by being escaped twice, e.g. as `%5Cu0041`.
+const LONGEST_ESCAPE: usize = 8;
+
+/// Bits of the filter over the first two bytes of what is looked for.
+const FILTER_BITS: usize = 2048;
+
 /// Replaces secrets by eight stars, however they are written: as they are, form- or
-/// percent-encoded, escaped for JSON, or inside Base64 (which is how basic authentication
-/// carries them). Values of fewer than four bytes are ignored.
+/// percent-encoded, escaped for JSON, HTML or XML, several of that one over the other, or inside
+/// Base64 (which is how basic authentication carries them). Values of fewer than four bytes are
+/// ignored.
 #[derive(Clone, Default)]
 pub struct Redactor {
+    /// Sorted, so that those that begin with the same byte stand together.
     patterns: Vec<Pattern>,
-    /// One bit for each byte that a pattern begins with, so that most of a text is looked at
-    /// once, however many patterns there are.
-    first_bytes: [u64; 4],
+    /// One bit for what a pattern's first two bytes come to, so that a text is looked at once,
+    /// however many patterns there are; empty without patterns.
+    filter: Vec<u64>,
+    /// Length of the longest pattern.
+    longest: usize,
+    /// Names of headers and query parameters whose values are starred too, in lower case.
+    names: Arc<[String]>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Zeroize, ZeroizeOnDrop)]
@@ -49,6 +72,24 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// A part of a redacted text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// As it was.
+    Shown(&'a [u8]),
+    /// A secret stood here.
+    Starred,
+}
+
+impl Piece<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shown(bytes) => bytes,
+            Self::Starred => STARS.as_bytes(),
+        }
+    }
+}
+
 impl Redactor {
     /// For these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
@@ -56,64 +97,150 @@ impl Redactor {
     }
 
     /// For these secrets, and for the credentials that stand in a webhook's request itself:
-    /// its password, the password in its URL, and the values of headers named like authorization
-    /// or token, without their scheme.
+    /// its password, the password in its URL, a user name that is a token, and the values of
+    /// headers named like authorization or token, without their scheme. `more` are names of
+    /// headers and query parameters, in lower case, whose values are credentials too.
     pub fn for_request(
         request: &RequestTemplate,
         secrets: &BTreeMap<String, SecretString>,
+        more: &[String],
     ) -> Self {
-        let headers = request.headers.iter().filter(|(name, _)| is_secret_name(name));
+        let is_hidden = |name: &str| more.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
+        let headers =
+            request.headers.iter().filter(|(name, _)| is_secret_name(name) || is_hidden(name));
         let tokens = headers
             .map(|(_, value)| value.split_once(' ').map_or(value.as_str(), |(_, token)| token));
         let values = secrets.values().map(ExposeSecret::expose_secret);
-        let url_password = url_password(&request.url);
-        let inline = request.password.as_deref().into_iter().chain(url_password.as_deref());
-        Self::of_texts(values.chain(inline).chain(tokens))
+        let in_url = credentials_in_url(&request.url, is_hidden);
+        let username = request.username.as_deref();
+        let username = username.filter(|name| is_token(name, request.password.as_deref()));
+        let inline = request.password.as_deref().into_iter().chain(username);
+        let inline = inline.chain(in_url.iter().map(String::as_str));
+        // A template with placeholders is nowhere sent as it is written.
+        let inline = inline.chain(tokens).filter(|text| Template::parse(text).is_fixed());
+        Self::of_texts(values.chain(inline)).hiding(more)
     }
 
     fn of_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut patterns = BTreeSet::new();
         for text in texts.filter(|text| text.len() >= SHORTEST_SECRET) {
             patterns.extend(written_forms(text).map(Pattern::plain));
-            patterns.extend(base64_forms(text).map(Pattern::base64));
+            patterns.extend(filtered_forms(text).iter().flat_map(|text| base64_forms(text)));
+            // Escapes that are a secret's own are undone with those around it.
+            let bare = decode::decoded(text.as_bytes()).map(|decoded| decoded.bytes);
+            let bare = bare.filter(|bare| bare.len() >= SHORTEST_SECRET);
+            patterns.extend(bare.map(|needle| Pattern { needle, base64: false }));
         }
-        let mut first_bytes = [0; 4];
-        for first in patterns.iter().filter_map(|pattern: &Pattern| pattern.needle.first()) {
-            first_bytes[usize::from(first >> 6)] |= 1 << (first & 63);
+        let patterns: Vec<Pattern> = patterns.into_iter().collect();
+        let mut filter = vec![0; if patterns.is_empty() { 0 } else { FILTER_BITS / 64 }];
+        for pattern in &patterns {
+            if let [first, second, ..] = pattern.needle[..] {
+                let bit = filter_bit(first, second);
+                filter[bit / 64] |= 1_u64 << (bit % 64);
+            }
         }
-        Self { patterns: patterns.into_iter().collect(), first_bytes }
+        let longest = patterns.iter().map(|pattern| pattern.needle.len()).max().unwrap_or(0);
+        Self { patterns, filter, longest, names: Arc::default() }
     }
 
-    fn may_begin(&self, byte: u8) -> bool {
-        (self.first_bytes[usize::from(byte >> 6)] >> (byte & 63)) & 1 == 1
+    /// Stars also the values of headers and query parameters of these names, given in lower case.
+    #[must_use]
+    pub fn hiding(self, names: &[String]) -> Self {
+        Self { names: names.into(), ..self }
     }
 
-    /// The text with stars for secrets. Where secrets overlap, all of them are covered.
-    pub fn redact(&self, text: &str) -> String {
+    /// Whether a header or query parameter of this name is starred.
+    pub(crate) fn hides(&self, name: &str) -> bool {
+        self.names.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+    }
+
+    /// The URL with stars for the query parameters that are hidden; `None` when none is.
+    pub(crate) fn without_hidden(&self, url: &str) -> Option<String> {
+        if self.names.is_empty() {
+            return None;
+        }
+        star_parameters(url, |name| self.hides(name))
+    }
+
+    fn may_begin(&self, first: u8, second: u8) -> bool {
+        let bit = filter_bit(first, second);
+        self.filter.get(bit / 64).is_some_and(|bits| (bits >> (bit % 64)) & 1 == 1)
+    }
+
+    /// Those that begin with this byte.
+    fn beginning_with(&self, first: u8) -> &[Pattern] {
+        let first_of = |pattern: &Pattern| pattern.needle.first().copied().unwrap_or_default();
+        let from = self.patterns.partition_point(|pattern| first_of(pattern) < first);
+        let rest = self.patterns.get(from..).unwrap_or_default();
+        let count = rest.partition_point(|pattern| first_of(pattern) == first);
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// The text with stars for secrets; itself when it holds none. Where secrets overlap, all of
+    /// them are covered.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.redact_head(text.as_bytes(), usize::MAX) {
-            Cow::Borrowed(_) => text.to_owned(),
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
-    }
-
-    /// Like [`redact`](Self::redact), for text in any encoding that keeps ASCII.
-    pub fn redact_bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        self.redact_head(bytes, usize::MAX).into_owned()
     }
 
     /// The first `limit` bytes, redacted. A secret that the cut would go through is starred.
     pub(crate) fn redact_head<'a>(&self, bytes: &'a [u8], limit: usize) -> Cow<'a, [u8]> {
+        let mut pieces = self.pieces(bytes, limit);
+        match (pieces.next(), pieces.next()) {
+            (None, _) => Cow::Borrowed(&[]),
+            (Some(Piece::Shown(only)), None) => Cow::Borrowed(only),
+            (Some(first), second) => {
+                let all = [first].into_iter().chain(second).chain(pieces);
+                let mut out = Vec::with_capacity(bytes.len().min(limit));
+                for piece in all {
+                    out.extend_from_slice(piece.bytes());
+                }
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    /// The parts of the first `limit` bytes, in order. A secret that the cut would go through is
+    /// starred. Nothing is copied, and where there is no secret, nothing allocated.
+    pub(crate) fn pieces<'a>(
+        &self,
+        bytes: &'a [u8],
+        limit: usize,
+    ) -> impl Iterator<Item = Piece<'a>> + use<'a> {
         let limit = limit.min(bytes.len());
-        let longest = self.patterns.iter().map(|pattern| pattern.needle.len()).max();
-        let window = limit.saturating_add(longest.unwrap_or_default()).min(bytes.len());
+        let longest = self.longest.saturating_mul(LONGEST_ESCAPE);
+        let window = limit.saturating_add(longest).min(bytes.len());
         let (searched, shown) = (head(bytes, window), head(bytes, limit));
-        let found = self.found(searched);
-        if found.is_empty() { Cow::Borrowed(shown) } else { Cow::Owned(starred(shown, &found)) }
+        let mut ranges = self.found(searched).into_iter().filter(move |r| r.start < limit);
+        let mut next = ranges.next();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            if let Some(range) = next.take_if(|range| range.start <= at) {
+                at = range.end;
+                next = ranges.next();
+                return Some(Piece::Starred);
+            }
+            let end = next.as_ref().map_or(limit, |range| range.start);
+            let piece = shown.get(at..end).filter(|piece| !piece.is_empty())?;
+            at = end;
+            Some(Piece::Shown(piece))
+        })
     }
 
     /// Where secrets stand, in order, none overlapping another.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
+        if self.patterns.is_empty() {
+            return Vec::new();
+        }
         let mut found = self.matches(text);
+        if let Some(decoded) = decode::decoded(text) {
+            found.extend(self.matches(&decoded.bytes).iter().map(|range| decoded.origin(range)));
+        }
+        if found.len() < 2 {
+            return found;
+        }
         found.sort_unstable_by_key(|range| (range.start, range.end));
         let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
         for range in found {
@@ -129,10 +256,14 @@ impl Redactor {
     fn matches(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut base64_until = 0;
-        let candidates = text.iter().enumerate().filter(|(_, byte)| self.may_begin(**byte));
-        for (at, _) in candidates {
+        for (at, pair) in text.windows(2).enumerate() {
+            let [first, second] = *pair else { continue };
+            if !self.may_begin(first, second) {
+                continue;
+            }
             let rest = text.get(at..).unwrap_or_default();
-            for pattern in self.patterns.iter().filter(|p| rest.starts_with(&p.needle)) {
+            let patterns = self.beginning_with(first).iter();
+            for pattern in patterns.filter(|p| rest.starts_with(&p.needle)) {
                 let exact = at..at + pattern.needle.len();
                 if !pattern.base64 {
                     found.push(exact);
@@ -147,35 +278,61 @@ impl Redactor {
     }
 }
 
-fn url_password(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    let password = percent_decode_str(url.password()?).decode_utf8_lossy();
-    Some(password.into_owned())
+/// The place of two bytes in the filter.
+fn filter_bit(first: u8, second: u8) -> usize {
+    (usize::from(first) * 29 + usize::from(second) * 251) % FILTER_BITS
+}
+
+/// Credentials of a URL's user information, and the values of hidden parameters.
+fn credentials_in_url(url: &str, is_hidden: impl Fn(&str) -> bool) -> Vec<String> {
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let password = url.password().map(decoded);
+    let username = Some(decoded(url.username())).filter(|name| is_token(name, password.as_deref()));
+    let hidden = url.query_pairs().filter(|(name, _)| is_hidden(name));
+    let hidden: Vec<String> = hidden.map(|(_, value)| value.into_owned()).collect();
+    password.into_iter().chain(username).chain(hidden).collect()
+}
+
+/// Whether a user name is a token: many services take one there, with no password or with a word
+/// in its place.
+pub fn is_token(username: &str, password: Option<&str>) -> bool {
+    let word = password.unwrap_or_default();
+    let is_alone = word.is_empty() || matches!(word, "x" | "x-oauth-basic" | "api_token");
+    let is_long = username.len() >= SHORTEST_TOKEN && !username.contains(['@', ' ']);
+    (is_alone && is_long) || is_well_known(username)
+}
+
+/// A URL, or its template, with stars for the values of these query parameters; `None` when it
+/// has none of them.
+pub fn star_parameters(url: &str, is_hidden: impl Fn(&str) -> bool) -> Option<String> {
+    let (before, rest) = url.split_once('?')?;
+    let (query, fragment) = rest.split_once('#').map_or((rest, None), |(q, f)| (q, Some(f)));
+    let mut any = false;
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if !value.is_empty() && is_hidden(&form_decoded(name)) => {
+            any = true;
+            format!("{name}={TEN_STARS}")
+        }
+        Some(_) | None => parameter.to_owned(),
+    });
+    let query = parameters.collect::<Vec<_>>().join("&");
+    let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+    any.then(|| format!("{before}?{query}{fragment}"))
+}
+
+fn form_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn head(bytes: &[u8], limit: usize) -> &[u8] {
     bytes.get(..limit).unwrap_or(bytes)
 }
 
-fn starred(text: &[u8], found: &[Range<usize>]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut shown = 0;
-    for range in found.iter().filter(|range| range.start < text.len()) {
-        out.extend_from_slice(text.get(shown..range.start).unwrap_or_default());
-        out.extend_from_slice(STARS.as_bytes());
-        shown = range.end;
-    }
-    out.extend_from_slice(text.get(shown..).unwrap_or_default());
-    out
-}
-
 impl Pattern {
     fn plain(text: String) -> Self {
         Self { needle: text.into_bytes(), base64: false }
-    }
-
-    fn base64(text: String) -> Self {
-        Self { needle: text.into_bytes(), base64: true }
     }
 }
 
@@ -185,6 +342,20 @@ fn grown(text: &[u8], range: Range<usize>) -> Range<usize> {
     let before = text.iter().take(range.start).rev().take_while(is_base64).count();
     let after = text.iter().skip(range.end).take_while(is_base64).count();
     range.start - before..range.end + after
+}
+
+/// The text as it is and as each filter writes it, both also inside a JSON string.
+fn filtered_forms(text: &str) -> BTreeSet<Cow<'_, str>> {
+    let filtered = Filter::ALL.into_iter().map(|filter| filter.apply(Cow::Borrowed(text)));
+    let mut forms: BTreeSet<_> = filtered.chain([Cow::Borrowed(text)]).collect();
+    let in_json = forms.iter().map(|form| {
+        let mut json = String::new();
+        encode::push(&mut json, form, Encoding::Json);
+        Cow::Owned(json)
+    });
+    let in_json: Vec<_> = in_json.collect();
+    forms.extend(in_json);
+    forms
 }
 
 /// How a text may be written in a URL, in JSON (by encoders that escape much or little) or as
@@ -197,6 +368,7 @@ fn written_forms(text: &str) -> impl Iterator<Item = String> {
     encode::push(&mut json, text, Encoding::Json);
     [
         text.to_owned(),
+        text.replace(' ', "+"),
         lower_case_hex(&form),
         lower_case_hex(&percent),
         form,
@@ -236,14 +408,17 @@ fn ascii_json(json: &str) -> String {
 
 /// Base64 of a longer text that holds `text`, which may begin at any of three positions of a
 /// group of three bytes: the characters that depend on `text` alone.
-fn base64_forms(text: &str) -> impl Iterator<Item = String> {
-    let shifted = (0..3_usize).flat_map(|shift| {
+fn base64_forms(text: &str) -> impl Iterator<Item = Pattern> + use<> {
+    let bytes = text.as_bytes().to_vec();
+    let shifted = (0..3_usize).flat_map(move |shift| {
         // Each byte before takes 8 of a character's 6 bits; each byte behind likewise.
-        let padded = [vec![0; shift], text.as_bytes().to_vec()].concat();
+        let padded = [&vec![0; shift], &bytes[..]].concat();
         let first = (shift * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
         [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)]
             .map(|encoded| encoded.get(first..last).unwrap_or_default().to_owned())
     });
-    shifted.filter(|core| core.len() >= SHORTEST_BASE64)
+    shifted
+        .filter(|core| core.len() >= SHORTEST_BASE64)
+        .map(|core| Pattern { needle: core.into_bytes(), base64: true })
 }

@@ -3,7 +3,8 @@
 //! A placeholder is exactly `${pactbroker.NAME}` with one of the 20 names, `${user.NAME}` with
 //! `[A-Za-z0-9_-]{1,64}`, or `${postrider.deliveryId}`. There is no escape, no default, no
 //! space and no nesting, as in Pact Broker 2.120; whatever else looks like a placeholder stays
-//! literally, and of `$${…}` the first `$` stays in front of the value. Unlike the broker, which
+//! literally, and of `$${…}` the first `$` stays in front of the value. A filter may follow the
+//! name, `${pactbroker.NAME|xml}` (module `filter`); it comes before the place's own encoding. Unlike the broker, which
 //! replaces one variable after the other, values are filled in in one pass: a value that holds a
 //! placeholder comes out as itself.
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::encode::{self, Encoding};
+use crate::filter::Filter;
 use crate::{BrokerVar, RenderError, Variables};
 
 const MAX_SECRET_NAME: usize = 64;
@@ -42,10 +44,40 @@ fn is_secret_name(name: &str) -> bool {
     (1..=MAX_SECRET_NAME).contains(&name.len()) && name.bytes().all(allowed)
 }
 
+/// A placeholder and the filter behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Slot {
+    placeholder: Placeholder,
+    filter: Option<Filter>,
+}
+
+/// Whether `${text}` is filled in.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    Slot::read(text).is_some()
+}
+
+impl Slot {
+    /// Reads what stands between `${` and `}`.
+    fn read(text: &str) -> Option<Self> {
+        let (name, filter) = match text.split_once('|') {
+            None => (text, None),
+            Some((name, filter)) => (name, Some(Filter::from_name(filter)?)),
+        };
+        Some(Self { placeholder: Placeholder::from_name(name)?, filter })
+    }
+
+    fn push(&self, out: &mut String, value: Cow<'_, str>, place: Encoding) {
+        match self.filter {
+            None => encode::push(out, &value, place),
+            Some(filter) => encode::push(out, &filter.apply(value), filter.then(place)),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    Slot(Placeholder),
+    Slot(Slot),
 }
 
 /// A parsed text.
@@ -64,9 +96,8 @@ impl Template {
             parsed.literal(before);
             let end = after.find(|c| !is_name_char(c)).unwrap_or(after.len());
             let (name, tail) = after.split_at(end);
-            let placeholder = tail.strip_prefix('}').zip(Placeholder::from_name(name));
-            rest = if let Some((behind, placeholder)) = placeholder {
-                parsed.segments.push(Segment::Slot(placeholder));
+            rest = if let Some((behind, slot)) = tail.strip_prefix('}').zip(Slot::read(name)) {
+                parsed.segments.push(Segment::Slot(slot));
                 behind
             } else {
                 parsed.literal("${");
@@ -89,8 +120,20 @@ impl Template {
     /// The placeholders, in order.
     pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.segments.iter().filter_map(|segment| match segment {
-            Segment::Slot(placeholder) => Some(placeholder),
+            Segment::Slot(slot) => Some(&slot.placeholder),
             Segment::Literal(_) => None,
+        })
+    }
+
+    /// Whether a value of any shape is put in that none of these filters writes. The delivery's id
+    /// can't break anything.
+    pub(crate) fn has_value_without(&self, filters: &[Filter]) -> bool {
+        self.segments.iter().any(|segment| match segment {
+            Segment::Slot(slot) => {
+                slot.placeholder != Placeholder::DeliveryId
+                    && slot.filter.is_none_or(|filter| !filters.contains(&filter))
+            }
+            Segment::Literal(_) => false,
         })
     }
 
@@ -102,6 +145,20 @@ impl Template {
         self.placeholders().any(|placeholder| matches!(placeholder, Placeholder::Secret(_)))
     }
 
+    /// The first secret in it whose value is such; its name.
+    pub(crate) fn secret_that<'t>(
+        &'t self,
+        values: &Values<'_>,
+        is_such: impl Fn(&str) -> bool,
+    ) -> Option<&'t str> {
+        self.placeholders().find_map(|placeholder| match placeholder {
+            Placeholder::Secret(name) => {
+                values.secret(name).is_ok_and(&is_such).then_some(name.as_str())
+            }
+            Placeholder::Broker(_) | Placeholder::DeliveryId => None,
+        })
+    }
+
     /// The text with the same stand-in for each placeholder.
     pub(crate) fn with_stand_in(&self, stand_in: &str) -> String {
         let text = |segment| match segment {
@@ -111,7 +168,7 @@ impl Template {
         self.segments.iter().cloned().map(text).collect()
     }
 
-    /// The text with its values. What is built stays within six times `limit` bytes, whatever
+    /// The text with its values. What is built stays within 36 times `limit` bytes, whatever
     /// the values hold.
     pub(crate) fn fill(
         &self,
@@ -123,16 +180,16 @@ impl Template {
         for segment in &self.segments {
             let value = match segment {
                 Segment::Literal(text) => Cow::Borrowed(text.as_str()),
-                Segment::Slot(placeholder) => values.get(placeholder)?,
+                Segment::Slot(slot) => values.get(&slot.placeholder)?,
             };
-            // Encoding never makes a value shorter.
+            // Neither filters nor encodings make a value shorter.
             let at_least = out.len().saturating_add(value.len());
             if at_least > limit {
                 return Ok(Filled::TooLong(at_least));
             }
             match segment {
                 Segment::Literal(text) => out.push_str(text),
-                Segment::Slot(_) => encode::push(&mut out, &value, encoding),
+                Segment::Slot(slot) => slot.push(&mut out, value, encoding),
             }
         }
         Ok(if out.len() > limit { Filled::TooLong(out.len()) } else { Filled::Text(out) })
@@ -140,7 +197,7 @@ impl Template {
 }
 
 fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '|')
 }
 
 /// What came of filling in a template.

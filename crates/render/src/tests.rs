@@ -11,8 +11,10 @@ use uuid::Uuid;
 
 use crate::{RenderError, RenderedRequest, Variables, render};
 
+mod again;
 mod bodies;
 mod describing;
+mod filters;
 mod inspecting;
 mod leaks;
 mod linting;

@@ -60,6 +60,11 @@ impl UrlTemplate {
         }
         // Encoded values hold no slash, so only a dot segment can change their number.
         if slashes(&url) != slashes(&self.stand_in) {
+            let is_dots = |value: &str| matches!(value, "." | "..");
+            if let Some(secret) = self.template.secret_that(values, is_dots) {
+                let why = "has a value of dots alone, which leads to another path".to_owned();
+                return Err(RenderError::SecretUnusable { name: secret.to_owned(), why });
+            }
             return Err(RenderError::DotSegment);
         }
         Ok(Target::new(url))

@@ -4,14 +4,25 @@ mod document;
 
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use postrider_domain::{
-    Event, EventName, HoldCause, LaneLimits, LaneState, Outcome, Rate, StoredStatus, WebhookState,
-    WebhookUuid,
+    Event, EventName, HoldCause, LaneLimits, LaneState, Outcome, Rate, StoredStatus, WebhookId,
+    WebhookState, WebhookUuid,
 };
 
 use crate::{AlertStatus, BrokerTrouble, IncidentKind, Severity, StoreError};
 
-pub(crate) use document::{open_webhook, seal_webhook, shown_name};
+/// Deliveries of parked webhooks stand aside from here on, microseconds since the epoch: the
+/// beginning of the year 3000.
+pub(crate) const ASIDE: i64 = 32_503_680_000_000_000;
+
+/// Where the waiting deliveries of a parked webhook stand: at one instant of their own, where no
+/// claim looks.
+pub(crate) fn aside(webhook: WebhookId) -> i64 {
+    ASIDE.saturating_add(webhook.0)
+}
+
+pub(crate) use document::{clear_webhook, open_webhook, seal_webhook, shown_name};
 
 /// A lane's limits as columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +93,13 @@ pub(crate) fn count_of(number: i64) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_| unreadable("count", &number.to_string()))
 }
 
+/// A count of this program's for a narrower column; what is too large is cut.
+pub(crate) fn narrow(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
 /// An HTTP status as kept.
-pub(crate) fn status_code(number: i32) -> Result<u16, StoreError> {
+pub(crate) fn status_code(number: i64) -> Result<u16, StoreError> {
     u16::try_from(number).map_err(|_| unreadable("HTTP status", &number.to_string()))
 }
 
@@ -91,6 +107,24 @@ pub(crate) fn status_code(number: i32) -> Result<u16, StoreError> {
 pub(crate) fn event_text(event: &Event) -> Result<String, StoreError> {
     serde_json::to_string(event)
         .map_err(|error| StoreError::Unusable(format!("the event can't be written: {error}")))
+}
+
+/// What events of one pair have in common, in one column: the first eight bytes of a hash of
+/// broker, consumer and provider. Two pairs may share it, so names are compared as well.
+pub(crate) fn pair_hash(broker: &str, consumer: &str, provider: &str) -> i64 {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for name in [broker, consumer, provider] {
+        hash.update(name.as_bytes());
+        // No name holds it.
+        hash.update(b"\0");
+    }
+    let first = hash.finish().as_ref().first_chunk().copied().unwrap_or_default();
+    i64::from_be_bytes(first)
+}
+
+/// The hash of an event's pair.
+pub(crate) fn event_pair_hash(event: &Event) -> i64 {
+    pair_hash(&event.broker, &event.consumer.name, &event.provider.name)
 }
 
 /// A fingerprint as kept.
@@ -145,7 +179,7 @@ pub(crate) fn webhook_state(text: &str) -> Result<WebhookState, StoreError> {
 
 /// The hold cause that a stored word says.
 pub(crate) fn hold_cause(text: &str) -> Result<HoldCause, StoreError> {
-    [HoldCause::Credential, HoldCause::SecretMissing, HoldCause::Manual]
+    HoldCause::ALL
         .into_iter()
         .find(|cause| cause.as_str() == text)
         .ok_or_else(|| unreadable("hold cause", text))

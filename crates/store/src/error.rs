@@ -3,10 +3,17 @@
 /// A store step that did not happen, or may not have.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be reached or did not answer in time. Whether a write happened is
-    /// unknown; every write of this crate may be repeated.
+    /// Nothing was done: the database can't be reached, or refused the step for now.
     #[error("the database is away: {0}")]
     Unavailable(String),
+    /// Nothing was done: the database is there, but gave the statement up when its time was
+    /// over.
+    #[error("the database ran out of time: {0}")]
+    Slow(String),
+    /// A deadline passed or the connection broke while the step was under way: whether it was
+    /// done is not known. Every write of this crate may be repeated.
+    #[error("the database did not answer: {0}")]
+    Unknown(String),
     /// A row does not read as what this binary writes.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
@@ -33,4 +40,17 @@ pub enum StoreError {
     /// The configuration can't work (path not writable, URL not understood).
     #[error("{0}")]
     Unusable(String),
+}
+
+impl StoreError {
+    /// Whether the same step may succeed later, with nobody doing anything about it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Slow(_) | Self::Unknown(_) => true,
+            Self::Corrupt(_)
+            | Self::NewerSchema { .. }
+            | Self::WrongKey { .. }
+            | Self::Unusable(_) => false,
+        }
+    }
 }

@@ -21,7 +21,7 @@ use postrider_domain::{
     DeliveryId, Event, EventId, LaneId, LaneState, Selector, StoredStatus, WebhookId,
 };
 
-use crate::{Store, StoreError, WebhookWrite};
+use crate::WebhookWrite;
 
 /// How many of the newest events are looked through for one of a pair.
 pub(crate) const EVENTS_LOOKED_AT: i64 = 20_000;
@@ -94,42 +94,6 @@ pub struct SweptExecutions {
     pub withdrawn: u64,
     /// Dropped with all that belonged to them.
     pub dropped: u64,
-}
-
-impl Store {
-    /// E1.
-    pub async fn start_execution(&self, new: &NewExecution) -> Result<Started, StoreError> {
-        dispatch!(self, start_execution(new))
-    }
-
-    /// How an execution stands; `None` when there is none of this id.
-    pub async fn execution(&self, id: DeliveryId) -> Result<Option<ExecutionView>, StoreError> {
-        dispatch!(self, execution(id))
-    }
-
-    /// E4. Whether it was still waiting and is withdrawn now; `false`: it was claimed or is
-    /// final.
-    pub async fn withdraw_execution(&self, id: DeliveryId) -> Result<bool, StoreError> {
-        dispatch!(self, withdraw_execution(id))
-    }
-
-    /// E6, at most `limit` of each kind; `keep` is how long a final one can be looked up.
-    pub async fn sweep_executions(
-        &self,
-        keep: Duration,
-        limit: u32,
-    ) -> Result<SweptExecutions, StoreError> {
-        dispatch!(self, sweep_executions(keep, limit))
-    }
-
-    /// The newest event, tests aside, whose sides are selected, among the newest 20,000.
-    pub async fn latest_event(
-        &self,
-        consumer: Option<&Selector>,
-        provider: Option<&Selector>,
-    ) -> Result<Option<Event>, StoreError> {
-        dispatch!(self, latest_event(consumer, provider))
-    }
 }
 
 /// A selector as two parameters: name and label, at most one of them given.

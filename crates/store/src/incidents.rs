@@ -1,13 +1,12 @@
 //! What the monitor reads and writes.
 
-use std::str::FromStr;
-use std::time::Duration;
-
 use jiff::Timestamp;
-use postrider_domain::{HoldCause, Outcome, WebhookUuid};
+use postrider_domain::{Outcome, WebhookUuid};
 use uuid::Uuid;
 
-use crate::{AlertChannel, Store, StoreError, WorkerId};
+pub use postrider_domain::{IncidentKind, Severity};
+
+use crate::{AlertChannel, WorkerId};
 
 /// The one active monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,89 +36,6 @@ pub struct StreakFact {
     pub last_status_code: Option<u16>,
     /// When it last succeeded.
     pub last_success_at: Option<Timestamp>,
-}
-
-/// All that the monitor judges, read in one go.
-#[derive(Debug, Clone, Default)]
-pub struct MonitorFacts {
-    /// Every webhook that is not deleted and was ever attempted.
-    pub streaks: Vec<StreakFact>,
-    /// Held lanes: name, cause, since, backlog.
-    pub held: Vec<(String, HoldCause, Timestamp, u64)>,
-    /// Poisoned deliveries of the last seven days: id and webhook.
-    pub poisoned: Vec<(Uuid, WebhookUuid)>,
-}
-
-/// What kind of condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IncidentKind {
-    /// A webhook fails again and again.
-    SustainedFailures,
-    /// A lane is held.
-    LaneHeld,
-    /// A delivery took workers down.
-    Poison,
-    /// A verification is owed for too long.
-    VerificationStale,
-    /// Nothing was heard of a pair's verification for too long.
-    VerificationSilent,
-    /// A broker that should be asked does not answer.
-    BrokerUnreachable,
-}
-
-impl IncidentKind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [
-        Self::SustainedFailures,
-        Self::LaneHeld,
-        Self::Poison,
-        Self::VerificationStale,
-        Self::VerificationSilent,
-        Self::BrokerUnreachable,
-    ];
-
-    /// Its name in rows, JSON and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SustainedFailures => "sustained_failures",
-            Self::LaneHeld => "lane_held",
-            Self::Poison => "poison",
-            Self::VerificationStale => "verification_stale",
-            Self::VerificationSilent => "verification_silent",
-            Self::BrokerUnreachable => "broker_unreachable",
-        }
-    }
-}
-
-/// The text is no kind of incident.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind of incident")]
-pub struct UnknownIncidentKind;
-
-impl FromStr for IncidentKind {
-    type Err = UnknownIncidentKind;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownIncidentKind)
-    }
-}
-
-/// How soon somebody has to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Now.
-    Critical,
-    /// Today.
-    Warning,
-}
-
-impl Severity {
-    /// Its name in rows, JSON and alerts.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-        }
-    }
 }
 
 /// A condition that holds now.
@@ -225,74 +141,4 @@ pub enum Acknowledged {
     Resolved(Incident),
     /// There is none.
     Unknown,
-}
-
-impl Store {
-    /// Takes or renews the monitor's lease; `None` while another's is valid. The epoch is kept
-    /// on renewal and raised on acquisition.
-    pub async fn monitor_lease(
-        &self,
-        owner: WorkerId,
-        held: Option<MonitorLease>,
-        length: Duration,
-    ) -> Result<Option<MonitorLease>, StoreError> {
-        dispatch!(self, monitor_lease(owner, held, length))
-    }
-
-    /// Gives the monitor's lease up.
-    pub async fn monitor_give_up(&self, lease: MonitorLease) -> Result<(), StoreError> {
-        dispatch!(self, monitor_give_up(lease))
-    }
-
-    /// What there is to judge.
-    pub async fn monitor_facts(&self) -> Result<MonitorFacts, StoreError> {
-        dispatch!(self, monitor_facts())
-    }
-
-    /// Makes the open incidents of the judged kinds exactly the findings: opens, updates,
-    /// resolves, and writes a notification for each channel with it; only under a valid lease
-    /// (`Ok(None)` otherwise). Returns those opened and those resolved.
-    pub async fn sync_incidents(
-        &self,
-        lease: MonitorLease,
-        sync: &IncidentSync,
-    ) -> Result<Option<(Vec<Incident>, Vec<Incident>)>, StoreError> {
-        dispatch!(self, sync_incidents(lease, sync))
-    }
-
-    /// A page of incidents, newest first; `limit` 1 to 1,000.
-    pub async fn incidents(
-        &self,
-        filter: IncidentFilter,
-        after: Option<IncidentCursor>,
-        limit: u32,
-    ) -> Result<IncidentPage, StoreError> {
-        dispatch!(self, incidents(filter, after, limit.clamp(1, 1_000)))
-    }
-
-    /// One incident.
-    pub async fn incident(&self, id: Uuid) -> Result<Option<Incident>, StoreError> {
-        dispatch!(self, incident(id))
-    }
-
-    /// Notes that somebody has seen an open incident; the first time counts.
-    pub async fn acknowledge_incident(&self, id: Uuid) -> Result<Acknowledged, StoreError> {
-        let acknowledged = dispatch!(self, acknowledge_incident(id))?;
-        Ok(match acknowledged {
-            None => Acknowledged::Unknown,
-            Some(incident) if incident.acknowledged_at.is_some() => Acknowledged::Yes(incident),
-            Some(incident) => Acknowledged::Resolved(incident),
-        })
-    }
-
-    /// How many incidents are open, by kind; kinds without any are left out.
-    pub async fn open_incidents(&self) -> Result<Vec<(IncidentKind, u64)>, StoreError> {
-        dispatch!(self, open_incidents())
-    }
-
-    /// Retention: drops notifications made before `keep` ago, and incidents that were resolved
-    /// before that, `limit` of each at most. Returns how many rows went.
-    pub async fn prune_incidents(&self, keep: Duration, limit: u32) -> Result<u64, StoreError> {
-        dispatch!(self, prune_incidents(keep, limit))
-    }
 }

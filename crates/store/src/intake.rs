@@ -1,18 +1,19 @@
 //! T1, T2: an event and its deliveries enter.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookId, WebhookUuid};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, codec};
 
 /// Events to commit in one statement.
 #[derive(Debug, Clone)]
 pub struct IntakeBatch {
     /// The `webhooks_version` that the entries were matched with (VERSION_IN_COMMIT).
     pub webhooks_version: i64,
-    /// At most 1,000 events.
-    pub entries: Vec<IntakeEntry>,
+    /// At most 1,000 events; shared, because SQLite commits them in its writer's task.
+    pub entries: Arc<Vec<IntakeEntry>>,
 }
 
 /// One event with what it leads to.
@@ -36,9 +37,34 @@ pub struct NewEvent {
     /// Hash of the content, to tell a repeat from another event under the same key.
     pub fingerprint: [u8; 16],
     /// The content.
-    pub event: Event,
+    pub event: EventDocument,
     /// W3C `traceparent` of the accepting span.
     pub traceparent: Option<String>,
+}
+
+/// An event with the text that is kept of it, which is written once.
+#[derive(Debug, Clone)]
+pub struct EventDocument {
+    event: Event,
+    text: String,
+}
+
+impl EventDocument {
+    /// Writes an event down. Fails only when it can't be written as JSON.
+    pub fn new(event: Event) -> Result<Self, StoreError> {
+        let text = codec::event_text(&event)?;
+        Ok(Self { event, text })
+    }
+
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Its JSON, as the store keeps it and a claim returns it: the same for equal events.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// The term of a key that the receiver made of an event's content, as the relay does: its
@@ -101,9 +127,10 @@ impl Store {
         dispatch!(self, commit_events(batch))
     }
 
-    /// T2. The road refused these: waiting deliveries that were never claimed become due now.
-    pub async fn hurry(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
-        dispatch!(self, hurry(ids))
+    /// T2. No message will bring these, or nobody can take them now: waiting deliveries that were
+    /// never claimed become due now.
+    pub async fn make_due(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
+        dispatch!(self, make_due(ids))
     }
 
     /// Deliveries that wait and were never claimed, counted up to `limit`.

@@ -1,58 +1,108 @@
 //! L1-L10: leases, holds, pauses, probes.
+//!
+//! A limit is what shares a rate, an hour's budget, a concurrency and pauses (L1-L3, L7, L10); a
+//! lane is what shares a fate, its hold and its backlog (L4-L6, L8, L9). Each lane has one limit.
+//!
+//! Whoever locks several of them does so in one order: limits, lanes, counted minutes,
+//! deliveries, each by row number.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{LaneId, LaneLimits, LaneState};
+use postrider_domain::{LaneId, LaneLimits, LanePlace, LaneState, LimitId, WebhookId};
+use uuid::Uuid;
 
 use crate::{Store, StoreError, WorkerId};
+
+/// Lanes in one page of a poll.
+pub(crate) const POLL_PAGE: usize = 1_000;
 
 /// A lane as settings want it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneSpec {
-    /// `<host[:port]>/<credential>`, or the name given in settings.
+    /// `<host[:port]>/<credential>`.
     pub name: String,
-    /// Limits from settings.
+    /// Name of its limit: the lane's own, or the one that settings join lanes under.
+    pub limit: String,
+    /// What the limit allows, from settings.
     pub limits: LaneLimits,
 }
 
-/// Leadership of a limited lane.
+impl From<LanePlace> for LaneSpec {
+    fn from(place: LanePlace) -> Self {
+        Self { name: place.lane, limit: place.limit, limits: place.limits }
+    }
+}
+
+/// Leadership of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The lane.
-    pub lane_id: LaneId,
+    /// The limit.
+    pub limit: LimitId,
     /// Who leads.
     pub worker: WorkerId,
     /// Which acquisition; grows with each.
     pub epoch: i64,
 }
 
-/// A lane in a worker's once-a-second survey (POLL).
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about one lane")]
+/// Which lanes a poll asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Poll<'a> {
+    /// These, at most 1,000.
+    Those(&'a [LaneId]),
+    /// All, in pages of 1,000 by row number: those after this one, or the first.
+    Page(Option<LaneId>),
+}
+
+/// What a poll found.
 #[derive(Debug, Clone)]
-pub struct LaneView {
+pub struct LanePage {
+    /// By row number.
+    pub lanes: Vec<LaneStatus>,
+    /// Where the next page goes on; `None` when this was the last one, or those asked for.
+    pub next: Option<LaneId>,
+}
+
+/// A lane as a worker has to know it (POLL).
+#[derive(Debug, Clone)]
+pub struct LaneStatus {
     /// Row number.
     pub id: LaneId,
     /// Name.
     pub name: String,
-    /// Limits in force.
-    pub limits: LaneLimits,
     /// Open or held.
     pub state: LaneState,
     /// Counts holds; a probe opens only the hold that it was made for (RELEASE_GEN).
     pub hold_gen: i64,
     /// Revision of the secret.
     pub secret_rev: i64,
-    /// What remains of a pause.
-    pub paused_for: Option<Duration>,
     /// Something waits and is due.
     pub due: bool,
     /// Something is open at all (waiting or sending).
     pub open: bool,
+    /// Held, and its probe is due; or open, and that of one of its parked webhooks is.
+    pub probe_due: bool,
+    /// Its limit.
+    pub limit: LimitStatus,
+}
+
+/// A limit as a worker has to know it.
+#[derive(Debug, Clone)]
+pub struct LimitStatus {
+    /// Row number.
+    pub id: LimitId,
+    /// What it allows.
+    pub limits: LaneLimits,
+    /// What remains of a pause.
+    pub paused_for: Option<Duration>,
     /// Somebody's lease is valid.
     pub leased: bool,
-    /// Held, and its probe is due.
-    pub probe_due: bool,
+    /// The epoch beside which no claim of any of its lanes runs any more (OLD_CLAIMS); `None`
+    /// while one does.
+    pub clean: Option<i64>,
+    /// How long until the request after all that were claimed so far is in its turn; `None`:
+    /// it is now.
+    pub next_send_in: Option<Duration>,
 }
 
 /// A lane for people.
@@ -62,51 +112,86 @@ pub struct LaneInfo {
     pub id: LaneId,
     /// Name.
     pub name: String,
-    /// Limits in force.
+    /// Name of its limit.
+    pub limit: String,
+    /// What the limit allows.
     pub limits: LaneLimits,
     /// Open or held.
     pub state: LaneState,
     /// Since when it is held.
     pub held_since: Option<Timestamp>,
-    /// Until when it is paused.
+    /// Until when its limit is paused.
     pub paused_until: Option<Timestamp>,
-    /// When something was last sent.
+    /// When something was last sent under its limit.
     pub last_send_at: Option<Timestamp>,
     /// Deliveries that wait.
     pub backlog: u64,
-    /// When the oldest of them was made.
+    /// Whether no more than those wait; else the count came to its bound.
+    pub backlog_is_exact: bool,
+    /// Deliveries that are claimed now.
+    pub sending: u64,
+    /// When the oldest that waits was made.
     pub oldest_at: Option<Timestamp>,
+    /// When the oldest that waits or is claimed was made.
+    pub open_since: Option<Timestamp>,
 }
 
-/// The right to make one probe of a held lane.
+/// What is open in a lane.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Backlog {
+    pub(crate) waiting: u64,
+    pub(crate) sending: u64,
+    pub(crate) oldest_at: Option<Timestamp>,
+    pub(crate) open_since: Option<Timestamp>,
+    pub(crate) is_exact: bool,
+}
+
+/// The right to make one probe of a held lane, or of a webhook that is parked in an open one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeClaim {
+    /// The webhook that is parked; `None`: the lane is held.
+    pub webhook: Option<WebhookId>,
     /// The hold that it is for.
     pub hold_gen: i64,
-    /// The secret that it must use.
+    /// The revision that it must use: of the lane's secret, or of the webhook's secrets.
     pub secret_rev: i64,
 }
 
+/// What of a lane or a webhook was probed last (`PROBE_TURN`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Probed {
+    /// The newest, with which the round began.
+    pub(crate) newest: Option<Uuid>,
+    /// The one before, if it was another one.
+    pub(crate) last: Option<Uuid>,
+}
+
+impl Probed {
+    /// After this one: a round begins with the newest.
+    pub(crate) fn then(self, id: Uuid) -> Self {
+        match self.newest {
+            None => Self { newest: Some(id), last: None },
+            Some(_) => Self { last: Some(id), ..self },
+        }
+    }
+}
+
 impl Store {
-    /// All lanes as a worker has to know them, in one statement.
-    pub async fn survey(&self) -> Result<Vec<LaneView>, StoreError> {
-        dispatch!(self, survey())
+    /// Lanes as a worker has to know them. A lane without a limit, which only processes of the
+    /// version before make, is left out until [`Store::adopt_lanes`] gives it one.
+    pub async fn poll(&self, which: Poll<'_>) -> Result<LanePage, StoreError> {
+        dispatch!(self, poll(which))
     }
 
-    /// All lanes for people, busiest first.
-    pub async fn lanes(&self) -> Result<Vec<LaneInfo>, StoreError> {
-        dispatch!(self, lanes())
-    }
-
-    /// L1. Takes the lane if it is limited, has something open or is held, and nobody's lease
-    /// is valid; raises the epoch even when it was ours (OWNER_NEW).
+    /// L1. Takes the limit if it is one, one of its lanes has something open or is held, and
+    /// nobody's lease is valid; raises the epoch even when it was ours (OWNER_NEW).
     pub async fn acquire(
         &self,
-        lane: LaneId,
+        limit: LimitId,
         worker: WorkerId,
         length: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        dispatch!(self, acquire(lane, worker, length))
+        dispatch!(self, acquire(limit, worker, length))
     }
 
     /// L2. Renews by owner and epoch in one statement; those not returned are lost: forget
@@ -124,8 +209,8 @@ impl Store {
         dispatch!(self, give_up(leases))
     }
 
-    /// L6. A probe came back good: opens the lane if it is still that hold, with that secret,
-    /// and not manual; whether it did.
+    /// L6, W2. A probe came back good: opens the lane, or the webhook, if it is still that hold,
+    /// with that secret, and not manual; whether it did.
     pub async fn release_probed(
         &self,
         lane: LaneId,
@@ -134,23 +219,14 @@ impl Store {
         dispatch!(self, release_probed(lane, probe))
     }
 
-    /// L7, for a probe that met a limit.
+    /// L7, for a probe that met a limit: pauses the lane's limit (PAUSE_MAX).
     pub async fn pause(&self, lane: LaneId, pause: Duration) -> Result<(), StoreError> {
         dispatch!(self, pause(lane, pause))
     }
 
-    /// L8. Holds a lane by hand; `None` when there is no such lane.
-    pub async fn hold_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        dispatch!(self, hold_by_hand(name))
-    }
-
-    /// L8. Opens a lane by hand, whatever held it; `None` when there is no such lane.
-    pub async fn release_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        dispatch!(self, release_by_hand(name))
-    }
-
-    /// L9. Takes the right to probe a held lane once an interval: for a limited lane only its
-    /// leader, for an unlimited one any worker (PROBE_CLAIM, PROBE_ANY).
+    /// L9, W3. Takes the right to probe a held lane, or a webhook that is parked in an open one,
+    /// once an interval, which doubles to a quarter of an hour as deliveries are probed in vain:
+    /// where the limit is one only the leader, else any worker (PROBE_CLAIM, PROBE_ANY).
     pub async fn claim_probe(
         &self,
         lane: LaneId,
@@ -160,17 +236,9 @@ impl Store {
         dispatch!(self, claim_probe(lane, lease, interval))
     }
 
-    /// L10. Brings limits of existing lanes to what settings say; where the kind changes the
-    /// epoch is raised and the owner cleared. How many changed.
-    pub async fn sync_lanes(&self, specs: &[LaneSpec]) -> Result<u64, StoreError> {
-        dispatch!(self, sync_lanes(specs))
-    }
-
-    /// A webhook whose request can prove a lane's credential: any enabled webhook of the lane.
-    pub async fn lane_webhook(
-        &self,
-        lane: LaneId,
-    ) -> Result<Option<crate::StoredWebhook>, StoreError> {
-        dispatch!(self, lane_webhook(lane))
+    /// Gives each lane that has no limit the one of its own name; how many had none. Only
+    /// processes of the version before make such lanes.
+    pub async fn adopt_lanes(&self) -> Result<u64, StoreError> {
+        dispatch!(self, adopt_lanes())
     }
 }

@@ -16,53 +16,63 @@ macro_rules! dispatch {
     };
 }
 
+mod attempts;
 mod claims;
 mod codec;
+mod cold;
 mod error;
 mod executions;
+mod fault;
+mod heartbeat;
+mod hot;
 mod incidents;
 mod intake;
-mod lane_fold;
 mod lanes;
 mod list;
 mod notifications;
+mod outstanding;
 mod pairs;
-mod postgres;
 mod record;
+mod revisions;
 mod seal;
 mod secrets;
-mod sqlite;
+mod unclaim;
 mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postrider_telemetry::Supervisor;
 use secrecy::SecretString;
 
-pub use claims::{Claim, ClaimTerms, Expired, LimitedClaim, WorkerId};
+pub use attempts::{AttemptRow, AttemptView, KeptRequest, Rendition};
+pub use claims::{Claim, ClaimTerms, Expired, LaneShare, LimitedClaim, WorkerId};
 pub use error::StoreError;
 pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
+pub use heartbeat::{Beat, GivenBack, Trouble, TroubledWorker};
 pub use incidents::{
     Acknowledged, Incident, IncidentCursor, IncidentFilter, IncidentFinding, IncidentKind,
-    IncidentPage, IncidentSync, MonitorFacts, MonitorLease, Severity, StreakFact,
-    UnknownIncidentKind,
+    IncidentPage, IncidentSync, MonitorLease, Severity, StreakFact,
 };
 pub use intake::{
-    Committed, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery, NewEvent,
+    Committed, EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery,
+    NewEvent,
 };
-pub use lanes::{LaneInfo, LaneSpec, LaneView, Lease, ProbeClaim};
+pub use lanes::{LaneInfo, LanePage, LaneSpec, LaneStatus, Lease, LimitStatus, Poll, ProbeClaim};
 pub use list::{
-    AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page,
-    ReplayPlan, Stats,
+    BulkKind, BulkPlan, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page,
+    Stats, Total,
 };
 pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification};
 pub use pairs::{
     BrokerRead, BrokerTrouble, DispatchFact, PairFilter, PairRow, ToldEvents, ToldPage,
 };
-pub use record::{AttemptRow, HoldProof, RecordReport, Recorded, Transition};
+pub use postrider_domain::{Refusal, Transition};
+pub use record::{RecordReport, Recorded};
 pub use seal::MasterKey;
 pub use secrets::{SecretInfo, SecretPut, SecretValues, SecretWrite};
-pub use webhooks::{Put, StoredWebhook, WebhookTable, WebhookWrite};
+pub use unclaim::{Kept, UnclaimNo, Unsettled};
+pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
 
 /// Where the store is.
 #[derive(Debug, Clone)]
@@ -71,7 +81,8 @@ pub enum Target {
     Postgres {
         /// Connection URL; may hold a password.
         url: SecretString,
-        /// Connections of this process, at least 4.
+        /// Connections of this process on which deliveries depend, at least 2; three more are
+        /// for what people ask.
         max_connections: u32,
     },
     /// A SQLite file, made when missing.
@@ -89,7 +100,7 @@ pub struct StoreConfig {
     /// Seals secrets and inline credentials at rest.
     pub master_key: MasterKey,
     /// A fresh delivery of an unlimited lane that nobody claimed by then is claimed from the
-    /// store; zero where there is no road (embedded).
+    /// store; zero where there is no dispatch queue (embedded).
     pub sweep_after: Duration,
     /// How long a statement may run before the database cancels it.
     pub statement_timeout: Duration,
@@ -112,43 +123,66 @@ pub struct Store(Backend);
 
 #[derive(Debug, Clone)]
 enum Backend {
-    Postgres(postgres::Pg),
-    Sqlite(sqlite::Lite),
+    Postgres(hot::postgres::PostgresStore),
+    Sqlite(hot::sqlite::SqliteStore),
 }
 
 impl Store {
     /// Opens the store without touching its schema. Waits up to `patience` for a database that
     /// can't be reached yet.
     pub async fn connect(config: &StoreConfig, patience: Duration) -> Result<Self, StoreError> {
+        Self::supervised(config, patience, &Supervisor::default()).await
+    }
+
+    /// As [`Store::connect`]; `supervisor` learns when a task of the store can't go on.
+    pub async fn supervised(
+        config: &StoreConfig,
+        patience: Duration,
+        supervisor: &Supervisor,
+    ) -> Result<Self, StoreError> {
         let backend = match &config.target {
             Target::Postgres { url, max_connections } => Backend::Postgres(
-                postgres::Pg::connect(url, *max_connections, config, patience).await?,
+                hot::postgres::PostgresStore::connect(url, *max_connections, config, patience)
+                    .await?,
             ),
             Target::Sqlite { path } => {
-                Backend::Sqlite(sqlite::Lite::connect(path, config, patience).await?)
+                let lite =
+                    hot::sqlite::SqliteStore::connect(path, config, patience, supervisor).await?;
+                Backend::Sqlite(lite)
             }
         };
         Ok(Self(backend))
     }
 
-    /// How the schema compares with this binary's.
-    pub async fn schema(&self) -> Result<Schema, StoreError> {
-        dispatch!(self, schema())
-    }
-
-    /// Brings the schema up to date; names of the migrations that ran.
-    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        dispatch!(self, migrate())
-    }
-
-    /// Whether the master key opens what is stored; remembers its key id at first use.
-    pub async fn check_key(&self) -> Result<(), StoreError> {
-        dispatch!(self, check_key())
+    /// Whether the connections to the database are encrypted; `None` for a file.
+    pub async fn is_encrypted(&self) -> Result<Option<bool>, StoreError> {
+        match &self.0 {
+            Backend::Postgres(pg) => pg.is_encrypted().await.map(Some),
+            Backend::Sqlite(_) => Ok(None),
+        }
     }
 
     /// One round trip, for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
         dispatch!(self, ping())
+    }
+
+    /// Name and age of the step on deliveries that has been under way for the longest time.
+    /// None is under way for long while the database answers.
+    pub fn oldest_step(&self) -> Option<(&'static str, Duration)> {
+        match &self.0 {
+            Backend::Postgres(pg) => pg.oldest_step(),
+            Backend::Sqlite(lite) => lite.oldest_step(),
+        }
+    }
+
+    /// That step, when its deadline has passed and it still has not ended: this process hangs.
+    pub fn overdue_step(&self) -> Option<(&'static str, Duration)> {
+        let deadline = match &self.0 {
+            Backend::Postgres(pg) => pg.deadline(),
+            Backend::Sqlite(_) => hot::sqlite::DEADLINE,
+        };
+        self.oldest_step().filter(|(_, age)| *age > deadline)
     }
 
     /// Closes connections after what is under way; for SQLite checkpoints the log.

@@ -1,22 +1,26 @@
-//! Reading: deliveries for people and programs, replay, figures, retention.
+//! Deliveries for people and programs, and figures.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use postrider_domain::{
-    DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookId, WebhookUuid,
+    DeliveryId, DeliveryStatus, EventId, EventName, LaneState, Outcome, WebhookId, WebhookUuid,
 };
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::{Store, StoreError};
+use crate::{AttemptView, LaneInfo};
 
-/// How far back [`Store::newest_deliveries`] looks, so that it ends soon for a webhook that has
+/// How far back [`Store::newest_deliveries`](crate::Store::newest_deliveries) looks, so that it ends soon for a webhook that has
 /// sent millions for other pairs.
 pub(crate) const LOOKED_BACK: u32 = 10_000;
 
 /// Six events of each make less than one page.
-const MAX_WEBHOOKS: usize = 150;
+pub(crate) const MAX_WEBHOOKS: usize = 150;
+
 /// Deliveries in one condition, whatever their status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryScope {
     /// Still on their way.
     Open,
@@ -67,6 +71,15 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// How many deliveries a filter names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// So many at least.
+    pub count: u64,
+    /// No more than that.
+    pub is_exact: bool,
+}
+
 /// A delivery in a list.
 #[derive(Debug, Clone)]
 pub struct DeliveryRow {
@@ -107,44 +120,53 @@ pub struct DeliveryRow {
 pub struct DeliveryView {
     /// As in a list.
     pub row: DeliveryRow,
+    /// Its webhook's row number.
+    pub webhook_id: WebhookId,
     /// The event, JSON of `postrider_domain::Event`.
     pub event: String,
+    /// W3C `traceparent` of the intake.
+    pub traceparent: Option<String>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptView>,
 }
 
-/// An attempt as kept.
-#[derive(Debug, Clone)]
-pub struct AttemptView {
-    /// Place in the schedule, from 1.
-    pub number: u32,
-    /// When it started.
-    pub started_at: Timestamp,
-    /// How long it took.
-    pub duration: Duration,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// HTTP status.
-    pub status_code: Option<u16>,
-    /// GitHub's request id.
-    pub github_request_id: Option<String>,
-    /// An earlier attempt may have arrived already.
-    pub possible_duplicate: bool,
-    /// JSON, redacted; empty when nothing was sent.
-    pub request: String,
-    /// JSON, redacted.
-    pub response: String,
+/// What is done to all deliveries that a filter names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BulkKind {
+    /// Final ones wait again (T12).
+    Replay {
+        /// Marks of earlier attempts that may have arrived are taken off.
+        forget_marks: bool,
+    },
+    /// Waiting ones are discarded.
+    Discard,
 }
 
-/// What a replay would do, or did.
+impl BulkKind {
+    /// Its name in rows.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Replay { .. } => "replay",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// What a replay or a discard would do, or did.
 #[derive(Debug, Clone, Default)]
-pub struct ReplayPlan {
-    /// Final deliveries that it touches, by lane name.
+pub struct BulkPlan {
+    /// Which act; `None` when nothing was to be done.
+    pub id: Option<Uuid>,
+    /// Deliveries that this call changed, or would change, by lane name.
     pub by_lane: Vec<(String, u64)>,
-    /// Open ones among those asked for: left alone (they are on their way already).
-    pub open: u64,
-    /// Those whose webhook is deleted or disabled: left alone.
+    /// Of those asked for: on their way already (replay), not waiting (discard).
+    pub left_alone: u64,
+    /// A replay's whose webhook is deleted or disabled: left alone.
     pub without_webhook: u64,
+    /// Deliveries that the act has changed in all its calls.
+    pub done: u64,
+    /// Whether everything was looked at; else the act can be gone on with.
+    pub is_finished: bool,
 }
 
 /// Figures for metrics and `/api/v1/stats`.
@@ -158,72 +180,22 @@ pub struct Stats {
     pub oldest_pending: Option<Duration>,
 }
 
+impl Stats {
+    pub(crate) fn of(lanes: &[LaneInfo], now: Timestamp) -> Self {
+        let open = lanes.iter().filter(|lane| lane.state == LaneState::Open);
+        let oldest = open.filter_map(|lane| lane.open_since).min();
+        let age = |oldest| Duration::try_from(now.duration_since(oldest)).unwrap_or_default();
+        Self {
+            backlog: lanes.iter().map(|lane| (lane.name.clone(), lane.backlog)).collect(),
+            sending: lanes.iter().map(|lane| lane.sending).sum(),
+            oldest_pending: oldest.map(age),
+        }
+    }
+}
+
 impl DeliveryFilter {
     /// Whether executions are among what is asked for.
     pub(crate) fn shows_executions(&self) -> bool {
         self.event == Some(EventName::Test) || self.event_id.is_some() || self.ids.is_some()
-    }
-}
-
-impl Store {
-    /// A page of deliveries, newest first, `limit` 1 to 1,000.
-    pub async fn deliveries(
-        &self,
-        filter: &DeliveryFilter,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        dispatch!(self, deliveries(filter, after, limit))
-    }
-
-    /// One delivery with its event and attempts.
-    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
-        dispatch!(self, delivery(id))
-    }
-
-    /// Of each of these webhooks (at most 150) and each event the newest delivery for the pair,
-    /// oldest first, among the newest 10,000 deliveries of the webhook.
-    pub async fn newest_deliveries(
-        &self,
-        webhooks: &[WebhookId],
-        consumer: &str,
-        provider: &str,
-    ) -> Result<Vec<DeliveryRow>, StoreError> {
-        let webhooks = webhooks.get(..MAX_WEBHOOKS).unwrap_or(webhooks);
-        let ids = dispatch!(self, newest_deliveries(webhooks, consumer, provider))?;
-        let filter = DeliveryFilter { ids: Some(ids), ..DeliveryFilter::default() };
-        let mut page = self.deliveries(&filter, None, 1_000).await?;
-        page.deliveries.reverse();
-        Ok(page.deliveries)
-    }
-
-    /// T12. Final deliveries of the filter, executions aside, wait again (attempt 0, claim number
-    /// kept, marks kept
-    /// unless `forget_marks`), at most 100,000 in chunks; with `act` false only counts.
-    pub async fn replay(
-        &self,
-        filter: &DeliveryFilter,
-        forget_marks: bool,
-        act: bool,
-    ) -> Result<ReplayPlan, StoreError> {
-        dispatch!(self, replay(filter, forget_marks, act))
-    }
-
-    /// Figures of this moment.
-    pub async fn stats(&self) -> Result<Stats, StoreError> {
-        dispatch!(self, stats())
-    }
-
-    /// Retention: drops final deliveries, their events and attempts older than `keep`, and
-    /// idempotency keys older than `keep_keys` whose event has nothing open; in chunks of
-    /// `limit`; makes the attempts' partitions of the coming days. Open deliveries stay,
-    /// however old. Returns how many deliveries went.
-    pub async fn prune(
-        &self,
-        keep: Duration,
-        keep_keys: Duration,
-        limit: u32,
-    ) -> Result<u64, StoreError> {
-        dispatch!(self, prune(keep, keep_keys, limit))
     }
 }

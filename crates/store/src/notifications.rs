@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{Incident, MonitorLease, Store, StoreError};
+use crate::Incident;
 
 /// Where an alert goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,27 +72,4 @@ pub enum AlertResult {
     Retry(Duration),
     /// Never to be tried again.
     GivenUp,
-}
-
-impl Store {
-    /// Takes alerts of a channel that are due, oldest first, for `hold`: nobody else gets them
-    /// during that time, and somebody else does after it. Of the alerts of one incident only
-    /// the oldest is given. `None` without a valid lease.
-    pub async fn claim_notifications(
-        &self,
-        lease: MonitorLease,
-        channel: AlertChannel,
-        limit: u32,
-        hold: Duration,
-    ) -> Result<Option<Vec<Notification>>, StoreError> {
-        dispatch!(self, claim_notifications(lease, channel, limit.clamp(1, 1_000), hold))
-    }
-
-    /// Notes what became of tries. A try that was taken over by somebody else changes nothing.
-    pub async fn settle_notifications(
-        &self,
-        settled: &[(Uuid, u32, AlertResult)],
-    ) -> Result<(), StoreError> {
-        dispatch!(self, settle_notifications(settled))
-    }
 }

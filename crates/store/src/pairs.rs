@@ -6,8 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_domain::{BrokerReach, EventId, EventName, PairFacts, PairKey};
 use uuid::Uuid;
 
-use crate::{MonitorLease, Store, StoreError};
-
 /// An event can't be dated back further than this before it was received.
 const OLDEST_EVENT: SignedDuration = SignedDuration::from_hours(24 * 365);
 
@@ -133,7 +131,7 @@ pub(crate) fn happened(occurred_at: Option<&str>, received_at: Timestamp) -> Tim
 }
 
 /// The id before all ids of an instant.
-fn id_at(instant: Timestamp) -> Uuid {
+pub(crate) fn id_at(instant: Timestamp) -> Uuid {
     Uuid::from_u128(u128::try_from(instant.as_millisecond()).unwrap_or_default() << 80)
 }
 
@@ -142,81 +140,6 @@ pub(crate) fn id_before(id: Uuid, back: Duration) -> Uuid {
     let millis = u64::try_from(id.as_u128() >> 80).unwrap_or_default();
     let back = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
     Uuid::from_u128(u128::from(millis.saturating_sub(back)) << 80)
-}
-
-impl Store {
-    /// Pairs in the order of their keys, `limit` 1 to 10,000.
-    pub async fn pairs(
-        &self,
-        filter: &PairFilter,
-        after: Option<&PairKey>,
-        limit: u32,
-    ) -> Result<Vec<PairRow>, StoreError> {
-        dispatch!(self, pairs(filter, after, limit.clamp(1, 10_000)))
-    }
-
-    /// Writes pairs as they are now known, and up to where events were folded into them, if
-    /// that is told. Pairs count as seen now. `false` without a valid lease.
-    pub async fn save_pairs(
-        &self,
-        lease: MonitorLease,
-        pairs: &[PairRow],
-        events_until: Option<EventId>,
-    ) -> Result<bool, StoreError> {
-        dispatch!(self, save_pairs(lease, pairs, events_until))
-    }
-
-    /// Up to where events are folded into pairs, `back` earlier; the beginning when none are.
-    /// Where a host whose clock runs ahead made the last id, it is `back` before `now`: others
-    /// make smaller ids still.
-    pub async fn events_until(
-        &self,
-        back: Duration,
-        now: Timestamp,
-    ) -> Result<EventId, StoreError> {
-        let until = dispatch!(self, events_until())?;
-        Ok(EventId(until.map_or(Uuid::nil(), |id| id_before(id.min(id_at(now)), back))))
-    }
-
-    /// What the events after `after` tell, `limit` of them at most, 1 to 10,000.
-    pub async fn told_events(&self, after: EventId, limit: u32) -> Result<ToldPage, StoreError> {
-        dispatch!(self, told_events(after, limit.clamp(1, 10_000)))
-    }
-
-    /// What became of the deliveries of these events; an event that is gone is left out.
-    pub async fn dispatches(&self, events: &[EventId]) -> Result<Vec<DispatchFact>, StoreError> {
-        dispatch!(self, dispatches(events))
-    }
-
-    /// Whether the brokers that are asked do answer.
-    pub async fn broker_reads(&self) -> Result<Vec<BrokerRead>, StoreError> {
-        dispatch!(self, broker_reads())
-    }
-
-    /// Writes whether a broker answers. `false` without a valid lease.
-    pub async fn save_broker_read(
-        &self,
-        lease: MonitorLease,
-        read: &BrokerRead,
-    ) -> Result<bool, StoreError> {
-        dispatch!(self, save_broker_read(lease, read))
-    }
-
-    /// Forgets brokers that are not asked any more: all but these. `false` without a valid
-    /// lease.
-    pub async fn keep_broker_reads(
-        &self,
-        lease: MonitorLease,
-        brokers: &[String],
-    ) -> Result<bool, StoreError> {
-        dispatch!(self, keep_broker_reads(lease, brokers))
-    }
-
-    /// Retention: drops pairs that neither an event nor a broker's list named since `keep`
-    /// ago. Returns how many went.
-    pub async fn prune_pairs(&self, keep: Duration) -> Result<u64, StoreError> {
-        dispatch!(self, prune_pairs(keep))
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! T6-T11: what became of a claim, recorded only under its `claim_no` (FENCE). The claim of an
 //! execution ends with whatever is recorded but T11 (E3).
+//!
+//! What a row and a lane do next is decided in `postrider_domain`; both databases load what the
+//! decision reads, decide and write.
 
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
 
-use jiff::Timestamp;
-use postrider_domain::{ClaimNo, DeliveryId, HoldCause, LaneId, Outcome, WebhookId};
+use postrider_domain::{
+    ClaimNo, DeliveryId, LaneEvidence, LaneId, LastOutcome, NextRow, Outcome, Rejection, RowFacts,
+    StreakNews, Transition, WebhookId, after_outcome,
+};
 
-use crate::{Store, StoreError};
+use crate::{AttemptRow, Claim, KeptRequest, Store, StoreError};
 
 /// One outcome to record.
 #[derive(Debug, Clone)]
@@ -19,84 +24,77 @@ pub struct Recorded {
     pub webhook_id: WebhookId,
     /// Its lane.
     pub lane_id: LaneId,
+    /// What the claim found in its row.
+    pub row: RowFacts,
     /// What the row does next.
     pub transition: Transition,
     /// The attempt, unless nothing was attempted (T11).
     pub attempt: Option<AttemptRow>,
 }
 
-/// How a claim ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Transition {
-    /// T6: delivered.
-    Delivered,
-    /// T7: waits for its next attempt.
-    Retry {
-        /// From the database's now.
-        after: Duration,
-        /// The request may have arrived (UNCERTAIN): later attempts are possible duplicates.
-        uncertain: bool,
-    },
-    /// T8: given up.
-    Failed {
-        /// The request may have arrived.
-        uncertain: bool,
-    },
-    /// T9 with L4: the attempt is given back; the lane is held if its secret is still at
-    /// `secret_rev` (HOLD_REV), the proof suffices and an enabled webhook uses it.
-    HeldBack {
-        /// Credential or secret missing, never manual.
-        cause: HoldCause,
-        /// Revision of the lane's secret that the request used.
-        secret_rev: i64,
-        /// What it takes to hold.
-        proof: HoldProof,
-        /// How long until the next probe of the lane.
-        probe_after: Duration,
-        /// When the delivery is looked at again should the lane not be held by this.
-        retry_after: Duration,
-    },
-    /// T10 with L7: the attempt is given back, the lane paused. The pause is the larger of the
-    /// one in force and this (PAUSE_MAX).
-    Limited {
-        /// What the target said; `None`: it did not say, so 60 s doubling to 15 min for each
-        /// such answer in a row.
-        pause: Option<Duration>,
-    },
-    /// T11: not sent (too late, shutting down, hold seen); the attempt is given back, due now.
-    Released,
-}
+impl Recorded {
+    /// How this claim ended.
+    pub fn of(claim: &Claim, transition: Transition, attempt: Option<AttemptRow>) -> Self {
+        Self {
+            id: claim.id,
+            claim_no: claim.claim_no,
+            webhook_id: claim.webhook_id,
+            lane_id: claim.lane_id,
+            row: RowFacts {
+                rejections: claim.rejections,
+                lost_claims: claim.lost_claims,
+                is_test: claim.execution,
+            },
+            transition,
+            attempt,
+        }
+    }
 
-/// How much proof holds a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HoldProof {
-    /// This one answer (GitHub, and a missing secret).
-    One,
-    /// Two webhooks or three answers in a row.
-    Several,
-}
+    /// What its lane and limit look at.
+    pub(crate) fn evidence(&self) -> LaneEvidence {
+        let outcome = self.attempt.as_ref().map(|attempt| attempt.outcome);
+        LaneEvidence {
+            webhook: self.webhook_id,
+            transition: self.transition,
+            outcome,
+            rejections: self.row.rejections,
+        }
+    }
 
-/// An attempt as kept.
-#[derive(Debug, Clone)]
-pub struct AttemptRow {
-    /// Place in the schedule, from 1.
-    pub number: u32,
-    /// When it started, by the worker's clock (shown only, never compared).
-    pub started_at: Timestamp,
-    /// How long it took.
-    pub duration: Duration,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// HTTP status, if there was an answer.
-    pub status_code: Option<u16>,
-    /// GitHub's `X-GitHub-Request-Id`.
-    pub github_request_id: Option<String>,
-    /// An earlier attempt may have arrived already.
-    pub possible_duplicate: bool,
-    /// The request as JSON, redacted.
-    pub request: String,
-    /// The answer as JSON, redacted and cut; or the error.
-    pub response: String,
+    /// What the row does next, by what a rejection means to it.
+    pub(crate) fn next(&self, rejection: Rejection) -> NextRow {
+        let last = self.attempt.as_ref().map(AttemptRow::last);
+        after_outcome(self.row, self.transition, rejection, last)
+    }
+
+    /// Says something that its lane, and its webhook, may have to be locked for.
+    pub(crate) fn touches_lane(&self) -> bool {
+        match self.transition {
+            Transition::CredentialRejected { .. } | Transition::Limited { .. } => true,
+            Transition::Delivered
+            | Transition::Retry { .. }
+            | Transition::Failed { .. }
+            | Transition::Released { .. }
+            | Transition::Lost { .. } => false,
+        }
+    }
+
+    /// T11.
+    pub(crate) fn is_release(&self) -> bool {
+        matches!(self.transition, Transition::Released { .. })
+    }
+
+    /// Delivered, no test, and nothing kept of the request but how to render it again: what
+    /// nearly all outcomes are.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_rendition = |attempt: &AttemptRow| match attempt.request {
+            KeptRequest::Rendition(_) => attempt.outcome == Outcome::Accepted,
+            KeptRequest::Nothing | KeptRequest::Text(_) => false,
+        };
+        matches!(self.transition, Transition::Delivered)
+            && !self.row.is_test
+            && self.attempt.as_ref().is_some_and(is_rendition)
+    }
 }
 
 /// What recording came to.
@@ -115,4 +113,25 @@ impl Store {
     pub async fn record(&self, batch: &[Recorded]) -> Result<RecordReport, StoreError> {
         dispatch!(self, record(batch))
     }
+}
+
+/// A claim is recorded once a statement.
+pub(crate) fn first_of_each_claim(batch: &[Recorded]) -> Vec<&Recorded> {
+    let mut seen = HashSet::with_capacity(batch.len());
+    batch.iter().filter(|each| seen.insert((each.id, each.claim_no))).collect()
+}
+
+/// What outcomes say of their webhooks' streaks; tests are none. Webhooks of which nothing is
+/// said are left out.
+pub(crate) fn streaks<'a>(
+    outcomes: impl Iterator<Item = &'a Recorded>,
+) -> BTreeMap<WebhookId, (StreakNews, LastOutcome)> {
+    let mut streaks: BTreeMap<WebhookId, StreakNews> = BTreeMap::new();
+    for each in outcomes.filter(|each| !each.row.is_test) {
+        if let Some(attempt) = &each.attempt {
+            streaks.entry(each.webhook_id).or_default().add(attempt.last());
+        }
+    }
+    let told = |(webhook, news): (WebhookId, StreakNews)| Some((webhook, (news, news.last?)));
+    streaks.into_iter().filter_map(told).collect()
 }

@@ -1,11 +1,9 @@
 //! Secrets, sealed at rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-
-use crate::{Store, StoreError};
 
 /// Values by name.
 pub type SecretValues = BTreeMap<String, SecretString>;
@@ -66,45 +64,5 @@ impl SecretWrite {
     /// Whether lanes have to look again: what they resolve may differ.
     pub(crate) fn affects_lanes(&self, name: &str, team_uuid: Option<&str>) -> bool {
         self.value.is_some() || self.name != name || self.team_uuid.as_deref() != team_uuid
-    }
-}
-
-impl Store {
-    /// L5. Sets a value, of a secret without a team when there is none of the name: raises `secret_rev` of every lane that a webhook with this secret
-    /// uses, and opens those that are held, unless by hand. Returns the secret and the names of
-    /// the lanes that opened.
-    pub async fn set_secret(
-        &self,
-        name: &str,
-        value: &SecretString,
-    ) -> Result<(SecretInfo, Vec<String>), StoreError> {
-        dispatch!(self, set_secret(name, value))
-    }
-
-    /// L5. Makes or replaces a secret as [`set_secret`](Self::set_secret) does, with description
-    /// and team, by uuid; it may be renamed, which counts for the lanes of both names. A change
-    /// of the description alone touches no lane.
-    pub async fn put_secret(&self, write: &SecretWrite) -> Result<SecretPut, StoreError> {
-        dispatch!(self, put_secret(write))
-    }
-
-    /// All secrets by name.
-    pub async fn secrets(&self) -> Result<Vec<SecretInfo>, StoreError> {
-        dispatch!(self, secrets())
-    }
-
-    /// Removes one; `false` when there is none. Lanes that use it are held at their next send.
-    pub async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
-        dispatch!(self, delete_secret(name))
-    }
-
-    /// Values for the names that have one, as a webhook of this team (`None`: without one) may
-    /// use them: another team's secret is as good as missing.
-    pub async fn secret_values(
-        &self,
-        names: &BTreeSet<String>,
-        team: Option<&str>,
-    ) -> Result<SecretValues, StoreError> {
-        dispatch!(self, secret_values(names, team))
     }
 }

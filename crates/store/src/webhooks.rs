@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use postrider_domain::{LaneId, Webhook, WebhookId, WebhookState, WebhookUuid};
+use jiff::Timestamp;
+use postrider_domain::{HoldCause, LaneId, Webhook, WebhookId, WebhookState, WebhookUuid};
 
-use crate::{LaneSpec, Store, StoreError};
+use crate::{LaneSpec, codec};
 
 /// A webhook with what the store knows of it.
 #[derive(Debug, Clone)]
@@ -37,6 +38,23 @@ pub struct WebhookTable {
     pub webhooks: Vec<Arc<StoredWebhook>>,
 }
 
+/// A webhook that is parked: what waits for it is held, its lane's other webhooks go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedWebhook {
+    /// Which.
+    pub uuid: WebhookUuid,
+    /// Its lane's name.
+    pub lane: String,
+    /// Why; never manual.
+    pub cause: HoldCause,
+    /// Since when.
+    pub since: Timestamp,
+    /// When one of its deliveries is tried next; `None` where a secret is waited for.
+    pub next_probe_at: Option<Timestamp>,
+    /// Deliveries that wait for it, counted up to 10,000.
+    pub backlog: u64,
+}
+
 /// A webhook to write.
 #[derive(Debug, Clone)]
 pub struct WebhookWrite {
@@ -48,6 +66,13 @@ pub struct WebhookWrite {
     pub secret_names: BTreeSet<String>,
 }
 
+impl WebhookWrite {
+    /// Its own time-out as its row keeps it, because claims last as long.
+    pub(crate) fn timeout_millis(&self) -> Option<i64> {
+        self.webhook.extensions.timeout.map(codec::millis)
+    }
+}
+
 /// What a write came to.
 #[derive(Debug, Clone)]
 pub enum Put {
@@ -55,37 +80,4 @@ pub enum Put {
     Created(StoredWebhook),
     /// It replaced one.
     Replaced(StoredWebhook),
-}
-
-impl Store {
-    /// The table, or `None` when it is still at `known`.
-    pub async fn webhook_table(
-        &self,
-        known: Option<i64>,
-    ) -> Result<Option<WebhookTable>, StoreError> {
-        dispatch!(self, webhook_table(known))
-    }
-
-    /// One webhook; deleted ones are not found.
-    pub async fn webhook(&self, uuid: &WebhookUuid) -> Result<Option<StoredWebhook>, StoreError> {
-        dispatch!(self, webhook(uuid))
-    }
-
-    /// Webhooks by row number, deleted ones included.
-    pub async fn webhooks_by_id(
-        &self,
-        ids: &[WebhookId],
-    ) -> Result<Vec<StoredWebhook>, StoreError> {
-        dispatch!(self, webhooks_by_id(ids))
-    }
-
-    /// Creates or replaces. What waits for it follows to its new lane (J3).
-    pub async fn put_webhook(&self, write: &WebhookWrite) -> Result<Put, StoreError> {
-        dispatch!(self, put_webhook(write))
-    }
-
-    /// Deletes softly; `false` when there is none. What waits for it is discarded (J4).
-    pub async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
-        dispatch!(self, delete_webhook(uuid))
-    }
 }

@@ -6,10 +6,12 @@ mod metrics;
 pub mod names;
 pub mod spans;
 pub mod step;
+mod supervise;
 mod trace;
 
-pub use logging::{LogFormat, LoggingError, flush, guard_secrets, init, redact};
+pub use logging::{LastLines, LogFormat, LoggingError, flush, guard_secrets, init, redact};
 pub use metrics::{
     LaneGauge, LaneSample, Metrics, MetricsError, SpanLoss, VerificationSample, WebhookSample,
 };
+pub use supervise::Supervisor;
 pub use trace::{InvalidTraceparent, TRACEPARENT, TraceContext};

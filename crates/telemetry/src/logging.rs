@@ -1,12 +1,14 @@
 //! Log lines on standard output: one a line, flat, and without secrets.
 //!
 //! A line is made on the thread that logs and handed to a thread that writes, so a reader that
-//! hangs never stops deliveries.
+//! hangs never stops deliveries. Every end of the process but `kill -9` writes what is left: see
+//! [`LastLines`].
 
 mod line;
 mod redact;
 mod sink;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use redact::{guard_secrets, redact};
-use sink::Sink;
+use sink::{Sink, SinkLimits};
 
 static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
 
@@ -47,14 +49,23 @@ pub enum LoggingError {
 }
 
 /// Installs logging for the whole process. `filter` is in the syntax of `RUST_LOG`, such as
-/// `info` or `info,postrider_deliver=debug`.
+/// `info` or `info,postrider_worker=debug`.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
+    install(filter, format, SinkLimits::default(), std::io::stdout())
+}
+
+fn install(
+    filter: &str,
+    format: LogFormat,
+    limits: SinkLimits,
+    out: impl Write + Send + 'static,
+) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))?;
-    let sink = Arc::new(Sink::new(format));
+    let sink = Arc::new(Sink::new(format, limits));
     let lines = Lines { format, sink: Arc::clone(&sink) };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     subscriber.try_init().map_err(|_| LoggingError::Installed)?;
-    sink.start(std::io::stdout()).map_err(LoggingError::Thread)?;
+    sink.start(out).map_err(LoggingError::Thread)?;
     SINK.set(sink).map_err(|_| LoggingError::Installed)
 }
 
@@ -62,6 +73,22 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
 /// Call it before the process ends.
 pub fn flush(within: Duration) -> bool {
     SINK.get().is_none_or(|sink| sink.flush(within))
+}
+
+/// Waits for the last lines when it is dropped, also by a panic that ends the process. Make it the
+/// first value of `main`, so that it is dropped after everything that logs.
+#[derive(Debug)]
+#[must_use = "it flushes when it is dropped"]
+pub struct LastLines {
+    /// How long at most.
+    pub within: Duration,
+}
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        // Standard output hangs otherwise, and there is nobody to tell.
+        flush(self.within);
+    }
 }
 
 /// Turns events into lines.

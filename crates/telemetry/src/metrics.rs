@@ -22,7 +22,7 @@ const REVISION: &str = match option_env!("POSTRIDER_REVISION") {
 const ATTEMPT_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
-/// Seconds. From the fast road to a lane that was held for a weekend.
+/// Seconds. From a delivery that went straight through to a lane that was held for a weekend.
 const END_TO_END_BUCKETS: [f64; 16] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0,
     172_800.0,
@@ -118,6 +118,7 @@ struct Inner {
     events_received: IntCounter,
     events_duplicate: IntCounter,
     relay_broken_bodies: IntCounterVec,
+    http_limited: IntCounterVec,
     deliveries: IntCounterVec,
     attempt_duration: Histogram,
     end_to_end: Histogram,
@@ -138,6 +139,7 @@ struct Sampled {
     last_success: IntGaugeVec,
     incidents_open: IntGaugeVec,
     verification_age: GaugeVec,
+    pairs: IntGaugeVec,
 }
 
 /// The latest of everything that comes and goes. Each list is replaced as a whole, so that what
@@ -150,6 +152,7 @@ struct Samples {
     /// By credential, in seconds since 1970.
     credential_expiry: BTreeMap<String, i64>,
     verification_ages: Vec<VerificationSample>,
+    pairs: Vec<(String, u64)>,
     queues: Vec<(String, u32)>,
     lanes: Vec<LaneSample>,
     webhooks: Vec<WebhookSample>,
@@ -176,6 +179,7 @@ impl Metrics {
                 "Events that repeated an accepted one.",
             )?,
             relay_broken_bodies: relay_broken_bodies(&registry)?,
+            http_limited: http_limited(&registry)?,
             deliveries: counters(
                 &registry,
                 names::DELIVERIES,
@@ -214,6 +218,12 @@ impl Metrics {
     /// `count` events repeated an accepted one.
     pub fn events_duplicate(&self, count: u64) {
         self.0.events_duplicate.inc_by(count);
+    }
+
+    /// A call was refused because its caller called too often: `token` is the name of the
+    /// caller's token, `route` what has the rate.
+    pub fn http_limited(&self, token: &str, route: &'static str) {
+        self.0.http_limited.with_label_values(&[token, route]).inc();
     }
 
     /// The body of a relayed call was no JSON; `accepted`: its query sufficed.
@@ -275,7 +285,12 @@ impl Metrics {
         }
     }
 
-    /// Replaces the ages of the last verifications of all pairs.
+    /// Replaces the numbers of pairs by state.
+    pub fn set_pairs(&self, pairs: Vec<(String, u64)>) {
+        self.samples().pairs = pairs;
+    }
+
+    /// Replaces the ages of the last verifications of pairs.
     pub fn set_verification_ages(&self, pairs: Vec<VerificationSample>) {
         self.samples().verification_ages = pairs;
     }
@@ -389,6 +404,7 @@ impl Sampled {
                 "Age of a pair's newest verification, quiet days left out.",
                 &["consumer", "provider"],
             )?,
+            pairs: gauges(registry, names::PAIRS, "Pairs by how fresh they are.", &["state"])?,
         })
     }
 
@@ -406,6 +422,10 @@ impl Sampled {
         self.incidents_open.reset();
         for (kind, open) in &samples.incidents {
             self.incidents_open.with_label_values(&[kind]).set(signed(*open));
+        }
+        self.pairs.reset();
+        for (state, pairs) in &samples.pairs {
+            self.pairs.with_label_values(&[state]).set(signed(*pairs));
         }
         self.verification_age.reset();
         for VerificationSample { consumer, provider, age } in &samples.verification_ages {
@@ -479,6 +499,14 @@ fn relay_broken_bodies(registry: &Registry) -> Result<IntCounterVec, MetricsErro
         bodies.with_label_values(&[accepted]).reset();
     }
     Ok(bodies)
+}
+
+fn http_limited(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
+    let help = "Calls refused because their caller called too often.";
+    let opts = Opts::new(names::HTTP_LIMITED, help);
+    let limited = IntCounterVec::new(opts, &["token", "route"])?;
+    registry.register(Box::new(limited.clone()))?;
+    Ok(limited)
 }
 
 fn counters(

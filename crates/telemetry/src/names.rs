@@ -4,6 +4,9 @@
 pub const DELIVERY_ATTEMPTED: &str = "delivery.attempted";
 /// Log line: the process listens; fields `role`, `listen`, `admin_listen`.
 pub const LISTENING: &str = "listening";
+/// Log line: whether what goes to Postgres and RabbitMQ is encrypted; fields `store_encrypted`,
+/// `queue_encrypted`. Distributed mode alone has it.
+pub const CONNECTIONS: &str = "connections";
 /// Log line: lines were lost because nobody read standard output; field `dropped`.
 pub const LOG_LINES_DROPPED: &str = "log.lines_dropped";
 
@@ -14,6 +17,8 @@ pub const EVENTS_DUPLICATE: &str = "postrider_events_duplicate_total";
 /// Counter by `accepted`: bodies of relayed calls that were no JSON; `true` where the query
 /// sufficed.
 pub const RELAY_BROKEN_BODIES: &str = "postrider_relay_broken_bodies_total";
+/// Counter by `token` and `route` (`api`, `events`): calls refused because of their rate.
+pub const HTTP_LIMITED: &str = "postrider_http_limited_total";
 /// Counter by `outcome`: outcomes recorded.
 pub const DELIVERIES: &str = "postrider_deliveries_total";
 /// Histogram: one attempt, from its start to its classified answer.
@@ -32,8 +37,10 @@ pub const LANE_BACKLOG: &str = "postrider_lane_backlog";
 pub const GITHUB_RATELIMIT_REMAINING: &str = "postrider_github_ratelimit_remaining";
 /// Gauge by `credential`: when GitHub says that it expires.
 pub const CREDENTIAL_EXPIRY_TIMESTAMP: &str = "postrider_credential_expiry_timestamp_seconds";
-/// Gauge by `consumer` and `provider`: time since the last verification.
+/// Gauge by `consumer` and `provider`: time since the last verification, of the thousand oldest.
 pub const VERIFICATION_AGE: &str = "postrider_verification_age_seconds";
+/// Gauge by `state`: pairs that the monitor sees so.
+pub const PAIRS: &str = "postrider_pairs";
 /// Counter by `reason` (`queue_full`, `not_exported`): spans that did not reach the collector.
 pub const SPANS_DROPPED: &str = "postrider_spans_dropped_total";
 /// Gauge by `webhook`: failures since the last success.

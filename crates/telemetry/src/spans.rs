@@ -3,10 +3,14 @@
 //! | span | kind | parent | made by |
 //! |---|---|---|---|
 //! | `POST /events` | server | the caller's, when it sent a `traceparent` | intake |
-//! | `publish <exchange>:<routing key>` | producer | the call | intake |
-//! | `process <exchange>:<routing key>` | consumer | the publishing | worker, for a copy off the road |
-//! | `process` | internal | the call | worker, for a delivery out of the store; linked to the first try |
+//! | `publish <exchange>:<routing key>` | producer | the call | intake, for each message |
+//! | `process <exchange>:<routing key>` | consumer | the call | worker, for a delivery that a message brought |
+//! | `process` | internal | the call | worker, for a delivery out of the store |
 //! | `POST` | client | the processing | worker |
+//!
+//! A message may carry deliveries of several calls. So every delivery stays in the trace of its own
+//! call, and links lead across: a publishing has the first call as its parent and links to the
+//! others, a first try links to the publishing, a later try to the first.
 //!
 //! The ids are those of [`TraceContext`], which travels in rows, AMQP headers and log lines anyway.
 //! So spans are made whole when their work is done, and a process that dies loses those that it

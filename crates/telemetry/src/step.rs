@@ -13,18 +13,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Step {
     /// Event and deliveries are committed; the sender has no answer yet.
     Committed,
-    /// The road confirmed the copies.
+    /// RabbitMQ confirmed the messages, or they were refused.
     Published,
-    /// A worker took a copy off the road.
+    /// A worker took a message off the queue.
     Taken,
-    /// A claim is committed; nothing is sent yet.
+    /// A claim is committed; its messages are not settled and nothing is sent yet.
     Claimed,
+    /// Messages are settled: a committed step answered each of their deliveries.
+    Settled,
     /// The request was answered; nothing is recorded yet.
     Sent,
-    /// The outcome is committed; the copy is not settled yet.
+    /// The outcome is committed.
     Recorded,
-    /// The copy is settled.
-    Settled,
     /// Incidents were opened and their alerts written; none is sent yet.
     Opened,
 }
@@ -36,9 +36,9 @@ impl Step {
         Self::Published,
         Self::Taken,
         Self::Claimed,
+        Self::Settled,
         Self::Sent,
         Self::Recorded,
-        Self::Settled,
         Self::Opened,
     ];
 
@@ -49,9 +49,9 @@ impl Step {
             Self::Published => "published",
             Self::Taken => "taken",
             Self::Claimed => "claimed",
+            Self::Settled => "settled",
             Self::Sent => "sent",
             Self::Recorded => "recorded",
-            Self::Settled => "settled",
             Self::Opened => "opened",
         }
     }
@@ -93,7 +93,7 @@ pub fn arm(at: CrashAt) {
     PLAN.get_or_init(|| Plan { at, seen: AtomicU64::new(0) });
 }
 
-/// Says that a step was reached, `times` times at once. Costs one load unless armed.
+/// Says that a step was reached, by `times` events or deliveries at once. Costs one load unless armed.
 pub fn reached(step: Step, times: usize) {
     let Some(plan) = PLAN.get() else { return };
     if plan.at.step != step {

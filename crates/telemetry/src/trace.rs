@@ -70,6 +70,11 @@ impl TraceContext {
         )
     }
 
+    /// The span's id.
+    pub fn span_id(&self) -> [u8; 8] {
+        self.span_id
+    }
+
     /// Whether the trace is recorded (flag 01).
     pub fn sampled(&self) -> bool {
         self.sampled

@@ -39,7 +39,7 @@ async fn rabbitmq_wiped() -> Result<()> {
     Box::pin(without_rabbitmq(true)).await
 }
 
-/// RabbitMQ carries copies only: losing it doubles nothing.
+/// RabbitMQ carries ids only: losing it doubles nothing.
 async fn without_rabbitmq(wiped: bool) -> Result<()> {
     let services = Services::with_own_rabbit().await?;
     let cell = Box::pin(Cell::start(plan(Mode::Distributed).on(services))).await?;

@@ -41,9 +41,9 @@ cells! {
     distributed_published: Distributed, "ingest-1", "published", 0;
     distributed_taken: Distributed, "worker-1", "taken", IN_FLIGHT;
     distributed_claimed: Distributed, "worker-1", "claimed", IN_FLIGHT;
+    distributed_settled: Distributed, "worker-1", "settled", IN_FLIGHT;
     distributed_sent: Distributed, "worker-1", "sent", IN_FLIGHT;
     distributed_recorded: Distributed, "worker-1", "recorded", IN_FLIGHT;
-    distributed_settled: Distributed, "worker-1", "settled", IN_FLIGHT;
     embedded_committed: Embedded, "serve", "committed", IN_FLIGHT;
     embedded_claimed: Embedded, "serve", "claimed", IN_FLIGHT;
     embedded_sent: Embedded, "serve", "sent", IN_FLIGHT;

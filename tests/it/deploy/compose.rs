@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    BEYOND_GRACE, DB_CONNECTIONS, Secrets, Start, VERSION, document, entries, image, path, read,
-    seconds, text, texts,
+    BEYOND_GRACE, DB_CONNECTIONS, PEOPLE_CONNECTIONS, Secrets, Start, VERSION, document, entries,
+    image, path, read, seconds, text, texts,
 };
 
 /// Where a secret is mounted unless the service says otherwise.
@@ -195,7 +195,7 @@ fn postgres_and_rabbitmq_have_room() -> Result<()> {
     let postgres = texts(&compose["services"]["postgres"]["command"]);
     let most = postgres.iter().find_map(|word| word.strip_prefix("max_connections="));
     let others = 3;
-    let wanted = (WORKERS + others) * DB_CONNECTIONS;
+    let wanted = (WORKERS + others) * (DB_CONNECTIONS + PEOPLE_CONNECTIONS);
     ensure!(most.context("max_connections")?.parse::<u64>()? >= wanted, "{wanted} connections");
     let limit = text(&compose["services"]["rabbitmq"]["deploy"]["resources"]["limits"]["memory"])?;
     ensure!(limit == "1G", "{limit}: change the watermark too");

@@ -8,8 +8,8 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    BEYOND_GRACE, Secrets, Start, VERSION, document, documents, entries, image, path, read, text,
-    texts,
+    BEYOND_GRACE, PEOPLE_CONNECTIONS, Secrets, Start, VERSION, document, documents, entries, image,
+    path, read, text, texts,
 };
 
 const DIR: &str = "deploy/kubernetes";
@@ -284,6 +284,7 @@ fn the_autoscaler_finds_its_metric_and_postgres_bears_it() -> Result<()> {
     ensure!(adapter["rules"]["external"][0]["name"]["as"] == metric, "{adapter}");
     let config = of_kind(&objects, "ConfigMap");
     let each: u64 = text(&config[0]["data"]["POSTRIDER_DB_CONNECTIONS"])?.parse()?;
+    let each = each + PEOPLE_CONNECTIONS;
     let mut processes = 1; // migrate
     for deployment in of_kind(&objects, "Deployment") {
         let is_scaled = name(deployment) == "postrider-worker";

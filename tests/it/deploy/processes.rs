@@ -53,7 +53,7 @@ impl Running {
 
     async fn start(&mut self, start: &Start, name: &str) -> Result<()> {
         let settings = self.settings(start)?;
-        let mut process = Process::spawn(name, &start.args(), settings, self.dir.path())?;
+        let mut process = Process::spawn(name, &start.args(), settings, None, self.dir.path())?;
         process.ready().await?;
         self.processes.push(process);
         Ok(())

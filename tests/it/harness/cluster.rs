@@ -37,6 +37,7 @@ pub(crate) struct Plan {
     file: Option<String>,
     settings: Vec<Setting>,
     special: Vec<(String, Setting)>,
+    descriptors: Option<(u32, u32)>,
     services: Option<Services>,
 }
 
@@ -68,6 +69,7 @@ impl Plan {
             file: None,
             settings: settings.into_iter().map(|(name, value)| setting(name, value)).collect(),
             special: Vec::new(),
+            descriptors: None,
             services: None,
         }
     }
@@ -82,6 +84,12 @@ impl Plan {
     /// Sets a setting of one process.
     pub(crate) fn set_for(mut self, process: &str, name: &str, value: impl ToString) -> Self {
         self.special.push((process.to_owned(), setting(name, value)));
+        self
+    }
+
+    /// The soft and hard limit of the descriptors of each process.
+    pub(crate) fn descriptors(mut self, soft: u32, hard: u32) -> Self {
+        self.descriptors = Some((soft, hard));
         self
     }
 
@@ -108,7 +116,9 @@ impl Plan {
         self
     }
 
-    /// Starts all processes and waits until they listen.
+    /// Starts all processes and waits until they listen and their links to the queue are up:
+    /// what is accepted before that is delivered from the store, rightly, and a test that
+    /// follows messages would wait in vain.
     pub(crate) async fn start(mut self) -> Result<Cluster> {
         let dir = tempfile::Builder::new().prefix("postrider-it-").tempdir()?;
         if self.mode == Mode::Distributed {
@@ -145,6 +155,11 @@ impl Plan {
         for process in &mut cluster.processes {
             process.ready().await?;
         }
+        if cluster.mode == Mode::Distributed {
+            for process in cluster.processes.iter().filter(|process| process.has_queue()) {
+                process.queue_up().await?;
+            }
+        }
         cluster.list_intakes();
         Ok(cluster)
     }
@@ -166,7 +181,7 @@ impl Plan {
         let common =
             self.settings.iter().filter(|(key, _)| own.iter().all(|(name, _)| name != key));
         let settings = common.cloned().chain(own.clone()).collect();
-        Process::spawn(name, &[role], settings, logs)
+        Process::spawn(name, &[role], settings, self.descriptors, logs)
     }
 }
 

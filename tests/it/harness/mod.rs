@@ -14,6 +14,9 @@ mod receiver;
 mod scan;
 mod seed;
 mod services;
+#[path = "../../../crates/store/tests/conformance/silence.rs"]
+mod silence;
+mod target;
 mod wait;
 
 pub(crate) use api::Api;
@@ -26,9 +29,11 @@ pub(crate) use place::{Services, shared_rabbitmq_data, variable};
 pub(crate) use process::{Process, Setting, Signal, run, run_with, setting};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Received, Receiver, Reply};
-pub(crate) use scan::Canaries;
+pub(crate) use scan::{Canaries, escaped};
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
 pub(crate) use services::{Alertmanager, free_port};
+pub(crate) use silence::{Moment, Silence};
+pub(crate) use target::{Scripted, ScriptedTarget};
 pub(crate) use wait::{Looking, wait_until};
 
 use std::time::Duration;

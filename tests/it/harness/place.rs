@@ -21,8 +21,8 @@ use super::wait::{Looking, wait_until};
 
 /// Longest wait for the one virtual host that a foreign RabbitMQ gives us.
 const TURN_WITHIN: Duration = Duration::from_mins(4);
-/// More queues than any test uses.
-const QUEUES: u16 = 8;
+/// More queues of the first message format than any test uses.
+const OLD_QUEUES: u16 = 8;
 
 /// What the processes of a cluster connect to.
 #[derive(Debug)]
@@ -185,8 +185,9 @@ async fn turn() -> Result<File> {
 async fn clear(broker: &Url) -> Result<()> {
     let connection = Connection::connect(broker.as_str(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    let queues = (0..QUEUES).map(|index| format!("postrider.deliveries.v1.{index}"));
-    for queue in queues.chain(["postrider.dead.v1".to_owned()]) {
+    let old = (0..OLD_QUEUES).map(|index| format!("postrider.deliveries.v1.{index}"));
+    let ours = ["postrider.deliveries.v2", "postrider.dead.v1"].map(str::to_owned);
+    for queue in old.chain(ours) {
         channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     }
     for exchange in ["postrider.deliveries", "postrider.dead"] {

@@ -31,6 +31,8 @@ pub(crate) fn setting(name: &str, value: impl ToString) -> Setting {
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
+    /// Soft and hard limit of its descriptors, where the test sets them.
+    descriptors: Option<(u32, u32)>,
     args: Vec<String>,
     settings: Vec<Setting>,
     logs: PathBuf,
@@ -47,12 +49,14 @@ impl Process {
         name: &str,
         args: &[&str],
         settings: Vec<Setting>,
+        descriptors: Option<(u32, u32)>,
         logs: &Path,
     ) -> Result<Self> {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let child = start(name, 1, &args, &settings, logs)?;
+        let child = start((name, 1), &args, &settings, descriptors, logs)?;
         Ok(Self {
             name: name.to_owned(),
+            descriptors,
             args,
             settings,
             logs: logs.to_owned(),
@@ -83,13 +87,30 @@ impl Process {
         Ok(())
     }
 
+    /// Whether its role has a link to the queue.
+    pub(crate) fn has_queue(&self) -> bool {
+        self.args.first().is_some_and(|role| role == "ingest" || role == "worker")
+    }
+
+    /// Waits until this run has a link to the queue.
+    pub(crate) async fn queue_up(&self) -> Result<()> {
+        let what = format!("{} to reach the queue", self.name);
+        wait_until(&what, SOON, async || {
+            let text = fs::read_to_string(self.output_path())?;
+            let up = text.lines().any(|line| line.contains(r#""message":"queue.up""#));
+            Ok(Looking::when(up, || "no line \"queue.up\" yet".to_owned()))
+        })
+        .await
+    }
+
     /// Starts it again, with the settings it has now. It must have ended.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         if self.exit_status()?.is_none() {
             bail!("{} still runs", self.name);
         }
         self.runs += 1;
-        self.child = start(&self.name, self.runs, &self.args, &self.settings, &self.logs)?;
+        let run = (self.name.as_str(), self.runs);
+        self.child = start(run, &self.args, &self.settings, self.descriptors, &self.logs)?;
         self.exited = None;
         self.ready().await
     }
@@ -207,14 +228,14 @@ fn log_path(logs: &Path, name: &str, run: u32, ending: &str) -> PathBuf {
 }
 
 fn start(
-    name: &str,
-    run: u32,
+    (name, run): (&str, u32),
     args: &[String],
     settings: &[Setting],
+    descriptors: Option<(u32, u32)>,
     logs: &Path,
 ) -> Result<Child> {
     let file = |ending: &str| File::create(log_path(logs, name, run, ending));
-    command(args, &variables(settings))
+    command(args, &variables(settings), descriptors)
         .stdin(Stdio::null())
         .stdout(file("out")?)
         .stderr(file("err")?)
@@ -233,8 +254,19 @@ fn variables(settings: &[Setting]) -> Vec<(String, String)> {
 }
 
 /// Our program with nothing in its environment but these variables. It dies with the test.
-fn command(args: &[String], variables: &[(String, String)]) -> Command {
-    let mut command = Command::new("setpriv");
+fn command(
+    args: &[String],
+    variables: &[(String, String)],
+    descriptors: Option<(u32, u32)>,
+) -> Command {
+    let mut command = match descriptors {
+        Some((soft, hard)) => {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={soft}:{hard}")).arg("setpriv");
+            limited
+        }
+        None => Command::new("setpriv"),
+    };
     command.args(["--pdeathsig", "KILL", "--", PROGRAM]).args(args).env_clear();
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.envs(variables.iter().cloned());
@@ -262,7 +294,7 @@ pub(crate) async fn run_with(
     let path = |name: &str| dir.path().join(name);
     fs::write(path("in"), input)?;
     let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-    let mut child = command(&args, variables)
+    let mut child = command(&args, variables, None)
         .stdin(File::open(path("in"))?)
         .stdout(File::create(path("out"))?)
         .stderr(File::create(path("err"))?)

@@ -33,7 +33,8 @@ impl Canaries {
         self.pattern = None;
     }
 
-    /// Fails if `bytes` hold a value, as it is, in base64 at any of the three offsets, or as hex.
+    /// Fails if `bytes` hold a value, as it is, in base64 at any of the three offsets, as hex, or
+    /// escaped.
     pub(crate) fn look(&mut self, place: &str, bytes: &[u8]) -> Result<()> {
         if self.pattern.is_none() {
             let forms: Vec<String> =
@@ -80,5 +81,23 @@ fn forms(value: &str) -> Vec<String> {
         }
     }
     forms.push(STANDARD.encode(value));
+    forms.extend(escaped(value));
     forms
+}
+
+/// The value with each character escaped, as servers write what they send back: for JSON, for
+/// JSON inside JSON, for URLs once and twice, for HTML.
+pub(crate) fn escaped(value: &str) -> Vec<String> {
+    let each = |write: &dyn Fn(char) -> String| value.chars().map(write).collect::<String>();
+    vec![
+        each(&|c| format!("\\u{:04x}", u32::from(c))),
+        each(&|c| format!("\\u{:04X}", u32::from(c))),
+        each(&|c| format!("\\\\u{:04x}", u32::from(c))),
+        each(&|c| format!("%{:02x}", u32::from(c))),
+        each(&|c| format!("%{:02X}", u32::from(c))),
+        each(&|c| format!("%25{:02X}", u32::from(c))),
+        each(&|c| format!("&#{};", u32::from(c))),
+        each(&|c| format!("&#x{:x};", u32::from(c))),
+        each(&|c| format!("&amp;#x{:x};", u32::from(c))),
+    ]
 }

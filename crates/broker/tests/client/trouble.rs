@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
+use postrider_http_client::{Outbound, Proxy, ProxyRules};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -132,7 +133,9 @@ async fn nothing_shows_the_credential() {
     let mut config = BrokerConfig::new("http://127.0.0.1:1".parse().unwrap());
     config.auth =
         BrokerAuth::Basic { username: "ci".to_owned(), password: SecretString::from(TOKEN) };
-    config.proxy = Some(SecretString::from(format!("http://u:{TOKEN}@proxy:3128")));
+    let proxy = Proxy::parse(&format!("http://u:{TOKEN}@proxy:3128")).unwrap();
+    let proxies = ProxyRules::new(None, Some(proxy), None, None);
+    config.outbound = Outbound::new(Vec::new(), proxies);
     let shown = format!("{config:?} {:?}", Broker::new(config.clone()).unwrap());
     assert!(!shown.contains(TOKEN), "{shown}");
     config.auth = BrokerAuth::Bearer(SecretString::from(format!("{TOKEN}\n")));

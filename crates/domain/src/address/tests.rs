@@ -14,9 +14,15 @@ fn range(address: &str) -> Option<&'static str> {
     policy(&[]).check(address.parse().unwrap()).err().map(|blocked| blocked.range)
 }
 
+fn check(table: &[(&str, Option<&str>)]) {
+    for (address, expected) in table {
+        assert_eq!(range(address), *expected, "{address}");
+    }
+}
+
 #[test]
 fn ranges_have_names() {
-    let table = [
+    check(&[
         ("127.0.0.1", Some("loopback")),
         ("127.255.255.255", Some("loopback")),
         ("0.0.0.0", Some("this network")),
@@ -26,6 +32,14 @@ fn ranges_have_names() {
         ("192.168.0.1", Some("private")),
         ("169.254.169.254", Some("cloud metadata")),
         ("169.254.0.1", Some("link-local")),
+        ("168.63.129.16", Some("cloud metadata")),
+        ("168.63.129.17", None),
+        ("100.100.100.200", Some("carrier-grade NAT")),
+        ("192.0.0.192", Some("IETF protocol assignments")),
+        ("192.31.196.1", Some("AS112")),
+        ("192.52.193.1", Some("multicast tunneling")),
+        ("192.88.99.2", Some("6to4 relay")),
+        ("192.175.48.1", Some("AS112")),
         ("100.64.0.1", Some("carrier-grade NAT")),
         ("100.128.0.0", None),
         ("198.19.255.255", Some("benchmarking")),
@@ -33,6 +47,12 @@ fn ranges_have_names() {
         ("255.255.255.255", Some("reserved or broadcast")),
         ("140.82.112.5", None),
         ("8.8.8.8", None),
+    ]);
+}
+
+#[test]
+fn ranges_of_version_6_have_names() {
+    check(&[
         ("::", Some("unspecified or IPv4-compatible")),
         ("::1", Some("loopback")),
         ("::7f00:1", Some("unspecified or IPv4-compatible")),
@@ -40,20 +60,32 @@ fn ranges_have_names() {
         ("::ffff:169.254.169.254", Some("cloud metadata")),
         ("::ffff:8.8.8.8", None),
         ("::ffff:0:127.0.0.1", Some("IPv4-translated")),
-        ("64:ff9b::a00:1", Some("NAT64")),
-        ("64:ff9b:1::a00:1", Some("NAT64")),
-        ("2001::1", Some("Teredo")),
-        ("2002:7f00:1::1", Some("6to4")),
+        ("64:ff9b::a00:1", Some("private")),
+        ("64:ff9b::808:808", None),
+        ("64:ff9b:1::808:808", Some("local NAT64")),
+        ("2002:7f00:1::1", Some("loopback")),
+        ("2002:808:808::1", None),
+        // Teredo: server 65.54.227.120, client 192.0.2.45 (RFC 4380's own example); then a
+        // public client, then a private server.
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", Some("documentation")),
+        ("2001:0:4136:e378:8000:63bf:f7f7:f7f7", None),
+        ("2001:0:a00:1:8000:63bf:f7f7:f7f7", Some("private")),
+        ("100::1", Some("discard")),
+        ("100:0:0:1::1", Some("dummy prefix")),
+        ("100:0:0:2::1", None),
+        ("2001:1::1", Some("IETF protocol assignments")),
+        ("2001:20::1", Some("IETF protocol assignments")),
+        ("2001:200::1", None),
+        ("2620:4f:8000::1", Some("AS112")),
+        ("3fff:fff::1", Some("documentation")),
+        ("5f00::1", Some("segment routing")),
         ("2001:db8::1", Some("documentation")),
         ("fd00:ec2::254", Some("unique local")),
         ("fe80::1", Some("link-local")),
         ("ff02::1", Some("multicast")),
         ("2606:50c0:8000::153", None),
         ("2a0a:a440::1", None),
-    ];
-    for (address, expected) in table {
-        assert_eq!(range(address), expected, "{address}");
-    }
+    ]);
 }
 
 #[test]
@@ -67,22 +99,117 @@ fn the_allow_list_wins() {
     }
 }
 
+/// Hosts that are an address which may not be reached, however they are written.
+const DISGUISES: &[&str] = &[
+    // 127.0.0.1
+    "127.0.0.1",
+    "127.1",
+    "127.0.1",
+    "127.0.0.1.",
+    "127.255.255.254",
+    "2130706433",
+    "2130706433.",
+    "017700000001",
+    "0177.0.0.1",
+    "0177.0.0.01",
+    "00000177.0.0.1",
+    "0x7f000001",
+    "0x7f.1",
+    "0X7F.0.0.0x1",
+    "0x7f.0x0.0x0.0x1",
+    "0177.0x0.0.1",
+    "%31%32%37.0.0.1",
+    "127%2e0%2e0%2e1",
+    "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
+    "127\u{3002}0\u{3002}0\u{3002}1",
+    "127\u{ff0e}0\u{ff0e}0\u{ff0e}1",
+    "\u{2460}\u{2461}\u{2466}.0.0.1",
+    // this host
+    "0",
+    "0.0.0.0",
+    "0x0",
+    "00",
+    "[::]",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000:0000:0000:0000:0000:0000:0000:0001]",
+    "[::0001]",
+    // IPv4 in IPv6
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::FFFF:7F00:0001]",
+    "[0:0:0:0:0:ffff:127.0.0.1]",
+    "[::127.0.0.1]",
+    "[::7f00:1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[64:ff9b:1::127.0.0.1]",
+    "[2002:7f00:1::]",
+    "[2002:a9fe:a9fe::1]",
+    "[2001:0:7f00:1::]",
+    "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
+    // private and link-local
+    "10.0.0.1",
+    "10.1",
+    "167772161",
+    "0xa.1",
+    "192.168.257",
+    "0300.0250.0.1",
+    "172.16.1",
+    "100.64.0.1",
+    "[fd00::1]",
+    "[fe80::1]",
+    "[fe80::5efe:127.0.0.1]",
+    "[fec0::1]",
+    // metadata services
+    "169.254.169.254",
+    "169.254.43518",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[64:ff9b::169.254.169.254]",
+    "[fd00:ec2::254]",
+    "168.63.129.16",
+    "0xa83f8110",
+    "[::ffff:168.63.129.16]",
+    "100.100.100.200",
+    "192.0.0.192",
+    // multicast, broadcast
+    "224.0.0.1",
+    "255.255.255.255",
+    "4294967295",
+    "[ff02::1]",
+];
+
 #[test]
-fn addresses_in_urls_are_judged_in_every_spelling() {
+fn addresses_are_judged_in_every_spelling_with_and_without_a_proxy() {
     let policy = policy(&[]);
-    for url in [
-        "http://127.0.0.1/",
-        "http://0x7f.1/",
-        "http://2130706433/",
-        "http://017700000001/",
-        "http://[::1]/",
-        "http://[::ffff:7f00:1]/",
-        "http://169.254.169.254/latest/meta-data",
-    ] {
-        assert!(policy.check_url(&Url::parse(url).unwrap()).is_err(), "{url}");
+    for host in DISGUISES {
+        for url in [format!("http://{host}/x"), format!("https://user:pw@{host}:8080/x")] {
+            let url = Url::parse(&url).unwrap();
+            assert!(policy.check_url(&url).is_err(), "{host} became {url}");
+            assert!(policy.check_proxied(&url).is_err(), "{host} became {url}");
+        }
     }
     for url in ["http://8.8.8.8/", "http://localhost/", "mailto:a@example.org"] {
         assert_eq!(policy.check_url(&Url::parse(url).unwrap()), Ok(()), "{url}");
+    }
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_what_means_loopback_everywhere() {
+    let open = policy(&["::1/128"]);
+    for name in ["localhost", "LOCALHOST", "localhost.", "a.b.localhost", "a.localhost."] {
+        let url = Url::parse(&format!("https://{name}/x")).unwrap();
+        assert!(policy(&[]).check_proxied(&url).is_err(), "{name}");
+        assert_eq!(open.check_proxied(&url), Ok(()), "{name}");
+    }
+    for name in ["localhost.example.org", "notlocalhost", "jenkins.internal", "8.8.8.8"] {
+        let url = Url::parse(&format!("https://{name}/x")).unwrap();
+        assert_eq!(policy(&[]).check_proxied(&url), Ok(()), "{name}");
     }
 }
 
@@ -105,18 +232,34 @@ fn nat64(ip: Ipv4Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(0x0064_ff9b_u128 << 96 | u128::from(ip.to_bits()))
 }
 
+fn six_to_four(ip: Ipv4Addr, rest: u128) -> Ipv6Addr {
+    let prefix = 0x2002_u128 << 112 | u128::from(ip.to_bits()) << 80;
+    Ipv6Addr::from_bits(prefix | rest & (u128::MAX >> 48))
+}
+
+fn teredo(server: Ipv4Addr, client: Ipv4Addr, flags: u32) -> Ipv6Addr {
+    let server = 0x2001_0000_u128 << 96 | u128::from(server.to_bits()) << 64;
+    Ipv6Addr::from_bits(server | u128::from(flags) << 32 | u128::from(!client.to_bits()))
+}
+
 proptest! {
     #[test]
     fn denied_v4_is_denied_in_every_form(
         (net, _) in prop::sample::select(DENIED_V4.to_vec()),
         host: u32,
+        rest: u128,
+        flags: u32,
     ) {
         let ip = in_v4(net, host);
+        let public = Ipv4Addr::new(8, 8, 8, 8);
         let forms = [
             IpAddr::V4(ip),
             IpAddr::V6(ip.to_ipv6_mapped()),
             IpAddr::V6(ip.to_ipv6_compatible()),
             IpAddr::V6(nat64(ip)),
+            IpAddr::V6(six_to_four(ip, rest)),
+            IpAddr::V6(teredo(ip, public, flags)),
+            IpAddr::V6(teredo(public, ip, flags)),
         ];
         for form in forms {
             prop_assert!(policy(&[]).check(form).is_err(), "{form}");

@@ -2,15 +2,19 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Answer, Classified, GithubAnswer, TokenForbidden, classify};
-use crate::{Outcome, TargetKind};
+use super::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule, classify};
+use crate::{FailedRule, Outcome, SuccessRule, TargetKind};
 
 const DEFAULT_SUCCESS: [u16; 7] = [200, 201, 202, 203, 204, 205, 206];
 const KINDS: [TargetKind; 3] =
     [TargetKind::RepositoryDispatch, TargetKind::WorkflowDispatch, TargetKind::Other];
 
-fn response(status: u16, retry_after: Option<Duration>) -> Answer {
-    Answer::Response { status, github: None, retry_after }
+fn response(status: u16, wait: Option<Duration>) -> Answer {
+    Answer::Response { status, github: None, wait, asks_to_sign_in: false }
+}
+
+fn github_response(status: u16, github: Option<GithubAnswer>) -> Answer {
+    Answer::Response { status, github, wait: None, asks_to_sign_in: false }
 }
 
 fn outcome_of(status: u16) -> Outcome {
@@ -49,25 +53,48 @@ fn the_success_codes_come_first() {
 
 #[test]
 fn github_by_meaning_whatever_the_status() {
-    let minute = Some(Duration::from_mins(1));
     let table = [
-        (GithubAnswer::Accepted, Outcome::Accepted, None),
-        (GithubAnswer::TokenRefused, Outcome::Credential, None),
-        (GithubAnswer::TokenForbidden(TokenForbidden::LifetimePolicy), Outcome::Credential, None),
-        (GithubAnswer::RateLimited { wait: minute }, Outcome::RateLimited, minute),
-        (GithubAnswer::RateLimited { wait: None }, Outcome::RateLimited, None),
-        (GithubAnswer::PermissionDenied, Outcome::Permission, None),
-        (GithubAnswer::NotFound, Outcome::NotFound, None),
-        (GithubAnswer::Invalid, Outcome::Invalid, None),
-        (GithubAnswer::UnexpectedSuccess, Outcome::Invalid, None),
-        (GithubAnswer::Redirected, Outcome::Redirected, None),
-        (GithubAnswer::ServerError, Outcome::ServerError, None),
+        (GithubAnswer::Accepted, Outcome::Accepted),
+        (GithubAnswer::TokenRefused, Outcome::Credential),
+        (GithubAnswer::TokenForbidden(TokenForbidden::LifetimePolicy), Outcome::Credential),
+        (GithubAnswer::TokenForbidden(TokenForbidden::AddressNotAllowed), Outcome::Credential),
+        (GithubAnswer::RateLimited { wait: None }, Outcome::RateLimited),
+        (GithubAnswer::PermissionDenied, Outcome::Permission),
+        (GithubAnswer::NotFound, Outcome::NotFound),
+        (GithubAnswer::Invalid, Outcome::Invalid),
+        (GithubAnswer::UnexpectedSuccess, Outcome::Invalid),
+        (GithubAnswer::Page, Outcome::ServerError),
+        (GithubAnswer::Redirected, Outcome::Redirected),
+        (GithubAnswer::ServerError, Outcome::ServerError),
     ];
-    for (github, outcome, pause) in table {
-        let answer = Answer::Response { status: 403, github: Some(github), retry_after: None };
-        let expected = Classified { outcome, uncertain: false, pause };
+    for (github, outcome) in table {
+        let answer = github_response(403, Some(github));
+        let expected = Classified { outcome, uncertain: false, wait: None, is_weak: false };
         assert_eq!(classify(TargetKind::RepositoryDispatch, &answer, &[403]), expected);
     }
+}
+
+#[test]
+fn what_is_no_dispatch_at_github_is_judged_by_the_success_codes() {
+    let outcome = |status, success: &[u16]| {
+        let answer = github_response(status, Some(GithubAnswer::Success));
+        classify(TargetKind::Other, &answer, success).outcome
+    };
+    assert_eq!(outcome(201, &DEFAULT_SUCCESS), Outcome::Accepted);
+    assert_eq!(outcome(201, &[200]), Outcome::Invalid);
+}
+
+#[test]
+fn a_page_to_sign_in_at_is_weak_evidence_of_a_dead_credential() {
+    for status in [200, 203, 302] {
+        let wait = Some(Duration::from_secs(5));
+        let answer = Answer::Response { status, github: None, wait, asks_to_sign_in: true };
+        let classified = classify(TargetKind::Other, &answer, &DEFAULT_SUCCESS);
+        assert_eq!((classified.outcome, classified.is_weak), (Outcome::Credential, true));
+        assert_eq!(classified.wait, wait, "no probe before it");
+    }
+    let plain = classify(TargetKind::Other, &response(401, None), &DEFAULT_SUCCESS);
+    assert_eq!((plain.outcome, plain.is_weak), (Outcome::Credential, false));
 }
 
 #[test]
@@ -80,12 +107,21 @@ fn an_unread_github_answer_is_accepted_only_with_204() {
 }
 
 #[test]
-fn a_429_says_how_long_and_a_503_does_not() {
+fn a_wait_counts_where_something_follows() {
     let wait = Some(Duration::from_secs(7));
-    let limited = classify(TargetKind::Other, &response(429, wait), &DEFAULT_SUCCESS);
-    assert_eq!((limited.outcome, limited.pause), (Outcome::RateLimited, wait));
-    let away = classify(TargetKind::Other, &response(503, wait), &DEFAULT_SUCCESS);
-    assert_eq!((away.outcome, away.pause), (Outcome::ServerError, None));
+    for (status, outcome, expected) in [
+        (429, Outcome::RateLimited, wait),
+        (503, Outcome::ServerError, wait),
+        (404, Outcome::NotFound, wait),
+        (403, Outcome::Permission, wait),
+        (200, Outcome::Accepted, None),
+        (302, Outcome::Redirected, None),
+        (401, Outcome::Credential, wait),
+        (422, Outcome::Invalid, None),
+    ] {
+        let classified = classify(TargetKind::Other, &response(status, wait), &DEFAULT_SUCCESS);
+        assert_eq!((classified.outcome, classified.wait), (outcome, expected), "{status}");
+    }
 }
 
 #[test]
@@ -95,23 +131,43 @@ fn without_an_answer() {
         (Answer::Timeout { sent: false }, Outcome::Timeout, false),
         (Answer::ConnectFailed, Outcome::ConnectError, false),
         (Answer::ResetAfterSend, Outcome::ConnectError, true),
+        (Answer::Unreadable { status: None }, Outcome::Unreadable, true),
         (Answer::SecretMissing, Outcome::SecretMissing, false),
         (Answer::Blocked, Outcome::Blocked, false),
         (Answer::RenderFailed, Outcome::RenderError, false),
     ];
     for (answer, outcome, uncertain) in table {
         for kind in KINDS {
-            let expected = Classified { outcome, uncertain, pause: None };
+            let expected = Classified { outcome, uncertain, wait: None, is_weak: false };
             assert_eq!(classify(kind, &answer, &DEFAULT_SUCCESS), expected, "{answer:?}");
         }
     }
 }
 
 #[test]
+fn an_unreadable_answer_counts_by_its_status() {
+    for (status, dispatch, other) in [
+        (204, Outcome::Accepted, Outcome::Accepted),
+        (201, Outcome::Invalid, Outcome::Accepted),
+        (307, Outcome::Redirected, Outcome::Redirected),
+        (401, Outcome::Credential, Outcome::Credential),
+        (404, Outcome::NotFound, Outcome::NotFound),
+        (429, Outcome::RateLimited, Outcome::RateLimited),
+        (500, Outcome::ServerError, Outcome::ServerError),
+    ] {
+        let answer = Answer::Unreadable { status: Some(status) };
+        let outcome = |kind| classify(kind, &answer, &DEFAULT_SUCCESS).outcome;
+        assert_eq!(outcome(TargetKind::RepositoryDispatch), dispatch, "{status}");
+        assert_eq!(outcome(TargetKind::Other), other, "{status}");
+    }
+    let cut_off = Answer::Unreadable { status: Some(502) };
+    assert!(classify(TargetKind::Other, &cut_off, &DEFAULT_SUCCESS).uncertain);
+}
+
+#[test]
 fn of_all_answers_only_502_and_504_leave_it_open() {
     let uncertain = |kind, status, github| {
-        let answer = Answer::Response { status, github, retry_after: None };
-        classify(kind, &answer, &DEFAULT_SUCCESS).uncertain
+        classify(kind, &github_response(status, github), &DEFAULT_SUCCESS).uncertain
     };
     let github = Some(GithubAnswer::ServerError);
     for status in 100..=999 {
@@ -131,9 +187,44 @@ proptest! {
         retry_after in prop::option::of(any::<u64>().prop_map(Duration::from_secs)),
     ) {
         let classified = classify(kind, &response(status, retry_after), &success);
-        prop_assert_eq!(classified.pause.is_some(), classified.outcome == Outcome::RateLimited && retry_after.is_some());
+        prop_assert!(classified.wait.is_none() || classified.wait == retry_after);
         if classified.outcome == Outcome::Accepted {
             prop_assert!(status == 204 || success.contains(&status));
         }
     }
+}
+
+#[test]
+fn a_rule_of_its_own_comes_after_limits_and_credentials() {
+    let rule = |document: serde_json::Value| {
+        let document = serde_json::json!({ "success": document });
+        crate::Extensions::read(&document).unwrap().success.unwrap()
+    };
+    let codes = rule(serde_json::json!({"codes": [201, 302], "bodyExcludes": "error"}));
+    let text = rule(serde_json::json!({"bodyContains": "ok"}));
+    let classes = |kind: TargetKind, status: u16, rule: &SuccessRule, body: &str| {
+        let classified = classify(kind, &response(status, None), &[200, 201, 202]);
+        let (by_rule, failed) = by_own_rule(classified, rule, status, None, body.as_bytes());
+        (by_rule.outcome, by_rule.uncertain, failed)
+    };
+    for (status, rule, body, expected) in [
+        (201, &codes, "", (Outcome::Accepted, false, None)),
+        (302, &codes, "", (Outcome::Accepted, false, None)),
+        (200, &codes, "", (Outcome::Invalid, false, None)),
+        (301, &codes, "", (Outcome::Redirected, false, None)),
+        (401, &codes, "", (Outcome::Credential, false, None)),
+        (403, &codes, "", (Outcome::Permission, false, None)),
+        (429, &codes, "", (Outcome::RateLimited, false, None)),
+        (503, &codes, "error", (Outcome::ServerError, false, None)),
+        (201, &codes, "an error", (Outcome::ServerError, true, Some(FailedRule::BodyExcludes))),
+        (200, &text, "ok", (Outcome::Accepted, false, None)),
+        (200, &text, "", (Outcome::ServerError, true, Some(FailedRule::BodyContains))),
+        (404, &text, "", (Outcome::NotFound, false, None)),
+    ] {
+        assert_eq!(classes(TargetKind::Other, status, rule, body), expected, "{status} {body}");
+    }
+    let github = classes(TargetKind::RepositoryDispatch, 201, &codes, "");
+    assert_eq!(github, (Outcome::Accepted, false, None), "in place of what GitHub demands");
+    let plain = classes(TargetKind::RepositoryDispatch, 200, &text, "ok");
+    assert_eq!(plain.0, Outcome::Invalid, "codes are still GitHub's");
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{LaneError, LaneRule, LaneRules, glob_matches};
+use super::{LaneError, LanePlace, LaneRule, LaneRules, glob_matches};
 use crate::{Body, BodyMode, LaneLimits, Rate, RequestTemplate};
 
 fn request(url: &str, headers: &[(&str, &str)]) -> RequestTemplate {
@@ -27,7 +27,7 @@ fn shown(text: &str) -> String {
 }
 
 fn name(request: &RequestTemplate) -> String {
-    LaneRules::default().lane(request, &shown).unwrap().0
+    LaneRules::default().lane(request, &shown).unwrap().lane
 }
 
 fn bearer(token: &str) -> RequestTemplate {
@@ -96,6 +96,37 @@ fn credentials_written_out_are_hashed() {
 }
 
 #[test]
+fn credentials_of_urls_and_more_headers_tell_lanes_apart() {
+    for (url, expected) in [
+        ("https://h/hooks/111?token=aaa", "h/inline-<aaa>"),
+        ("https://h/x?a=b&SIG=c%2Fd&key=e#f", "h/inline-<c%2Fd>"),
+        ("https://h/x?circle-token=aaa", "h/inline-<aaa>"),
+        ("https://h/x?token=${pactbroker.buildUrl}&key=k", "h/inline-<k>"),
+        ("https://h/x?token=&tokens=a", "h/none"),
+        ("https://h/x?token=${user.t}", "h/t"),
+        ("https://u:p@h/x?token=aaa", "h/basic-<u:p>"),
+        ("https://${pactbroker.consumerName}:${pactbroker.buildUrl}@h/", "h/none"),
+        ("https://${pactbroker.consumerName}:p@h/", "h/basic-<${pactbroker.consumerName}:p>"),
+        ("https://token@h/", "h/basic-<token:>"),
+    ] {
+        assert_eq!(name(&request(url, &[])), expected, "{url}");
+    }
+    for header in ["X-Api-Key", "apikey", "X-Hub-Secret"] {
+        assert_eq!(name(&request("https://h/?key=k", &[(header, "abc")])), "h/inline-<abc>");
+    }
+    let mut both = request("https://u:p@h/", &[("authorization", "Bearer abc")]);
+    assert_eq!(name(&both), "h/basic-<u:p>", "user information comes before headers");
+    both.password = Some("${pactbroker.buildUrl}".to_owned());
+    both.url = "https://h/".to_owned();
+    assert_eq!(name(&both), "h/inline-<abc>");
+}
+
+#[test]
+fn a_filtered_secret_names_its_lane() {
+    assert_eq!(name(&bearer("${user.t|base64}")), "h/t");
+}
+
+#[test]
 fn a_secret_wins_over_what_is_written_out() {
     let mut mixed = request("https://h/", &[("authorization", "Bearer abc")]);
     mixed.body = Some(Body::Text("${user.t}".to_owned()));
@@ -135,7 +166,7 @@ fn github_hosts_have_github_limits() {
         assert_eq!(rules.limits_for(lane), expected, "{lane}");
     }
     let dispatch = request("https://api.github.com/repos/o/r/dispatches", &[]);
-    assert_eq!(rules.lane(&dispatch, &shown).unwrap().1, LaneLimits::GITHUB);
+    assert_eq!(rules.lane(&dispatch, &shown).unwrap().limits, LaneLimits::GITHUB);
 }
 
 fn rules(overrides: Vec<LaneRule>) -> LaneRules {
@@ -164,23 +195,39 @@ fn the_first_exception_that_matches_counts() {
 }
 
 #[test]
-fn an_exception_joins_lanes_under_one_name() {
+fn an_exception_joins_limits_and_not_lanes() {
     let rules = rules(vec![LaneRule {
         name: Some("machine-user".to_owned()),
         burst: Some(2),
         ..rule(&["api.github.com/tokenA", "example.org/tokenA"])
     }]);
     let expected = LaneLimits { burst: 2, ..LaneLimits::GITHUB };
-    for url in ["https://api.github.com/x", "https://example.org/x"] {
-        let request = request(url, &[("authorization", "Bearer ${user.tokenA}")]);
-        let (name, limits) = rules.lane(&request, &shown).unwrap();
-        assert_eq!((name.as_str(), limits), ("machine-user", expected), "{url}");
+    for host in ["api.github.com", "example.org"] {
+        let url = format!("https://{host}/x");
+        let request = request(&url, &[("authorization", "Bearer ${user.tokenA}")]);
+        let place = rules.lane(&request, &shown).unwrap();
+        let lane = format!("{host}/tokenA");
+        assert_eq!(place, LanePlace { lane, limit: "machine-user".to_owned(), limits: expected });
     }
-    assert_eq!(rules.limits_for("machine-user"), expected);
+    let own = rules.limit_of("api.github.com/tokenB");
+    assert_eq!(own, ("api.github.com/tokenB".to_owned(), LaneLimits::GITHUB));
 }
 
 #[test]
-fn a_joined_lane_that_may_be_at_github_has_its_limits() {
+fn a_lane_named_as_a_joined_limit_has_that_limit() {
+    let rules = rules(vec![LaneRule {
+        name: Some("h/a".to_owned()),
+        concurrency: Some(3),
+        ..rule(&["h/b", "h/c"])
+    }]);
+    let joined = ("h/a".to_owned(), LaneLimits { concurrency: 3, ..LaneLimits::OTHER });
+    for lane in ["h/a", "h/b", "h/c"] {
+        assert_eq!(rules.limit_of(lane), joined, "{lane}");
+    }
+}
+
+#[test]
+fn a_joined_limit_that_may_be_at_github_has_its_defaults() {
     for (glob, expected) in [
         ("api.github.com/*", LaneLimits::GITHUB),
         ("*/bot", LaneLimits::GITHUB),
@@ -195,7 +242,7 @@ fn a_joined_lane_that_may_be_at_github_has_its_limits() {
 
 #[test]
 fn limits_give_the_pace() {
-    assert_eq!(LaneLimits::GITHUB.interval(), Some(Duration::from_nanos(845_070_423)));
+    assert_eq!(LaneLimits::GITHUB.interval(), Some(Duration::from_millis(61_005) / 75));
     assert_eq!(LaneLimits::OTHER.interval(), None);
     assert!(LaneLimits::GITHUB.is_limited() && !LaneLimits::OTHER.is_limited());
 }
@@ -228,9 +275,9 @@ proptest! {
         token in "[a-f]{30,40}",
     ) {
         let request = request(&url, &[("authorization", &token)]);
-        if let Ok((name, _)) = LaneRules::default().lane(&request, &|_| "01234567".to_owned()) {
-            prop_assert!(!name.contains(&token));
-            prop_assert_eq!(name.matches('/').count(), 1);
+        if let Ok(place) = LaneRules::default().lane(&request, &|_| "01234567".to_owned()) {
+            prop_assert!(!place.lane.contains(&token));
+            prop_assert_eq!(place.lane.matches('/').count(), 1);
         }
     }
 }

@@ -1,7 +1,9 @@
 use jiff::Timestamp;
 
 use super::wants;
-use crate::{Body, BodyMode, Event, EventName, Pacticipant, RequestTemplate, Selector, Webhook};
+use crate::{
+    Body, BodyMode, Event, EventName, Extensions, Pacticipant, RequestTemplate, Selector, Webhook,
+};
 
 fn webhook(consumer: Option<Selector>, provider: Option<Selector>) -> Webhook {
     Webhook {
@@ -21,6 +23,7 @@ fn webhook(consumer: Option<Selector>, provider: Option<Selector>) -> Webhook {
             password: None,
         },
         team_uuid: None,
+        extensions: Extensions::default(),
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
     }

@@ -5,14 +5,19 @@ use proptest::prelude::*;
 use super::{Decision, RetryPolicy, decide};
 use crate::Outcome;
 
-const SCHEDULED: [Outcome; 4] =
-    [Outcome::ServerError, Outcome::Timeout, Outcome::ConnectError, Outcome::Lost];
+const SCHEDULED: [Outcome; 5] = [
+    Outcome::ServerError,
+    Outcome::Timeout,
+    Outcome::ConnectError,
+    Outcome::Unreadable,
+    Outcome::Lost,
+];
 const ONCE: [Outcome; 2] = [Outcome::NotFound, Outcome::Permission];
 
 fn waits(policy: &RetryPolicy, outcome: Outcome, jitter: f64) -> Vec<Duration> {
-    let wait = |attempt| match decide(policy, attempt, outcome, jitter) {
+    let wait = |attempt| match decide(policy, attempt, outcome, None, jitter) {
         Decision::RetryAfter(wait) => Some(wait),
-        Decision::Deliver | Decision::GiveUp | Decision::HoldLane | Decision::PauseLane => None,
+        Decision::Deliver | Decision::GiveUp | Decision::Hold | Decision::PauseLane => None,
     };
     (1..).map_while(wait).collect()
 }
@@ -40,11 +45,15 @@ fn each_outcome_follows_its_rule() {
     for outcome in Outcome::ALL {
         let expected = match outcome {
             Outcome::Accepted => Decision::Deliver,
-            Outcome::Credential | Outcome::SecretMissing => Decision::HoldLane,
-            Outcome::RateLimited => Decision::PauseLane,
-            Outcome::ServerError | Outcome::Timeout | Outcome::ConnectError | Outcome::Lost => {
-                Decision::RetryAfter(Duration::from_secs(10))
+            Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable => {
+                Decision::Hold
             }
+            Outcome::RateLimited => Decision::PauseLane,
+            Outcome::ServerError
+            | Outcome::Timeout
+            | Outcome::ConnectError
+            | Outcome::Unreadable
+            | Outcome::Lost => Decision::RetryAfter(Duration::from_secs(10)),
             Outcome::NotFound | Outcome::Permission => Decision::RetryAfter(Duration::from_mins(1)),
             Outcome::Invalid
             | Outcome::Redirected
@@ -55,7 +64,7 @@ fn each_outcome_follows_its_rule() {
             | Outcome::WebhookDisabled
             | Outcome::Withdrawn => Decision::GiveUp,
         };
-        assert_eq!(decide(&policy, 1, outcome, 0.0), expected, "{outcome}");
+        assert_eq!(decide(&policy, 1, outcome, None, 0.0), expected, "{outcome}");
     }
 }
 
@@ -63,9 +72,9 @@ fn each_outcome_follows_its_rule() {
 fn a_limit_or_a_dead_credential_never_uses_the_schedule_up() {
     let policy = RetryPolicy { schedule: Vec::new() };
     for attempt in [0, 1, 7, 8, u32::MAX] {
-        assert_eq!(decide(&policy, attempt, Outcome::RateLimited, 0.5), Decision::PauseLane);
-        assert_eq!(decide(&policy, attempt, Outcome::Credential, 0.5), Decision::HoldLane);
-        assert_eq!(decide(&policy, attempt, Outcome::SecretMissing, 0.5), Decision::HoldLane);
+        assert_eq!(decide(&policy, attempt, Outcome::RateLimited, None, 0.5), Decision::PauseLane);
+        assert_eq!(decide(&policy, attempt, Outcome::Credential, None, 0.5), Decision::Hold);
+        assert_eq!(decide(&policy, attempt, Outcome::SecretMissing, None, 0.5), Decision::Hold);
     }
 }
 
@@ -89,8 +98,27 @@ fn jitter_reaches_up_to_a_fifth() {
         [(0.0, 100_000), (0.5, 110_000), (1.0, 120_000), (f64::NAN, 100_000), (9.0, 120_000)]
     {
         let expected = Decision::RetryAfter(Duration::from_millis(millis));
-        assert_eq!(decide(&policy, 1, Outcome::Timeout, jitter), expected, "{jitter}");
+        assert_eq!(decide(&policy, 1, Outcome::Timeout, None, jitter), expected, "{jitter}");
     }
+}
+
+#[test]
+fn a_target_that_says_how_long_is_not_asked_earlier() {
+    let policy: RetryPolicy = "100 200".parse().unwrap();
+    for (outcome, said, expected) in [
+        (Outcome::ServerError, 0, 120),
+        (Outcome::ServerError, 99, 120),
+        (Outcome::ServerError, 3_600, 3_620),
+        (Outcome::NotFound, 3_600, 3_640),
+        (Outcome::Permission, 150, 240),
+    ] {
+        let said = Some(Duration::from_secs(said));
+        let expected = Decision::RetryAfter(Duration::from_secs(expected));
+        assert_eq!(decide(&policy, 1, outcome, said, 1.0), expected, "{outcome} {said:?}");
+    }
+    let day = Some(Duration::from_hours(24));
+    assert_eq!(decide(&policy, 3, Outcome::ServerError, day, 0.0), Decision::GiveUp);
+    assert_eq!(decide(&policy, 1, Outcome::Invalid, day, 0.0), Decision::GiveUp);
 }
 
 #[test]
@@ -111,8 +139,8 @@ proptest! {
         outcome in prop::sample::select(Outcome::ALL.to_vec()),
         jitter in 0.0..1.0_f64,
     ) {
-        if let Decision::RetryAfter(wait) = decide(&policy, attempt, outcome, jitter) {
-            let Decision::RetryAfter(least) = decide(&policy, attempt, outcome, 0.0) else {
+        if let Decision::RetryAfter(wait) = decide(&policy, attempt, outcome, None, jitter) {
+            let Decision::RetryAfter(least) = decide(&policy, attempt, outcome, None, 0.0) else {
                 return Err(TestCaseError::fail("jitter decides whether there is a retry"));
             };
             prop_assert!(policy.schedule.contains(&least));
@@ -126,8 +154,8 @@ proptest! {
         attempt in 1_u32..14,
         (low, high) in (0.0..1.0_f64, 0.0..1.0_f64).prop_map(|(a, b)| (a.min(b), a.max(b))),
     ) {
-        let earlier = decide(&policy, attempt, Outcome::Timeout, low);
-        let later = decide(&policy, attempt, Outcome::Timeout, high);
+        let earlier = decide(&policy, attempt, Outcome::Timeout, None, low);
+        let later = decide(&policy, attempt, Outcome::Timeout, None, high);
         if let (Decision::RetryAfter(earlier), Decision::RetryAfter(later)) = (earlier, later) {
             prop_assert!(earlier <= later);
         } else {
@@ -159,8 +187,8 @@ proptest! {
     fn extreme_steps_never_panic(millis: u64, attempt: u32, jitter: f64) {
         let policy = RetryPolicy { schedule: vec![Duration::MAX, Duration::from_millis(millis)] };
         for outcome in Outcome::ALL {
-            let decision = decide(&policy, attempt, outcome, jitter);
-            prop_assert!(decision == decide(&policy, attempt, outcome, jitter));
+            let decision = decide(&policy, attempt, outcome, None, jitter);
+            prop_assert!(decision == decide(&policy, attempt, outcome, None, jitter));
         }
     }
 

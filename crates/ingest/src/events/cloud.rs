@@ -6,11 +6,11 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use postrider_domain::EventName;
+use postrider_http_server::Problem;
+use postrider_http_server::json::{self, kind};
 use serde_json::{Map, Value};
 
-use crate::json::{self, kind};
 use crate::payload::{Hints, Sent, check_key, read_event, unknown_name};
-use crate::problem::Problem;
 
 /// The attributes that matter here.
 struct Attributes {

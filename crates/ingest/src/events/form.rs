@@ -3,12 +3,12 @@
 use std::fmt;
 
 use http::{HeaderMap, StatusCode, header};
+use postrider_http_server::{Problem, media_type};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::events::MAX_EVENTS;
-use crate::problem::Problem;
 
 /// What the body is, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +37,14 @@ pub(super) struct Pieces<'a> {
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
-    /// Its place in the body, as a JSON pointer.
-    pub(super) pointer: String,
+    /// Its place in the body, where that holds several.
+    pub(super) index: Option<usize>,
 }
 
 impl Piece<'_> {
-    /// Room that it takes, in KiB begun.
-    pub(super) fn units(&self) -> usize {
-        self.text.len() / 1024 + 1
+    /// Its place in the body, as a JSON pointer.
+    pub(super) fn pointer(&self) -> String {
+        self.index.map(|index| format!("/{index}")).unwrap_or_default()
     }
 }
 
@@ -75,23 +75,11 @@ impl Form {
             Self::CloudBatch => Err(Problem::bad("", "must be an array of CloudEvents")),
             Self::Lines => lines(text),
             Self::Json | Self::Cloud | Self::CloudBinary => {
-                let piece = Piece { text, pointer: String::new() };
+                let piece = Piece { text, index: None };
                 Ok(Pieces { many: false, pieces: vec![piece] })
             }
         }
     }
-}
-
-/// The type without parameters in lower case, and its charset.
-pub(crate) fn media_type(value: &str) -> (String, Option<&str>) {
-    let mut parts = value.split(';');
-    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let charset = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        let is_charset = name.trim().eq_ignore_ascii_case("charset");
-        is_charset.then(|| value.trim().trim_matches('"'))
-    });
-    (essence, charset)
 }
 
 fn unsupported(what: &str) -> Problem {
@@ -105,16 +93,17 @@ fn unsupported(what: &str) -> Problem {
 fn array(text: &str) -> Result<Pieces<'_>, Problem> {
     let items: Items<'_> = serde_json::from_str(text)
         .map_err(|error| Problem::bad("", format!("is not valid JSON: {error}")))?;
-    pieces(items.0.into_iter().enumerate().map(|(i, item)| (i, item.get())))
+    pieces(items.0.into_iter().map(RawValue::get))
 }
 
 fn lines(text: &str) -> Result<Pieces<'_>, Problem> {
     let filled = text.split('\n').map(|line| line.trim_matches([' ', '\t', '\r']));
-    pieces(filled.filter(|line| !line.is_empty()).take(MAX_EVENTS + 1).enumerate())
+    pieces(filled.filter(|line| !line.is_empty()).take(MAX_EVENTS + 1))
 }
 
-fn pieces<'a>(texts: impl Iterator<Item = (usize, &'a str)>) -> Result<Pieces<'a>, Problem> {
-    let pieces: Vec<_> = texts.map(|(i, text)| Piece { text, pointer: format!("/{i}") }).collect();
+fn pieces<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Pieces<'a>, Problem> {
+    let pieces = texts.enumerate().map(|(index, text)| Piece { text, index: Some(index) });
+    let pieces: Vec<Piece<'_>> = pieces.collect();
     if pieces.is_empty() {
         return Err(Problem::bad("", "holds no event: send at least one"));
     }

@@ -1,7 +1,6 @@
 use http::{HeaderName, HeaderValue};
-use proptest::prelude::{Strategy, any, prop, proptest};
-
 use postrider_telemetry::TRACEPARENT;
+use proptest::prelude::{Strategy, any, prop, proptest};
 
 use super::*;
 
@@ -12,11 +11,11 @@ fn read_with(headers: &[(&'static str, &str)], body: &[u8]) -> Read {
     for (name, value) in headers {
         map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
-    let room = Room::new();
-    let mut share = room.enter()?;
     let form = Form::of(&map)?;
     let header_key = idempotency_key(&map)?;
-    Call { form, header_key, trace: trace_of(&map) }.read(&map, body, &room, &mut share)
+    let call = Call { form, header_key, trace: trace_of(&map) };
+    let Pieces { many, pieces } = form.split(text_of(body)?)?;
+    Ok((many, pieces.iter().map(|piece| call.read_piece(&map, piece)).collect()))
 }
 
 fn read(content_type: &str, body: &str) -> Read {
@@ -89,8 +88,8 @@ fn cloud_events() {
     let event = events.remove(0).unwrap();
     assert!(!many);
     assert_eq!(event.key, Some("ce:/s\na b".to_owned()));
-    assert_eq!(event.event.event_name.as_str(), "provider_verification_failed");
-    assert_eq!(event.event.occurred_at, Some("2026-11-21T09:00:00Z".parse().unwrap()));
+    assert_eq!(event.event.event().event_name.as_str(), "provider_verification_failed");
+    assert_eq!(event.event.event().occurred_at, Some("2026-11-21T09:00:00Z".parse().unwrap()));
     let base64 = r#"{"specversion":"1.0","id":"i","source":"/s","type":"contract_published",
         "data_base64":"eyJjb25zdW1lciI6eyJuYW1lIjoiQyJ9LCJwcm92aWRlciI6eyJuYW1lIjoiUCJ9fQ=="}"#;
     assert_eq!(keys(read("application/cloudevents+json", base64)), [Some("ce:/s\ni".to_owned())]);
@@ -140,7 +139,7 @@ fn traces_are_continued() {
     assert_ne!(trace_of(&headers).trace_id_hex(), trace.trace_id_hex());
 }
 
-fn any_json() -> impl Strategy<Value = serde_json::Value> {
+fn any_json() -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec![
         "event_name",
         "consumer",
@@ -158,16 +157,16 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         "x",
     ]);
     let leaf = proptest::prop_oneof![
-        proptest::strategy::Just(serde_json::Value::Null),
-        any::<bool>().prop_map(serde_json::Value::from),
-        any::<i64>().prop_map(serde_json::Value::from),
-        ".{0,8}".prop_map(serde_json::Value::from),
+        proptest::strategy::Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
         proptest::strategy::Just("contract_published".into()),
         proptest::strategy::Just("1.0".into()),
     ];
     leaf.prop_recursive(4, 32, 6, move |inner| {
         proptest::prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((names.clone(), inner), 0..6).prop_map(|members| members
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
@@ -199,4 +198,17 @@ proptest! {
         let headers = [("content-type", "application/json")];
         assert!(is_no_server_error(&read_with(&headers, &bytes)));
     }
+}
+
+#[test]
+fn large_calls_are_parted_by_number_and_by_size() {
+    let sizes = |lengths: &[usize]| {
+        let texts: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+        let pieces = texts.iter().map(|text| Piece { text, index: None }).collect::<Vec<_>>();
+        parts(&pieces).map(<[Piece<'_>]>::len).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&[1; 1_203]), [500, 500, 203]);
+    assert_eq!(sizes(&[MAX_EVENT, MAX_EVENT, 1]), [1, 1, 1]);
+    assert_eq!(sizes(&[MAX_EVENT + 1, MAX_EVENT / 2, MAX_EVENT / 2, 1]), [1, 2, 1]);
+    assert_eq!(sizes(&[]), [] as [usize; 0]);
 }

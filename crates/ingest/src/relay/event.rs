@@ -1,11 +1,12 @@
 //! From the parameters of a call to the event.
 
+use postrider_api::FieldError;
 use postrider_domain::{Event, EventName, Pacticipant};
+use postrider_http_server::Problem;
+use postrider_http_server::json::pointer_step;
 use postrider_render::BrokerVar;
 
-use crate::json::pointer_step;
 use crate::payload::{MAX_NAME, all_names, unknown_name};
-use crate::problem::{FieldError, Problem};
 use crate::relay::params::Params;
 
 /// The status variables, with their words for a good and a bad verification (Pact Broker 2.120).

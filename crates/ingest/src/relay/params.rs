@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use postrider_api::FieldError;
+use postrider_http_server::json::{self, kind, pointer_step};
+use postrider_http_server::{Problem, query};
 use postrider_render::BrokerVar;
 use serde_json::Value;
 
-use crate::json::{self, kind, pointer_step};
-use crate::problem::{FieldError, Problem};
-use crate::query;
+use crate::payload::MAX_LIST;
 
 /// Bytes of a query string; all 20 variables of a usual event take less than 2 KiB.
 const MAX_QUERY: usize = 32 * 1024;
@@ -114,11 +115,12 @@ impl Params {
         self.get(var).to_owned()
     }
 
-    /// The items of a list; joined again they are the text that the broker sent.
+    /// The items of a list; joined again they are the text that the broker sent. What is beyond
+    /// the most that an event may have stays in the last.
     pub(super) fn list(&self, var: BrokerVar) -> Vec<String> {
         match self.get(var) {
             "" => Vec::new(),
-            text => text.split(SEPARATOR).map(str::to_owned).collect(),
+            text => text.splitn(MAX_LIST, SEPARATOR).map(str::to_owned).collect(),
         }
     }
 

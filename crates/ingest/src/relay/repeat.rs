@@ -1,12 +1,11 @@
 //! How a call is known again.
 
+use postrider_domain::Event;
+use postrider_http_server::Problem;
+use postrider_store::KeyTerm;
 use std::time::{Duration, Instant};
 
-use postrider_domain::Event;
-use postrider_store::KeyTerm;
-
 use crate::events::fingerprint;
-use crate::problem::Problem;
 
 /// Longest time that the content stands for its event. A broker calls at 0, 10, 60, 120, 300, 600
 /// and 1200 s after the call before, each of which takes 15 s to connect and 15 s to read at most
@@ -27,13 +26,14 @@ impl Identity {
     /// publication, and each call is an event: better one dispatch more than one less.
     pub(super) fn of(event: &Event, arrived: Instant) -> Result<Self, Problem> {
         let (consumer, provider) = (&event.consumer, &event.provider);
-        let fingerprint = fingerprint(&(
+        let content = serde_json::to_vec(&(
             event.event_name,
             &event.broker,
             [&consumer.name, &consumer.version_number],
             [&provider.name, &provider.version_number],
             [&event.pact_url, &event.verification_result_url],
-        ))?;
+        ));
+        let fingerprint = fingerprint(&content.map_err(|_| Problem::internal())?);
         if event.pact_url.is_empty() && consumer.version_number.is_empty() {
             return Ok(Self { key: None, fingerprint, term: None });
         }

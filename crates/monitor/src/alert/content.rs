@@ -72,10 +72,14 @@ fn alert_name(kind: IncidentKind) -> &'static str {
     match kind {
         IncidentKind::SustainedFailures => "PostriderSustainedFailures",
         IncidentKind::LaneHeld => "PostriderLaneHeld",
+        IncidentKind::WebhookHeld => "PostriderWebhookHeld",
         IncidentKind::Poison => "PostriderPoison",
         IncidentKind::VerificationStale => "PostriderVerificationStale",
         IncidentKind::VerificationSilent => "PostriderVerificationSilent",
         IncidentKind::BrokerUnreachable => "PostriderBrokerUnreachable",
+        IncidentKind::FactUnreadable => "PostriderFactUnreadable",
+        IncidentKind::PairsFull => "PostriderPairsFull",
+        IncidentKind::LocalTrouble => "PostriderLocalTrouble",
     }
 }
 
@@ -84,10 +88,13 @@ fn subject_labels(incident: &Incident) -> Texts {
     let subject = incident.subject.clone();
     let one = |name| Texts::from([(name, subject.clone())]);
     match incident.kind {
-        IncidentKind::SustainedFailures => one("webhook"),
+        IncidentKind::SustainedFailures | IncidentKind::WebhookHeld => one("webhook"),
         IncidentKind::LaneHeld => one("lane"),
         IncidentKind::Poison => one("delivery"),
         IncidentKind::BrokerUnreachable => one("broker"),
+        IncidentKind::FactUnreadable => one("fact"),
+        IncidentKind::PairsFull => Texts::new(),
+        IncidentKind::LocalTrouble => one("worker"),
         IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
             match subject.parse::<PairKey>() {
                 Ok(PairKey { broker, consumer, provider }) => Texts::from([

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use postrider_broker::retry_after;
+use postrider_broker::{is_loopback, retry_after};
+use postrider_http_client::CallerOptions;
 use postrider_store::AlertChannel;
-use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -57,7 +57,7 @@ impl Post {
                 target.path_segments_mut().map_err(|()| fail("is no http URL".to_owned()))?;
             path.pop_if_empty().extend(below.split('/'));
         }
-        let http = client(config).map_err(fail)?;
+        let http = client(config, &target).map_err(fail)?;
         Ok(Self { http, url: SecretString::from(String::from(target)) })
     }
 
@@ -89,26 +89,14 @@ impl Post {
     }
 }
 
-fn client(config: &AlertConfig) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(config.user_agent.as_str())
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .connect_timeout(config.timeout)
-        .timeout(config.timeout);
-    if let Some(proxy) = &config.https_proxy {
-        let proxy = reqwest::Proxy::https(proxy.expose_secret())
-            .map_err(|error| format!("HTTPS_PROXY is no URL: {}", error.without_url()))?;
-        let bypass = config.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
-        builder = builder.proxy(proxy.no_proxy(bypass));
-    }
-    let mut roots = Vec::new();
-    for bundle in &config.certificates {
-        let read = reqwest::Certificate::from_pem_bundle(bundle);
-        roots.extend(read.map_err(|error| format!("a certificate file is not PEM: {error}"))?);
-    }
-    builder.tls_certs_merge(roots).build().map_err(|error| chain(&error))
+fn client(config: &AlertConfig, target: &Url) -> Result<reqwest::Client, String> {
+    let options = CallerOptions {
+        user_agent: &config.user_agent,
+        connect: config.timeout,
+        total: config.timeout,
+        direct: is_loopback(target),
+    };
+    config.outbound.caller(options).map_err(|error| error.to_string())
 }
 
 /// The beginning of what a receiver said, on one line.

@@ -67,6 +67,7 @@ fn labels_name_what_it_is_about() {
         (IncidentKind::SustainedFailures, "webhook=x"),
         (IncidentKind::Poison, "delivery=x"),
         (IncidentKind::BrokerUnreachable, "broker=x"),
+        (IncidentKind::LocalTrouble, "worker=x"),
     ] {
         assert!(labels(kind, "x").contains(&name.to_owned()), "{name}");
     }
@@ -185,9 +186,7 @@ fn config(channel: AlertChannel, url: &str) -> AlertConfig {
         retry: Duration::from_millis(50),
         timeout: Duration::from_millis(300),
         base_url: None,
-        certificates: Vec::new(),
-        https_proxy: None,
-        no_proxy: None,
+        outbound: Outbound::default(),
         user_agent: "postrider/test".to_owned(),
     }
 }

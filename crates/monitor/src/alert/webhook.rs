@@ -2,12 +2,12 @@
 //! Standard Webhooks.
 
 use jiff::Timestamp;
+use postrider_render::SigningKey;
 use postrider_store::AlertStatus;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::content::Alert;
-use super::sign::SigningKey;
 
 /// What Alertmanager writes for an alert that has not ended.
 const NOT_ENDED: &str = "0001-01-01T00:00:00Z";
@@ -60,7 +60,7 @@ pub(super) fn headers(
     let mut headers =
         vec![("webhook-id", id.to_owned()), ("webhook-timestamp", seconds.to_string())];
     if let Some(key) = key {
-        headers.push(("webhook-signature", key.sign(id, seconds, body)));
+        headers.push(("webhook-signature", key.sign(id, seconds, body.as_bytes())));
     }
     headers
 }

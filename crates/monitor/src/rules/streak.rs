@@ -43,6 +43,9 @@ fn advice(streak: &StreakFact) -> (&'static str, String) {
         Some(Outcome::SecretMissing) => {
             ("a secret that it uses has no value", set_secret(&streak.lane, "token"))
         }
+        Some(Outcome::SecretUnusable) => {
+            ("the value of a secret that it uses can't be sent", set_secret(&streak.lane, "token"))
+        }
         Some(Outcome::NotFound) => (
             "the target does not exist or is hidden from the credential: check the URL, whether \
              the repository was renamed or deleted, and whether the token can see it",
@@ -69,6 +72,9 @@ fn advice(streak: &StreakFact) -> (&'static str, String) {
         Some(Outcome::ServerError) => ("the target has errors of its own", look_at_deliveries()),
         Some(Outcome::Timeout) => ("the target does not answer in time", look_at_deliveries()),
         Some(Outcome::ConnectError) => ("the target can't be connected to", look_at_deliveries()),
+        Some(Outcome::Unreadable) => {
+            ("the target takes requests but does not answer in HTTP", look_at_deliveries())
+        }
         Some(
             Outcome::Accepted
             | Outcome::RateLimited

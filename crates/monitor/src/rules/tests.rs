@@ -1,6 +1,4 @@
 use postrider_domain::{EventName, Outcome, PairFacts, PairKey, PairRule, QuietDays};
-use postrider_store::StreakFact;
-use uuid::Uuid;
 
 use super::*;
 
@@ -86,6 +84,7 @@ fn every_class_of_failure_has_its_own_advice() {
         (Outcome::ServerError, "errors of its own", list),
         (Outcome::Timeout, "in time", list),
         (Outcome::ConnectError, "can't be connected to", list),
+        (Outcome::Unreadable, "does not answer in HTTP", list),
         (Outcome::Lost, "differs", list),
     ] {
         let streak = StreakFact { last_outcome: Some(outcome), ..streak(5) };
@@ -157,7 +156,7 @@ fn pair(consumer: &str, told: &[(EventName, &str)]) -> PairRow {
 }
 
 fn of_pairs(rules: &Rules, pairs: Vec<PairRow>, brokers: Vec<BrokerRead>) -> Vec<IncidentFinding> {
-    evaluate(rules, &Facts { store: MonitorFacts::default(), pairs, brokers }, at(NOW))
+    evaluate(rules, &Facts { pairs, brokers, ..Facts::default() }, at(NOW))
 }
 
 const WANTS: EventName = EventName::ContractRequiringVerificationPublished;
@@ -245,4 +244,18 @@ fn nothing_is_late_while_its_broker_is_away() {
         ..read(failing("2026-11-18T10:05:00Z", BrokerTrouble::Away))
     };
     assert_eq!(kinds(other), [stale, away]);
+}
+
+#[test]
+fn a_worker_without_descriptors_is_an_incident_of_this_machine_and_of_no_target() {
+    let worker = TroubledWorker {
+        worker: postrider_store::WorkerId(Uuid::nil()),
+        what: "no file descriptors are left".to_owned(),
+        since: at(NOW) - SignedDuration::from_mins(3),
+    };
+    let facts = Facts { troubled: vec![worker], ..Facts::default() };
+    let found = evaluate(&rules(3), &facts, at(NOW));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].kind, IncidentKind::LocalTrouble);
+    assert!(found[0].summary.contains("for 3m: no file descriptors are left"), "{found:?}");
 }

@@ -1,52 +1,54 @@
 //! From the command line to what carries it out.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::{Cli, Command, ConfigCommand, Connection, Exit, Failure, Out};
-use crate::client::{
-    Api, check, connect, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
+use postrider_cli::{
+    Api, Connection, Exit, Failure, Out, check, complain, connect, deliveries, events, health,
+    incidents, lanes, reconcile, secrets, webhooks,
 };
-use crate::config::{Mode, Settings, environment};
-use crate::{config, demo, migrate, roles, topology};
+use postrider_config::{Flags, Input, Mode, Settings};
+
+use super::{Cli, Command, ConfigCommand, settings};
+use crate::{demo, migrate, roles, topology};
 
 /// Exit code of a command that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
 
 /// Carries out one command.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let input = environment::Input::read(cli.config.as_deref())?;
+    let input = Input::read(cli.config.as_deref())?;
     let out = &mut Out::default();
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Serve(args) => roles::serve(input.settings(&args.flags())?).await,
+        Command::Serve(args) => roles::serve(input.settings(args.flags())?).await,
         Command::Ingest(args) => {
-            roles::ingest(distributed(input.settings(&args.flags())?, "ingest")?).await
+            roles::ingest(distributed(input.settings(args.flags())?, "ingest")?).await
         }
         Command::Worker(args) => {
-            roles::worker(distributed(input.settings(&args.flags())?, "worker")?).await
+            roles::worker(distributed(input.settings(args.flags())?, "worker")?).await
         }
         Command::Monitor(args) => {
-            roles::monitor(distributed(input.settings(&args.flags())?, "monitor")?).await
+            roles::monitor(distributed(input.settings(args.flags())?, "monitor")?).await
         }
-        Command::Migrate => migrate::run(&input.settings(&BTreeMap::new())?, out).await,
+        Command::Migrate => migrate::run(&input.settings(&Flags::new())?, out).await,
         Command::Config(ConfigCommand::Check) => {
-            config::check(&input.settings(&BTreeMap::new())?, out)?;
+            settings::check(&input.settings(&Flags::new())?, out)?;
             Ok(Exit::Fine.into())
         }
-        Command::Config(ConfigCommand::Show(output)) => {
-            config::show(&input.settings(&BTreeMap::new())?, output.format(), out);
+        Command::Config(ConfigCommand::Show(args)) => {
+            settings::show(&input.settings(&Flags::new())?, &args, out);
             Ok(Exit::Fine.into())
         }
         Command::Topology(output) => {
-            Ok(topology::print(&input.settings(&BTreeMap::new())?, output.format(), out))
+            input.settings(&Flags::new())?;
+            Ok(topology::print(output.format(), out))
         }
         Command::Openapi => {
-            out.line(postrider_ingest::OPENAPI.trim_end());
+            out.line(crate::openapi::document().trim_end());
             Ok(Exit::Fine.into())
         }
         Command::Health(args) => {
-            let url = input.admin_url(args.admin_url.as_deref())?;
+            let url = input.admin_url(args.admin_url())?;
             Ok(health::run(url, out).await?.into())
         }
         client => until_interrupted(ask(client, &input, out)).await,
@@ -54,13 +56,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// The commands that speak HTTP to a running postrider or to a broker, and nothing else.
-async fn ask(
-    command: Command,
-    input: &environment::Input,
-    out: &mut Out,
-) -> anyhow::Result<ExitCode> {
+async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<ExitCode> {
     let connect = |connection: &Connection| -> anyhow::Result<Api> {
-        Ok(Api::new(&input.client(&connection.flags())?)?)
+        Ok(Api::new(&input.client(connection.flags())?)?)
     };
     let exit = match command {
         Command::Events(command) => events::run(command, connect, out).await?,
@@ -96,7 +94,7 @@ async fn until_interrupted(
         ended = command => ended,
         signal = tokio::signal::ctrl_c() => {
             signal?;
-            super::complain("error: interrupted");
+            complain("error: interrupted");
             Ok(ExitCode::from(INTERRUPTED))
         }
     }

@@ -1,26 +1,22 @@
 //! The command line: what there is to say, and its help.
 
 mod dispatch;
-mod exit;
-mod output;
-mod time;
+mod report;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use postrider_cli::{
+    OutputArgs, RoleFlags, check, connect, deliveries, events, health, incidents, lanes, reconcile,
+    secrets, webhooks,
+};
 
 pub(crate) use dispatch::run;
-pub(crate) use exit::{Exit, Failure, report};
-pub(crate) use output::{Format, Out, OutputArgs, cell, complain, printable, seconds};
-pub(crate) use time::{moment, time_zone};
-
-use crate::client::{
-    check, connect, deliveries, events, health, incidents, lanes, reconcile, secrets, webhooks,
-};
+pub(crate) use report::report;
 
 /// Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing.
 #[derive(Debug, Parser)]
@@ -29,7 +25,7 @@ use crate::client::{
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Example:\n  postrider demo\n\nExit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,\n4 credential refused, 5 rate limited."
+    after_help = "Example:\n  postrider demo\n\nExit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,\n4 credential refused, 5 rate limited, 70 the process gave itself up."
 )]
 pub(crate) struct Cli {
     /// Settings file; without it ./postrider.toml is read if there is one
@@ -48,22 +44,22 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example:\n  POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393"
     )]
-    Serve(RoleArgs),
+    Serve(RoleFlags),
     /// Run the role that takes events in (distributed mode)
     #[command(
         after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider ingest"
     )]
-    Ingest(RoleArgs),
+    Ingest(RoleFlags),
     /// Run the role that sends deliveries (distributed mode)
     #[command(
         after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider worker --admin-listen 127.0.0.1:0"
     )]
-    Worker(RoleArgs),
+    Worker(RoleFlags),
     /// Run the role that watches for what a person should know (distributed mode)
     #[command(
         after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider monitor"
     )]
-    Monitor(RoleArgs),
+    Monitor(RoleFlags),
     /// Bring the database up to date
     #[command(
         after_help = "Example:\n  POSTRIDER_DATABASE_URL_FILE=/run/secrets/db POSTRIDER_AMQP_URL_FILE=/run/secrets/mq \\\n    POSTRIDER_MASTER_KEY_FILE=/run/secrets/key postrider migrate"
@@ -120,32 +116,6 @@ pub(crate) enum Command {
     Check(check::CheckCommand),
 }
 
-/// Arguments of the roles.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct RoleArgs {
-    #[arg(long, value_name = "HOST:PORT", help = "Address of intake and APIs (POSTRIDER_LISTEN)")]
-    listen: Option<String>,
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        help = "Address of health and metrics (POSTRIDER_ADMIN_LISTEN)"
-    )]
-    admin_listen: Option<String>,
-    #[arg(long, value_name = "DIR", help = "Directory of the embedded store (POSTRIDER_DATA_DIR)")]
-    data_dir: Option<String>,
-}
-
-impl RoleArgs {
-    fn flags(self) -> BTreeMap<&'static str, String> {
-        let given = [
-            ("LISTEN", self.listen),
-            ("ADMIN_LISTEN", self.admin_listen),
-            ("DATA_DIR", self.data_dir),
-        ];
-        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-}
-
 /// Arguments of the demo.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  postrider demo --events 1000 --keep")]
@@ -169,30 +139,15 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Show the settings in force, each with its origin; secrets are starred
     #[command(after_help = "Example:\n  postrider config show -o json")]
-    Show(OutputArgs),
+    Show(ShowArgs),
 }
 
-/// How to reach a running postrider.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Connection {
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "Address of postrider [env POSTRIDER_URL; default: http:// and POSTRIDER_LISTEN]"
-    )]
-    pub(crate) url: Option<String>,
-    #[arg(
-        long,
-        value_name = "FILE",
-        help = "File with the API token [env POSTRIDER_TOKEN_FILE, or POSTRIDER_TOKEN itself]"
-    )]
-    pub(crate) token_file: Option<String>,
-}
-
-impl Connection {
-    /// Its flags by setting.
-    pub(crate) fn flags(&self) -> BTreeMap<&'static str, String> {
-        let given = [("URL", self.url.clone()), ("TOKEN_FILE", self.token_file.clone())];
-        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
+/// How settings are shown.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Say of each also what it means, its type, default, an example, and who reads it
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }

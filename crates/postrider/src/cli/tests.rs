@@ -61,6 +61,7 @@ fn what_is_not_due_does_not_exist() {
     webhooks list
     webhooks show
     webhooks delete
+    webhooks release
     webhooks apply
     webhooks test
     webhooks lint
@@ -72,6 +73,7 @@ fn what_is_not_due_does_not_exist() {
     deliveries list
     deliveries show
     deliveries replay
+    deliveries discard
     lanes list
     lanes hold
     lanes release
@@ -126,7 +128,7 @@ fn help_of_the_program() {
       postrider demo
 
     Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,
-    4 credential refused, 5 rate limited.
+    4 credential refused, 5 rate limited, 70 the process gave itself up.
     "#);
 }
 
@@ -141,14 +143,14 @@ fn help_of_serve() {
           --config <FILE>
               Settings file; without it ./postrider.toml is read if there is one
 
+          --data-dir <DIR>
+              Directory of the embedded store [env POSTRIDER_DATA_DIR; default: ./postrider-data]
+
           --listen <HOST:PORT>
-              Address of intake and APIs (POSTRIDER_LISTEN)
+              Address of intake and APIs [env POSTRIDER_LISTEN; default: 127.0.0.1:9393]
 
           --admin-listen <HOST:PORT>
-              Address of health and metrics (POSTRIDER_ADMIN_LISTEN)
-
-          --data-dir <DIR>
-              Directory of the embedded store (POSTRIDER_DATA_DIR)
+              Address of health and metrics [env POSTRIDER_ADMIN_LISTEN; default: 127.0.0.1:9394]
 
       -h, --help
               Print help
@@ -300,7 +302,7 @@ fn help_of_secrets_set() {
     Example:
       gh auth token | postrider secrets set githubToken
 
-    One trailing newline is stripped. Lanes that waited for the value open.
+    Newlines and blanks at the end are stripped. Lanes that waited for the value open.
     "#);
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use postrider_config::{Flags, Settings, Sources};
 use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Say, Summary, seed};
-use crate::config::{Settings, Sources};
+use super::say::{Say, Summary};
+use super::seed;
 use crate::roles::{Role, Running};
 
 const PROVIDER: &str = "billing";
@@ -239,7 +240,7 @@ fn settings(data_dir: &TempDir, github: &Double, events: u32) -> anyhow::Result<
     Ok(Settings::resolve(&Sources {
         env: &env,
         file: None,
-        flags: &BTreeMap::new(),
+        flags: &Flags::new(),
         read: &|path| std::fs::read_to_string(path),
     })?)
 }

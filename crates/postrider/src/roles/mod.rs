@@ -2,67 +2,29 @@
 //!
 //! | role | takes | gives |
 //! |---|---|---|
-//! | ingest | HTTP | rows, copies on the road |
-//! | worker | copies, due rows | requests, outcomes |
+//! | ingest | HTTP | rows, messages |
+//! | worker | messages, due rows | requests, outcomes |
 //! | monitor | outcomes | incidents, figures |
 
-mod opened;
+mod role;
 mod running;
+mod store_handle;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use postrider_cli::Exit;
+use postrider_config::Settings;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Exit;
-use crate::config::Settings;
-
+pub(crate) use role::Role;
 pub(crate) use running::Running;
 
 /// After the second signal a process ends at once, with this code.
 const INTERRUPTED: u8 = 130;
 /// Log lines on their way out when the process ends.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(2);
-
-/// Which roles a process runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// All of them.
-    Serve,
-    /// HTTP in.
-    Ingest,
-    /// Delivers.
-    Worker,
-    /// Watches.
-    Monitor,
-}
-
-impl Role {
-    /// Its name in logs and on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::Ingest => "ingest",
-            Self::Worker => "worker",
-            Self::Monitor => "monitor",
-        }
-    }
-
-    /// Whether it listens for events.
-    pub(crate) fn ingests(self) -> bool {
-        matches!(self, Self::Serve | Self::Ingest)
-    }
-
-    /// Whether it sends.
-    pub(crate) fn delivers(self) -> bool {
-        matches!(self, Self::Serve | Self::Worker)
-    }
-
-    /// Whether it watches.
-    pub(crate) fn monitors(self) -> bool {
-        matches!(self, Self::Serve | Self::Monitor)
-    }
-}
 
 /// All roles in one process.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -84,12 +46,25 @@ pub(crate) async fn monitor(settings: Settings) -> anyhow::Result<ExitCode> {
     Box::pin(run(settings, Role::Monitor)).await
 }
 
+/// Connections need descriptors, and many systems allow far fewer at first than they would give.
+fn raise_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => tracing::debug!(from = current, to = maximum, "descriptors.raised"),
+        Err(error) => tracing::warn!(%error, at = current, "descriptors.not_raised"),
+    }
+}
+
 /// Runs until a signal, then drains; a second signal ends the process at once.
 async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     postrider_telemetry::init(&settings.log.filter, settings.log.format)?;
-    if let Some(at) = settings.crash_at {
+    if let Some(at) = settings.test.crash_at {
         postrider_telemetry::step::arm(at);
     }
+    raise_descriptors();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let started = tokio::select! {

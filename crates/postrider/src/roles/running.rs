@@ -4,26 +4,35 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_deliver::{Waker, Worker, WorkerConfig};
-use postrider_ingest::{Ingest, Road};
+use axum::Router;
+use postrider_cli::{Exit, Failure};
+use postrider_config::{Mode, Settings};
+use postrider_http_client::Outbound;
+use postrider_http_server::Shared;
+use postrider_ingest::{DispatchQueue, Ingest};
 use postrider_monitor::Monitor;
-use postrider_queue::{Consumer, Publisher};
+use postrider_queue::{Consumer, Publisher, QueueConfig};
 use postrider_store::WorkerId;
-use postrider_telemetry::{Metrics, spans};
+use postrider_telemetry::names::CONNECTIONS;
+use postrider_telemetry::{Metrics, Supervisor, spans};
+use postrider_web::{Announce, Announcement, Web};
+use postrider_worker::{Waker, Worker, WorkerConfig};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::Role;
-use super::opened::Opened;
+use super::role::Role;
+use super::store_handle::StoreHandle;
 use crate::admin::{Admin, Health};
-use crate::cli::{Exit, Failure};
-use crate::config::{Mode, Settings, wiring};
+use crate::serving::{self, Server};
+use crate::wiring;
 
 /// How often a running process looks after its own parts.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Connections for health and metrics; those of callers never take their place.
+const ADMIN_CONNECTIONS: usize = 64;
 /// Requests that are being answered when the intake stops.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The queue's connections after everything is settled.
@@ -34,11 +43,13 @@ const SPANS_WITHIN: Duration = Duration::from_secs(2);
 /// A process's roles.
 pub(crate) struct Running {
     role: Role,
-    opened: Opened,
+    handle: StoreHandle,
     metrics: Metrics,
     health: Arc<Health>,
     listen: Option<SocketAddr>,
     admin_listen: SocketAddr,
+    /// Learns of long tasks that can't go on.
+    supervisor: Supervisor,
     worker: Option<Worker>,
     publisher: Option<Publisher>,
     /// Stops HTTP in and the intake.
@@ -52,19 +63,21 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the roles; returns once all sockets are bound.
     pub(crate) async fn start(settings: &Settings, role: Role) -> anyhow::Result<Self> {
-        let opened = Opened::open(settings, role).await?;
+        let supervisor = Supervisor::default();
+        let handle = StoreHandle::open(settings, role, &supervisor).await?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
         if let Some(config) = wiring::span_config(settings, role.as_str()) {
             spans::start(config, metrics.clone()).map_err(|e| Failure::usage(e.to_string()))?;
         }
-        let health = Arc::new(Health::new(opened.store.clone()));
+        let health = Arc::new(Health::new(handle.store.clone()));
         let mut running = Self {
             role,
-            opened,
+            handle,
             metrics,
             health,
             listen: None,
             admin_listen: settings.listen.admin,
+            supervisor,
             worker: None,
             publisher: None,
             intake: CancellationToken::new(),
@@ -73,17 +86,35 @@ impl Running {
             rest_tasks: TaskTracker::new(),
         };
         running.start_admin(settings).await?;
+        let sends = role.delivers() || role.monitors();
+        let outbound = if sends { wiring::outbound(settings)? } else { Outbound::default() };
         if role.delivers() {
-            running.start_worker(settings)?;
+            running.start_worker(settings, &outbound)?;
         }
         if role.ingests() {
             running.start_ingest(settings).await?;
         }
         if role.monitors() {
-            running.start_monitor(settings)?;
+            running.start_monitor(settings, &outbound)?;
         }
         running.health.started();
+        running.tell_encryption(settings).await;
         Ok(running)
+    }
+
+    /// Encryption costs a fifth of all CPU time and is right on any network that others use; which
+    /// of both it is should be somebody's choice.
+    async fn tell_encryption(&self, settings: &Settings) {
+        let Mode::Distributed { amqp_url, .. } = &settings.mode else {
+            return;
+        };
+        let queue_encrypted = amqp_url.expose_secret().starts_with("amqps:");
+        match self.handle.store.is_encrypted().await {
+            Ok(store_encrypted) => {
+                tracing::info!(store_encrypted, queue_encrypted, "{CONNECTIONS}");
+            }
+            Err(error) => tracing::warn!(%error, queue_encrypted, "{CONNECTIONS}"),
+        }
     }
 
     /// Where the intake listens; `None` for a role without one.
@@ -107,22 +138,26 @@ impl Running {
     pub(crate) async fn failed(&self) -> anyhow::Error {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         loop {
-            tick.tick().await;
-            if let Some(what) = self.unusable_road() {
+            tokio::select! {
+                task = self.supervisor.gave_up() => {
+                    let what = format!("the task {task:?} panicked three times within a minute");
+                    let failure = Failure::new(Exit::GaveUp, what);
+                    return failure.fix("see the log; a supervisor may start the process again").into();
+                }
+                _ = tick.tick() => {}
+            }
+            if let Some(what) = self.unusable_queue() {
                 return Failure::usage(what)
                     .fix("delete the queue once it is empty, or use another virtual host")
                     .into();
-            }
-            if self.worker.as_ref().is_some_and(|worker| !worker.is_alive()) {
-                return Failure::new(Exit::No, "the worker stopped by itself; see the log").into();
             }
         }
     }
 
     /// Queues that exist with other arguments: no retry mends that.
-    fn unusable_road(&self) -> Option<String> {
+    fn unusable_queue(&self) -> Option<String> {
         let published = self.publisher.as_ref().and_then(Publisher::fatal);
-        let consumed = self.worker.as_ref().and_then(Worker::unusable_road);
+        let consumed = self.worker.as_ref().and_then(Worker::unusable_queue);
         published.map(|error| error.to_string()).or_else(|| consumed.map(str::to_owned))
     }
 
@@ -145,38 +180,37 @@ impl Running {
         if spans::is_on() {
             export_rest().await;
         }
-        self.opened.store.close().await;
+        self.handle.store.close().await;
     }
 
     async fn start_admin(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let listener = bind(settings.listen.admin, "POSTRIDER_ADMIN_LISTEN").await?;
         self.admin_listen = listener.local_addr()?;
         let admin = Admin::new(Arc::clone(&self.health), self.metrics.clone());
-        let stop = self.rest.clone();
-        self.rest_tasks.spawn(async move {
-            let served = axum::serve(listener, admin.router())
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await;
-            told("admin", served);
-        });
+        let (name, most, stop) = ("admin server", ADMIN_CONNECTIONS, self.rest.clone());
+        let server = Server { name, router: admin.router(), most, stop };
+        server.serve(listener, &self.supervisor, &self.rest_tasks);
         Ok(())
     }
 
-    fn start_worker(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        let road = match &settings.mode {
+    fn start_worker(&mut self, settings: &Settings, outbound: &Outbound) -> anyhow::Result<()> {
+        let queue = match &settings.mode {
             Mode::Embedded { .. } => None,
             Mode::Distributed { .. } => {
-                let config = wiring::queue_config(settings, "worker")?;
-                // Its own token: copies are acknowledged until the very end.
-                Some(Consumer::start(config, &self.rest_tasks, self.rest.clone()))
+                let supervisor = self.supervisor.clone();
+                let config =
+                    QueueConfig { supervisor, ..wiring::queue_config(settings, "worker")? };
+                // Its own token: messages are acknowledged until the very end.
+                Some(Consumer::start(config, &self.rest_tasks, &self.rest))
             }
         };
         let worker = Worker::start(
-            worker_config(settings)?,
-            self.opened.store.clone(),
+            worker_config(settings, outbound.clone()),
+            self.handle.store.clone(),
             WorkerId(Uuid::now_v7()),
-            road,
+            queue,
             self.metrics.clone(),
+            &self.supervisor,
         )
         .map_err(|error| Failure::usage(error.to_string()))?;
         self.worker = Some(worker);
@@ -184,55 +218,78 @@ impl Running {
     }
 
     async fn start_ingest(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        let road = match &settings.mode {
-            Mode::Embedded { .. } => Road::InProcess(wake(self.worker.as_ref().map(Worker::waker))),
+        let queue = match &settings.mode {
+            Mode::Embedded { .. } => {
+                DispatchQueue::InProcess(wake(self.worker.as_ref().map(Worker::waker)))
+            }
             Mode::Distributed { .. } => {
-                let config = wiring::queue_config(settings, "ingest")?;
+                let supervisor = self.supervisor.clone();
+                let config =
+                    QueueConfig { supervisor, ..wiring::queue_config(settings, "ingest")? };
                 let publisher = Publisher::start(config, &self.rest_tasks, self.rest.clone());
                 self.publisher = Some(publisher.clone());
                 self.show_depths(publisher.clone(), settings.monitor.interval);
-                Road::Queue(publisher)
+                DispatchQueue::RabbitMq(publisher)
             }
         };
         let listener = bind(settings.listen.listen, "POSTRIDER_LISTEN").await?;
         self.listen = Some(listener.local_addr()?);
-        let config = wiring::ingest_config(settings, self.opened.master_key.clone());
-        let ingest = Ingest::start(
-            config,
-            self.opened.store.clone(),
-            road,
-            self.metrics.clone(),
-            &self.intake_tasks,
-            self.intake.clone(),
-        );
-        let service = ingest.router().into_make_service_with_connect_info::<SocketAddr>();
-        let stop = self.intake.clone();
-        self.intake_tasks.spawn(async move {
-            let served =
-                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-            told("intake", served);
-        });
+        let router = self.router(settings, queue);
+        let most = serving::room_for_connections(settings.way_in.max_connections);
+        let (name, stop) = ("server", self.intake.clone());
+        let server = Server { name, router, most, stop };
+        server.serve(listener, &self.supervisor, &self.intake_tasks);
         Ok(())
+    }
+
+    /// The intake of events and both APIs under one address.
+    fn router(&self, settings: &Settings, queue: DispatchQueue) -> Router {
+        let shared = Shared::new(self.handle.store.clone(), self.metrics.clone());
+        let master_key = &self.handle.master_key;
+        let (tasks, stop) = (&self.intake_tasks, &self.intake);
+        let config = wiring::ingest_config(settings, master_key.clone());
+        let tasks_of_ingest = (tasks, &self.supervisor);
+        let ingest = Ingest::start(config, shared.clone(), queue, tasks_of_ingest, stop.clone());
+        let config = wiring::web_config(settings, master_key.clone());
+        let announce = announce(ingest.clone());
+        let document = crate::openapi::document();
+        let web = Web::new(config, shared, announce, document, tasks.clone(), stop.clone());
+        web.router(ingest.router())
     }
 
     fn show_depths(&self, publisher: Publisher, every: Duration) {
         let (metrics, stop) = (self.metrics.clone(), self.rest.clone());
-        self.rest_tasks.spawn(async move {
-            let mut tick = tokio::time::interval(every);
-            while stop.run_until_cancelled(tick.tick()).await.is_some() {
-                if publisher.is_up() {
-                    metrics.set_queue_depths(publisher.depths().await);
+        self.supervisor.spawn(&self.rest_tasks, "depths", move || {
+            let (publisher, metrics, stop) = (publisher.clone(), metrics.clone(), stop.clone());
+            async move {
+                let mut tick = tokio::time::interval(every);
+                while stop.run_until_cancelled(tick.tick()).await.is_some() {
+                    if publisher.is_up() {
+                        metrics.set_queue_depths(publisher.depths().await);
+                    }
                 }
             }
         });
     }
 
-    fn start_monitor(&self, settings: &Settings) -> anyhow::Result<()> {
-        let config = wiring::monitor_config(settings)?;
+    fn start_monitor(&self, settings: &Settings, outbound: &Outbound) -> anyhow::Result<()> {
+        let config = wiring::monitor_config(settings, outbound);
         let owner = WorkerId(Uuid::now_v7());
-        let monitor = Monitor::new(config, self.opened.store.clone(), self.metrics.clone(), owner)
-            .map_err(|error| Failure::usage(error.to_string()))?;
-        self.rest_tasks.spawn(monitor.run(self.rest.clone()));
+        let (store, metrics) = (self.handle.store.clone(), self.metrics.clone());
+        let stop = self.rest.clone();
+        let make = move || Monitor::new(config.clone(), store.clone(), metrics.clone(), owner);
+        let mut first = Some(make().map_err(|error| Failure::usage(error.to_string()))?);
+        self.supervisor.spawn(&self.rest_tasks, "monitor", move || {
+            // What could be made once can be made again.
+            let monitor = first.take().map_or_else(&make, Ok);
+            let stop = stop.clone();
+            async move {
+                match monitor {
+                    Ok(monitor) => Box::pin(monitor.run(stop)).await,
+                    Err(error) => tracing::error!(%error, "monitor.not_started"),
+                }
+            }
+        });
         Ok(())
     }
 }
@@ -251,10 +308,12 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure
     })
 }
 
-fn told(what: &str, served: std::io::Result<()>) {
-    if let Err(error) = served {
-        tracing::error!(%error, what, "serving ended");
-    }
+/// What the APIs start goes the way of all deliveries.
+fn announce(ingest: Ingest) -> Announce {
+    Arc::new(move |announcement| match announcement {
+        Announcement::Delivery(fresh) => ingest.dispatch(fresh),
+        Announcement::Lanes(lanes) => ingest.wake(&lanes),
+    })
 }
 
 fn wake(waker: Option<Waker>) -> postrider_ingest::Wake {
@@ -265,10 +324,9 @@ fn wake(waker: Option<Waker>) -> postrider_ingest::Wake {
     })
 }
 
-fn worker_config(settings: &Settings) -> anyhow::Result<WorkerConfig> {
+fn worker_config(settings: &Settings, outbound: Outbound) -> WorkerConfig {
     let (webhook, worker) = (&settings.webhook, &settings.worker);
-    let proxy = webhook.https_proxy.as_ref().map(|url| url.expose_secret().to_owned());
-    Ok(WorkerConfig {
+    WorkerConfig {
         timeout: webhook.timeout,
         claim_margin: worker.claim_margin,
         lease: worker.lease,
@@ -278,14 +336,14 @@ fn worker_config(settings: &Settings) -> anyhow::Result<WorkerConfig> {
         grace: worker.shutdown_grace,
         concurrency: worker.concurrency,
         retry: webhook.retry.clone(),
+        github_hosts: settings.lanes.github_hosts.clone(),
         success_codes: webhook.success_codes.clone(),
         schemes: webhook.schemes.clone(),
         methods: webhook.methods.clone(),
         hosts: webhook.hosts.clone(),
         addresses: webhook.addresses.clone(),
-        certificates: wiring::certificates(settings)?,
-        proxy,
-        no_proxy: webhook.no_proxy.clone(),
+        outbound,
+        redact_more: settings.way_in.redact_more.clone(),
         user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
-    })
+    }
 }

@@ -4,14 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn alone(tag: u64) -> Ack {
-    Ack { tag, multiple: false }
-}
-
-fn up_to(tag: u64) -> Ack {
-    Ack { tag, multiple: true }
-}
-
 fn of(count: u64) -> Settled {
     let mut settled = Settled::default();
     settled.handed_out(count);
@@ -21,52 +13,88 @@ fn of(count: u64) -> Settled {
 #[test]
 fn a_run_from_the_start_is_one_acknowledgement() {
     let mut settled = of(10);
-    assert_eq!(settled.settle([3, 1, 2]), [up_to(3)]);
-    assert_eq!(settled.settle([4]), [alone(4)]);
-    assert_eq!(settled.settle([6, 5]), [up_to(6)]);
+    assert_eq!(settled.settle([3, 1, 2]), Some(3));
+    assert_eq!(settled.settle([4]), Some(4));
+    assert_eq!(settled.settle([6, 5]), Some(6));
 }
 
 #[test]
-fn what_is_beyond_a_gap_goes_alone() {
+fn what_is_beyond_a_gap_waits() {
     let mut settled = of(10);
-    assert_eq!(settled.settle([2, 5, 3]), [alone(2), alone(3), alone(5)]);
-    // 2 and 3 are acknowledged already, so no acknowledgement may name them again.
-    assert_eq!(settled.settle([1]), [alone(1)]);
-    assert_eq!(settled.settle([4, 6]), [up_to(6)]);
+    assert_eq!(settled.settle([2, 5, 3]), None);
+    assert_eq!(settled.settle([1]), Some(3));
+    assert_eq!(settled.settle([4, 6]), Some(6));
 }
 
 #[test]
 fn what_is_settled_or_unknown_is_ignored() {
     let mut settled = of(3);
-    assert_eq!(settled.settle([1, 1, 3]), [alone(1), alone(3)]);
-    assert_eq!(settled.settle([1, 3, 0, 4, u64::MAX]), []);
-    assert_eq!(settled.settle([2]), [alone(2)]);
+    assert_eq!(settled.settle([1, 1, 3]), Some(1));
+    assert_eq!(settled.settle([1, 3, 0, 4, u64::MAX]), None);
+    assert_eq!(settled.settle([2]), Some(3));
+}
+
+#[test]
+fn what_was_rejected_is_never_named() {
+    let mut settled = of(6);
+    settled.rejected(1);
+    settled.rejected(3);
+    assert_eq!(settled.settle([]), None, "1 alone is settled, and RabbitMQ knows it no more");
+    assert_eq!(settled.settle([2]), Some(2), "3 is settled too, but 2 is the last one known");
+    settled.rejected(4);
+    settled.rejected(4);
+    assert_eq!(settled.settle([4]), None);
+    assert_eq!(settled.settle([6, 5]), Some(6));
+    assert!(settled.rejected.is_empty() && settled.beyond.is_empty());
 }
 
 /// RabbitMQ's side: a set of unacknowledged tags. An acknowledgement must name one of them.
-fn apply(unacked: &mut BTreeSet<u64>, ack: Ack) -> Vec<u64> {
-    assert!(unacked.contains(&ack.tag), "{ack:?} is unknown to RabbitMQ");
-    let first = if ack.multiple { 0 } else { ack.tag };
-    let gone: Vec<u64> = unacked.range(first..=ack.tag).copied().collect();
-    unacked.retain(|tag| !gone.contains(tag));
-    gone
+fn apply(unacked: &mut BTreeSet<u64>, tag: u64) {
+    assert!(unacked.contains(&tag), "{tag} is unknown to RabbitMQ");
+    unacked.retain(|other| *other > tag);
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Settle(Vec<u64>),
+    Reject(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => prop::collection::vec(0_u64..40, 0..12).prop_map(Act::Settle),
+        1 => (1_u64..33).prop_map(Act::Reject),
+    ]
 }
 
 proptest! {
     #[test]
-    fn exactly_what_is_settled_is_acknowledged(
-        batches in prop::collection::vec(prop::collection::vec(0_u64..40, 0..12), 0..20)
+    fn the_settled_prefix_is_acknowledged_and_nothing_else(
+        acts in prop::collection::vec(act(), 0..40)
     ) {
         let mut settled = of(32);
         let mut unacked: BTreeSet<u64> = (1..=32).collect();
-        let mut asked = BTreeSet::new();
-        for batch in batches {
-            asked.extend(batch.iter().copied().filter(|tag| (1..=32).contains(tag)));
-            for ack in settled.settle(batch) {
-                apply(&mut unacked, ack);
+        let mut done = BTreeSet::new();
+        for act in acts {
+            let acknowledged = match act {
+                Act::Settle(tags) => {
+                    done.extend(tags.iter().copied());
+                    settled.settle(tags)
+                }
+                // A message is rejected when it comes, so never after it was settled.
+                Act::Reject(tag) if done.insert(tag) => {
+                    unacked.remove(&tag);
+                    settled.rejected(tag);
+                    settled.settle([])
+                }
+                Act::Reject(_) => None,
+            };
+            if let Some(tag) = acknowledged {
+                apply(&mut unacked, tag);
             }
-            let expected: BTreeSet<u64> = (1..=32).filter(|tag| !asked.contains(tag)).collect();
-            prop_assert_eq!(&unacked, &expected);
+            let first_open = (1..=32).find(|tag| !done.contains(tag)).unwrap_or(33);
+            prop_assert!(unacked.iter().all(|tag| *tag >= first_open), "{unacked:?} {first_open}");
+            prop_assert!((1..=32).all(|tag| done.contains(&tag) || unacked.contains(&tag)));
         }
     }
 }

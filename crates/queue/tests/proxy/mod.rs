@@ -58,7 +58,7 @@ impl Proxy {
 }
 
 async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, tracker: TaskTracker) {
-    let broker = super::road_kit::broker_address();
+    let broker = super::kit::broker_address();
     while let Ok((client, _)) = listener.accept().await {
         if mode.borrow().refuse {
             continue;

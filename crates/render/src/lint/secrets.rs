@@ -68,8 +68,8 @@ fn fix(kind: Kind<'_>) -> &'static str {
             "store it with `postrider secrets set NAME` and write Bearer ${user.NAME}"
         }
         Kind::Url => {
-            "store it with `postrider secrets set NAME` and send it as a header or as \
-             request.password: ${user.NAME}"
+            "store it with `postrider secrets set NAME` and write ${user.NAME} in its place, in a \
+             header or in request.password where the target takes it there"
         }
         Kind::Header(_) | Kind::Password | Kind::Body(_) | Kind::BodyKey | Kind::Username => {
             "store it with `postrider secrets set NAME` and write ${user.NAME}"
@@ -115,9 +115,41 @@ fn in_url(text: &str) -> Option<String> {
     if has_password || is_token {
         return Some("the user information".to_owned());
     }
+    if is_secret_address(&bare) {
+        return Some("the address itself".to_owned());
+    }
     bare.query_pairs()
         .find(|(name, value)| is_secret_member(name) && is_literal(value))
         .map(|(name, _)| format!("the value of {name}"))
+}
+
+/// Whether whoever knows the address may post there: incoming webhooks of Slack, Discord and
+/// Teams, whose paths end in a token. `url` has nothing in the place of its placeholders.
+fn is_secret_address(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    let last_is_given = segments.last().is_some_and(|last| !last.is_empty());
+    let is_one = match segments.as_slice() {
+        ["services", _, _, _] | ["workflows" | "triggers", ..] => {
+            matches!(host, "hooks.slack.com" | "hooks.slack-gov.com")
+        }
+        ["api", "webhooks", _, _] | ["api", _, "webhooks", _, _] => {
+            matches!(
+                host,
+                "discord.com" | "discordapp.com" | "canary.discord.com" | "ptb.discord.com"
+            )
+        }
+        ["webhook" | "webhookb2", ..] => {
+            host == "outlook.office.com" || host.ends_with(".webhook.office.com")
+        }
+        _ => false,
+    };
+    is_one && last_is_given
+}
+
+/// Whether a token of one of the well-known services stands somewhere in the text.
+pub(crate) fn is_well_known(text: &str) -> bool {
+    well_known(text).is_some()
 }
 
 /// Whose token stands somewhere in the text.

@@ -50,7 +50,12 @@ fn spot<'a>(pointer: impl Into<String>, kind: Kind<'a>, text: &'a str) -> Spot<'
 }
 
 /// Recursion is as deep as the JSON parser let the document be.
-fn walk<'a>(pointer: &str, key: Option<&'a str>, value: &'a Value, spots: &mut Vec<Spot<'a>>) {
+pub(super) fn walk<'a>(
+    pointer: &str,
+    key: Option<&'a str>,
+    value: &'a Value,
+    spots: &mut Vec<Spot<'a>>,
+) {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
         Value::String(text) => spots.push(spot(pointer, Kind::Body(key), text)),

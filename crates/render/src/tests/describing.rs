@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::{rendered, secrets, with_header, with_json, with_text, with_url};
-use crate::{MAX_SHOWN_BYTES, Redactor, describe_request, describe_response};
+use crate::{MAX_SHOWN_BYTES, Redactor, describe_acceptance, describe_request, describe_response};
 
 fn redactor() -> Redactor {
     Redactor::new(secrets(&[("token", "s3cret-value")]).values())
@@ -120,6 +120,54 @@ fn answers_show_their_body_in_a_form_any_store_takes() {
         assert_eq!(shown["body"], expected);
         assert!(!text.replace("\\\\u", "").contains("\\u0000"), "{text}");
     }
+}
+
+/// JSON that was written over several lines or with odd escapes is shown as any other.
+#[test]
+fn json_bodies_of_requests_are_shown_as_json() {
+    for (text, expected) in [
+        ("{\n  \"a\": \"${pactbroker.consumerName}\"\n}", json!({ "a": "Zoo App" })),
+        ("[\"\\u00e9\", 1.50]", json!(["é", 1.5])),
+        ("[\"\\u0000\"]", json!("[\"\\u0000\"]")),
+        ("[\"\\ud800\"]", json!("[\"\\ud800\"]")),
+        ("  {\"a\":\"${user.token}\"}  ", json!({ "a": "********" })),
+    ] {
+        assert_eq!(shown(&with_text(text))["body"], expected, "{text}");
+    }
+    let number = Redactor::new(secrets(&[("a", "12345")]).values());
+    let sent = rendered(&with_json(json!({ "n": 12345 }))).unwrap();
+    let text = describe_request(&sent, &number);
+    let shown: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shown["body"], "{\"n\":********}", "stars outside a string make text of it");
+}
+
+#[test]
+fn acceptances_keep_what_says_something() {
+    let status = StatusCode::ACCEPTED;
+    let mut headers = HeaderMap::new();
+    for name in ["date", "server", "content-type", "vary", "strict-transport-security"] {
+        headers.append(name, HeaderValue::from_static("x"));
+    }
+    assert_eq!(describe_acceptance(status, &headers, b"", &redactor()), None);
+    for (name, value) in [
+        ("x-request-id", "abc"),
+        ("x-ratelimit-remaining", "7"),
+        ("location", "https://h/?t=s3cret-value"),
+    ] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let text = describe_acceptance(status, &headers, b"{\"id\":1}", &redactor()).unwrap();
+    let expected = json!({
+        "status": 202,
+        "headers": {
+            "x-request-id": "abc",
+            "x-ratelimit-remaining": "7",
+            "location": "https://h/?t=********",
+        },
+        "body": null,
+        "body_bytes": 8,
+    });
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn no_finding_holds_the_secret() {
     request.password = Some("s3cret-four".into());
     request.body = Some(Body::Json(json!({"password": "s3cret-five"})));
     let findings = findings(&request);
-    assert_eq!(findings.len(), 4, "{findings:?}");
+    assert_eq!(findings.len(), 5, "{findings:?}");
     assert!(!format!("{findings:?}").contains("s3cret"), "{findings:?}");
 }
 
@@ -173,4 +173,76 @@ fn placeholders_that_nothing_fills_in_are_named() {
     assert_eq!(found[0].rule, LintRule::UnknownSecret);
     assert_eq!(found[0].fix, "postrider secrets set githubToken");
     assert_eq!(missing(Some(&BTreeSet::from(["githubToken".to_owned()]))), []);
+}
+
+#[test]
+fn what_certainly_goes_wrong_is_named() {
+    let authorized = |url: &str, body: serde_json::Value| {
+        let mut request = with_json(body);
+        request.url = url.into();
+        request.headers = vec![("Authorization".into(), "Bearer ${user.t}".into())];
+        request
+    };
+    let event = || json!({"event_type": "x"});
+    let github = "https://api.github.com/repos/a/b";
+    let workflow = format!("{github}/actions/workflows/ci.yml/dispatches");
+    one(
+        &authorized(&format!("{github}/dispatches/"), event()),
+        LintRule::GithubPath,
+        "/request/url",
+    );
+    for url in [
+        "https://github.com/api/v3/repos/a/b/dispatches",
+        "https://github.com/repos/a/b/dispatches",
+        "https://api.github.com/api/v3/repos/a/b/dispatches",
+    ] {
+        one(&authorized(url, event()), LintRule::GithubPath, "/request/url");
+    }
+    for (url, body, member) in [
+        (format!("{github}/dispatches"), json!({"client_payload": {}}), "event_type"),
+        (format!("{github}/dispatches"), json!({"event_type": 1}), "event_type"),
+        (workflow.clone(), json!({"inputs": {}}), "ref"),
+    ] {
+        let pointer = format!("/request/body/{member}");
+        one(&authorized(&url, body), LintRule::MissingMember, &pointer);
+    }
+    assert_eq!(found(&authorized(&workflow, json!({"ref": "main"}))), []);
+    let ghes = "https://ghes.example/api/v3/repos/a/b/dispatches";
+    assert_eq!(found(&authorized(ghes, event())), []);
+
+    let mut open = authorized(&format!("{github}/dispatches"), event());
+    open.headers.clear();
+    one(&open, LintRule::NoCredential, "/request/headers");
+    open.password = Some("${user.p}".into());
+    one(&open, LintRule::PasswordAlone, "/request/password");
+    open.username = Some("u".into());
+    assert_eq!(found(&open), []);
+
+    one(
+        &with_json(json!({"u": "$${pactbroker.pactUrl}"})),
+        LintRule::LeftoverDollar,
+        "/request/body/u",
+    );
+    assert_eq!(found(&with_json(json!({"u": "$${other} $$ ${pactbroker.pactUrl}"}))), []);
+}
+
+#[test]
+fn addresses_that_are_secrets_are_found() {
+    for url in [
+        "https://hooks.slack.com/services/T000/B000/abcdefghijklmnop",
+        "https://hooks.slack.com/triggers/T000/123/abc",
+        "https://discord.com/api/webhooks/111/abc",
+        "https://discord.com/api/v10/webhooks/111/abc",
+        "https://acme.webhook.office.com/webhookb2/a@b/IncomingWebhook/c/d",
+    ] {
+        one(&with_url(url), LintRule::InlineSecret, "/request/url");
+    }
+    for url in [
+        "https://hooks.slack.com/services/T000/B000/${user.hook}",
+        "https://discord.com/api/webhooks/111/${user.hook}",
+        "https://acme.webhook.office.com/webhookb2/${user.hook}",
+        "https://slack.example/services/T000/B000/abc",
+    ] {
+        assert_eq!(found(&with_url(url)), [], "{url}");
+    }
 }

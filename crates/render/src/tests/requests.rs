@@ -92,7 +92,14 @@ fn some_headers_are_always_sent() {
 
 #[test]
 fn framing_is_not_the_webhooks_business() {
-    for name in ["Content-Length", "transfer-encoding", "connection", "accept-encoding"] {
+    for name in [
+        "Content-Length",
+        "transfer-encoding",
+        "connection",
+        "accept-encoding",
+        "keep-alive",
+        "proxy-authorization",
+    ] {
         let sent = rendered(&with_header(name, "1")).unwrap();
         assert!(!sent.headers.contains_key(name), "{name}");
     }
@@ -159,6 +166,26 @@ fn user_name_and_password_win_over_authorization() {
         let sent = rendered_with(&template, &event, &[("token", "x")]).unwrap();
         assert_eq!(header_of(&sent, "authorization"), "Bearer x");
     }
+}
+
+#[test]
+fn a_password_without_a_user_name_is_sent() {
+    for username in [None, Some(String::new()), Some("${pactbroker.buildUrl}".into())] {
+        let password = Some("${user.token}".into());
+        let template = RequestTemplate { username, password, ..request() };
+        let mut event = event();
+        event.build_url.clear();
+        let sent = rendered_with(&template, &event, &[("token", "p52")]).unwrap();
+        assert_eq!(header_of(&sent, "authorization"), "Basic OnA1Mg==");
+    }
+}
+
+#[test]
+fn the_host_is_no_variables_to_choose() {
+    let sent = rendered(&with_header("Host", "other.example")).unwrap();
+    assert_eq!(header_of(&sent, "host"), "other.example");
+    let variable = rendered(&with_header("Host", "${pactbroker.consumerName}"));
+    assert_eq!(variable, Err(RenderError::VariableInHostHeader));
 }
 
 #[test]

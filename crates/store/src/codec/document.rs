@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::{
-    Body, BodyMode, EventName, RequestTemplate, Selector, Webhook, WebhookUuid,
+    Body, BodyMode, EventName, Extensions, RequestTemplate, Selector, Webhook, WebhookUuid,
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,12 @@ struct Document {
     events: Vec<EventName>,
     request: Request,
     team_uuid: Option<String>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    postrider: Extensions,
+}
+
+fn is_empty(extensions: &Extensions) -> bool {
+    extensions.document().is_none()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,26 +56,28 @@ enum StoredBody {
 
 /// Seals or opens the fields of one webhook.
 struct Sealer<'a> {
-    key: &'a MasterKey,
+    /// None: there is nothing to seal.
+    key: Option<&'a MasterKey>,
     uuid: &'a WebhookUuid,
 }
 
 impl Sealer<'_> {
     fn text(&self, field: &str, clear: &str, secret: bool) -> Result<Text, StoreError> {
-        if secret && !clear.is_empty() {
-            self.key.seal(Sealed::Inline, &self.name(field), clear).map(Text::Sealed)
-        } else {
-            Ok(Text::Plain(clear.to_owned()))
+        match self.key.filter(|_| secret && !clear.is_empty()) {
+            Some(key) => key.seal(Sealed::Inline, &self.name(field), clear).map(Text::Sealed),
+            None => Ok(Text::Plain(clear.to_owned())),
         }
     }
 
     fn clear(&self, field: &str, text: Text) -> Result<String, StoreError> {
         match text {
             Text::Plain(clear) => Ok(clear),
-            Text::Sealed(sealed) => self
-                .key
-                .open(Sealed::Inline, &self.name(field), &sealed)
-                .map(|clear| clear.expose_secret().to_owned()),
+            Text::Sealed(sealed) => {
+                let no_key = || StoreError::Corrupt(format!("{} is sealed", self.name(field)));
+                let key = self.key.ok_or_else(no_key)?;
+                let clear = key.open(Sealed::Inline, &self.name(field), &sealed)?;
+                Ok(clear.expose_secret().to_owned())
+            }
         }
     }
 
@@ -80,15 +88,25 @@ impl Sealer<'_> {
 
 /// The text to keep for a webhook.
 pub(crate) fn seal_webhook(webhook: &Webhook, key: &MasterKey) -> Result<String, StoreError> {
-    let sealer = Sealer { key, uuid: &webhook.uuid };
+    let sealer = Sealer { key: Some(key), uuid: &webhook.uuid };
+    write(webhook, &sealer)
+}
+
+/// The text to keep for a webhook in which nothing is secret any more.
+pub(crate) fn clear_webhook(webhook: &Webhook) -> Result<String, StoreError> {
+    write(webhook, &Sealer { key: None, uuid: &webhook.uuid })
+}
+
+fn write(webhook: &Webhook, sealer: &Sealer<'_>) -> Result<String, StoreError> {
     let document = Document {
         description: webhook.description.clone(),
         consumer: webhook.consumer.clone(),
         provider: webhook.provider.clone(),
         enabled: webhook.enabled,
         events: webhook.events.clone(),
-        request: seal_request(&webhook.request, &sealer)?,
+        request: seal_request(&webhook.request, sealer)?,
         team_uuid: webhook.team_uuid.clone(),
+        postrider: webhook.extensions.clone(),
     };
     serde_json::to_string(&document)
         .map_err(|error| StoreError::Unusable(format!("the webhook can't be written: {error}")))
@@ -126,7 +144,7 @@ pub(crate) fn open_webhook(
 ) -> Result<Webhook, StoreError> {
     let document: Document = serde_json::from_str(text)
         .map_err(|_| StoreError::Corrupt(format!("the document of webhook {uuid}")))?;
-    let request = open_request(document.request, &Sealer { key, uuid: &uuid })?;
+    let request = open_request(document.request, &Sealer { key: Some(key), uuid: &uuid })?;
     Ok(Webhook {
         uuid,
         description: document.description,
@@ -136,6 +154,7 @@ pub(crate) fn open_webhook(
         events: document.events,
         request,
         team_uuid: document.team_uuid,
+        extensions: document.postrider,
         created_at,
         updated_at,
     })

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use postrider_domain::{Body, BodyMode, RequestTemplate, Selector, Webhook};
+use postrider_domain::{Body, BodyMode, Extensions, RequestTemplate, Selector, Webhook};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ fn webhook(url: &str, header: &str, secret: &str) -> Webhook {
             password: Some(secret.to_owned()),
         },
         team_uuid: None,
+        extensions: Extensions::default(),
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
     }
@@ -48,6 +49,19 @@ fn credentials_in_a_document_are_sealed() {
         assert!(!text.contains("s3cr3t-value"), "{header}");
         assert_eq!(back, original);
     }
+}
+
+#[test]
+fn what_a_webhook_asks_for_is_kept_as_it_was_given() {
+    let key = MasterKey::generate();
+    let mut original = webhook("https://host/", "accept", "v");
+    let (text, _) = round_trip(&original, &key);
+    assert!(!text.contains("postrider"), "as versions before wrote it");
+    let given = json!({"timeout": 30, "success": {"codes": [200]}, "retrySchedule": "1 2"});
+    original.extensions = Extensions::read(&given).unwrap();
+    let (_, back) = round_trip(&original, &key);
+    assert_eq!(back, original);
+    assert_eq!(json!(back.extensions.document()), given);
 }
 
 #[test]

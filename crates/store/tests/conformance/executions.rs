@@ -8,13 +8,14 @@ use postrider_domain::{
     StoredStatus, WebhookId,
 };
 use postrider_store::{
-    DeliveryFilter, HoldProof, LaneSpec, NewExecution, Recorded, Started, Store, StoredWebhook,
-    Subject,
+    BulkKind, DeliveryFilter, LaneSpec, NewExecution, Recorded, Refusal, Started, Store,
+    StoredWebhook, Subject,
 };
+use postrider_testkit::acts::*;
 use uuid::Uuid;
 
-use crate::acts::*;
-use crate::harness::{World, wait_until};
+use crate::acts::view;
+use crate::harness::World;
 
 fn test_event() -> Event {
     Event { event_name: EventName::Test, ..event() }
@@ -64,10 +65,9 @@ pub(crate) async fn a_test_goes_before_all_that_wait(world: World) {
         let id = start(store, &one).await;
         let claim = if one.lane_limited {
             let lease = lead(store, one.lane_id).await;
-            let first = store.claim_limited(lease, 1, false, terms(MINUTE)).await.unwrap();
-            claimed(first).remove(0)
+            some_as(store, lease, 1).await.remove(0)
         } else {
-            store.claim_due(one.lane_id, 1, false, terms(MINUTE)).await.unwrap().remove(0)
+            some_due(store, one.lane_id, 1).await.remove(0)
         };
         assert_eq!(claim.id, id);
         assert!(claim.execution && claim.event.contains(r#""event_name":"test""#), "{claim:?}");
@@ -78,14 +78,14 @@ pub(crate) async fn a_test_goes_before_all_that_wait(world: World) {
     }
 }
 
-pub(crate) async fn the_road_claims_a_test(world: World) {
+pub(crate) async fn a_message_claims_a_test(world: World) {
     let store = world.another(HOUR).await;
     let one = put(&store, "one", &unlimited("a")).await;
     let id = start(&store, &one).await;
-    let claims = road(&store, &[id]).await;
+    let claims = by_message(&store, &[id]).await;
     assert_eq!(ids(&claims), [id]);
     assert!(claims[0].execution);
-    assert!(road(&store, &[id]).await.is_empty(), "once");
+    assert!(by_message(&store, &[id]).await.is_empty(), "once");
     store.close().await;
 }
 
@@ -100,19 +100,19 @@ pub(crate) async fn a_test_counts_in_the_hour(world: World) {
     let lease = lead(store, one.lane_id).await;
     assert_eq!(ids(&claimed(claim_as(store, lease, MINUTE).await)), [first]);
     let full = claim_as(store, lease, MINUTE).await;
-    assert!(matches!(full, postrider_store::LimitedClaim::HourFull), "{full:?}");
+    assert!(matches!(full, postrider_store::LimitedClaim::HourFull { .. }), "{full:?}");
     assert_eq!(stage(store, second).await, StoredStatus::Waiting);
 }
 
 pub(crate) async fn any_outcome_of_a_test_is_final(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
-    let several = |claim: &_| refused(claim, HoldProof::Several);
+    let several = |claim: &_| rejected(claim, Refusal::Elsewhere);
     let outcomes: [fn(&postrider_store::Claim) -> Recorded; 4] = [
         |claim| retry(claim, Duration::ZERO, true),
         failed,
         several,
-        |claim| over_limit(claim, Some(Duration::ZERO)),
+        |claim| over_limit(claim, Some(Duration::from_micros(1))),
     ];
     for outcome in outcomes {
         let id = start(store, &one).await;
@@ -133,10 +133,10 @@ pub(crate) async fn a_test_that_was_not_sent_is_first_again(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     accept(store, &one, 2).await;
     let id = start(store, &one).await;
-    let first = store.claim_due(one.lane_id, 1, false, terms(MINUTE)).await.unwrap().remove(0);
+    let first = some_due(store, one.lane_id, 1).await.remove(0);
     record(store, &[released(&first)]).await;
     assert_eq!(stage(store, id).await, StoredStatus::Waiting);
-    let again = store.claim_due(one.lane_id, 1, false, terms(MINUTE)).await.unwrap().remove(0);
+    let again = some_due(store, one.lane_id, 1).await.remove(0);
     assert_eq!((again.id, again.attempt), (id, 1));
     assert!(again.claim_no > first.claim_no);
     let late = record(store, &[delivered(&first)]).await.late;
@@ -154,7 +154,7 @@ pub(crate) async fn tests_are_no_streak(world: World) {
         start(store, &one).await;
         let claim = due(store, one.lane_id).await.remove(0);
         record(store, &[outcome(&claim)]).await;
-        let streaks = store.monitor_facts().await.unwrap().streaks;
+        let streaks = store.streaks().await.unwrap();
         assert_eq!(streaks.iter().map(|fact| fact.failures).collect::<Vec<_>>(), [1]);
     }
 }
@@ -166,7 +166,7 @@ pub(crate) async fn a_withdrawal_or_a_claim_wins(world: World) {
     let (mut withdrawals, mut claims) = (0, 0);
     for _ in 0..24 {
         let id = start(store, &one).await;
-        let claim = async { store.claim_due(one.lane_id, 1, false, terms(MINUTE)).await.unwrap() };
+        let claim = async { some_due(store, one.lane_id, 1).await };
         let (withdrawn, claimed) = join(store.withdraw_execution(id), claim).await;
         let withdrawn = withdrawn.unwrap();
         assert_eq!(claimed.is_empty(), withdrawn, "one of the two");
@@ -175,7 +175,8 @@ pub(crate) async fn a_withdrawal_or_a_claim_wins(world: World) {
             assert_eq!(stage(store, id).await, StoredStatus::Discarded);
             assert_eq!(view(store, id).await.row.last_outcome, Some(Outcome::Withdrawn));
             assert!(
-                road(store, &[id]).await.is_empty() && due(store, one.lane_id).await.is_empty()
+                by_message(store, &[id]).await.is_empty()
+                    && due(store, one.lane_id).await.is_empty()
             );
         } else {
             claims += 1;
@@ -195,7 +196,7 @@ pub(crate) async fn a_lost_test_is_not_sent_again(world: World) {
     let one = put(store, "one", &unlimited("a")).await;
     let id = start(store, &one).await;
     let claim = due_for(store, one.lane_id, ms(20)).await.remove(0);
-    let expired = wait_until("the claim to expire", async || {
+    let expired = wait_until(store, "the claim to expire", async || {
         let expired = store.expire_claims(10).await.unwrap();
         (!expired.given_back.is_empty()).then_some(expired)
     })
@@ -218,7 +219,7 @@ pub(crate) async fn nobody_waits_for_ever(world: World) {
     let id = start_for(store, Subject::Saved(one.id), Duration::ZERO).await;
     let other = start_for(store, unsaved("two", &limited("b")), Duration::ZERO).await;
     let kept = start(store, &one).await;
-    assert!(road(store, &[id]).await.is_empty(), "too late");
+    assert!(by_message(store, &[id]).await.is_empty(), "too late");
     assert_eq!(ids(&due(store, one.lane_id).await), [kept]);
     let swept = store.sweep_executions(HOUR, 10).await.unwrap();
     assert_eq!((swept.withdrawn, swept.dropped), (2, 0));
@@ -264,14 +265,14 @@ pub(crate) async fn a_refusal_holds_no_lane_that_nobody_uses(world: World) {
     let id = start_for(store, unsaved("one", &unlimited("a")), MINUTE).await;
     let lane_id = store.lanes().await.unwrap()[0].id;
     let claim = due(store, lane_id).await.remove(0);
-    let report = record(store, &[refused(&claim, HoldProof::One)]).await;
+    let report = record(store, &[rejected(&claim, Refusal::AtGithub)]).await;
     assert!(report.held.is_empty());
     assert_eq!(lane(store, lane_id).await.state, LaneState::Open);
     assert_eq!(stage(store, id).await, StoredStatus::Failed);
     put(store, "two", &unlimited("a")).await;
     let id = start_for(store, unsaved("three", &unlimited("a")), MINUTE).await;
     let claim = due(store, lane_id).await.remove(0);
-    let report = record(store, &[refused(&claim, HoldProof::One)]).await;
+    let report = record(store, &[rejected(&claim, Refusal::AtGithub)]).await;
     assert_eq!(report.held, [lane_id], "now it is proof for a webhook that is in use");
     assert_eq!(stage(store, id).await, StoredStatus::Failed);
 }
@@ -293,22 +294,22 @@ pub(crate) async fn a_held_lane_is_told_at_once(world: World) {
     assert_eq!(store.start_execution(&new).await.unwrap(), Started::Gone);
 }
 
-/// A test that waits while its lane becomes held is no canary, and says what is in the way.
+/// A test that waits while its lane becomes held is no probe delivery, and says what is in the way.
 pub(crate) async fn the_canary_is_no_test(world: World) {
     let store = world.store();
     let one = put_write(store, &write(webhook("one"), &unlimited("a"), &["token"])).await;
     let waiting = accept(store, &one, 1).await[0];
-    let proof = road(store, &[waiting]).await.remove(0);
+    let proof = by_message(store, &[waiting]).await.remove(0);
     let id = start(store, &one).await;
-    record(store, &[refused(&proof, HoldProof::One)]).await;
+    record(store, &[rejected(&proof, Refusal::AtGithub)]).await;
     let seen = store.execution(id).await.unwrap().unwrap();
     assert_eq!(seen.status, StoredStatus::Waiting);
     assert_eq!(seen.lane.state, LaneState::Held(HoldCause::Credential));
     let probe = store.claim_probe(one.lane_id, None, Duration::ZERO).await.unwrap().unwrap();
-    let canary = store.claim_canary(one.lane_id, probe, None, terms(MINUTE)).await.unwrap();
-    assert_eq!(canary.map(|claim| claim.id), Some(waiting));
-    let canary = store.claim_canary(one.lane_id, probe, None, terms(MINUTE)).await.unwrap();
-    assert!(canary.is_none(), "{canary:?}");
+    let probed = probe_claim(store, one.lane_id, probe, None).await;
+    assert_eq!(probed.map(|claim| claim.id), Some(waiting));
+    let probed = probe_claim(store, one.lane_id, probe, None).await;
+    assert!(probed.is_none(), "{probed:?}");
 }
 
 pub(crate) async fn a_disabled_webhook_can_be_tested(world: World) {
@@ -338,8 +339,8 @@ pub(crate) async fn lists_and_replays_leave_tests_out(world: World) {
     assert_eq!(view(store, id).await.row.event_name, EventName::Test);
     let named = DeliveryFilter { ids: Some(vec![id]), ..DeliveryFilter::default() };
     for filter in [DeliveryFilter::default(), tests, named] {
-        let plan = store.replay(&filter, false, true).await.unwrap();
-        assert!(plan.by_lane.is_empty() && plan.open == 0, "{plan:?}");
+        let plan = store.bulk(BulkKind::Replay { forget_marks: false }, &filter).await.unwrap();
+        assert!(plan.by_lane.is_empty() && plan.left_alone == 0, "{plan:?}");
     }
     assert_eq!(stage(store, id).await, StoredStatus::Failed);
 }
@@ -375,9 +376,11 @@ pub(crate) async fn the_latest_event_of_a_pair_is_found(world: World) {
     assert_eq!(latest(None, None).await, None);
     for (number, consumer) in [(1, "C"), (2, "D"), (3, "C"), (4, "E")] {
         let mut entry = entry(None, &[]);
-        entry.event.event.consumer = pacticipant(consumer);
-        entry.event.event.consumer.labels = vec![format!("label-{consumer}")];
-        entry.event.event.pact_url = number.to_string();
+        edit(&mut entry, |event| {
+            event.consumer = pacticipant(consumer);
+            event.consumer.labels = vec![format!("label-{consumer}")];
+            event.pact_url = number.to_string();
+        });
         commit(store, vec![entry]).await;
     }
     let mut test = execution(Subject::Saved(one.id), MINUTE);

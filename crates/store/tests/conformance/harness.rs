@@ -1,11 +1,13 @@
 //! A store of its own for each case, and the ways to look behind it.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use postrider_domain::{DeliveryId, LimitId};
 use postrider_store::{MasterKey, Store, StoreConfig, StoreError, Target};
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
@@ -34,11 +36,7 @@ enum Place {
 }
 
 /// Runs a case over a fresh, migrated store and removes it afterwards.
-pub(crate) async fn run<F, C>(kind: Kind, case: C)
-where
-    C: FnOnce(World) -> F,
-    F: Future<Output = ()>,
-{
+pub(crate) async fn run(kind: Kind, case: impl AsyncFnOnce(World)) {
     let world = World::new(kind).await;
     let outcome = AssertUnwindSafe(case(world.clone())).catch_unwind().await;
     world.remove().await;
@@ -57,6 +55,14 @@ impl World {
         let store = connect(place.target(), &key, Duration::ZERO).await.unwrap();
         store.migrate().await.unwrap();
         Self(Arc::new(Inner { place, key, store }))
+    }
+
+    /// Which backend.
+    pub(crate) fn kind(&self) -> Kind {
+        match &self.0.place {
+            Place::Postgres { .. } => Kind::Postgres,
+            Place::Sqlite { .. } => Kind::Sqlite,
+        }
     }
 
     /// The first handle; its fresh deliveries are swept at once.
@@ -78,6 +84,62 @@ impl World {
     /// Id of the master key in use.
     pub(crate) fn key(&self) -> &MasterKey {
         &self.0.key
+    }
+
+    /// Whether several processes may use the store at a time.
+    pub(crate) fn is_shared(&self) -> bool {
+        match &self.0.place {
+            Place::Postgres { .. } => true,
+            Place::Sqlite { .. } => false,
+        }
+    }
+
+    /// An instant that lies ahead by the database's clock, in its SQL.
+    pub(crate) fn ahead(&self, duration: Duration) -> String {
+        match &self.0.place {
+            Place::Postgres { .. } => format!("now() + interval '{} ms'", duration.as_millis()),
+            Place::Sqlite { .. } => {
+                format!("(unixepoch() * 1000000 + {})", duration.as_micros())
+            }
+        }
+    }
+
+    /// Where the Postgres server listens.
+    pub(crate) async fn server(&self) -> SocketAddr {
+        let url = admin_url();
+        let (_, place) = url.rsplit_once('@').unwrap();
+        let (place, _) = place.split_once('/').unwrap();
+        tokio::net::lookup_host(place).await.unwrap().next().unwrap()
+    }
+
+    /// Another handle to the same Postgres database, by way of a line that carries to it.
+    pub(crate) async fn through(
+        &self,
+        line: SocketAddr,
+        max_connections: u32,
+        statement_timeout: Duration,
+    ) -> Store {
+        let Place::Postgres { name } = &self.0.place else { panic!("lines carry to Postgres") };
+        let url = url_of(name);
+        let (user, _) = url.rsplit_once('@').unwrap();
+        // Encrypted, no line could tell one statement from another.
+        let url = SecretString::from(format!("{user}@{line}/{name}?sslmode=disable"));
+        let config = StoreConfig {
+            target: Target::Postgres { url, max_connections },
+            master_key: self.0.key.clone(),
+            sweep_after: Duration::ZERO,
+            statement_timeout,
+        };
+        Store::connect(&config, Duration::from_secs(5)).await.unwrap()
+    }
+
+    /// What a statement locks in Postgres stays locked until the lock is let go.
+    pub(crate) async fn lock(&self, sql: &'static str) -> Lock {
+        let Place::Postgres { name } = &self.0.place else { panic!("SQLite locks everything") };
+        let mut conn = PgConnection::connect(&url_of(name)).await.unwrap();
+        conn.execute("begin").await.unwrap();
+        conn.execute(sql).await.unwrap();
+        Lock(conn)
     }
 
     /// A database without any schema.
@@ -108,6 +170,30 @@ impl World {
         }
     }
 
+    /// The condition that a row is this delivery's.
+    pub(crate) fn is_id(&self, id: DeliveryId) -> String {
+        match &self.0.place {
+            Place::Postgres { .. } => format!("id = '{id}'"),
+            Place::Sqlite { .. } => format!("id = x'{}'", id.0.simple()),
+        }
+    }
+
+    /// Makes so many lanes of a limited limit, past the store.
+    pub(crate) async fn many_lanes(&self, count: u32, limit: LimitId) {
+        let limit = limit.0;
+        let sql = match &self.0.place {
+            Place::Postgres { .. } => format!(
+                "insert into lanes (name, limited, burst, concurrency, limit_id) \
+                 select 'h/' || n, true, 1, 1, {limit} from generate_series(1, {count}) n"
+            ),
+            Place::Sqlite { .. } => format!(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count}) \
+                 INSERT INTO lanes (name, limited, limit_id) SELECT 'h/' || n, 1, {limit} FROM n"
+            ),
+        };
+        self.raw(&sql).await;
+    }
+
     /// Everything that stands in the database, as text.
     pub(crate) async fn dump(&self) -> String {
         match &self.0.place {
@@ -119,6 +205,27 @@ impl World {
     async fn remove(self) {
         self.0.store.close().await;
         self.0.place.remove().await;
+    }
+}
+
+impl postrider_testkit::World for World {
+    type Store = Store;
+
+    fn store(&self) -> &Store {
+        Self::store(self)
+    }
+
+    async fn another(&self, sweep_after: Duration) -> Store {
+        Self::another(self, sweep_after).await
+    }
+}
+
+/// Rows that are locked by somebody else.
+pub(crate) struct Lock(PgConnection);
+
+impl Lock {
+    pub(crate) async fn rollback(mut self) {
+        self.0.execute("rollback").await.unwrap();
     }
 }
 
@@ -231,7 +338,7 @@ async fn make_template(conn: &mut PgConnection, template: &str) {
 fn template_name() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/postgres");
     let mut migrations: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     migrations.sort();
@@ -266,19 +373,4 @@ fn dump_files(dir: &tempfile::TempDir) -> String {
         dump.push_str(&String::from_utf8_lossy(&bytes));
     }
     dump
-}
-
-/// Asks until the answer is there; ten seconds are enough for anything here.
-pub(crate) async fn wait_until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), asking)
-        .await
-        .unwrap_or_else(|_| panic!("not within ten seconds: {what}"))
 }

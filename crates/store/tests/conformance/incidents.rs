@@ -5,10 +5,10 @@ use postrider_store::{
     Acknowledged, Incident, IncidentFilter, IncidentFinding, IncidentKind, IncidentSync,
     MonitorLease, Severity, Store,
 };
+use postrider_testkit::acts::*;
 use uuid::Uuid;
 
-use crate::acts::*;
-use crate::harness::{World, wait_until};
+use crate::harness::World;
 
 pub(crate) async fn one_monitor_at_a_time(world: World) {
     let store = world.store();
@@ -16,7 +16,7 @@ pub(crate) async fn one_monitor_at_a_time(world: World) {
     let lease = store.monitor_lease(me, None, MOMENT).await.unwrap().unwrap();
     assert_eq!(store.monitor_lease(other, None, HOUR).await.unwrap(), None);
     assert_eq!(store.monitor_lease(me, Some(lease), MOMENT).await.unwrap(), Some(lease));
-    let theirs = wait_until("the lease ends", async || {
+    let theirs = wait_until(store, "the lease ends", async || {
         store.monitor_lease(other, None, HOUR).await.unwrap()
     })
     .await;
@@ -159,10 +159,10 @@ pub(crate) async fn facts_name_held_lanes(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
     put(store, "two", &unlimited("b")).await;
-    assert!(store.monitor_facts().await.unwrap().held.is_empty());
+    assert!(store.held_lanes().await.unwrap().is_empty());
     hold_with(store, &one).await;
     accept(store, &one, 2).await;
-    let held = store.monitor_facts().await.unwrap().held;
+    let held = store.held_lanes().await.unwrap();
     assert_eq!(held.len(), 1);
     let (name, cause, _, backlog) = &held[0];
     assert_eq!((name.as_str(), *cause, *backlog), ("a", HoldCause::Credential, 3));

@@ -2,9 +2,10 @@
 
 use postrider_domain::{DeliveryId, DeliveryStatus, EventName, WebhookId};
 use postrider_store::{DeliveryFilter, DeliveryScope, Store};
+use postrider_testkit::acts::*;
 
-use crate::acts::*;
-use crate::harness::World;
+use crate::acts::view;
+use crate::harness::{Kind, World};
 
 async fn found(store: &Store, filter: DeliveryFilter) -> Vec<DeliveryId> {
     let page = store.deliveries(&filter, None, 100).await.unwrap();
@@ -37,6 +38,10 @@ pub(crate) async fn pages_follow_each_other(world: World) {
     assert!(store.delivery(DeliveryId(uuid::Uuid::now_v7())).await.unwrap().is_none());
 }
 
+fn made_at(id: DeliveryId) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(i64::try_from(id.0.as_u128() >> 80).unwrap()).unwrap()
+}
+
 type Narrow<'a> = Box<dyn Fn(&mut DeliveryFilter) + 'a>;
 
 pub(crate) async fn filters_filter(world: World) {
@@ -45,15 +50,21 @@ pub(crate) async fn filters_filter(world: World) {
     let two = put(store, "two", &unlimited("b")).await;
     let plain = entry(None, &[&one, &two]);
     let mut other = entry(None, &[&two]);
-    other.event.event.consumer = pacticipant("C2");
-    other.event.event.provider = pacticipant("P2");
-    other.event.event.event_name = EventName::ProviderVerificationFailed;
+    edit(&mut other, |event| {
+        event.consumer = pacticipant("C2");
+        event.provider = pacticipant("P2");
+        event.event_name = EventName::ProviderVerificationFailed;
+    });
+    let (a, b) = (plain.deliveries[0].id, plain.deliveries[1].id);
+    // When a delivery was made is told by its id, to the millisecond.
+    let is_later = async || (made_at(DeliveryId(uuid::Uuid::now_v7())) > made_at(b)).then_some(());
+    wait_until(store, "the next millisecond", is_later).await;
+    other.deliveries[0].id = DeliveryId(uuid::Uuid::now_v7());
     commit(store, vec![plain.clone()]).await;
     commit(store, vec![other.clone()]).await;
-    let (a, b) = (plain.deliveries[0].id, plain.deliveries[1].id);
     let c = other.deliveries[0].id;
     let text = |text: &str| Some(text.to_owned());
-    let made = view(store, c).await.row.created_at;
+    let made = made_at(c);
     let cases: Vec<(Narrow<'_>, Vec<DeliveryId>)> = vec![
         (Box::new(|_| {}), vec![c, b, a]),
         (Box::new(|f| f.webhook = Some(two.webhook.uuid.clone())), vec![c, b]),
@@ -83,7 +94,7 @@ pub(crate) async fn shown_states_follow_the_lane(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
     let accepted = accept(store, &one, 6).await;
-    let claims = road(store, &accepted[1..]).await;
+    let claims = by_message(store, &accepted[1..]).await;
     let outcomes = [retry(&claims[0], HOUR, false), delivered(&claims[1]), failed(&claims[2])];
     record(store, &outcomes).await;
     let by = async |status| {
@@ -125,8 +136,10 @@ pub(crate) async fn the_newest_delivery_of_each_event(world: World) {
         (EventName::ContractContentChanged, "another"),
     ] {
         let mut entry = entry(None, &[&one, &two]);
-        entry.event.event.event_name = name;
-        entry.event.event.consumer = pacticipant(consumer);
+        edit(&mut entry, |event| {
+            event.event_name = name;
+            event.consumer = pacticipant(consumer);
+        });
         commit(store, vec![entry.clone()]).await;
         made.push((entry.deliveries[0].id, entry.deliveries[1].id));
     }
@@ -140,6 +153,45 @@ pub(crate) async fn the_newest_delivery_of_each_event(world: World) {
     assert!(store.newest_deliveries(&[one.id], "C", "P2").await.unwrap().is_empty());
 }
 
+/// What is rare among very many is found in several calls, each of which ends soon.
+pub(crate) async fn lists_look_at_a_bounded_number(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let mut rare = entry(None, &[&one]);
+    edit(&mut rare, |event| event.event_name = EventName::ProviderVerificationFailed);
+    commit(store, vec![rare.clone()]).await;
+    accept(store, &one, 1).await;
+    let columns = "event_id, webhook_id, lane_id, status, created_at, updated_at";
+    let same = "d.event_id, d.webhook_id, d.lane_id, 'delivered', d.created_at, d.updated_at \
+                from deliveries d join events e on e.id = d.event_id";
+    let sql = match world.kind() {
+        Kind::Postgres => format!(
+            "insert into deliveries (id, {columns}) select \
+             ('ffffffff-ffff-7fff-8000-' || lpad(to_hex(n), 12, '0'))::uuid, {same}, \
+             generate_series(1, 20100) n where e.name = 'contract_published'"
+        ),
+        Kind::Sqlite => format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20100) \
+             INSERT INTO deliveries (id, {columns}) SELECT \
+             unhex('ffffffffffff7fff8000' || printf('%012x', n.n)), {same}, n \
+             WHERE e.name = 'contract_published'"
+        ),
+    };
+    world.raw(&sql).await;
+    let filter = DeliveryFilter { event: Some(rare.event.event.event().event_name), ..any() };
+    let first = store.deliveries(&filter, None, 10).await.unwrap();
+    assert!(first.deliveries.is_empty(), "it lies behind");
+    let next = first.next.expect("the call says where to go on");
+    let second = store.deliveries(&filter, Some(&next), 10).await.unwrap();
+    assert_eq!(second.deliveries.len(), 1);
+    assert_eq!((second.deliveries[0].id, second.next), (rare.deliveries[0].id, None));
+    let total = store.count_deliveries(&any()).await.unwrap();
+    assert_eq!((total.count, total.is_exact), (10_000, false));
+    let by_pair = DeliveryFilter { consumer: Some("nobody".to_owned()), ..any() };
+    let nobody = store.deliveries(&by_pair, None, 10).await.unwrap();
+    assert!(nobody.deliveries.is_empty() && nobody.next.is_none(), "no pair, no candidate");
+}
+
 pub(crate) async fn figures_add_up(world: World) {
     let store = world.store();
     assert_eq!(store.stats().await.unwrap().oldest_pending, None);
@@ -147,7 +199,7 @@ pub(crate) async fn figures_add_up(world: World) {
     let two = put(store, "two", &limited("b")).await;
     let accepted = accept(store, &one, 3).await;
     accept(store, &two, 4).await;
-    let claims = road(store, &accepted[..2]).await;
+    let claims = by_message(store, &accepted[..2]).await;
     record(store, &[delivered(&claims[0])]).await;
     let stats = store.stats().await.unwrap();
     let mut backlog = stats.backlog.clone();

@@ -6,9 +6,9 @@ use postrider_store::{
     AlertChannel, AlertResult, AlertStatus, IncidentFilter, IncidentSync, MonitorLease,
     Notification, Store,
 };
+use postrider_testkit::acts::*;
 
-use crate::acts::*;
-use crate::harness::{World, wait_until};
+use crate::harness::World;
 use crate::incidents::{finding, round};
 
 const SLACK: AlertChannel = AlertChannel::Slack;
@@ -70,7 +70,7 @@ pub(crate) async fn what_was_taken_and_not_settled_is_taken_again(world: World) 
     let lease = lease(store).await;
     told(store, lease, &["a"]).await;
     let first = claim(store, lease, ms(1)).await;
-    let again = wait_until("the hold to end", async || {
+    let again = wait_until(store, "the hold to end", async || {
         Some(claim(store, lease, HOUR).await).filter(|claimed| !claimed.is_empty())
     })
     .await;

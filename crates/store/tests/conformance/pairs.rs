@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{EventId, EventName, PairFacts, PairKey, Verified};
+use postrider_domain::{Event, EventId, EventName, PairFacts, PairKey, Verified};
 use postrider_store::{
     BrokerRead, BrokerTrouble, IntakeEntry, MonitorLease, PairFilter, PairRow, Store, ToldEvents,
     ToldPage,
 };
+use postrider_testkit::acts::*;
 use uuid::Uuid;
 
-use crate::acts::*;
 use crate::harness::World;
 
 fn key(broker: &str, consumer: &str, provider: &str) -> PairKey {
@@ -84,10 +84,12 @@ pub(crate) async fn pairs_are_found_by_name_and_in_pages(world: World) {
     assert_eq!(found(of_provider, None, 9).await, keys[2..3]);
 }
 
-fn told_by(name: EventName, change: impl FnOnce(&mut IntakeEntry)) -> IntakeEntry {
+fn told_by(name: EventName, change: impl FnOnce(&mut Event)) -> IntakeEntry {
     let mut entry = entry(None, &[]);
-    entry.event.event.event_name = name;
-    change(&mut entry);
+    edit(&mut entry, |event| {
+        event.event_name = name;
+        change(event);
+    });
     entry
 }
 
@@ -104,17 +106,17 @@ pub(crate) async fn events_tell_of_their_pair(world: World) {
     let dated: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
     let plain = entry(None, &[&one]);
     let plain_id = plain.event.id;
-    let failed = told_by(EventName::ProviderVerificationPublished, |entry| {
-        entry.event.event.verification_success = Some(false);
-        entry.event.event.occurred_at = Some(dated);
+    let failed = told_by(EventName::ProviderVerificationPublished, |event| {
+        event.verification_success = Some(false);
+        event.occurred_at = Some(dated);
     });
-    let of_other_broker = told_by(EventName::ProviderVerificationSucceeded, |entry| {
-        "other".clone_into(&mut entry.event.event.broker);
-        entry.event.event.occurred_at = Some(Timestamp::now() + SignedDuration::from_hours(9));
+    let of_other_broker = told_by(EventName::ProviderVerificationSucceeded, |event| {
+        "other".clone_into(&mut event.broker);
+        event.occurred_at = Some(Timestamp::now() + SignedDuration::from_hours(9));
     });
     // What looks like a member of the event is a part of a name.
-    let tricky = told_by(EventName::ContractContentChanged, |entry| {
-        entry.event.event.consumer = pacticipant(r#"x","occurred_at":"2020-01-01T00:00:00Z"#);
+    let tricky = told_by(EventName::ContractContentChanged, |event| {
+        event.consumer = pacticipant(r#"x","occurred_at":"2020-01-01T00:00:00Z"#);
     });
     let before = Timestamp::now() - SignedDuration::from_mins(1);
     for entry in [plain, failed, of_other_broker, tricky] {
@@ -175,7 +177,7 @@ pub(crate) async fn dispatches_are_told_by_their_deliveries(world: World) {
     let alone = entry(None, &[&one]);
     let (both_id, alone_id) = (both.event.id, alone.event.id);
     commit(store, vec![both.clone(), alone]).await;
-    let claims = road(store, &[both.deliveries[0].id]).await;
+    let claims = by_message(store, &[both.deliveries[0].id]).await;
     record(store, &[delivered(&claims[0])]).await;
     let unknown = EventId(Uuid::now_v7());
     let mut facts = store.dispatches(&[both_id, alone_id, unknown]).await.unwrap();
@@ -184,7 +186,7 @@ pub(crate) async fn dispatches_are_told_by_their_deliveries(world: World) {
     let of = |id| facts.iter().find(|fact| fact.event == id).unwrap();
     assert!(of(both_id).open && of(both_id).delivered_at.is_some(), "{facts:?}");
     assert!(of(alone_id).open && of(alone_id).delivered_at.is_none(), "{facts:?}");
-    let claims = road(store, &[both.deliveries[1].id]).await;
+    let claims = by_message(store, &[both.deliveries[1].id]).await;
     record(store, &[failed(&claims[0])]).await;
     assert!(!store.dispatches(&[both_id]).await.unwrap()[0].open);
 }

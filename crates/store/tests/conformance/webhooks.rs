@@ -1,13 +1,11 @@
 //! Webhooks.
 
-use std::time::Duration;
-
 use postrider_domain::{Body, BodyMode, Selector, Webhook, WebhookState};
 use postrider_store::Put;
+use postrider_testkit::acts::*;
 use serde_json::json;
 
-use crate::acts::*;
-use crate::harness::World;
+use crate::harness::{Kind, World};
 
 pub(crate) async fn a_webhook_comes_back_as_written(world: World) {
     let store = world.store();
@@ -46,24 +44,6 @@ pub(crate) async fn a_webhook_comes_back_as_written(world: World) {
     assert!(replaced.webhook.updated_at > read.webhook.updated_at);
 }
 
-pub(crate) async fn the_table_is_read_once_a_version(world: World) {
-    let store = world.store();
-    assert!(store.webhook_table(None).await.unwrap().unwrap().webhooks.is_empty());
-    put(store, "one", &unlimited("a")).await;
-    let deleted = put(store, "two", &limited("b")).await;
-    store.delete_webhook(&deleted.webhook.uuid).await.unwrap();
-    disable(store, "three", &limited("b")).await;
-    let table = store.webhook_table(None).await.unwrap().unwrap();
-    assert!(store.webhook_table(Some(table.version)).await.unwrap().is_none());
-    let other = world.another(Duration::ZERO).await;
-    assert!(other.webhook_table(Some(table.version - 1)).await.unwrap().is_some());
-    other.close().await;
-    let names: Vec<_> = table.webhooks.iter().map(|each| each.webhook.uuid.as_str()).collect();
-    assert_eq!(names, ["one-------------", "three-----------"]);
-    let kinds: Vec<_> = table.webhooks.iter().map(|w| (w.lane_limited, w.state)).collect();
-    assert_eq!(kinds, [(false, WebhookState::Enabled), (true, WebhookState::Disabled)]);
-}
-
 pub(crate) async fn a_deleted_webhook_is_found_by_number_only(world: World) {
     let store = world.store();
     let one = put(store, "one", &unlimited("a")).await;
@@ -86,4 +66,61 @@ pub(crate) async fn a_deleted_uuid_can_be_used_again(world: World) {
         panic!("it is new again")
     };
     assert_eq!(store.webhook(&one.webhook.uuid).await.unwrap().unwrap().id, again.id);
+}
+
+/// Credentials are starred in all documents, also in the one in force.
+pub(crate) async fn a_superseded_request_can_be_read_again(world: World) {
+    let store = world.store();
+    let mut one = webhook("one");
+    one.request.headers.push(("authorization".to_owned(), "Bearer first-token".to_owned()));
+    one.request.body = Some(Body::Text("first first-token".to_owned()));
+    let put = async |webhook: &Webhook| {
+        put_write(store, &write(webhook.clone(), &unlimited("a"), &[])).await
+    };
+    let first = put(&one).await;
+    let same = put(&Webhook { description: None, ..one.clone() }).await;
+    one.request.body = Some(Body::Text("second".to_owned()));
+    let second = put(&one).await;
+    assert!(first.rev < same.rev && same.rev < second.rev);
+    for (rev, body) in
+        [(first.rev, "first ********"), (same.rev, "first ********"), (second.rev, "second")]
+    {
+        let request = store.request_at(first.id, rev).await.unwrap().unwrap();
+        assert!(request.body == Some(Body::Text(body.to_owned())), "revision {rev}");
+        let values: Vec<&str> = request.headers.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, ["*/*", "********"]);
+        assert_eq!((request.method.as_str(), &request.url), ("POST", &one.request.url));
+    }
+    store.delete_webhook(&one.uuid).await.unwrap();
+    assert!(store.request_at(first.id, first.rev).await.unwrap().is_some(), "outlives its webhook");
+    let unknown = postrider_domain::WebhookId(first.id.0 + 1);
+    assert!(store.request_at(unknown, 1).await.unwrap().is_none());
+}
+
+pub(crate) async fn revisions_go_with_the_attempts_that_used_them(world: World) {
+    let store = world.store();
+    let first = put(store, "one", &unlimited("a")).await;
+    let old = accept(store, &first, 1).await;
+    let claims = by_message(store, &old).await;
+    record(store, &[delivered(&claims[0])]).await;
+    let mut changed = webhook("one");
+    changed.request.body = Some(Body::Text("other".to_owned()));
+    put_write(store, &write(changed, &unlimited("a"), &[])).await;
+    let body = async || {
+        let request = store.request_at(first.id, first.rev).await.unwrap().unwrap();
+        match request.body.unwrap() {
+            Body::Text(text) => text,
+            Body::Json(value) => panic!("{value}"),
+        }
+    };
+    assert_eq!(body().await, "x");
+    store.prune(HOUR, HOUR, 10).await.unwrap();
+    assert_eq!(body().await, "x", "an attempt may have used it");
+    let long_ago = match world.kind() {
+        Kind::Postgres => "update webhook_revisions set superseded_at = now() - interval '9 days'",
+        Kind::Sqlite => "update webhook_revisions set superseded_at = 0",
+    };
+    world.raw(long_ago).await;
+    store.prune(HOUR, HOUR, 10).await.unwrap();
+    assert_eq!(body().await, "other", "superseded before the day of the oldest attempt");
 }

@@ -34,10 +34,14 @@ pub fn guard_secrets<S: AsRef<str>>(values: impl IntoIterator<Item = S>) {
     }
 }
 
+/// What is guarded now; `None` as long as nothing is.
+pub(crate) fn guard() -> Option<Arc<Guard>> {
+    GUARD.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// The text with guarded values replaced.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    let guard = GUARD.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match guard {
+    match guard() {
         None => Cow::Borrowed(text),
         Some(guard) => guard.redact(text),
     }

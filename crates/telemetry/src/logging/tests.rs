@@ -1,7 +1,7 @@
-//! Tests of log lines: what they say, what they hide, and a reader that hangs.
+//! Tests of log lines: what they say, what they hide, and that none is lost at the end.
 
-use std::io::{self, Write};
-use std::sync::{Mutex, mpsc};
+use std::io;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -22,29 +22,11 @@ impl Write for Kept {
     }
 }
 
-/// Writes nothing until it is let.
-struct Hanging {
-    let_go: mpsc::Receiver<()>,
-    kept: Kept,
-}
-
-impl Write for Hanging {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // It ends with an error once the test lets go.
-        assert!(self.let_go.recv().is_err());
-        self.kept.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 const LONG: Duration = Duration::from_secs(10);
 
 /// What `log` writes, line by line.
 fn lines_of(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
-    let sink = Arc::new(Sink::new(format));
+    let sink = Arc::new(Sink::new(format, SinkLimits::default()));
     let kept = Kept::default();
     sink.start(kept.clone()).unwrap();
     let lines = Lines { format, sink: Arc::clone(&sink) };
@@ -163,48 +145,28 @@ fn of_too_many_values_the_oldest_are_forgotten() {
     );
 }
 
+/// It flushes what the whole process logs, so no other test may.
 #[test]
-fn a_reader_that_hangs_stops_nobody_and_the_loss_is_told() {
-    let sink = Arc::new(Sink::new(LogFormat::Json));
-    let (go, let_go) = mpsc::channel();
+fn a_panic_that_ends_the_process_takes_no_line_with_it() {
     let kept = Kept::default();
-    sink.start(Hanging { let_go, kept: kept.clone() }).unwrap();
-    let line = format!("{{\"filler\":\"{}\"}}\n", "x".repeat(1 << 20));
-    for _ in 0..64 {
-        sink.write(&line);
-    }
-    assert!(!sink.flush(Duration::from_millis(10)));
-    drop(go);
-    assert!(sink.flush(LONG));
-    sink.write("{\"last\":true}\n");
-    assert!(sink.flush(LONG));
+    // Nothing is written before somebody flushes.
+    let limits = SinkLimits { batch: 1 << 20, gather: LONG * 100, ..SinkLimits::default() };
+    install("info", LogFormat::Json, limits, kept.clone()).unwrap();
+    let ended = std::panic::catch_unwind(|| {
+        let _last_lines = LastLines { within: LONG };
+        for number in 0..1_000 {
+            tracing::info!(number, "last_lines");
+        }
+        panic!("on purpose");
+    });
+    assert!(ended.is_err());
     let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-    let told: Vec<&str> = text.lines().filter(|line| !line.contains("filler")).collect();
-    let written = text.lines().count() - told.len();
-    assert_eq!(told.len(), 2, "{told:?}");
-    let told: Vec<Value> = told.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let dropped = told.iter().find_map(|line| line["dropped"].as_u64()).unwrap();
-    assert_eq!(written as u64 + dropped, 64);
-    assert!(dropped > 0 && told.iter().any(|line| line["last"] == true));
-}
-
-#[test]
-fn a_closed_output_ends_the_wait() {
-    struct Closed;
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let sink = Arc::new(Sink::new(LogFormat::Text));
-    sink.start(Closed).unwrap();
-    sink.write("x\n");
-    assert!(!sink.flush(LONG));
-    sink.write("y\n");
-    assert!(!sink.flush(LONG));
+    let numbers = text.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["message"].as_str().filter(|&message| message == "last_lines")?;
+        line["number"].as_u64()
+    });
+    assert!(numbers.eq(0..1_000));
 }
 
 #[test]

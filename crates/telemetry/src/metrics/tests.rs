@@ -12,6 +12,7 @@ fn filled() -> Metrics {
     metrics.events_received(5);
     metrics.events_duplicate(2);
     metrics.relay_broken_body(true);
+    metrics.http_limited("local", "api");
     metrics.outcome_recorded("accepted");
     metrics.attempt_took(Duration::from_millis(3));
     metrics.delivered_after(Duration::from_secs(2));
@@ -48,6 +49,7 @@ fn every_number_is_shown() {
         "postrider_events_duplicate_total 2",
         r#"postrider_relay_broken_bodies_total{accepted="true"} 1"#,
         r#"postrider_relay_broken_bodies_total{accepted="false"} 0"#,
+        r#"postrider_http_limited_total{route="api",token="local"} 1"#,
         r#"postrider_deliveries_total{outcome="accepted"} 1"#,
         r#"postrider_delivery_attempt_duration_seconds_bucket{le="0.005"} 1"#,
         "postrider_delivery_attempt_duration_seconds_sum 0.003",
@@ -79,7 +81,7 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
-    assert_eq!(help.len(), 18);
+    assert_eq!(help.len(), 19);
     assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
 }
 

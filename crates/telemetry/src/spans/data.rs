@@ -63,7 +63,7 @@ impl Begun {
 pub enum Fact<'a> {
     /// A call of the intake.
     Call(Call<'a>),
-    /// One copy of a delivery was put on the road.
+    /// A message was published.
     Publish(Publish<'a>),
     /// A worker had a claimed delivery in hand.
     Process(Process<'a>),
@@ -86,7 +86,7 @@ pub struct Call<'a> {
     pub user_agent: Option<&'a str>,
 }
 
-/// One copy of a delivery was put on the road.
+/// A message was published: the ids of some deliveries, of one call or of several.
 #[derive(Clone, Copy)]
 pub struct Publish<'a> {
     /// The exchange.
@@ -95,8 +95,12 @@ pub struct Publish<'a> {
     pub routing_key: &'a str,
     /// Host and port of RabbitMQ.
     pub server: (&'a str, u16),
-    /// The delivery.
-    pub delivery_id: &'a dyn Display,
+    /// How many deliveries it names.
+    pub deliveries: u32,
+    /// The delivery, where it names one alone.
+    pub delivery_id: Option<&'a dyn Display>,
+    /// Calls that brought deliveries of it, beside the span's parent.
+    pub calls: &'a [TraceContext],
     /// Bytes of the message's body.
     pub body_size: usize,
     /// Whether RabbitMQ confirmed it.
@@ -122,8 +126,10 @@ pub struct Process<'a> {
     pub will_retry: bool,
     /// Whether an attempt before may have reached the target.
     pub possible_duplicate: bool,
-    /// `<exchange>:<routing key>`, when its copy was taken off the road.
+    /// `<exchange>:<routing key>`, when a message brought it.
     pub destination: Option<&'a str>,
+    /// The span that published the message.
+    pub publish: Option<TraceContext>,
     /// The span of the delivery's first try, for a later one.
     pub first: Option<TraceContext>,
 }
@@ -164,7 +170,7 @@ pub struct Request<'a> {
     pub github_request_id: Option<&'a str>,
 }
 
-/// The name of the process's own spans when no road was travelled.
+/// The name of the process's own spans when no message was received.
 const PROCESS: &str = "process";
 const GITHUB_REQUEST_ID: &str = "http.response.header.x-github-request-id";
 
@@ -172,7 +178,7 @@ const GITHUB_REQUEST_ID: &str = "http.response.header.x-github-request-id";
 pub(super) fn span_data(place: &Place, fact: &Fact<'_>, scope: InstrumentationScope) -> SpanData {
     let parent = place.parent.map(|parent| parent.to_span_context(place.is_parent_remote));
     let mut links = SpanLinks::default();
-    links.links.extend(fact.link());
+    links.links.extend(fact.links());
     SpanData {
         span_context: place.context.to_span_context(false),
         parent_span_id: parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
@@ -231,13 +237,14 @@ impl Fact<'_> {
         }
     }
 
-    fn link(&self) -> Option<Link> {
-        match self {
-            Self::Process(Process { first: Some(first), .. }) => {
-                Some(Link::with_context(first.to_span_context(true)))
-            }
-            Self::Call(_) | Self::Publish(_) | Self::Process(_) | Self::Request(_) => None,
-        }
+    fn links(&self) -> Vec<Link> {
+        let linked: Vec<TraceContext> = match self {
+            Self::Publish(publish) => publish.calls.to_vec(),
+            Self::Process(process) => process.publish.into_iter().chain(process.first).collect(),
+            Self::Call(_) | Self::Request(_) => Vec::new(),
+        };
+        let remote = |span: TraceContext| Link::with_context(span.to_span_context(true));
+        linked.into_iter().map(remote).collect()
     }
 
     fn attributes(&self) -> Vec<KeyValue> {
@@ -278,8 +285,8 @@ impl Call<'_> {
     }
 }
 
-/// What all spans of the road say.
-fn road(operation: &'static str, kind: &'static str, destination: String) -> Vec<KeyValue> {
+/// What all spans about a message say.
+fn message(operation: &'static str, kind: &'static str, destination: String) -> Vec<KeyValue> {
     let key = destination.split_once(':').map_or("", |(_, key)| key);
     vec![
         text(name::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, key),
@@ -293,14 +300,15 @@ fn road(operation: &'static str, kind: &'static str, destination: String) -> Vec
 impl Publish<'_> {
     fn attributes(&self) -> Vec<KeyValue> {
         let destination = format!("{}:{}", self.exchange, self.routing_key);
-        let mut all = road("publish", "send", destination);
+        let mut all = message("publish", "send", destination);
         let size = i64::try_from(self.body_size).unwrap_or(i64::MAX);
         all.extend([
             number(name::MESSAGING_MESSAGE_BODY_SIZE, size),
             text(name::SERVER_ADDRESS, self.server.0),
             number(name::SERVER_PORT, self.server.1),
-            shown("postrider.delivery.id", self.delivery_id),
+            number("postrider.delivery.count", self.deliveries),
         ]);
+        all.extend(self.delivery_id.map(|id| shown("postrider.delivery.id", id)));
         all
     }
 }
@@ -308,7 +316,7 @@ impl Publish<'_> {
 impl Process<'_> {
     fn attributes(&self) -> Vec<KeyValue> {
         let mut all = match self.destination {
-            Some(destination) => road(PROCESS, PROCESS, destination.to_owned()),
+            Some(destination) => message(PROCESS, PROCESS, destination.to_owned()),
             None => Vec::new(),
         };
         all.extend([

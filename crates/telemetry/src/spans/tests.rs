@@ -58,6 +58,7 @@ fn process(outcome: Option<&str>) -> Process<'_> {
         will_retry: false,
         possible_duplicate: true,
         destination: None,
+        publish: None,
         first: Some(context(9)),
     }
 }
@@ -118,24 +119,50 @@ fn a_publishing() {
     let publish = |is_confirmed| {
         spanned(Fact::Publish(Publish {
             exchange: "postrider.deliveries",
-            routing_key: "postrider.deliveries.v1.0",
+            routing_key: "postrider.deliveries.v2",
             server: ("mq", 5672),
-            delivery_id: &"d",
+            deliveries: 1,
+            delivery_id: Some(&"d"),
+            calls: &[],
             body_size: 70,
             is_confirmed,
         }))
     };
     let span = publish(true);
-    let destination = "postrider.deliveries:postrider.deliveries.v1.0";
+    let destination = "postrider.deliveries:postrider.deliveries.v2";
     assert_eq!(span.span_kind, SpanKind::Producer);
     assert_eq!(span.name, format!("publish {destination}"));
     says(&span, &[("messaging.system", "rabbitmq"), ("messaging.operation.type", "send")]);
     says(&span, &[("messaging.operation.name", "publish")]);
     says(&span, &[("messaging.destination.name", destination)]);
-    let key = ("messaging.rabbitmq.destination.routing_key", "postrider.deliveries.v1.0");
+    let key = ("messaging.rabbitmq.destination.routing_key", "postrider.deliveries.v2");
     says(&span, &[key, ("server.address", "mq"), ("server.port", "5672")]);
+    says(&span, &[("postrider.delivery.id", "d"), ("postrider.delivery.count", "1")]);
     assert_eq!(span.status, Status::Unset);
     says(&publish(false), &[("error.type", "refused")]);
+}
+
+fn linked(span: &SpanData) -> Vec<String> {
+    let links = span.links.links.iter();
+    links.map(|link| format!("{:016x}", link.span_context.span_id())).collect()
+}
+
+#[test]
+fn a_publishing_of_several_calls_links_to_the_others() {
+    let calls = [context(7), context(8)];
+    let span = spanned(Fact::Publish(Publish {
+        exchange: "x",
+        routing_key: "q",
+        server: ("mq", 5672),
+        deliveries: 32,
+        delivery_id: None,
+        calls: &calls,
+        body_size: 1400,
+        is_confirmed: true,
+    }));
+    says(&span, &[("postrider.delivery.count", "32")]);
+    assert_eq!(said(&span, "postrider.delivery.id"), None);
+    assert_eq!(linked(&span), calls.map(|call| call.span_id_hex()));
 }
 
 #[test]
@@ -146,16 +173,16 @@ fn a_delivery_in_hand() {
     says(&span, &[("pact.consumer.name", "C"), ("pact.provider.name", "P")]);
     says(&span, &[("postrider.lane", "h/c"), ("postrider.possible_duplicate", "true")]);
     assert_eq!(span.status, Status::Unset);
-    let [link] = span.links.links.as_slice() else { panic!("{:?}", span.links) };
-    assert_eq!(format!("{:016x}", link.span_context.span_id()), context(9).span_id_hex());
+    assert_eq!(linked(&span), [context(9).span_id_hex()]);
 
     let destination = Some("postrider.deliveries:q");
-    let first = Process { destination, first: None, ..process(Some("server_error")) };
+    let publish = Some(context(6));
+    let first = Process { destination, publish, first: None, ..process(Some("server_error")) };
     let span = spanned(Fact::Process(first));
     assert_eq!(span.span_kind, SpanKind::Consumer);
     assert_eq!(span.name, "process postrider.deliveries:q");
     says(&span, &[("messaging.operation.type", "process"), ("error.type", "server_error")]);
-    assert!(span.links.links.is_empty());
+    assert_eq!(linked(&span), [context(6).span_id_hex()]);
     assert_eq!(span.status, Status::error(""));
 
     let span = spanned(Fact::Process(Process { about: None, ..process(None) }));

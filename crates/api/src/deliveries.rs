@@ -1,0 +1,417 @@
+//! Deliveries, their attempts, and acts on many of them.
+
+use jiff::Timestamp;
+use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookUuid};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::events::StoredEvent;
+use crate::page::{NextPage, Page};
+use crate::words;
+
+/// One event on its way to one webhook's target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Delivery {
+    /// The delivery.
+    #[schema(value_type = Uuid)]
+    pub id: DeliveryId,
+    /// The event that it came from.
+    #[schema(value_type = Uuid)]
+    pub event_id: EventId,
+    /// What happened.
+    #[schema(value_type = words::EventOrTestName)]
+    pub event_name: EventName,
+    /// Where the event happened.
+    pub broker: String,
+    /// The webhook that wanted the event.
+    #[schema(value_type = String)]
+    pub webhook_uuid: WebhookUuid,
+    /// Name of the consumer.
+    pub consumer: String,
+    /// Name of the provider.
+    pub provider: String,
+    /// Where it stands.
+    #[schema(value_type = words::DeliveryStatus)]
+    pub status: DeliveryStatus,
+    /// The lane in which it waits or was sent.
+    pub lane: String,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// What the last attempt came to; null before the first.
+    #[schema(required, value_type = Option<words::Outcome>)]
+    pub last_outcome: Option<Outcome>,
+    /// HTTP status of the last answer; null without one.
+    #[schema(required)]
+    pub last_status_code: Option<u16>,
+    /// When it is due; null when it is final.
+    #[schema(required)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the event was accepted.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A delivery with its event and its attempts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    #[schema(value_type = Uuid)]
+    pub id: DeliveryId,
+    /// The event that it came from.
+    #[schema(value_type = Uuid)]
+    pub event_id: EventId,
+    /// What happened.
+    #[schema(value_type = words::EventOrTestName)]
+    pub event_name: EventName,
+    /// Where the event happened.
+    pub broker: String,
+    /// The webhook that wanted the event.
+    #[schema(value_type = String)]
+    pub webhook_uuid: WebhookUuid,
+    /// Name of the consumer.
+    pub consumer: String,
+    /// Name of the provider.
+    pub provider: String,
+    /// Where it stands.
+    #[schema(value_type = words::DeliveryStatus)]
+    pub status: DeliveryStatus,
+    /// The lane in which it waits or was sent.
+    pub lane: String,
+    /// Attempts, oldest first. Of very many the middle ones may be gone.
+    pub attempts: Vec<Attempt>,
+    /// What the last attempt came to; null before the first.
+    #[schema(required, value_type = Option<words::Outcome>)]
+    pub last_outcome: Option<Outcome>,
+    /// HTTP status of the last answer; null without one.
+    #[schema(required)]
+    pub last_status_code: Option<u16>,
+    /// When it is due; null when it is final.
+    #[schema(required)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the event was accepted.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The event as kept.
+    #[schema(value_type = StoredEvent)]
+    pub event: Value,
+}
+
+impl DeliveryDetail {
+    /// A delivery with these.
+    pub fn new(delivery: Delivery, attempts: Vec<Attempt>, event: Value) -> Self {
+        let Delivery { id, event_id, event_name, broker, webhook_uuid, consumer, .. } = delivery;
+        let Delivery { provider, status, lane, last_outcome, last_status_code, .. } = delivery;
+        let Delivery { next_attempt_at, created_at, updated_at, .. } = delivery;
+        Self {
+            id,
+            event_id,
+            event_name,
+            broker,
+            webhook_uuid,
+            consumer,
+            provider,
+            status,
+            lane,
+            attempts,
+            last_outcome,
+            last_status_code,
+            next_attempt_at,
+            created_at,
+            updated_at,
+            event,
+        }
+    }
+}
+
+/// A page of deliveries, newest first. A call looks at 20,000 deliveries at most: a page may hold
+/// few, or none, and still have a next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryList {
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Where the next page begins.
+    #[schema(required)]
+    pub next: NextPage,
+    /// How many there are, counted among the newest 10,000 that may match.
+    pub total: u64,
+    /// There are no more than `total`.
+    pub total_is_exact: bool,
+}
+
+impl Page for DeliveryList {
+    type Row = Delivery;
+
+    fn into_parts(self) -> (Vec<Delivery>, NextPage) {
+        (self.deliveries, self.next)
+    }
+}
+
+/// Where a shown request comes from: it was kept when it was sent, or it is rendered again from the
+/// event and the webhook as it was, which is how plain successes are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOrigin {
+    /// It was kept when it was sent.
+    Stored,
+    /// It was rendered for whoever looks.
+    Rendered,
+}
+
+/// One attempt. Secrets are starred.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// Which of all attempts of the delivery, from 1. It only grows, also over limits, refused
+    /// credentials and replays, which use up no place in the schedule.
+    #[schema(minimum = 1)]
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// What it came to.
+    #[schema(value_type = words::Outcome)]
+    pub outcome: Outcome,
+    /// HTTP status of the answer; null without one.
+    #[schema(required)]
+    pub status_code: Option<u16>,
+    /// GitHub's own id of the request.
+    #[schema(required)]
+    pub github_request_id: Option<String>,
+    /// The target may have had it before, because an earlier attempt was not heard of again.
+    pub possible_duplicate: bool,
+    /// The target asked to be left alone for longer than 24 hours; that is what was waited.
+    pub retry_after_capped: bool,
+    /// What was sent: `method`, `url`, `headers`, `body`, and `body_bytes` when the body is cut.
+    #[schema(required, schema_with = kept_request)]
+    pub request: Value,
+    /// Where `request` comes from; null without one.
+    #[schema(required)]
+    pub request_origin: Option<RequestOrigin>,
+    /// How long the body was that was sent, where no text is kept.
+    #[schema(required)]
+    pub request_bytes: Option<u32>,
+    /// Why a request that was sent can't be shown, or how what is shown differs from it.
+    #[schema(required)]
+    pub request_note: Option<String>,
+    /// What came back.
+    #[schema(required, schema_with = kept_response)]
+    pub response: Value,
+}
+
+fn kept_request() -> Object {
+    kept(
+        "What was sent: `method`, `url`, `headers`, `body`, and `body_bytes` when the body is cut; \
+         null when nothing was sent, or when what was sent can't be shown any more.",
+    )
+}
+
+fn kept_response() -> Object {
+    kept(
+        "What came back: `status`, `headers`, `body`; `error` when nothing did; null when nothing \
+         was sent. Of a plain success only status, telling headers and `body_bytes` are kept.",
+    )
+}
+
+fn kept(description: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::String, Type::Null]))
+        .description(Some(description))
+        .build()
+}
+
+/// Which deliveries. What is missing or empty does not filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeliveryFilter {
+    /// Deliveries of this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::DeliveryStatus>)]
+    #[param(value_type = words::DeliveryStatus, required = false)]
+    pub status: Option<String>,
+    /// Deliveries of this webhook, by uuid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub webhook: Option<String>,
+    /// Events of this broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub broker: Option<String>,
+    /// Name of the consumer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub consumer: Option<String>,
+    /// Name of the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub provider: Option<String>,
+    /// Name of the event. Test executions are listed only under `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::EventOrTestName>)]
+    #[param(value_type = words::EventOrTestName, required = false)]
+    pub event: Option<String>,
+    /// Deliveries of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    #[param(value_type = Uuid, required = false)]
+    pub event_id: Option<String>,
+    /// Name of the lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub lane: Option<String>,
+    /// What this incident is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    #[param(value_type = Uuid, required = false)]
+    pub incident: Option<String>,
+    /// Accepted at or after: RFC 3339, or back from now such as `2h`, `3d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub since: Option<String>,
+    /// Accepted before: RFC 3339, or back from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub until: Option<String>,
+}
+
+impl DeliveryFilter {
+    /// The words that filter.
+    pub const NAMES: [&str; 11] = [
+        "status", "webhook", "broker", "consumer", "provider", "event", "event_id", "lane",
+        "incident", "since", "until",
+    ];
+
+    /// The words with their values, in the order of [`Self::NAMES`].
+    fn members(&self) -> [&Option<String>; 11] {
+        let Self { status, webhook, broker, consumer, provider, event, .. } = self;
+        let Self { event_id, lane, incident, since, until, .. } = self;
+        [status, webhook, broker, consumer, provider, event, event_id, lane, incident, since, until]
+    }
+
+    /// What filters: no empty values.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let members = Self::NAMES.into_iter().zip(self.members());
+        let given = members.filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        given.filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The value of a word, unless it is empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.given().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+}
+
+/// Which final deliveries are sent once more: ids, filters, or both. At least one is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// Ids of deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Uuid>, min_items = 1, max_items = 10000, required = false)]
+    pub ids: Option<Vec<DeliveryId>>,
+    /// Only tell what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub dry_run: Option<bool>,
+    /// Also those that may have reached their target already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub forget_marks: Option<bool>,
+    /// An id of the caller's own, a new UUID: the act can be gone on with by it even if no answer
+    /// comes. Without one the answer names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<Uuid>,
+    /// Goes on with what an earlier call began, by its `id`; nothing else may be given then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub resume: Option<Uuid>,
+    /// And of these.
+    #[serde(flatten)]
+    pub filter: DeliveryFilter,
+}
+
+/// Which waiting deliveries are discarded: ids, filters, or both. At least one is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardRequest {
+    /// Ids of deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Uuid>, min_items = 1, max_items = 10000, required = false)]
+    pub ids: Option<Vec<DeliveryId>>,
+    /// Only tell what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub dry_run: Option<bool>,
+    /// An id of the caller's own, a new UUID: the act can be gone on with by it even if no answer
+    /// comes. Without one the answer names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<Uuid>,
+    /// Goes on with what an earlier call began, by its `id`; nothing else may be given then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub resume: Option<Uuid>,
+    /// And of these.
+    #[serde(flatten)]
+    pub filter: DeliveryFilter,
+}
+
+/// A lane's part of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayLane {
+    /// Name of the lane.
+    pub lane: String,
+    /// Deliveries of it that are sent once more.
+    pub deliveries: u64,
+    /// How long the lane's limits make its backlog take, this replay included; null when the lane
+    /// is unknown.
+    #[schema(required)]
+    pub drain_seconds: Option<u64>,
+}
+
+/// What a replay does, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayPlan {
+    /// The act, to go on with by `resume`; null when nothing was to be done.
+    #[schema(required)]
+    pub id: Option<Uuid>,
+    /// Nothing was done.
+    pub dry_run: bool,
+    /// Deliveries that this call sent once more, or would.
+    pub deliveries: u64,
+    /// Deliveries that the act has changed in all its calls.
+    pub done: u64,
+    /// Everything was looked at; else call again with `resume`.
+    pub finished: bool,
+    /// By lane.
+    pub lanes: Vec<ReplayLane>,
+    /// Deliveries left out because they are still under way.
+    pub open: u64,
+    /// Deliveries left out because their webhook is gone.
+    pub without_webhook: u64,
+}
+
+/// What a discard does, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiscardPlan {
+    /// The act, to go on with by `resume`; null when nothing was to be done.
+    #[schema(required)]
+    pub id: Option<Uuid>,
+    /// Nothing was done.
+    pub dry_run: bool,
+    /// Deliveries that this call discarded, or would.
+    pub deliveries: u64,
+    /// Deliveries that the act has changed in all its calls.
+    pub done: u64,
+    /// Everything was looked at; else call again with `resume`.
+    pub finished: bool,
+    /// By lane.
+    pub lanes: Vec<ReplayLane>,
+    /// Deliveries left out because they do not wait.
+    pub not_waiting: u64,
+}

@@ -1,0 +1,35 @@
+//! The documents of the operations API and of the intake: what is sent and what is answered, once
+//! for the server, the command line and the tests. Their schemas, and with them the OpenAPI
+//! document, are made from these types.
+
+pub mod broker;
+mod deliveries;
+mod events;
+mod freshness;
+mod health;
+mod incidents;
+mod lanes;
+mod page;
+mod problem;
+mod secrets;
+mod stats;
+mod webhooks;
+pub mod words;
+
+pub use deliveries::{
+    Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, DiscardPlan, DiscardRequest,
+    ReplayLane, ReplayPlan, ReplayRequest, RequestOrigin,
+};
+pub use events::{
+    AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventResult,
+    Provider, RelayedEvent, StoredEvent,
+};
+pub use freshness::{FreshnessList, FreshnessQuery, PairFreshness};
+pub use health::{Health, Unhealthy};
+pub use incidents::{Incident, IncidentList, IncidentQuery};
+pub use lanes::{HeldWebhook, Lane, LaneList, LaneName, LaneState};
+pub use page::{NextPage, Page, PageQuery};
+pub use problem::{FieldError, Problem};
+pub use secrets::{SecretInfo, SecretList, SecretName, SecretSet, SecretValue};
+pub use stats::{LaneBacklog, Stats};
+pub use webhooks::{WebhookCheck, WebhookReleased};

@@ -1,0 +1,70 @@
+//! Closed lists of words as schemas: the lists are the domain's own.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+/// `name: what it is = its words`.
+macro_rules! words {
+    ($($(#[doc = $doc:literal])+ $name:ident = $words:expr;)+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                list(concat!($($doc),+).trim(), &$words).into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )+ };
+}
+
+fn list(description: &str, words: &[&'static str]) -> Object {
+    let words = words.iter().map(|word| Value::from(*word));
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(words))
+        .build()
+}
+
+fn with_test() -> Vec<&'static str> {
+    let names = postrider_domain::EventName::ALL.into_iter();
+    names
+        .chain([postrider_domain::EventName::Test])
+        .map(postrider_domain::EventName::as_str)
+        .collect()
+}
+
+words! {
+    /// What happened, in Pact Broker's words.
+    EventName = postrider_domain::EventName::ALL.map(postrider_domain::EventName::as_str);
+    /// What happened; `test` for the execution of a webhook by hand.
+    EventOrTestName = with_test();
+    /// `queued` waits for its first attempt, `retrying` for another one, `held` for its lane;
+    /// `delivered`, `failed` and `discarded` (its webhook was deleted or disabled) are final.
+    DeliveryStatus =
+        postrider_domain::DeliveryStatus::ALL.map(postrider_domain::DeliveryStatus::as_str);
+    /// What an attempt, or a delivery without one, came to.
+    Outcome = postrider_domain::Outcome::ALL.map(postrider_domain::Outcome::as_str);
+    /// `stale`: a verification is owed for too long. `silent`: none is owed, and the newest is too
+    /// old. `unknown`: nothing is known, or the broker can't be asked.
+    FreshnessState =
+        postrider_domain::FreshnessState::ALL.map(postrider_domain::FreshnessState::as_str);
+    /// What kind of condition it is.
+    IncidentKind =
+        postrider_domain::IncidentKind::ALL.map(postrider_domain::IncidentKind::as_str);
+    /// How bad it is.
+    Severity = postrider_domain::Severity::ALL.map(postrider_domain::Severity::as_str);
+    /// Why a lane is held.
+    HoldCause = postrider_domain::HoldCause::ALL.map(postrider_domain::HoldCause::as_str);
+}

@@ -1,0 +1,52 @@
+//! The webhooks of a Pact Broker or PactFlow.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
+use postrider_broker::{Broker, path};
+use serde_json::Value;
+
+use super::broker::failure;
+use crate::Failure;
+
+/// Documents fetched at a time: a collection only links to them.
+const PARALLEL: usize = 8;
+
+/// Where a webhook is, below the broker's address. Its links may name another address, at which
+/// the broker believes to be.
+pub(crate) fn webhook_path(uuid: &str) -> String {
+    path(&["webhooks", uuid])
+}
+
+/// All webhooks of a broker, in its order.
+pub(crate) async fn webhooks(broker: &Broker) -> Result<Vec<Value>, Failure> {
+    let collection = broker.get_json("/webhooks").await.and_then(|answer| broker.ok(answer));
+    let uuids = linked_uuids(&collection.map_err(|error| failure(&error))?);
+    let progress = ProgressBar::new(uuids.len() as u64);
+    let counted = &progress;
+    let fetched: Vec<Option<Value>> = stream::iter(&uuids)
+        .map(|uuid| async move {
+            let answer =
+                broker.get_json(&webhook_path(uuid)).await.map_err(|error| failure(&error))?;
+            counted.inc(1);
+            // Deleted meanwhile.
+            if answer.status.as_u16() == 404 {
+                return Ok::<_, Failure>(None);
+            }
+            broker.ok(answer).map(Some).map_err(|error| failure(&error))
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    progress.finish_and_clear();
+    Ok(fetched.into_iter().flatten().collect())
+}
+
+/// The uuids that a collection of webhooks links to.
+pub(crate) fn linked_uuids(collection: &Value) -> Vec<String> {
+    let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
+    let uuid = |link: &Value| {
+        let href = link.get("href")?.as_str()?;
+        href.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
+    };
+    links.into_iter().flatten().filter_map(uuid).collect()
+}

@@ -1,0 +1,206 @@
+//! What was found, for people and for programs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postrider_domain::print_duration;
+use serde_json::{Value, json};
+
+use super::judge::{Finding, Newest, Outcome, severity};
+use crate::broker::failure;
+use crate::{Exit, Out, complain, printable, seconds};
+
+/// Troubles that are told one by one on standard error.
+const MAX_TOLD: usize = 10;
+
+/// A check that was carried out.
+#[derive(Debug, Clone)]
+pub(super) struct Report {
+    /// The broker's address.
+    pub(super) broker: String,
+    pub(super) checked_at: Timestamp,
+    /// Never empty.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The worst of all pairs; "nothing was checked" is never fine.
+    pub(super) fn exit(&self) -> Exit {
+        let exits = self.findings.iter().filter_map(|finding| finding.outcome.exit());
+        exits.max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Usage)
+    }
+
+    /// How many pairs are fresh.
+    pub(super) fn fresh(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.is_fresh()).count()
+    }
+
+    /// The findings, worst first.
+    pub(super) fn worst_first(&self) -> Vec<&Finding> {
+        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| {
+            // What was not asked follows the trouble that kept it from being asked.
+            std::cmp::Reverse(finding.outcome.exit().map_or(1, severity))
+        });
+        findings
+    }
+
+    /// `12 pairs checked: 10 fresh, 2 not`.
+    pub(super) fn total(&self) -> String {
+        let (all, fresh) = (self.findings.len(), self.fresh());
+        let pairs = if all == 1 { "pair" } else { "pairs" };
+        format!("{all} {pairs} checked: {fresh} fresh, {} not", all - fresh)
+    }
+
+    /// A sentence for one pair, a table for several.
+    pub(super) fn text(&self, out: &mut Out) {
+        if let [finding] = &self.findings[..] {
+            if !finding.is_trouble() {
+                out.line(finding.sentence());
+            }
+            return;
+        }
+        let rows = self.findings.iter().map(Finding::cells).collect();
+        out.table(&COLUMNS, rows, "");
+        out.line(self.total());
+    }
+
+    /// Says on standard error what kept pairs from being judged.
+    pub(super) fn complain(&self) {
+        let mut told: Vec<String> = Vec::new();
+        let troubles = self.findings.iter().filter_map(Finding::trouble);
+        for (message, fix) in troubles {
+            if told.len() < MAX_TOLD && !told.contains(&message) {
+                complain(&format!("error: {}\nfix: {fix}", printable(&message)));
+                told.push(message);
+            }
+        }
+    }
+
+    /// The document of `-o json`.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "broker": self.broker,
+            "checked_at": self.checked_at,
+            "result": self.worst_first().first().map(|finding| finding.outcome.name()),
+            "exit_code": self.exit().code(),
+            "pairs": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The columns of [`Finding::cells`].
+pub(super) const COLUMNS: [&str; 7] =
+    ["consumer", "provider", "state", "age", "allowed", "verified at", "result"];
+
+impl Finding {
+    /// Verified recently.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self.outcome, Outcome::Fresh(_))
+    }
+
+    /// Neither yes nor no.
+    fn is_trouble(&self) -> bool {
+        self.trouble().is_some()
+    }
+
+    /// What kept the pair from being judged, and what to do.
+    fn trouble(&self) -> Option<(String, String)> {
+        match &self.outcome {
+            Outcome::UnknownName(_) => {
+                Some((self.detail(), "write the names as the broker shows them".to_owned()))
+            }
+            Outcome::Failed(error) => {
+                let failure = failure(error);
+                Some((failure.message, failure.fix.unwrap_or_default()))
+            }
+            Outcome::Fresh(_)
+            | Outcome::Stale(_)
+            | Outcome::Unverified { .. }
+            | Outcome::NotAsked => None,
+        }
+    }
+
+    /// `checkout -> billing: stale, verified 2d 4h ago (…); at most 24h are allowed`.
+    pub(super) fn sentence(&self) -> String {
+        let pair = &self.question.pair;
+        let (consumer, provider) = (printable(&pair.consumer), printable(&pair.provider));
+        format!("{consumer} -> {provider}: {}, {}", self.outcome.name(), self.detail())
+    }
+
+    fn detail(&self) -> String {
+        let allowed = print_duration(self.question.max_age);
+        let text = match &self.outcome {
+            Outcome::Fresh(newest) | Outcome::Stale(newest) => {
+                format!("{}; at most {allowed} is allowed", self.verified(newest))
+            }
+            Outcome::Unverified { published_at: None } => {
+                "there is no contract between them".to_owned()
+            }
+            Outcome::Unverified { published_at: Some(at) } => {
+                format!("no result that counts; the newest contract was published at {at}")
+            }
+            Outcome::UnknownName(names) => {
+                let names = names.iter().map(|(name, hint)| format!("{name:?}{hint}"));
+                let names = names.collect::<Vec<_>>().join("; ");
+                format!("the broker knows no pacticipant named {names}")
+            }
+            Outcome::Failed(error) => error.to_string(),
+            Outcome::NotAsked => "not asked, because the broker was in trouble".to_owned(),
+        };
+        printable(&text)
+    }
+
+    fn verified(&self, newest: &Newest) -> String {
+        let pair = &self.question.pair;
+        format!(
+            "verified {} ago ({}: {} {} against {} {})",
+            seconds(newest.age.as_secs_f64()),
+            result(newest.success),
+            pair.provider,
+            newest.provider_version,
+            pair.consumer,
+            newest.consumer_version,
+        )
+    }
+
+    /// One cell for each of [`COLUMNS`].
+    pub(super) fn cells(&self) -> Vec<String> {
+        let newest = self.outcome.newest();
+        let dash = || "-".to_owned();
+        vec![
+            self.question.pair.consumer.clone(),
+            self.question.pair.provider.clone(),
+            self.outcome.name().to_owned(),
+            newest.map_or_else(dash, |newest| seconds(newest.age.as_secs_f64())),
+            print_duration(self.question.max_age),
+            newest.map_or_else(dash, |newest| newest.verified_at.to_string()),
+            newest.map_or_else(dash, |newest| result(newest.success).to_owned()),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let newest = self.outcome.newest();
+        json!({
+            "consumer": self.question.pair.consumer,
+            "provider": self.question.pair.provider,
+            "state": self.outcome.name(),
+            "detail": self.detail(),
+            "max_age_seconds": whole(self.question.max_age),
+            "age_seconds": newest.map(|newest| whole(newest.age)),
+            "verified_at": newest.map(|newest| newest.verified_at),
+            "success": newest.map(|newest| newest.success),
+            "consumer_version": newest.map(|newest| &newest.consumer_version),
+            "provider_version": newest.map(|newest| &newest.provider_version),
+            "verification_url": newest.map(|newest| &newest.url),
+        })
+    }
+}
+
+fn result(success: bool) -> &'static str {
+    if success { "success" } else { "failure" }
+}
+
+fn whole(time: Duration) -> u64 {
+    time.as_secs()
+}

@@ -1,0 +1,146 @@
+//! `postrider incidents`.
+
+use clap::{Args, Subcommand};
+use postrider_api::{Incident, IncidentList};
+use postrider_domain::IncidentKind;
+use reqwest::Method;
+use uuid::Uuid;
+
+use super::pages;
+use super::{Api, Body};
+use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, printable};
+
+/// What to do with incidents.
+#[derive(Debug, Subcommand)]
+pub enum IncidentsCommand {
+    /// List incidents, newest first
+    #[command(after_help = "Example:\n  postrider incidents list --open --kind lane_held")]
+    List(ListArgs),
+    /// Show an incident: what it is about, since when, what to do next
+    #[command(
+        after_help = "Example:\n  postrider incidents show 01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"
+    )]
+    Show(OneArgs),
+    /// Note that somebody has seen an incident; it stays open until its condition ends
+    #[command(
+        after_help = "Example:\n  postrider incidents ack 01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"
+    )]
+    Ack(OneArgs),
+}
+
+/// Which incidents.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those that are not resolved
+    #[arg(long)]
+    open: bool,
+    /// Of this kind, e.g. `verification_stale`
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<IncidentKind>,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which incident.
+#[derive(Debug, Args)]
+pub struct OneArgs {
+    /// Its id
+    id: Uuid,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries it out.
+pub async fn run(
+    command: IncidentsCommand,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    match command {
+        IncidentsCommand::List(args) => {
+            let answer = list(&connect(&args.connection)?, &args).await?;
+            match args.output.format() {
+                Format::Json => out.json(&answer),
+                Format::Table => print_list(&answer, out),
+            }
+        }
+        IncidentsCommand::Show(args) => {
+            let path = ["api", "v1", "incidents", &args.id.to_string()];
+            let incident: Incident = connect(&args.connection)?.get(&path, &[]).await?;
+            print_one(&incident, &args, out);
+        }
+        IncidentsCommand::Ack(args) => {
+            let path = ["api", "v1", "incidents", &args.id.to_string(), "ack"];
+            let api = connect(&args.connection)?;
+            let incident: Incident = api.send(Method::POST, &path, Body::None).await?;
+            print_one(&incident, &args, out);
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+async fn list(api: &Api, args: &ListArgs) -> anyhow::Result<IncidentList> {
+    let mut filter = Vec::new();
+    if args.open {
+        filter.push(("open", "true".to_owned()));
+    }
+    filter.extend(args.kind.map(|kind| ("kind", kind.as_str().to_owned())));
+    let (incidents, next) =
+        pages::read::<IncidentList>(api, "incidents", &filter, args.limit).await?;
+    Ok(IncidentList { incidents, next })
+}
+
+fn print_list(answer: &IncidentList, out: &mut Out) {
+    let row = |incident: &Incident| {
+        vec![
+            incident.id.to_string(),
+            incident.opened_at.to_string(),
+            cell_of(incident.acknowledged_at),
+            cell_of(incident.resolved_at),
+            incident.kind.as_str().to_owned(),
+            cell_of(Some(&incident.cause)),
+            cell_of(Some(&incident.summary)),
+            cell_of(Some(&incident.next)),
+        ]
+    };
+    out.table(
+        &["id", "opened", "acknowledged", "resolved", "kind", "cause", "summary", "next"],
+        answer.incidents.iter().map(row).collect(),
+        "no incidents",
+    );
+}
+
+fn print_one(incident: &Incident, args: &OneArgs, out: &mut Out) {
+    if args.output.format() == Format::Json {
+        return out.json(incident);
+    }
+    let fields = [
+        ("id", incident.id.to_string()),
+        ("kind", incident.kind.as_str().to_owned()),
+        ("subject", cell_of(Some(&incident.subject))),
+        ("cause", cell_of(Some(&incident.cause))),
+        ("severity", incident.severity.as_str().to_owned()),
+        ("summary", cell_of(Some(&incident.summary))),
+        ("next", cell_of(Some(&incident.next))),
+        ("opened_at", incident.opened_at.to_string()),
+        ("updated_at", incident.updated_at.to_string()),
+        ("acknowledged_at", cell_of(incident.acknowledged_at)),
+        ("resolved_at", cell_of(incident.resolved_at)),
+    ];
+    for (key, value) in fields {
+        out.line(format_args!("{key:<16} {}", printable(&value)));
+    }
+}
+
+fn kind(text: &str) -> Result<IncidentKind, String> {
+    text.parse().map_err(|_| {
+        format!("use one of {}", IncidentKind::ALL.map(IncidentKind::as_str).join(", "))
+    })
+}

@@ -1,0 +1,374 @@
+//! `postrider reconcile`: what was lost before it came here.
+//!
+//! A broker keeps webhook calls in memory: a restart, or a relay that is switched off, loses
+//! them (Pact Broker 2.120). What it does know is which contracts have no verification result.
+//! Those without a delivery here are dispatched now.
+
+mod owed;
+
+use std::num::NonZeroU32;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use futures_util::{StreamExt, stream};
+use indicatif::ProgressBar;
+use jiff::{SignedDuration, Timestamp};
+use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
+use postrider_broker::{Broker, BrokerError, Pair};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::broker::{BrokerArgs, Env, failure};
+use super::{Api, Body};
+use crate::{
+    Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, moment, printable,
+};
+use owed::{Owed, event, is_about, is_candidate, key, owed};
+
+/// Pairs that are looked at side by side.
+const SIDE_BY_SIDE: usize = 4;
+/// Deliveries of one pair that are compared one by one before it is left to a person.
+const MAX_COMPARED: usize = 200;
+/// After so many unanswered questions the broker is not asked any more: with time-outs and
+/// repeats each costs minutes.
+const MAX_TROUBLES: usize = 3;
+/// The broker's clock may be ahead of postrider's by so much.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
+
+const HELP: &str = "\
+Example:
+  export PACT_BROKER_BASE_URL=https://broker.example PACT_BROKER_TOKEN=...
+  postrider reconcile --since 3d
+  postrider reconcile --since 3d --yes
+
+Looked at is the newest contract of each branch of each consumer. It is owed when no provider
+version has a result for it, and lost when no delivery here, waiting or finished, is about it.
+Without --yes nothing is sent. With it each lost contract becomes the event
+contract_requiring_verification_published, whose key is made of its content: a second run does
+nothing. Don't look back further than postrider keeps deliveries (POSTRIDER_RETENTION).
+
+Exit codes: 0 nothing is lost, or all of it was dispatched; 1 something lost was not dispatched;
+2 usage, or nothing was checked; 3 not reachable; 4 credential refused; 5 rate limited.";
+
+/// Which broker, how far back, and whether to act.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct ReconcileArgs {
+    /// Contracts published since this time: 2h, 3d or RFC 3339
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since)]
+    since: Timestamp,
+    /// Dispatch what is lost
+    #[arg(long)]
+    yes: bool,
+    /// Dispatch at most this many, oldest first
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: NonZeroU32,
+    /// The name under which postrider knows the broker
+    #[arg(long = "broker", value_name = "NAME", default_value = "default", value_parser = NonEmptyStringValueParser::new())]
+    name: String,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    moment(text, Timestamp::now())
+}
+
+/// What became of something owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// A delivery here is about it.
+    Delivered,
+    /// No delivery here is about it.
+    Lost,
+    /// Too many deliveries of the pair to tell.
+    Unclear,
+    /// An event was accepted for it; so many deliveries came of it.
+    Dispatched(usize),
+    /// The intake did not take the event.
+    Refused(String),
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivery_exists",
+            Self::Lost => "lost",
+            Self::Unclear => "unclear",
+            Self::Dispatched(0) => "no_webhook",
+            Self::Dispatched(_) => "dispatched",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Whether somebody has been, or will be, told of it.
+    fn is_settled(&self) -> bool {
+        match self {
+            Self::Delivered => true,
+            Self::Dispatched(deliveries) => *deliveries > 0,
+            Self::Lost | Self::Unclear | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// Carries it out.
+pub async fn run(
+    args: ReconcileArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    env: &Env,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let broker = args.broker.connect(env)?;
+    let api = connect(&args.connection)?;
+    let mut found = collect(&broker, &api, &args).await?;
+    let dispatched = if args.yes { dispatch(&api, &args, &mut found.owed).await } else { Ok(()) };
+    // What was dispatched before the intake failed is told all the same.
+    match args.output.format() {
+        Format::Json => out.json(&found.json(&args)),
+        Format::Table => found.print(&args, out),
+    }
+    dispatched?;
+    Ok(found.end())
+}
+
+/// What both sides know.
+struct Found {
+    pairs: usize,
+    looked: usize,
+    owed: Vec<(Owed, State)>,
+    /// Why some pairs are not known.
+    troubles: Vec<(Pair, Failure)>,
+}
+
+/// Asks the broker what is owed, and postrider what it has of it. That postrider can't be asked
+/// ends the command; a pair that the broker can't tell about does not.
+async fn collect(broker: &Broker, api: &Api, args: &ReconcileArgs) -> Result<Found, Failure> {
+    let pairs = broker.pairs().await.map_err(|error| failure(&error))?;
+    if pairs.is_empty() {
+        return Err(Failure::usage("nothing was checked: the broker has no pairs yet")
+            .fix("publish a contract first, or look at another broker"));
+    }
+    let mut found = Found { pairs: pairs.len(), looked: 0, owed: Vec::new(), troubles: Vec::new() };
+    // Draws on standard error, and only if that is a terminal.
+    let progress = ProgressBar::new(pairs.len() as u64);
+    let mut looked = stream::iter(pairs)
+        .map(async |pair| {
+            let looked = look(broker, api, &pair, args).await;
+            (pair, looked)
+        })
+        .buffered(SIDE_BY_SIDE);
+    while let Some((pair, looked)) = looked.next().await {
+        progress.inc(1);
+        match looked {
+            Ok(owed) => {
+                found.looked += 1;
+                found.owed.extend(owed);
+            }
+            Err(Trouble::Here(failure)) => return Err(failure),
+            // It holds for every pair.
+            Err(Trouble::Broker(
+                error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. }),
+            )) => return Err(failure(&error)),
+            Err(Trouble::Broker(error)) => {
+                found.troubles.push((pair, failure(&error)));
+                if found.troubles.len() == MAX_TROUBLES {
+                    break;
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+    found.owed.sort_by_key(|(owed, _)| owed.published_at);
+    Ok(found)
+}
+
+/// Which of the two sides could not tell.
+enum Trouble {
+    Here(Failure),
+    Broker(BrokerError),
+}
+
+async fn look(
+    broker: &Broker,
+    api: &Api,
+    pair: &Pair,
+    args: &ReconcileArgs,
+) -> Result<Vec<(Owed, State)>, Trouble> {
+    let rows = broker.matrix(pair).await.map_err(Trouble::Broker)?;
+    let owed = owed(pair, &rows, args.since);
+    let Some(oldest) = owed.iter().map(|owed| owed.published_at).min() else {
+        return Ok(Vec::new());
+    };
+    let since = oldest.checked_sub(CLOCKS).unwrap_or(oldest);
+    compare(api, pair, owed, since, &args.name).await.map_err(Trouble::Here)
+}
+
+/// Says of each contract whether a delivery here is about it, newest deliveries first.
+async fn compare(
+    api: &Api,
+    pair: &Pair,
+    owed: Vec<Owed>,
+    since: Timestamp,
+    broker: &str,
+) -> Result<Vec<(Owed, State)>, Failure> {
+    let mut states: Vec<(Owed, State)> = owed.into_iter().map(|owed| (owed, State::Lost)).collect();
+    let mut compared = 0;
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = vec![
+            ("consumer", pair.consumer.clone()),
+            ("provider", pair.provider.clone()),
+            ("since", since.to_string()),
+            ("limit", MAX_COMPARED.to_string()),
+        ];
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page: DeliveryList = api.get(&["api", "v1", "deliveries"], &query).await?;
+        let rows = page.deliveries;
+        for row in rows.iter().filter(|row| is_candidate(row.event_name, &row.broker, broker)) {
+            if states.iter().all(|(_, state)| *state == State::Delivered) {
+                return Ok(states);
+            }
+            if compared == MAX_COMPARED {
+                return Ok(unclear(states));
+            }
+            compared += 1;
+            let path = ["api", "v1", "deliveries", &row.id.to_string()];
+            let delivery: DeliveryDetail = api.get(&path, &[]).await?;
+            for (owed, state) in &mut states {
+                if is_about(&delivery.event, owed) {
+                    *state = State::Delivered;
+                }
+            }
+        }
+        cursor = page.next.0;
+        if rows.is_empty() || cursor.is_none() {
+            return Ok(states);
+        }
+    }
+}
+
+fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {
+    let judge = |state| if state == State::Lost { State::Unclear } else { state };
+    states.into_iter().map(|(owed, state)| (owed, judge(state))).collect()
+}
+
+/// Sends an event for each that is lost, oldest first.
+async fn dispatch(
+    api: &Api,
+    args: &ReconcileArgs,
+    owed: &mut [(Owed, State)],
+) -> Result<(), Failure> {
+    let limit = usize::try_from(args.limit.get()).unwrap_or(usize::MAX);
+    let lost = owed.iter_mut().filter(|(_, state)| *state == State::Lost);
+    for (owed, state) in lost.take(limit) {
+        let mut event = event(owed, &args.name);
+        let key = key(&event);
+        if let Some(event) = event.as_object_mut() {
+            event.insert("id".to_owned(), json!(key));
+        }
+        let answer = api.call(Method::POST, &["events"], &[], Body::Json(&event)).await?;
+        *state = match answer.status.as_u16() {
+            202 => {
+                let accepted: AcceptedEvent = api.ok(answer)?;
+                State::Dispatched(accepted.deliveries.len())
+            }
+            400 | 422 => State::Refused(api.refusal(&answer).message),
+            _ => return Err(api.refusal(&answer)),
+        };
+    }
+    Ok(())
+}
+
+impl Found {
+    fn count(&self, wanted: impl Fn(&State) -> bool) -> usize {
+        self.owed.iter().filter(|(_, state)| wanted(state)).count()
+    }
+
+    fn json(&self, args: &ReconcileArgs) -> Value {
+        let owed = self.owed.iter().map(|(owed, state)| {
+            json!({
+                "consumer": owed.pair.consumer,
+                "provider": owed.pair.provider,
+                "consumer_version": owed.consumer_version,
+                "branch": owed.branch,
+                "published_at": owed.published_at,
+                "pact_url": owed.pact_url,
+                "state": state.name(),
+                "detail": detail(state),
+            })
+        });
+        let troubles = self.troubles.iter().map(|(pair, failure)| {
+            json!({
+                "consumer": pair.consumer,
+                "provider": pair.provider,
+                "detail": failure.message,
+            })
+        });
+        json!({
+            "broker": args.name,
+            "since": args.since,
+            "pairs": self.pairs,
+            "checked": self.looked,
+            "owed": owed.collect::<Vec<_>>(),
+            "not_checked": troubles.collect::<Vec<_>>(),
+        })
+    }
+
+    fn print(&self, args: &ReconcileArgs, out: &mut Out) {
+        let rows = self.owed.iter().map(|(owed, state)| {
+            let branch = json!({ "branch": owed.branch });
+            vec![
+                owed.pair.consumer.clone(),
+                owed.pair.provider.clone(),
+                owed.consumer_version.clone(),
+                cell(&branch, "branch"),
+                owed.published_at.to_string(),
+                state.name().to_owned(),
+                detail(state),
+            ]
+        });
+        let nothing = format!("{} of {} pairs checked: nothing is owed", self.looked, self.pairs);
+        let header =
+            ["consumer", "provider", "version", "branch", "published at", "state", "what it means"];
+        out.table(&header, rows.collect(), &nothing);
+        let lost = self.count(|state| *state == State::Lost);
+        match (lost, args.yes) {
+            (0, _) => {}
+            (lost, false) => out.line(format_args!("{lost} lost; --yes dispatches them")),
+            (lost, true) => out.line(format_args!(
+                "{lost} lost and not dispatched, because of --limit {}; run it again",
+                args.limit
+            )),
+        }
+    }
+
+    /// What could not be known outweighs what is known to be lost.
+    fn end(&self) -> Exit {
+        for (pair, failure) in &self.troubles {
+            let line = format!("{} -> {}: {failure}", pair.consumer, pair.provider);
+            complain(&format!("error: {}", printable(&line)));
+        }
+        match self.troubles.first() {
+            Some((_, failure)) => failure.exit,
+            None if self.count(State::is_settled) == self.owed.len() => Exit::Fine,
+            None => Exit::No,
+        }
+    }
+}
+
+fn detail(state: &State) -> String {
+    match state {
+        State::Delivered => "see `postrider deliveries list`".to_owned(),
+        State::Lost => "no delivery here is about it".to_owned(),
+        State::Unclear => {
+            format!("the pair has more than {MAX_COMPARED} deliveries since: use a later --since")
+        }
+        State::Dispatched(0) => "no webhook wants the event".to_owned(),
+        State::Dispatched(count) => format!("{count} accepted for delivery"),
+        State::Refused(why) => why.clone(),
+    }
+}

@@ -1,0 +1,175 @@
+//! `postrider webhooks apply`: plan, and with `--yes` act.
+
+use postrider_api::{FieldError, WebhookCheck};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::args::ApplyArgs;
+use super::file;
+use super::plan::{Action, Difference, Step, name, plan};
+use super::read::{documents, uuids};
+use crate::{Api, Body};
+use crate::{Connection, Exit, Failure, Format, Out, complain, printable};
+
+/// Values in the plan are cut after this many characters.
+const MAX_SHOWN: usize = 100;
+
+/// Carries it out: exit 1 if the server refused any document.
+pub(super) async fn run(
+    args: &ApplyArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let wanted = file::read(&args.file)?;
+    let api = connect(&args.connection)?;
+    let existing = documents(&api, &uuids(&api).await?).await?;
+    let steps = plan(wanted, &existing, args.replace)?;
+    let format = args.output.format();
+    if format == Format::Table {
+        for step in &steps {
+            print_step(step, out);
+        }
+    }
+    let mut done = refusals(&api, &steps).await?;
+    let acts = args.yes && done.iter().all(Option::is_none);
+    if acts {
+        for (step, outcome) in steps.iter().zip(&mut done) {
+            *outcome = act(&api, step).await?.map(|refusal| refusal.message);
+        }
+    }
+    for (step, refusal) in steps.iter().zip(&done) {
+        if let Some(refusal) = refusal {
+            complain(&format!("error: {}: {refusal}", printable(&name(&step.document))));
+        }
+    }
+    let refused = done.iter().flatten().count();
+    match format {
+        Format::Json => out.json(&json!({ "applied": acts, "webhooks": rows(&steps, &done) })),
+        Format::Table => print_summary(&steps, acts, refused, out),
+    }
+    Ok(if refused == 0 { Exit::Fine } else { Exit::No })
+}
+
+/// Why the server would refuse each document, asked of all before anything is changed.
+async fn refusals(api: &Api, steps: &[Step]) -> Result<Vec<Option<String>>, Failure> {
+    let mut refusals = Vec::with_capacity(steps.len());
+    for step in steps {
+        let mut document = step.document.clone();
+        refusals.push(match &step.action {
+            Action::Unchanged { .. } => None,
+            Action::Create => refusal(api, &document).await?,
+            Action::Replace { uuid, .. } => {
+                document["uuid"] = json!(uuid);
+                refusal(api, &document).await?
+            }
+        });
+    }
+    Ok(refusals)
+}
+
+/// Why the server would refuse a document; `None` when it would take it.
+pub(crate) async fn refusal(api: &Api, document: &Value) -> Result<Option<String>, Failure> {
+    let path = ["api", "v1", "webhooks", "check"];
+    let checked: WebhookCheck = api.post(&path, document).await?;
+    let told = checked.errors.iter().map(|FieldError { pointer, detail }| {
+        let place = if pointer.is_empty() { "-" } else { pointer };
+        printable(&format!("{place} {detail}"))
+    });
+    let told: Vec<String> = told.collect();
+    Ok((!told.is_empty()).then(|| told.join("; ")))
+}
+
+/// Does one step; `Some` when the server refused the document itself.
+async fn act(api: &Api, step: &Step) -> Result<Option<Failure>, Failure> {
+    let given = step.document.get("uuid").and_then(Value::as_str);
+    let (method, path) = match (&step.action, given) {
+        (Action::Unchanged { .. }, _) => return Ok(None),
+        (Action::Create, None) => (Method::POST, vec!["webhooks"]),
+        (Action::Create, Some(uuid)) => (Method::PUT, vec!["webhooks", uuid]),
+        (Action::Replace { uuid, .. }, _) => (Method::PUT, vec!["webhooks", uuid.as_str()]),
+    };
+    let answer = api.call(method, &path, &[], Body::Json(&step.document)).await?;
+    if answer.status.is_success() {
+        return Ok(None);
+    }
+    let refusal = api.refusal(&answer);
+    if refusal.exit == Exit::No { Ok(Some(refusal)) } else { Err(refusal) }
+}
+
+fn print_step(step: &Step, out: &mut Out) {
+    let name = printable(&name(&step.document));
+    match &step.action {
+        Action::Create => out.line(format_args!("create     {name}")),
+        Action::Replace { uuid, differences } => {
+            out.line(format_args!("replace    {name} ({uuid})"));
+            print_differences(differences, out);
+        }
+        Action::Unchanged { uuid, hidden } => {
+            out.line(format_args!("unchanged  {name} ({uuid})"));
+            for field in hidden {
+                out.line(format_args!(
+                    "             {field}: starred by the server, not compared (--replace sends it)"
+                ));
+            }
+        }
+    }
+}
+
+/// One line a field.
+pub(crate) fn print_differences(differences: &[Difference], out: &mut Out) {
+    for difference in differences {
+        let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
+        out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = if value.is_null() { "nothing".to_owned() } else { printable(&value.to_string()) };
+    if text.chars().count() <= MAX_SHOWN {
+        return text;
+    }
+    text.chars().take(MAX_SHOWN).chain("…".chars()).collect()
+}
+
+fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {
+    let creates = steps.iter().filter(|step| step.action == Action::Create).count();
+    let replaces =
+        steps.iter().filter(|step| matches!(step.action, Action::Replace { .. })).count();
+    let unchanged = steps.len() - creates - replaces;
+    let told = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+    out.line(format_args!(
+        "{creates} to create, {replaces} to replace, {unchanged} unchanged{told}"
+    ));
+    if !acted && refused > 0 {
+        out.line("nothing was changed: correct what is refused first");
+    } else if !acted && creates + replaces > 0 {
+        out.line("nothing was changed yet: add --yes to apply the plan");
+    }
+}
+
+fn rows(steps: &[Step], done: &[Option<String>]) -> Vec<Value> {
+    let row = |(step, refusal): (&Step, &Option<String>)| {
+        let (action, uuid, differences) = match &step.action {
+            Action::Create => ("create", step.document.get("uuid").and_then(Value::as_str), None),
+            Action::Replace { uuid, differences } => {
+                ("replace", Some(uuid.as_str()), Some(differences))
+            }
+            Action::Unchanged { uuid, .. } => ("unchanged", Some(uuid.as_str()), None),
+        };
+        let fields: Vec<Value> = differences
+            .into_iter()
+            .flatten()
+            .map(|difference| {
+                json!({ "field": difference.field, "now": difference.now, "wanted": difference.wanted })
+            })
+            .collect();
+        json!({
+            "description": step.document.get("description"),
+            "uuid": uuid,
+            "action": action,
+            "differences": fields,
+            "refused": refusal,
+        })
+    };
+    steps.iter().zip(done).map(row).collect()
+}

@@ -1,0 +1,61 @@
+//! Events.
+
+use serde_json::{Value, json};
+
+use super::server::{ID, Server, expect, stderr, stdout};
+
+#[test]
+fn published_events_are_counted_and_refusals_named() {
+    let answers = json!([
+        { "status": 202, "event_id": ID, "deliveries": [], "duplicate": false },
+        { "status": 202, "event_id": ID, "deliveries": [], "duplicate": true },
+        { "status": 400, "title": "Bad Request", "detail": "d", "errors": [{ "pointer": "/2/consumer/name", "detail": "is missing" }] },
+    ]);
+    let server = Server::start(&[("POST /events", &[(202, answers)])]);
+    let output =
+        server.run_with(&["events", "publish"], "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
+    expect(&output, 1);
+    assert_eq!(stdout(&output), "accepted 1, duplicate 1, refused 1\n");
+    assert_eq!(stderr(&output), "event 3 refused (400): /consumer/name is missing\n");
+    assert_eq!(server.calls()[0].body, json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }]));
+}
+
+#[test]
+fn what_the_intake_could_not_store_is_sent_again_under_the_same_key() {
+    let taken = json!({ "status": 202, "event_id": ID, "deliveries": [], "duplicate": false });
+    let away = json!({ "status": 503, "title": "t", "detail": "the store is away", "errors": [] });
+    let server = Server::start(&[(
+        "POST /events",
+        &[
+            (503, json!({ "detail": "the store is away" })),
+            (202, json!([taken, away])),
+            (202, json!([taken])),
+        ],
+    )]);
+    let output = server.run_with(&["events", "publish", "--json"], "[{\"n\":1},{\"n\":2}]");
+    expect(&output, 0);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["accepted"], 2);
+    let bodies: Vec<Value> = server.calls().into_iter().map(|call| call.body).collect();
+    assert_eq!(bodies.len(), 3);
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(bodies[2], json!([bodies[0][1]]));
+    assert!(bodies[0][0]["id"].is_string());
+}
+
+#[test]
+fn cloud_events_go_out_as_such_and_broken_input_not_at_all() {
+    let server = Server::start(&[(
+        "POST /events",
+        &[(202, json!([{ "status": 202, "event_id": ID, "deliveries": [], "duplicate": false }]))],
+    )]);
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "x" }).to_string();
+    expect(&server.run_with(&["events", "publish"], &event), 0);
+    let content_type = server.calls()[0].content_type.clone();
+    assert_eq!(content_type.as_deref(), Some("application/cloudevents-batch+json"));
+    for broken in ["", "[]", "{\"id\":\"a\"}\n{", "nonsense"] {
+        expect(&server.run_with(&["events", "publish"], broken), 2);
+    }
+    expect(&server.run(&["events", "publish", "-f", "/nowhere"]), 2);
+    assert_eq!(server.calls().len(), 1);
+}

@@ -1,0 +1,50 @@
+//! Lanes, incidents, and a reader that goes away.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::server::{Server, expect, incident, lane, stderr, stdout};
+
+#[test]
+fn lanes_and_incidents() {
+    let held =
+        lane(json!({ "state": "held", "cause": "credential", "backlog": 3, "drain_seconds": 90 }));
+    let incident = incident(json!({ "summary": "s\u{1b}[2J" }));
+    let server = Server::start(&[
+        ("GET /api/v1/lanes", &[(200, json!({ "lanes": [held] }))]),
+        ("POST /api/v1/lanes/hold", &[(200, lane(json!({})))]),
+        ("POST /api/v1/lanes/release", &[(404, json!({ "detail": "no lane of this name" }))]),
+        ("GET /api/v1/incidents", &[(200, json!({ "incidents": [incident], "next": null }))]),
+    ]);
+    let output = server.run(&["lanes", "list"]);
+    expect(&output, 0);
+    assert!(stdout(&output).contains("credential") && stdout(&output).contains("1m"));
+    expect(&server.run(&["lanes", "hold", "h/c"]), 0);
+    assert_eq!(server.calls()[1].body, json!({ "lane": "h/c" }));
+    expect(&server.run(&["lanes", "release", "h/x"]), 1);
+    let output = server.run(&["incidents", "list", "--open"]);
+    assert_eq!(server.calls().last().unwrap().target, "/api/v1/incidents?open=true&limit=50");
+    expect(&output, 0);
+    assert!(!stdout(&output).contains('\u{1b}'), "data steers the terminal");
+    let json = server.run(&["incidents", "list", "-o", "json"]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&json.stdout).unwrap()["incidents"][0]["kind"],
+        "lane_held"
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["config", "show"])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(stderr(&output), "");
+    expect(&output, 0);
+}

@@ -1,0 +1,196 @@
+//! A lane as the scheduler sees it.
+
+use std::collections::VecDeque;
+
+use postrider_domain::{DeliveryId, LaneId};
+
+use super::Millis;
+use super::pace::Counter;
+use super::permit::{Permit, StopFlag};
+use super::standing::{Class, Standing};
+
+/// A lane that ended this many attempts within [`AHEAD_WINDOW_MS`] may have as many claimed
+/// beyond its window, so that claims come in batches; other lanes claim what they can start now.
+pub(super) const AHEAD_MAX: u32 = 128;
+const AHEAD_WINDOW_MS: u64 = 100;
+/// A lane that goes that fast waits until so many permits are free, instead of claiming one by
+/// one.
+const REFILL_MIN: u32 = 64;
+/// How much of a lane is claimed from the store at first; doubles while as much is there.
+const SHARE_MIN: u32 = 4;
+const SHARE_MAX: u32 = 128;
+
+/// A claim that waits for its start.
+#[derive(Debug)]
+pub(super) struct GrantedClaim<P> {
+    pub(super) claim: P,
+    pub(super) permit: Permit,
+}
+
+/// A refusal or limit that an attempt of this process met, whose effect on the row has to be
+/// seen first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// It is not recorded yet.
+    Recording,
+    /// It was recorded when this poll was the last that had been issued; later ones tell the
+    /// truth.
+    Since(u64),
+}
+
+impl Blocked {
+    /// Whether this poll tells the truth.
+    pub(super) fn is_over(self, poll: u64) -> bool {
+        match self {
+            Self::Recording => false,
+            Self::Since(last) => poll > last,
+        }
+    }
+}
+
+/// One lane.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
+pub(super) struct Lane<P> {
+    pub(super) id: LaneId,
+    pub(super) host: usize,
+    /// `None` until it was polled: it is taken for unlimited then, and the claim's own guards
+    /// know better.
+    pub(super) limit: Option<usize>,
+    pub(super) standing: Standing,
+    ended: Counter,
+
+    /// Deliveries from messages that wait to be claimed.
+    pub(super) waiting: VecDeque<DeliveryId>,
+    /// When a delivery of `waiting` was last asked for, or an attempt ended, or the first of
+    /// them came.
+    pub(super) progress_at: Millis,
+    /// Something may be due in the store.
+    pub(super) due: bool,
+    /// A claim of what is due is open.
+    pub(super) due_open: bool,
+    due_share: u32,
+    /// When one that lost three claims is tried again.
+    pub(super) suspect_at: Millis,
+    pub(super) is_suspect: bool,
+
+    /// Permits of this lane: claims asked for, claimed, under way.
+    pub(super) granted: u32,
+    pub(super) claimed: VecDeque<GrantedClaim<P>>,
+    pub(super) under_way: u32,
+
+    /// Something of it is open in the store.
+    pub(super) open: bool,
+    pub(super) held: bool,
+    /// A probe of it, or of a webhook that is parked in it, is due.
+    pub(super) probe_due: bool,
+    pub(super) blocked: Option<Blocked>,
+    /// The limit that an outcome of this lane blocks, until that is recorded.
+    pub(super) blocks: Option<usize>,
+    pub(super) stop: StopFlag,
+    pub(super) probing: bool,
+
+    /// Is looked at with each poll.
+    pub(super) watched: bool,
+    pub(super) watch_until: Millis,
+    /// Is looked at as soon as can be.
+    pub(super) soon: bool,
+    /// Waits at its full host.
+    pub(super) parked_at_host: bool,
+    /// Waits for a permit of its limit.
+    pub(super) parked_at_limit: bool,
+    /// Has claims that wait for a request of its limit to end.
+    pub(super) is_starter: bool,
+}
+
+impl<P> Lane<P> {
+    pub(super) fn new(id: LaneId, host: usize) -> Self {
+        Self {
+            id,
+            host,
+            limit: None,
+            standing: Standing::new(),
+            ended: Counter::over(AHEAD_WINDOW_MS),
+            waiting: VecDeque::new(),
+            progress_at: Millis::default(),
+            due: false,
+            due_open: false,
+            due_share: SHARE_MIN,
+            suspect_at: Millis::default(),
+            is_suspect: false,
+            granted: 0,
+            claimed: VecDeque::new(),
+            under_way: 0,
+            open: false,
+            held: false,
+            probe_due: false,
+            blocked: None,
+            blocks: None,
+            stop: StopFlag::default(),
+            probing: false,
+            watched: false,
+            watch_until: Millis::default(),
+            soon: false,
+            parked_at_host: false,
+            parked_at_limit: false,
+            is_starter: false,
+        }
+    }
+
+    pub(super) fn class(&self) -> Class {
+        self.standing.class()
+    }
+
+    /// Claims that the lane may have beyond its window.
+    fn ahead(&self, now: Millis) -> u32 {
+        match self.class() {
+            Class::Proven => self.ended.lately(now).min(AHEAD_MAX),
+            Class::New | Class::Slow => 0,
+        }
+    }
+
+    /// How many of `wanted` may be claimed now, as far as the lane itself goes. `None`: nothing
+    /// until an attempt ends.
+    pub(super) fn capacity(&mut self, now: Millis, concurrency: u32, wanted: usize) -> Option<u32> {
+        if self.granted == 0 {
+            self.standing.wakes(now);
+        }
+        let window = self.standing.window().min(concurrency);
+        let ahead = self.ahead(now);
+        let free = (window + ahead).checked_sub(self.granted).filter(|free| *free > 0)?;
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let is_worth = ahead < REFILL_MIN || free >= REFILL_MIN || wanted <= free;
+        is_worth.then(|| free.min(wanted))
+    }
+
+    /// How many of the due ones are asked for at once.
+    pub(super) fn due_share(&self) -> u32 {
+        self.due_share
+    }
+
+    /// A claim of what is due brought `got` of `asked`.
+    pub(super) fn due_claimed(&mut self, asked: usize, got: usize) {
+        self.due_open = false;
+        if got >= asked {
+            self.due = true;
+            self.due_share = (self.due_share * 2).min(SHARE_MAX);
+        } else {
+            self.due_share = SHARE_MIN;
+        }
+    }
+
+    /// An attempt ended.
+    pub(super) fn attempt_ended(&mut self, now: Millis) {
+        self.under_way -= 1;
+        self.ended.count(now);
+        self.progress_at = now;
+        if self.under_way == 0 {
+            self.standing.rests();
+        }
+    }
+
+    /// Whether it has anything here that a hold or a pause would concern.
+    pub(super) fn has_work(&self) -> bool {
+        self.granted > 0 || self.due || self.due_open || !self.waiting.is_empty() || self.soon
+    }
+}

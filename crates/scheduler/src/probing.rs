@@ -1,0 +1,129 @@
+//! Probes of held lanes and parked webhooks (L9, W3): a limited lane's is its leader's, an unlimited one's anybody's.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{ClaimKey, Command, Permit, Scheduler, Ticket};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It may claim a delivery of its own that is not known here yet.
+    Preparing,
+    Ready,
+    Sent,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    lane: usize,
+    /// Of a limited lane: whose tokens and places it uses.
+    limit: Option<usize>,
+    stage: Stage,
+}
+
+/// Probes under way, and lanes that wait for one.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    waiting: VecDeque<usize>,
+    open: BTreeMap<Ticket, Probe>,
+}
+
+impl Probes {
+    /// Whether one may claim something that is not known here.
+    pub(super) fn may_claim(&self) -> bool {
+        self.open.values().any(|probe| probe.stage == Stage::Preparing)
+    }
+
+    pub(super) fn is_sent(&mut self, ticket: Ticket) {
+        if let Some(probe) = self.open.get_mut(&ticket) {
+            probe.stage = Stage::Sent;
+        }
+    }
+
+    /// Those that were not sent, and will not be.
+    pub(super) fn unsent(&self) -> Vec<Ticket> {
+        let unsent = self.open.iter().filter(|(_, probe)| probe.stage != Stage::Sent);
+        unsent.map(|(ticket, _)| *ticket).collect()
+    }
+}
+
+impl<P> Scheduler<P> {
+    /// The lane's probe is due.
+    pub(super) fn probe(&mut self, lane: usize) {
+        if !std::mem::replace(&mut self.lanes[lane].probing, true) {
+            self.probes.waiting.push_back(lane);
+        }
+    }
+
+    pub(super) fn flush_probes(&mut self) {
+        while self.accounts.probe_room() > 0
+            && self.may_claim()
+            && let Some(lane) = self.probes.waiting.pop_front()
+        {
+            self.start_probe(lane);
+        }
+    }
+
+    fn start_probe(&mut self, lane: usize) {
+        let limit = self.lanes[lane].limit.filter(|_| self.is_limited(lane));
+        let led = limit.and_then(|limit| self.limits[limit].led);
+        let is_open = self.lane_limit(lane).is_none_or(|limit| limit.is_open(self.now));
+        let may_probe = limit.is_none_or(|limit| self.limits[limit].pacer.is_clean());
+        if !self.lanes[lane].probe_due || !is_open || !may_probe {
+            self.lanes[lane].probing = false;
+            return;
+        }
+        let permit = self.grant_probe(lane).owed();
+        self.probes.open.insert(permit.ticket, Probe { lane, limit, stage: Stage::Preparing });
+        let lease = led.map(|led| led.lease);
+        let interval = limit.map(|limit| self.limits[limit].interval()).unwrap_or_default();
+        self.out.push(Command::Probe { lane: permit.lane_id, lease, interval, permit });
+    }
+
+    /// An attempt or a probe has its request ready.
+    pub(super) fn prepared(&mut self, ticket: Ticket, claim: Option<ClaimKey>) {
+        if let Some(key) = claim {
+            self.ids.lives(key);
+        }
+        let Some(probe) = self.probes.open.get_mut(&ticket) else {
+            return self.attempt_prepared(ticket);
+        };
+        if probe.stage != Stage::Preparing {
+            return;
+        }
+        probe.stage = Stage::Ready;
+        match probe.limit {
+            _ if self.stopping.is_some() => self.out.push(Command::Withdraw(ticket)),
+            Some(limit) if self.limits[limit].led.is_none() => {
+                self.out.push(Command::Withdraw(ticket));
+            }
+            Some(limit) => {
+                self.limits[limit].probes.push_back(ticket);
+                self.pace(limit);
+            }
+            None => {
+                probe.stage = Stage::Sent;
+                self.out.push(Command::Send(ticket));
+            }
+        }
+    }
+
+    pub(super) fn probed(&mut self, permit: Permit) {
+        let (ticket, is_ours) = (permit.ticket, self.is_ours(&permit));
+        self.give_back(permit);
+        if !is_ours {
+            return;
+        }
+        let Some(probe) = self.probes.open.remove(&ticket) else { return };
+        self.lanes[probe.lane].probing = false;
+        self.look_soon(probe.lane);
+        if let Some(limit) = probe.limit {
+            match probe.stage {
+                Stage::Sent => self.limits[limit].sent_ended(self.now, None),
+                Stage::Preparing | Stage::Ready => {
+                    self.limits[limit].probes.retain(|each| *each != ticket);
+                }
+            }
+            self.pace(limit);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! After the storm: everything comes to its end, within a bound; then everybody stops.
+
+use crate::edits::secret_of;
+use crate::happening::Happening;
+use crate::process::{Phase, Who};
+use crate::target::Weather;
+use crate::trace::told;
+use crate::world::World;
+
+impl World {
+    /// The weather clears up: nothing goes wrong any more, what people closed is opened.
+    pub(crate) fn calms(&mut self) {
+        told!(self, "the storm is over");
+        self.is_stormy = false;
+        self.calm_at = self.now;
+        self.lossy_until = self.now;
+        self.slow_store_until = self.now;
+        self.store_away_until = self.store_away_until.min(self.now);
+        self.queue_away_until = self.queue_away_until.min(self.now);
+        for target in self.targets.values_mut() {
+            target.weather = Weather::Fine(30);
+        }
+        for slot in 0..self.processes.len() {
+            let process = &mut self.processes[slot];
+            process.store_cut_until = process.store_cut_until.min(self.now);
+            process.queue_cut_until = process.queue_cut_until.min(self.now);
+            process.trouble_until = process.trouble_until.min(self.now);
+            (process.panics, process.dies_after) = (0, None);
+            self.at(0, Happening::Starts(slot));
+        }
+        self.model.set_now(self.db_now());
+        for spec in self.plan.specs.clone() {
+            self.model.release_by_hand(&spec.name);
+            self.model.set_secret(&secret_of(&spec));
+        }
+        self.by = self.now + self.bound();
+    }
+
+    /// How long what is left may take, by rows, paces, pauses and waits.
+    fn bound(&self) -> u64 {
+        let ms =
+            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let now = self.db_now();
+        let due = self.model.rows().filter_map(|(_, row)| row.next_at).max();
+        let pause = self.model.limits().filter_map(|(_, limit)| limit.pause_until).max();
+        let latest = due.max(pause).map_or(0, |at| u64::try_from((at - now) / 1_000).unwrap_or(0));
+        let slots = self.model.limits().map(|(_, limit)| limit.next_send_at).max();
+        let slots = slots.map_or(0, |at| u64::try_from((at - now) / 1_000).unwrap_or(0));
+        let interval = self.model.limits().filter_map(|(_, limit)| limit.limits.interval()).max();
+        let rows = u64::try_from(self.model.open() + self.rows_left + 2).unwrap_or(u64::MAX);
+        let paced = ms(interval.unwrap_or_default()).saturating_mul(rows) * 11 / 10;
+        // What several workers share is claimed from the store one at a time at worst.
+        let served = rows * 200;
+        let rest = 60_000 + ms(self.plan.sweep_after) + 3 * ms(self.plan.lease);
+        let waits = 160_000 + 2 * self.clock_moved;
+        let frozen = self.processes.iter().map(|process| process.frozen_until).max();
+        let frozen = frozen.unwrap_or(0).saturating_sub(self.now);
+        frozen + latest + slots + paced + served + rest + waits
+    }
+
+    /// Whether everything has come to its end.
+    pub(crate) fn is_done(&self) -> bool {
+        !self.is_stormy
+            && self.rows_left == 0
+            && self.model.open() == 0
+            && self.queue.left() == 0
+            && self.commits_open == 0
+            && self.processes.iter().all(crate::process::Process::is_settled)
+    }
+
+    /// A process that stopped is gone. In fair weather it leaves nothing behind.
+    pub(crate) fn exits(&mut self, who: Who) {
+        let process = &self.processes[who.slot];
+        let Phase::Stopped(_) = process.phase else { return };
+        if process.brain.is_none() {
+            return;
+        }
+        let worker = process.worker;
+        let is_fair = self.was_fair_since(who, self.plan.timeout_ms() + 20_000);
+        let left = self.model.rows().find(|(_, row)| row.claimed_by == Some(worker));
+        if let Some((id, _)) = left.filter(|_| is_fair) {
+            self.fail(format!("{who} has stopped and left its claim of {id}"));
+        }
+        let restarts_after = self.chance.within(10..=3_000);
+        self.dies(who, restarts_after);
+    }
+
+    /// Nothing has gone wrong with this process for so long.
+    pub(crate) fn was_fair_since(&self, who: Who, length: u64) -> bool {
+        let since = self.now.saturating_sub(length);
+        let process = &self.processes[who.slot];
+        process.disturbed_at.max(self.disturbed_at) <= since
+            && process.frozen_until <= since
+            && process.store_cut_until <= since
+            && self.store_away_until <= since
+            && self.slow_store_until <= since
+            && self.lossy_until <= since
+            && !self.checks.is_late(who, since)
+    }
+}

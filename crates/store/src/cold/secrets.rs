@@ -1,0 +1,278 @@
+//! Secrets, sealed at rest; L5: a new value opens the lanes that waited for it.
+
+use std::collections::BTreeSet;
+
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::parked::unpark;
+use super::query::Query;
+use super::row::Row;
+use super::{Tx, lanes};
+use crate::fault::Fault;
+use crate::seal::{Sealed, key_id};
+use crate::{MasterKey, SecretInfo, SecretPut, SecretValues, SecretWrite, Store, StoreError};
+
+/// How often a secret that changes under the hand is read again.
+const TRIES: u32 = 3;
+
+/// What a secret is read from.
+macro_rules! columns {
+    () => {
+        "uuid, name, description, team_uuid, rev, key_id, created_at, updated_at"
+    };
+}
+
+/// Of the row there is, unless the name is to be free, only value and key change.
+const PUT: &str = concat!(
+    "insert into secrets (uuid, name, sealed, key_id, description, team_uuid, created_at, updated_at)
+     values ($1, $2, $3, $4, $5, $6, {now}, {now})
+     on conflict (name) do update set sealed = excluded.sealed, key_id = excluded.key_id,
+         rev = secrets.rev + 1, updated_at = {now} where not $7
+     returning ",
+    columns!()
+);
+
+const FIND: &str = "select name, team_uuid, sealed, rev from secrets where uuid = $1";
+
+const BY_NAME: &str = "select uuid from secrets where name = $1";
+
+/// Unless it changed since it was read.
+const REPLACE: &str = concat!(
+    "update secrets set name = $3, sealed = $4, key_id = $5, description = $6, team_uuid = $7,
+         rev = rev + 1, updated_at = {now}
+     where uuid = $1 and rev = $2 returning ",
+    columns!()
+);
+
+const LIST: &str = concat!("select ", columns!(), " from secrets order by name");
+
+const VALUES: &str = "
+select name, sealed from secrets where name {in:$1} and team_uuid is not distinct from $2";
+
+/// Locks the lanes that use one of these secrets, in id order.
+const LANES: &str = "
+select l.id, l.name, l.hold_cause from lanes l
+where l.id in (
+    select w.lane_id from webhooks w
+    where w.state <> 'deleted'
+        and exists (select 1 from {each:w.secret_names} where item.value {in:$1}))
+order by l.id {lock}";
+
+/// Workers reload the value, and refusals of the old one hold nothing any more (HOLD_REV).
+const NEW_REV: &str = "
+update lanes set secret_rev = secret_rev + 1, strikes = 0, strike_webhook = null
+where id {in:$1}";
+
+/// The same for the webhooks that use one of these secrets.
+const NEW_SECRETS_REV: &str = "
+update webhooks set secrets_rev = secrets_rev + 1
+where state <> 'deleted'
+    and exists (select 1 from {each:webhooks.secret_names} where item.value {in:$1})";
+
+/// W5: those that are parked.
+const UNPARK: &str = concat!(
+    unpark!(),
+    "state <> 'deleted' and hold_cause is not null
+    and exists (select 1 from {each:webhooks.secret_names} where item.value {in:$1})"
+);
+
+impl Store {
+    /// L5, W5. Sets a value, of a secret without a team when there is none of the name: raises
+    /// `secret_rev` of every lane that a webhook with this secret uses and `secrets_rev` of the
+    /// webhook, opens those lanes that are held, unless by hand, and ends the parks of those
+    /// webhooks. Returns the secret and the names of the lanes that opened.
+    pub async fn set_secret(
+        &self,
+        name: &str,
+        value: &SecretString,
+    ) -> Result<(SecretInfo, Vec<String>), StoreError> {
+        let write = SecretWrite {
+            uuid: None,
+            name: name.to_owned(),
+            description: None,
+            team_uuid: None,
+            value: Some(value.clone()),
+        };
+        match self.upsert_secret(&write, false).await? {
+            SecretPut::Written { secret, opened } => Ok((secret, opened)),
+            SecretPut::NameTaken | SecretPut::NotFound => {
+                Err(StoreError::Corrupt("the secret was not written".to_owned()))
+            }
+        }
+    }
+
+    /// L5. Makes or replaces a secret as [`set_secret`](Self::set_secret) does, with description
+    /// and team, by uuid; it may be renamed, which counts for the lanes of both names. A change
+    /// of the description alone touches no lane.
+    pub async fn put_secret(&self, write: &SecretWrite) -> Result<SecretPut, StoreError> {
+        let Some(uuid) = &write.uuid else {
+            return self.upsert_secret(write, true).await;
+        };
+        let Ok(uuid) = uuid.parse::<Uuid>() else {
+            return Ok(SecretPut::NotFound);
+        };
+        for _ in 0..TRIES {
+            let args = (uuid, write.clone(), self.key().clone());
+            let replaced = self.change("replace_secret", args, |(uuid, write, key), tx| {
+                Box::pin(replace(*uuid, write, key, tx))
+            });
+            if let Some(put) = replaced.await? {
+                return Ok(put);
+            }
+        }
+        Err(StoreError::Unavailable("the secret is being changed by others".to_owned()))
+    }
+
+    async fn upsert_secret(
+        &self,
+        write: &SecretWrite,
+        is_new: bool,
+    ) -> Result<SecretPut, StoreError> {
+        let value = write.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+        let sealed = self.key().seal(Sealed::Secret, &write.name, value)?;
+        let put = Query::new(PUT)
+            .bind(random_uuid())
+            .bind(&write.name)
+            .bind(&sealed)
+            .bind(key_id(&sealed))
+            .bind(&write.description)
+            .bind(&write.team_uuid)
+            .bind(is_new);
+        self.change("set_secret", (write.name.clone(), put), |(name, put), mut tx| {
+            Box::pin(async move {
+                let Some(row) = tx.row(put).await? else {
+                    return Ok(SecretPut::NameTaken);
+                };
+                let opened = open_lanes(&mut tx, &[name]).await?;
+                Ok(SecretPut::Written { secret: info(&row)?, opened })
+            })
+        })
+        .await
+    }
+
+    /// All secrets by name.
+    pub async fn secrets(&self) -> Result<Vec<SecretInfo>, StoreError> {
+        let rows = self.rows("secrets", &Query::new(LIST)).await?;
+        Ok(rows.iter().map(info).collect::<Result<_, _>>()?)
+    }
+
+    /// Removes one; `false` when there is none. Lanes that use it are held at their next send.
+    pub async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
+        self.change("delete_secret", name.to_owned(), |name, mut tx| {
+            Box::pin(async move {
+                let delete = Query::new("delete from secrets where name = $1").bind(name);
+                let is_gone = tx.run(&delete).await? > 0;
+                if is_gone {
+                    new_secret_rev(&mut tx, &[name]).await?;
+                }
+                Ok(is_gone)
+            })
+        })
+        .await
+    }
+
+    /// Values for the names that have one, as a webhook of this team (`None`: without one) may
+    /// use them: another team's secret is as good as missing.
+    pub async fn secret_values(
+        &self,
+        names: &BTreeSet<String>,
+        team: Option<&str>,
+    ) -> Result<SecretValues, StoreError> {
+        let names: Vec<String> = names.iter().cloned().collect();
+        let rows = self.served("secret_values", &Query::new(VALUES).bind(names).bind(team)).await?;
+        let value = |row: &Row| {
+            let name = row.string("name")?;
+            let value = self.key().open(Sealed::Secret, &name, row.text("sealed")?)?;
+            Ok::<_, Fault>((name, value))
+        };
+        Ok(rows.iter().map(value).collect::<Result<_, _>>()?)
+    }
+}
+
+fn random_uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+}
+
+/// `None`: it changed in the meantime.
+async fn replace(
+    uuid: Uuid,
+    write: &SecretWrite,
+    key: &MasterKey,
+    mut tx: Tx<'_>,
+) -> Result<Option<SecretPut>, Fault> {
+    let Some(old) = tx.row(&Query::new(FIND).bind(uuid)).await? else {
+        return Ok(Some(SecretPut::NotFound));
+    };
+    let named = tx.row(&Query::new(BY_NAME).bind(&write.name)).await?;
+    if named.map(|row| row.uuid("uuid")).transpose()?.is_some_and(|other| other != uuid) {
+        return Ok(Some(SecretPut::NameTaken));
+    }
+    let name = old.string("name")?;
+    let sealed = resealed(&old, &name, write, key)?;
+    let replace = Query::new(REPLACE)
+        .bind(uuid)
+        .bind(old.int("rev")?)
+        .bind(&write.name)
+        .bind(&sealed)
+        .bind(key_id(&sealed))
+        .bind(&write.description)
+        .bind(&write.team_uuid);
+    let Some(row) = tx.row(&replace).await? else {
+        return Ok(None);
+    };
+    let opened = if write.affects_lanes(&name, old.text_opt("team_uuid")?) {
+        open_lanes(&mut tx, &[&name, &write.name]).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(SecretPut::Written { secret: info(&row)?, opened }))
+}
+
+/// What to store: a value is sealed under its secret's name.
+fn resealed(old: &Row, name: &str, write: &SecretWrite, key: &MasterKey) -> Result<String, Fault> {
+    let kept = match &write.value {
+        None if write.name == name => return old.string("sealed"),
+        None => &key.open(Sealed::Secret, name, old.text("sealed")?)?,
+        Some(value) => value,
+    };
+    Ok(key.seal(Sealed::Secret, &write.name, kept.expose_secret())?)
+}
+
+/// L5: lanes that use one of these secrets look again, those that are held open, unless by hand
+/// (`RELEASE_GEN`).
+async fn open_lanes(tx: &mut Tx<'_>, secrets: &[&String]) -> Result<Vec<String>, Fault> {
+    let (mut ids, mut names) = (Vec::new(), Vec::new());
+    for lane in new_secret_rev(tx, secrets).await? {
+        if lane.text_opt("hold_cause")?.is_some_and(|cause| cause != "manual") {
+            ids.push(lane.int("id")?);
+            names.push(lane.string("name")?);
+        }
+    }
+    tx.run(&Query::new(lanes::OPEN).bind(ids)).await?;
+    let secrets: Vec<String> = secrets.iter().copied().cloned().collect();
+    tx.run(&Query::new(UNPARK).bind(secrets)).await?;
+    Ok(names)
+}
+
+async fn new_secret_rev(tx: &mut Tx<'_>, secrets: &[&String]) -> Result<Vec<Row>, Fault> {
+    let secrets: Vec<String> = secrets.iter().copied().cloned().collect();
+    let lanes = tx.rows(&Query::new(LANES).bind(secrets.clone())).await?;
+    let ids: Vec<i64> = lanes.iter().map(|lane| lane.int("id")).collect::<Result<_, _>>()?;
+    tx.run(&Query::new(NEW_REV).bind(ids)).await?;
+    tx.run(&Query::new(NEW_SECRETS_REV).bind(secrets)).await?;
+    Ok(lanes)
+}
+
+fn info(row: &Row) -> Result<SecretInfo, Fault> {
+    Ok(SecretInfo {
+        uuid: row.uuid("uuid")?.to_string(),
+        name: row.string("name")?,
+        description: row.string_opt("description")?,
+        team_uuid: row.string_opt("team_uuid")?,
+        rev: row.int("rev")?,
+        key_id: row.string("key_id")?,
+        created_at: row.at("created_at")?,
+        updated_at: row.at("updated_at")?,
+    })
+}

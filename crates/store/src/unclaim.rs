@@ -1,0 +1,48 @@
+//! UNCLAIM: giving back what a claim of unknown fate may have got.
+
+use postrider_domain::{ClaimNo, DeliveryId, LaneId};
+
+use crate::{Lease, Store, StoreError, WorkerId};
+
+/// Which UNCLAIM of a worker, in the order in which it asks for them, from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnclaimNo(pub i64);
+
+/// A claim whose answer never came, by what it asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Unsettled<'a> {
+    /// [`Store::claim_fresh`] of these.
+    Fresh(&'a [DeliveryId]),
+    /// [`Store::claim_due`] in these lanes.
+    Due(&'a [LaneId]),
+    /// [`Store::claim_limited`] under this lease.
+    Limited(Lease),
+}
+
+/// What a worker may hold besides.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a> {
+    /// Claims whose answer came and whose outcome is not committed yet, those of probes too.
+    pub live: &'a [(DeliveryId, ClaimNo)],
+    /// Asked for by statements whose answer did not come yet.
+    pub pending: &'a [DeliveryId],
+}
+
+impl Store {
+    /// UNCLAIM. Gives back, as never sent (T11), what the worker holds of such a claim and does
+    /// not keep; how many. From the claim until this is answered the worker claims nothing else
+    /// that the claim might have got, nor does a probe of such a lane run; when this fails, it
+    /// is repeated with what is kept then, under the next number.
+    ///
+    /// `None`: nothing was done, because one with a larger number was (`UNCLAIM_NO`), or because
+    /// the worker has no heartbeat in the store: it beats and asks again.
+    pub async fn unclaim(
+        &self,
+        worker: WorkerId,
+        number: UnclaimNo,
+        claim: Unsettled<'_>,
+        kept: Kept<'_>,
+    ) -> Result<Option<u64>, StoreError> {
+        dispatch!(self, unclaim(worker, number, claim, kept))
+    }
+}

@@ -1,0 +1,108 @@
+//! Which deliveries are meant: the same words in a list's query and in a replay's body.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use postrider_domain::{DeliveryId, EventName, PairKey};
+use postrider_http_server::Problem;
+use postrider_store::{DeliveryFilter, DeliveryScope, Incident, IncidentKind, Store};
+use uuid::Uuid;
+
+use crate::api::params::instant;
+
+/// Builds a filter from texts by name; `fault` makes the 400 that names the place.
+pub(super) async fn filter<'a>(
+    get: impl Fn(&str) -> Option<&'a str>,
+    fault: impl Fn(&str, String) -> Problem,
+    store: &Store,
+    now: Timestamp,
+) -> Result<DeliveryFilter, Problem> {
+    let owned = |name: &str| get(name).map(str::to_owned);
+    let time = |name: &str| {
+        let text = get(name).map(|text| instant(text, now));
+        text.transpose().map_err(|detail| fault(name, detail))
+    };
+    let mut filter = DeliveryFilter {
+        status: parsed(&get, &fault, "status")?,
+        scope: None,
+        broker: owned("broker"),
+        webhook: parsed(&get, &fault, "webhook")?,
+        consumer: owned("consumer"),
+        provider: owned("provider"),
+        event: event_name(&get, &fault)?,
+        event_id: parsed(&get, &fault, "event_id")?,
+        lane: owned("lane"),
+        since: time("since")?,
+        until: time("until")?,
+        ids: None,
+    };
+    if let Some(id) = get("incident") {
+        let missing = || fault("incident", "must be the id of an incident in the list".to_owned());
+        let id: Uuid = id.parse().map_err(|_| missing())?;
+        let found = store.incident(id).await?;
+        narrow(&mut filter, &found.ok_or_else(missing)?)?;
+    }
+    Ok(filter)
+}
+
+fn parsed<'a, T: FromStr<Err: Display>>(
+    get: &impl Fn(&str) -> Option<&'a str>,
+    fault: &impl Fn(&str, String) -> Problem,
+    name: &str,
+) -> Result<Option<T>, Problem> {
+    let parsed = get(name).map(str::parse::<T>).transpose();
+    parsed.map_err(|error| fault(name, format!("is not valid: {error}")))
+}
+
+fn event_name<'a>(
+    get: &impl Fn(&str) -> Option<&'a str>,
+    fault: &impl Fn(&str, String) -> Problem,
+) -> Result<Option<EventName>, Problem> {
+    let Some(text) = get("event") else {
+        return Ok(None);
+    };
+    // Lists leave tests out unless they are asked for.
+    if text == EventName::Test.as_str() {
+        return Ok(Some(EventName::Test));
+    }
+    let names = EventName::ALL.map(EventName::as_str).join(", ");
+    text.parse().map(Some).map_err(|_| fault("event", format!("must be one of {names}")))
+}
+
+/// What the incident is about narrows the filter: a failing webhook's deliveries that were
+/// attempted without success so far, what waits in a held lane or for a parked webhook, the poisoned delivery, all
+/// deliveries of a late pair or of an unreachable broker, what is open because a worker can't
+/// send.
+fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Problem> {
+    let subject = incident.subject.as_str();
+    match incident.kind {
+        IncidentKind::SustainedFailures => {
+            filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
+            filter.scope = Some(DeliveryScope::Failing);
+        }
+        IncidentKind::WebhookHeld => {
+            filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
+            filter.scope = Some(DeliveryScope::Open);
+        }
+        IncidentKind::LaneHeld => {
+            filter.lane = Some(subject.to_owned());
+            filter.scope = Some(DeliveryScope::Open);
+        }
+        IncidentKind::Poison => {
+            let id: DeliveryId = subject.parse().map_err(|_| Problem::internal())?;
+            filter.ids = Some(vec![id]);
+        }
+        IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
+            let pair: PairKey = subject.parse().map_err(|_| Problem::internal())?;
+            filter.broker = Some(pair.broker);
+            filter.consumer = Some(pair.consumer);
+            filter.provider = Some(pair.provider);
+        }
+        IncidentKind::BrokerUnreachable => filter.broker = Some(subject.to_owned()),
+        // They are about no deliveries.
+        IncidentKind::FactUnreadable | IncidentKind::PairsFull => filter.ids = Some(Vec::new()),
+        IncidentKind::LocalTrouble => filter.scope = Some(DeliveryScope::Open),
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! How fresh each pair's verification is, judged with the rules of the monitor.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::Uri;
+use jiff::Timestamp;
+use postrider_api::{FreshnessList, FreshnessQuery, NextPage, PageQuery, PairFreshness};
+use postrider_domain::{BrokerReach, FreshnessState, PairKey, Verdict, judge};
+use postrider_http_server::Problem;
+use postrider_http_server::openapi::{Operation, Tag};
+use postrider_store::{BrokerRead, PairFilter, PairRow};
+use serde_json::json;
+
+use crate::api::example::TIME;
+use crate::api::params::{Params, cursor_of, cursor_text, wrong};
+use crate::server::App;
+
+/// Pairs read by one statement.
+const PAGE: u32 = 1_000;
+/// Pages that are looked through for pairs of one state.
+const PAGES: u32 = 100;
+
+/// `GET /api/v1/freshness`, in the order of broker, consumer and provider.
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    let known = ["broker", "consumer", "provider", "state", "limit", "cursor"];
+    let params = Params::of(&uri, &known)?;
+    let states = FreshnessState::ALL.map(FreshnessState::as_str).join(", ");
+    let state: Option<FreshnessState> = params.parsed("state", &format!("one of {states}"))?;
+    let owned = |name: &str| params.get(name).map(str::to_owned);
+    let filter = PairFilter {
+        broker: owned("broker"),
+        consumer: owned("consumer"),
+        provider: owned("provider"),
+    };
+    let cursor = params.get("cursor").map(read_cursor).transpose()?;
+    let judged =
+        Judged { app: &app, brokers: app.store().broker_reads().await?, now: Timestamp::now() };
+    let (pairs, next) = judged.page(&filter, state, cursor, params.limit()?).await?;
+    let next = next.map(|key| cursor_text(&key.to_string()));
+    Ok(Json(FreshnessList { pairs, next: NextPage(next) }).into_response())
+}
+
+pub(super) fn list_described() -> Operation {
+    let example = json!({
+        "broker": "default",
+        "consumer": "checkout",
+        "provider": "billing",
+        "last_publication": TIME,
+        "last_dispatch": TIME,
+        "last_verification": null,
+        "last_verification_success": null,
+        "owed_since": TIME,
+        "threshold_seconds": 86400,
+        "age_seconds": 90000,
+        "state": "stale",
+        "critical": false,
+    });
+    Operation::new(Tag::Operations, "listFreshness", "List how fresh verifications are")
+        .description("By broker, consumer and provider.")
+        .query::<FreshnessQuery>()
+        .query::<PageQuery>()
+        .answers::<FreshnessList>(200, "Fine.")
+        .example(200, json!({"pairs": [example], "next": null}))
+}
+
+/// What pairs are judged by.
+struct Judged<'a> {
+    app: &'a App,
+    brokers: Vec<BrokerRead>,
+    now: Timestamp,
+}
+
+impl Judged<'_> {
+    /// Up to `limit` pairs of the state, and the last one looked at when there may be more.
+    async fn page(
+        &self,
+        filter: &PairFilter,
+        state: Option<FreshnessState>,
+        mut after: Option<PairKey>,
+        limit: u32,
+    ) -> Result<(Vec<PairFreshness>, Option<PairKey>), Problem> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let rows = self.app.store().pairs(filter, after.as_ref(), PAGE).await?;
+            let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            for row in rows {
+                if found.len() == limit {
+                    return Ok((found, after));
+                }
+                let verdict = self.verdict(&row);
+                if state.is_none_or(|state| state == verdict.state) {
+                    found.push(document(&row, &verdict));
+                }
+                after = Some(row.key);
+            }
+            if is_last {
+                return Ok((found, None));
+            }
+        }
+        Ok((found, after))
+    }
+
+    fn verdict(&self, row: &PairRow) -> Verdict {
+        let config = &self.app.config;
+        let read = self.brokers.iter().find(|read| read.broker == row.key.broker);
+        let reach =
+            read.map_or(BrokerReach::NotAsked, |read| read.reach(self.now, config.broker_patience));
+        judge(&config.freshness, &row.key, &row.facts, reach, self.now)
+    }
+}
+
+fn document(row: &PairRow, verdict: &Verdict) -> PairFreshness {
+    let PairRow { key, facts, .. } = row;
+    PairFreshness {
+        broker: key.broker.clone(),
+        consumer: key.consumer.clone(),
+        provider: key.provider.clone(),
+        last_publication: facts.last_publication,
+        last_dispatch: facts.last_dispatch,
+        last_verification: facts.last_verification.map(|newest| newest.at),
+        last_verification_success: facts.last_verification.and_then(|newest| newest.success),
+        owed_since: facts.owed_since(),
+        threshold_seconds: verdict.max_age.as_secs(),
+        age_seconds: verdict.age.map(|age| age.as_secs()),
+        state: verdict.state,
+        critical: verdict.critical,
+    }
+}
+
+fn read_cursor(text: &str) -> Result<PairKey, Problem> {
+    let key = cursor_of(text).and_then(|text| text.parse().ok());
+    key.ok_or_else(|| wrong("cursor", "must be the member next of an earlier page"))
+}

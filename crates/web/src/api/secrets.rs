@@ -1,0 +1,153 @@
+//! Secrets: names only, never values.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode};
+use postrider_api::{SecretInfo, SecretList, SecretName, SecretSet, SecretValue};
+use postrider_domain::{InvalidSecret, secret_value, secret_warnings};
+use postrider_http_server::Problem;
+use postrider_http_server::openapi::{Operation, Tag, refer};
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::api::example::{LANE, TIME, WEBHOOK};
+use crate::api::params::Segment;
+use crate::api::{read_object, required_text};
+use crate::server::App;
+
+/// Bytes of a value.
+pub(crate) const MAX_VALUE: usize = 64 * 1024;
+
+/// `GET /api/v1/secrets`.
+pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
+    let secrets = app.store().secrets().await?.into_iter().map(document).collect();
+    Ok(Json(SecretList { secrets }).into_response())
+}
+
+pub(super) fn list_described() -> Operation {
+    let example = json!({
+        "name": "githubToken",
+        "uuid": WEBHOOK,
+        "description": null,
+        "team_uuid": null,
+        "rev": 2,
+        "created_at": TIME,
+        "updated_at": TIME,
+    });
+    Operation::new(Tag::Operations, "listSecrets", "List secrets")
+        .description("Never their values.")
+        .answers::<SecretList>(200, "Fine.")
+        .example(200, json!({"secrets": [example]}))
+}
+
+/// `PUT /api/v1/secrets/{name}`.
+pub(super) async fn set(
+    State(app): State<App>,
+    Segment(name): Segment,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    check_name(&name)?;
+    let object = read_object(&app, &headers, body, &["value"]).await?;
+    let given = required_text(&object, "value")?;
+    let value = secret_value(given).map_err(|error| match error {
+        InvalidSecret::Empty => Problem::bad("/value", "is empty: send a value"),
+        InvalidSecret::ControlCharacter { .. } => {
+            Problem::bad("/value", error.to_string()).status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    })?;
+    if value.len() > MAX_VALUE {
+        let found = value.len();
+        let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
+        return Err(Problem::bad("/value", detail));
+    }
+    let warnings = secret_warnings(value);
+    let (info, opened) = app.store().set_secret(&name, &SecretString::from(value)).await?;
+    wake_opened(&app, &opened).await;
+    let is_new = info.created_at == info.updated_at;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let name = SecretName(info.name);
+    let set = SecretSet { name, rev: info.rev, lanes_opened: opened, warnings };
+    Ok((status, Json(set)).into_response())
+}
+
+pub(super) fn set_described() -> Operation {
+    let example = json!({"name": "githubToken", "rev": 2, "lanes_opened": [LANE]});
+    of_one("setSecret", "Set a secret's value")
+        .description("Opens the lanes that were held for the old one.")
+        .takes::<SecretValue>(json!({"value": "a-token"}))
+        .answers::<SecretSet>(200, "The value was replaced.")
+        .example(200, example)
+        .answers::<SecretSet>(201, "The secret is new.")
+        .answers_nothing(422, "The value holds a control character, which no request can carry.")
+}
+
+fn of_one(id: &str, summary: &str) -> Operation {
+    Operation::new(Tag::Operations, id, summary).knows::<SecretName>().path(
+        "name",
+        "Name of the secret.",
+        &refer::<SecretName>(),
+    )
+}
+
+/// `DELETE /api/v1/secrets/{name}`.
+pub(super) async fn delete(
+    State(app): State<App>,
+    Segment(name): Segment,
+) -> Result<Response, Problem> {
+    if check_name(&name).is_ok() && app.store().delete_secret(&name).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Problem::new(StatusCode::NOT_FOUND, "there is no secret of this name"))
+    }
+}
+
+pub(super) fn delete_described() -> Operation {
+    of_one("deleteSecret", "Delete a secret")
+        .description("Lanes that need it are held.")
+        .answers_nothing(204, "It is gone.")
+        .refuses(404, "NotFound")
+}
+
+/// Opened lanes have a backlog that workers of this process should begin with now.
+pub(crate) async fn wake_opened(app: &App, opened: &[String]) {
+    if opened.is_empty() {
+        return;
+    }
+    // Workers look each second anyway.
+    let Ok(lanes) = app.store().lanes().await else {
+        return;
+    };
+    let ids = lanes.iter().filter(|lane| opened.contains(&lane.name)).map(|lane| lane.id).collect();
+    app.wake(ids);
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    if is_name(name) {
+        Ok(())
+    } else {
+        let detail = "a secret's name has 1 to 64 characters, each a letter, a digit, an \
+                      underscore or a hyphen";
+        Err(Problem::bad("", detail))
+    }
+}
+
+/// Whether a secret can be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn document(secret: postrider_store::SecretInfo) -> SecretInfo {
+    SecretInfo {
+        name: SecretName(secret.name),
+        uuid: secret.uuid,
+        description: secret.description,
+        team_uuid: secret.team_uuid,
+        rev: secret.rev,
+        created_at: secret.created_at,
+        updated_at: secret.updated_at,
+    }
+}

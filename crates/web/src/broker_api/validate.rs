@@ -1,0 +1,287 @@
+//! What a webhook document may hold, in the words of Pact Broker 2.120 (`webhook_contract.rb`,
+//! `webhook_request_contract.rb`, `webhook_pacticipant_contract.rb`), because its clients show
+//! them to people and compare them. For each key only the first fault is told; a wrong type
+//! hides the rules behind it.
+
+mod request;
+
+use postrider_domain::{EventName, Extensions, HostWhitelist, Selector, WebhookUuid};
+use serde_json::{Map, Value};
+
+use crate::WebConfig;
+use crate::broker_api::draft::{Draft, Member};
+use crate::broker_api::scope::Scope;
+
+pub(super) const MISSING: &str = "is missing";
+pub(super) const FILLED: &str = "must be filled";
+pub(super) const STRING: &str = "must be a string";
+pub(super) const HASH: &str = "must be a hash";
+const DOC: &str = "See /doc/webhooks#whitelist for more information.";
+
+/// Longest uuid of a webhook.
+const LONGEST_UUID: usize = 255;
+
+/// The broker's order of the names, as its message lists them.
+const NAMES: [EventName; 6] = [
+    EventName::ContractPublished,
+    EventName::ContractContentChanged,
+    EventName::ProviderVerificationPublished,
+    EventName::ProviderVerificationSucceeded,
+    EventName::ProviderVerificationFailed,
+    EventName::ContractRequiringVerificationPublished,
+];
+
+/// What is wrong with one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Dotted.
+    pub(super) key: String,
+    /// Which item of the list that the key names.
+    pub(super) index: Option<usize>,
+    pub(super) message: String,
+}
+
+/// Faults in the order found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Errors(Vec<Fault>);
+
+/// What settings allow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) schemes: &'a [String],
+    pub(super) methods: &'a [String],
+    pub(super) hosts: &'a HostWhitelist,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn of(config: &'a WebConfig) -> Self {
+        Self {
+            schemes: &config.scheme_whitelist,
+            methods: &config.method_whitelist,
+            hosts: &config.host_whitelist,
+        }
+    }
+}
+
+impl Errors {
+    pub(super) fn add(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(Fault { key: key.to_owned(), index: None, message: message.into() });
+    }
+
+    pub(super) fn add_at(&mut self, key: &str, index: usize, message: impl Into<String>) {
+        let (key, message) = (key.to_owned(), message.into());
+        self.0.push(Fault { key, index: Some(index), message });
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|fault| fault.key == key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
+    /// Messages by key; those about an item of a list say which.
+    pub(super) fn by_key(&self) -> Value {
+        let mut keys: Map<String, Value> = Map::new();
+        for fault in &self.0 {
+            let message = match fault.index {
+                Some(index) => format!("{} (at index {index})", fault.message),
+                None => fault.message.clone(),
+            };
+            let messages = keys.entry(fault.key.clone()).or_insert_with(|| Value::Array(vec![]));
+            if let Value::Array(messages) = messages {
+                messages.push(message.into());
+            }
+        }
+        Value::Object(keys)
+    }
+}
+
+/// Validates a document that creates a webhook.
+pub(super) fn webhook(document: &Value, scope: &Scope, rules: &Rules<'_>) -> Result<Draft, Errors> {
+    webhook_with(document, scope, rules, Errors::default())
+}
+
+/// As [`webhook`], with faults that were found before.
+pub(super) fn webhook_with(
+    document: &Value,
+    scope: &Scope,
+    rules: &Rules<'_>,
+    mut errors: Errors,
+) -> Result<Draft, Errors> {
+    let empty = Map::new();
+    let object = document.as_object().unwrap_or(&empty);
+    let errors_ref = &mut errors;
+    if let Some(uuid) = optional_text(object, "uuid", "uuid", errors_ref).given()
+        && errors_ref.is_empty()
+    {
+        uuid_rule(&uuid, errors_ref);
+    }
+    let request = request::request(object, rules, errors_ref);
+    let draft = Draft {
+        description: optional_text(object, "description", "description", errors_ref),
+        consumer: side(object, "consumer", scope.consumer.as_deref(), errors_ref),
+        provider: side(object, "provider", scope.provider.as_deref(), errors_ref),
+        enabled: enabled(object, errors_ref),
+        events: events(object, errors_ref),
+        request: request.unwrap_or_else(request::nothing),
+        team_uuid: provided(optional_text(object, "teamUuid", "teamUuid", errors_ref)),
+        extensions: extensions(object, errors_ref),
+    };
+    if errors.is_empty() { Ok(draft) } else { Err(errors) }
+}
+
+/// Checks a uuid that a client gave.
+pub(super) fn uuid_rule(uuid: &str, errors: &mut Errors) {
+    if uuid.len() > LONGEST_UUID {
+        errors.add("uuid", format!("cannot be longer than {LONGEST_UUID} characters"));
+    } else if uuid.parse::<WebhookUuid>().is_err() {
+        let rule = "can only contain A-Z, a-z, 0-9, _ and -, and must be 16 or more characters";
+        errors.add("uuid", rule);
+    }
+}
+
+/// A text that may be missing or null.
+pub(super) fn optional_text(
+    object: &Map<String, Value>,
+    member: &str,
+    key: &str,
+    errors: &mut Errors,
+) -> Member<String> {
+    match object.get(member) {
+        None => Member::Missing,
+        Some(Value::Null) => Member::Null,
+        Some(Value::String(text)) => Member::Given(text.clone()),
+        Some(_) => {
+            errors.add(key, STRING);
+            Member::Null
+        }
+    }
+}
+
+fn enabled(object: &Map<String, Value>, errors: &mut Errors) -> bool {
+    match object.get("enabled") {
+        None => true,
+        Some(Value::Bool(enabled)) => *enabled,
+        Some(Value::Null) => {
+            errors.add("enabled", FILLED);
+            true
+        }
+        Some(Value::String(text)) if text.is_empty() => {
+            errors.add("enabled", FILLED);
+            true
+        }
+        Some(_) => {
+            errors.add("enabled", "must be boolean");
+            true
+        }
+    }
+}
+
+/// The events without duplicates; `None` when missing or null.
+fn events(object: &Map<String, Value>, errors: &mut Errors) -> Option<Vec<EventName>> {
+    let items = match object.get("events") {
+        None | Some(Value::Null) => return None,
+        Some(Value::Array(items)) => items,
+        Some(_) => {
+            errors.add("events", "must be an array");
+            return None;
+        }
+    };
+    if items.is_empty() {
+        errors.add("events", "size cannot be less than 1");
+    }
+    let mut names = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match event(item) {
+            Ok(name) if names.contains(&name) => {}
+            Ok(name) => names.push(name),
+            Err(message) => errors.add_at("events", index, message),
+        }
+    }
+    Some(names)
+}
+
+fn event(item: &Value) -> Result<EventName, String> {
+    let Value::Object(item) = item else {
+        return Err(HASH.to_owned());
+    };
+    match item.get("name") {
+        None => Err(format!("name {MISSING}")),
+        Some(Value::Null) => Err(format!("name {FILLED}")),
+        Some(Value::String(name)) if name.is_empty() => Err(format!("name {FILLED}")),
+        Some(Value::String(name)) => name.parse().map_err(|_| {
+            format!("name must be one of: {}", NAMES.map(EventName::as_str).join(", "))
+        }),
+        Some(_) => Err(format!("name {STRING}")),
+    }
+}
+
+/// Whose contracts: by the document, else by the path.
+fn side(
+    object: &Map<String, Value>,
+    member: &str,
+    in_path: Option<&str>,
+    errors: &mut Errors,
+) -> Option<Selector> {
+    let from_path = || in_path.map(|name| Selector::Name(name.to_owned()));
+    let side = match object.get(member) {
+        None | Some(Value::Null) => return from_path(),
+        Some(Value::Object(side)) => side,
+        Some(_) => {
+            errors.add(member, HASH);
+            return None;
+        }
+    };
+    let (name_key, label_key) = (format!("{member}.name"), format!("{member}.label"));
+    let is_typed = |key| matches!(side.get(key), None | Some(Value::Null | Value::String(_)));
+    let name = provided(optional_text(side, "name", &name_key, errors));
+    let label = provided(optional_text(side, "label", &label_key, errors));
+    match (name, label) {
+        (Some(_), Some(_)) => {
+            errors.add(&label_key, "name and label cannot be provided at the same time");
+            None
+        }
+        (Some(name), None) => Some(Selector::Name(name)),
+        (None, Some(_)) if in_path.is_some() => {
+            errors.add(&label_key, "cannot be provided when the path names the pacticipant");
+            None
+        }
+        (None, Some(label)) => Some(Selector::Label(label)),
+        (None, None) if is_typed("name") && is_typed("label") => {
+            errors.add(&name_key, "cannot be blank");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// What a broker's clients never send.
+fn extensions(object: &Map<String, Value>, errors: &mut Errors) -> Member<Extensions> {
+    match object.get("postrider") {
+        None => Member::Missing,
+        Some(Value::Null) => Member::Null,
+        Some(value) => match Extensions::read(value) {
+            Ok(extensions) => Member::Given(extensions),
+            Err(faults) => {
+                for fault in faults {
+                    errors.add(&fault.key, fault.message);
+                }
+                Member::Null
+            }
+        },
+    }
+}
+
+/// A text that is not blank.
+fn provided(member: Member<String>) -> Option<String> {
+    member.given().filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! Both APIs over HTTP: webhooks in the Pact Broker's shape ([`broker_api`]), and the operations
+//! API ([`api`]).
+//!
+//! The calls that bring events are those of the role `ingest`, which this one does not know: the
+//! program mounts their router here, behind the same checks of hosts, sites and tokens, and hands
+//! over a function that tells workers what there is to do.
+
+mod api;
+mod broker_api;
+mod config;
+mod openapi;
+mod routes;
+mod server;
+mod shown;
+mod test_delivery;
+mod way_in;
+
+pub use config::WebConfig;
+pub use server::{Announce, Announcement, Web};

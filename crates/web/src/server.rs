@@ -1,0 +1,211 @@
+//! The role as one object: its router, and what every request passes through.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+use postrider_domain::LaneId;
+use postrider_http_server::openapi::Document;
+use postrider_http_server::{Access, Caller, Limit, MemoryBudget, Problem, Role, Shared, router};
+use postrider_queue::Fresh;
+use postrider_store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::test_delivery::TestDeliveries;
+use crate::{WebConfig, broker_api, routes, way_in};
+
+/// How much longer than its body a request may take.
+const ANSWER_GRACE: Duration = Duration::from_secs(25);
+
+/// What workers should look at now.
+#[derive(Debug)]
+pub enum Announcement {
+    /// A delivery that any worker may claim.
+    Delivery(Fresh),
+    /// Lanes of which something changed.
+    Lanes(Vec<LaneId>),
+}
+
+/// Tells workers; must return at once.
+pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
+
+/// Both APIs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Web(App);
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: WebConfig,
+    pub(crate) shared: Shared,
+    pub(crate) test_deliveries: TestDeliveries,
+    /// The OpenAPI document.
+    pub(crate) document: String,
+    announce: Announce,
+    limit: Limit,
+}
+
+impl Web {
+    /// `document` is the OpenAPI document of the whole program. Tests of webhooks are watched by
+    /// tasks of `tracker`; those that still wait when `cancel` is called are withdrawn.
+    pub fn new(
+        config: WebConfig,
+        shared: Shared,
+        announce: Announce,
+        document: String,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let store = shared.store.clone();
+        let test_deliveries =
+            TestDeliveries::new(&config, store, Arc::clone(&announce), tracker, cancel);
+        let limit = Limit::new(config.api_rate);
+        Self(App(Arc::new(Inner { config, shared, test_deliveries, document, announce, limit })))
+    }
+
+    /// Tells the OpenAPI document of both APIs.
+    pub fn describe(document: &mut Document) {
+        routes::describe(document);
+    }
+
+    /// Everything under one address: the APIs, and the calls that bring events, which `intake`
+    /// answers. Serve it with connect info
+    /// (`into_make_service_with_connect_info::<SocketAddr>()`), which trusted proxies need.
+    pub fn router(&self, intake: Router) -> Router {
+        let app = &self.0;
+        router(routes::all())
+            .merge(intake.with_state(()))
+            .fallback(elsewhere)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(from_fn_with_state(app.clone(), authorise))
+            .layer(from_fn_with_state(app.clone(), within_time))
+            .layer(way_in::same_site(app.config.base_url.as_ref()))
+            .layer(from_fn_with_state(app.clone(), way_in::guard_host))
+            .layer(CatchPanicLayer::custom(panicked))
+            .with_state(app.clone())
+    }
+}
+
+impl App {
+    /// Workers of these lanes should look for what they can do.
+    pub(crate) fn wake(&self, lanes: Vec<LaneId>) {
+        if !lanes.is_empty() {
+            (self.announce)(Announcement::Lanes(lanes));
+        }
+    }
+
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.shared.memory
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("App")
+    }
+}
+
+async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
+    let needed = Role::needed(request.method(), request.uri().path());
+    match app.config.tokens.check(request.headers(), needed) {
+        Access::Granted => granted(&app, request, next).await,
+        Access::Unknown | Access::WrongRole if !is_own(request.uri().path()) => {
+            broker_api::unauthorised()
+        }
+        Access::Unknown => unauthorised().into_response(),
+        Access::WrongRole => {
+            let detail = format!("this token has not the role {needed}, which this call needs");
+            Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+        }
+    }
+}
+
+/// Goes on, unless the caller called the APIs too often. The intake counts its events itself, and
+/// a broker's calls are never refused for their number: it would give them up.
+async fn granted(app: &App, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_counted = app.limit.is_on()
+        && Role::needed(request.method(), path) != Role::Ingest
+        && path != "/openapi.json";
+    if is_counted {
+        let config = &app.config;
+        let caller = Caller::of(&request, &config.tokens, &config.trusted_proxies);
+        if let Err(refused) = app.limit.take(caller, 1, Instant::now()) {
+            let name = caller.name(&config.tokens, &config.master_key);
+            app.shared.metrics.http_limited(&name, "api");
+            return refused.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn unauthorised() -> Problem {
+    const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postrider""#);
+    const BEARER: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postrider""#);
+    let detail = "a token is needed: send it as Authorization: Bearer <token>, or as the password \
+                  of Basic authentication";
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+        .header(header::WWW_AUTHENTICATE, BEARER)
+        .header(header::WWW_AUTHENTICATE, BASIC)
+}
+
+async fn within_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut limit = app.config.request_timeout + ANSWER_GRACE;
+    if request.uri().path().trim_end_matches('/').ends_with("/execute") {
+        limit += app.test_deliveries.longest();
+    }
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::away("the answer took too long: try again").into_response(),
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("http.handler_panicked");
+    Problem::internal().into_response()
+}
+
+/// Whether a path is of our own API rather than of the broker's.
+fn is_own(path: &str) -> bool {
+    const OWN: [&str; 5] = ["events", "hooks", "api", "ui", "openapi.json"];
+    let first = path.strip_prefix('/').and_then(|path| path.split('/').next());
+    first.is_some_and(|first| OWN.contains(&first))
+}
+
+/// What is no route of our own API is the broker's.
+async fn elsewhere(state: State<App>, request: Request) -> Response {
+    let path = request.uri().path();
+    if is_own(path) {
+        let detail = format!("there is nothing at {path}");
+        Problem::new(StatusCode::NOT_FOUND, detail).into_response()
+    } else {
+        broker_api::serve(state, request).await
+    }
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!("{} is not allowed here: see the header Allow", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}

@@ -1,0 +1,25 @@
+//! The HTTP intake over a real SQLite store, called through its router.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has to fail")]
+
+mod api;
+mod churn;
+mod contract;
+mod divergences;
+mod harness;
+mod idempotency;
+mod malformed;
+mod negotiation;
+mod openapi;
+mod queue_away;
+mod random;
+mod recorded;
+mod recordings;
+mod relay;
+mod rules;
+mod secrets;
+mod triggered;
+mod validation;
+mod watching;
+mod way_in;
+mod webhooks;

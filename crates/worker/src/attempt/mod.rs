@@ -1,0 +1,164 @@
+//! One attempt, and the order of its effects.
+//!
+//! | step | effect | a crash right after it |
+//! |---|---|---|
+//! | taken | a message is off the queue, unacknowledged | the queue gives it out again |
+//! | claimed | waiting becomes sending under a new claim number | the claim expires; the next attempt is marked as a possible duplicate although nothing was sent; the message comes again and claims nothing |
+//! | settled | the message is acknowledged, for a committed step answered each of its deliveries | the claim expires, as above |
+//! | sent | the target answered | the claim expires; the next attempt is a duplicate and marked as one |
+//! | recorded | outcome, next state and attempt are committed | nothing is left to do |
+//!
+//! Nobody sends without a claim, and the claim, not the lane's lease, is the permission to send
+//! (rule `NO_LEASE_TO`): right before the request leaves, the time since *before* the claim was
+//! asked for plus a whole time-out must fit into the claim (SEND_CHECK, DEADLINE_T0).
+
+mod hand;
+mod judge;
+mod leave;
+mod prepare;
+mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_domain::Outcome;
+use postrider_http_client::{Client, Reply};
+use postrider_queue::MessageContext;
+use postrider_store::{Claim, Recorded, Transition};
+use postrider_telemetry::Metrics;
+use postrider_telemetry::step::{Step, reached};
+
+pub(crate) use hand::InHand;
+use judge::{conclude, unreadable};
+pub(crate) use leave::{Leave, Told, Turn};
+pub(crate) use prepare::Sendable;
+use prepare::{NotReady, prepare};
+use send::Started;
+pub(crate) use send::send;
+
+use crate::WorkerConfig;
+use crate::cache::Cache;
+use crate::clock::BoottimeInstant;
+use crate::traced::Traced;
+use crate::trouble::Troubles;
+use postrider_scheduler::{Unsent, Verdict};
+
+/// What every attempt of a process shares.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: WorkerConfig,
+    pub(crate) cache: Cache,
+    pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) troubles: Troubles,
+}
+
+/// A claim with the moment before it was asked for.
+#[derive(Debug)]
+pub(crate) struct HeldClaim {
+    pub(crate) claim: Claim,
+    pub(crate) asked_at: BoottimeInstant,
+    /// Set when a message brought it whose publishing was recorded.
+    pub(crate) message: Option<Arc<MessageContext>>,
+    /// It is made to see whether the lane's credential is taken again.
+    pub(crate) is_probe: bool,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) recorded: Recorded,
+    pub(crate) verdict: Verdict,
+}
+
+/// How far an attempt came.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// The target answered, this long after the request began.
+    Answered(Duration, Finished),
+    /// A request was tried for a while and no answer came.
+    Silent(Finished),
+    /// It failed at once without a request.
+    NotRequested(Finished),
+    /// Nothing was tried.
+    Unsent(Unsent),
+}
+
+/// Makes the attempt that a claim is for.
+pub(crate) async fn attempt(context: &Context, hand: &InHand, leave: Leave) -> Came {
+    let held = hand.held();
+    let claim = &held.claim;
+    let traced = Traced::of(held);
+    let unsent = |why| {
+        traced.unsent(claim, None);
+        Came::Unsent(why)
+    };
+    let ready = match leave.unless_stopping(prepare(context, claim)).await {
+        Some(Ok(ready)) => ready,
+        Some(Err(NotReady::StoreAway)) => return unsent(Unsent::StoreAway),
+        Some(Err(NotReady::Unreadable(what))) => {
+            traced.unsent(claim, Some(Outcome::RenderError));
+            return Came::NotRequested(unreadable(context, claim, &what));
+        }
+        None => return unsent(Unsent::Stopped),
+    };
+    let mut sendable = match ready.render(claim, &context.config, &traced) {
+        Ok(sendable) => sendable,
+        Err(unsendable) => {
+            let made = unsendable.made();
+            return Came::NotRequested(conclude(context, held, &ready, made, &traced));
+        }
+    };
+    if !leave.granted(held).await {
+        return unsent(Unsent::Stopped);
+    }
+    ready.sign(claim, &mut sendable.request);
+    hand.begins();
+    let started = Started::now();
+    let reply = send(context, &sendable.request, claim.timeout, ready.success_codes()).await;
+    if let Reply::LocalTrouble(trouble) = reply {
+        tracing::warn!(delivery_id = %claim.id, error = trouble.as_str(), "delivery.local_trouble");
+        context.troubles.met(trouble);
+        return unsent(Unsent::LocalTrouble);
+    }
+    reached(Step::Sent, 1);
+    ready.measure(context, sendable.target, &reply);
+    let kind = kind_of(&reply);
+    let made = started.made(reply, &sendable, &ready, &traced);
+    let took = made.duration;
+    if kind != Kind::NotRequested {
+        context.troubles.sent(took);
+    }
+    let finished = conclude(context, held, &ready, made, &traced);
+    match kind {
+        Kind::Answered => Came::Answered(took, finished),
+        Kind::Silent => Came::Silent(finished),
+        Kind::NotRequested => Came::NotRequested(finished),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Answered,
+    Silent,
+    NotRequested,
+}
+
+/// What a reply says of how the target behaves.
+fn kind_of(reply: &Reply) -> Kind {
+    match reply {
+        Reply::Answered { .. } | Reply::Unreadable { .. } => Kind::Answered,
+        Reply::TimedOut { .. } | Reply::Broken(_) => Kind::Silent,
+        Reply::ConnectFailed(_) | Reply::Blocked(_) | Reply::LocalTrouble(_) => Kind::NotRequested,
+    }
+}
+
+/// T11: not sent.
+pub(crate) fn released(claim: &Claim) -> Recorded {
+    released_after(claim, Duration::ZERO)
+}
+
+/// T11: not sent, due after a while.
+pub(crate) fn released_after(claim: &Claim, after: Duration) -> Recorded {
+    Recorded::of(claim, Transition::Released { after }, None)
+}

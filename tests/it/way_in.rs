@@ -1,0 +1,86 @@
+//! The way in of the real program: idle connections, bodies that are too large, callers that call
+//! too often, and a key that others may read.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{Api, Mode, Plan, SOON, run, setting};
+
+fn address(api: &Api) -> Result<&str> {
+    api.base().trim_end_matches('/').strip_prefix("http://").context("an address")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_keep_nobody_out() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).set("MAX_CONNECTIONS", 16).start().await?;
+    let api = cluster.api()?;
+    let mut strangers = Vec::new();
+    for number in 0..48 {
+        let mut stranger = TcpStream::connect(address(&api)?).await?;
+        if number % 2 == 0 {
+            stranger.write_all(b"GET /webhooks HTT").await?;
+        }
+        strangers.push(stranger);
+    }
+    for _ in 0..5 {
+        let fresh = Api::new(api.base())?;
+        ensure!(fresh.get("/webhooks").await?.status == 200);
+    }
+    cluster.finish().await
+}
+
+/// The refusal can be read although the body was not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_too_large_is_refused_in_words() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    let mut stream = TcpStream::connect(address(&api)?).await?;
+    let size = 9 * 1024 * 1024;
+    let head = format!(
+        "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {size}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&vec![b' '; size]).await?;
+    let mut answer = vec![0; 1024];
+    let read = tokio::time::timeout(SOON, stream.read(&mut answer)).await??;
+    let answer = String::from_utf8_lossy(answer.get(..read).unwrap_or_default()).into_owned();
+    ensure!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_wait_until_they_may_call_again() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).set("API_RATE", "1/s").start().await?;
+    let settings = [setting("URL", cluster.api()?.base())];
+    let begun = Instant::now();
+    for _ in 0..4 {
+        let output = run(&["lanes", "list"], &settings, "").await?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // The bucket holds one call; whoever is slower than this did not wait for it.
+    ensure!(begun.elapsed().as_millis() >= 1_900, "{:?}", begun.elapsed());
+    cluster.finish().await
+}
+
+#[tokio::test]
+async fn a_key_that_others_may_read_keeps_the_program_from_starting() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let key = dir.path().join("master.key");
+    fs::write(&key, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
+    let settings = [
+        setting("DATA_DIR", dir.path().display()),
+        setting("LISTEN", "127.0.0.1:0"),
+        setting("ADMIN_LISTEN", "127.0.0.1:0"),
+    ];
+    let output = run(&["serve"], &settings, "").await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(2) && said.contains("chmod 600"), "{said}");
+    Ok(())
+}
