@@ -75,7 +75,7 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
     ),
     ("store", &["cold/incidents.rs", "cold/notifications.rs"]),
     ("store", &["cold/limits.rs", "cold/webhooks.rs"]),
-    ("store", &["cold/list.rs", "cold/looked.rs", "cold/access_path.rs"]),
+    ("store", &["cold/access_path.rs", "cold/list.rs", "cold/looked.rs"]),
     (
         "store",
         &["hot/postgres/record.rs", "hot/postgres/record/plain.rs", "hot/postgres/record/rows.rs"],
