@@ -10,7 +10,8 @@ use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON, wait_until, webhook,
+    Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON, run, setting, wait_until,
+    webhook,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -223,4 +224,40 @@ async fn an_alert_that_was_written_and_not_sent_is_sent_by_the_other() -> Result
     change(&api, "release", &lane).await?;
     is_told(&hook, &["lane_held firing", "lane_held resolved"]).await?;
     cluster.finish().await
+}
+
+/// `alerts test` needs no running postrider, tells who refused, and keeps secrets to itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_alert_reaches_each_channel_or_says_why() -> Result<()> {
+    let none = run(&["alerts", "test"], &[], "").await?;
+    let errors = String::from_utf8_lossy(&none.stderr);
+    ensure!(none.status.code() == Some(2) && errors.contains("_ALERT_SLACK_URL"), "{errors}");
+    let hook = Receiver::start(&[Reply::Status(200)]).await?;
+    let manager = Receiver::start(&[Reply::Status(200)]).await?;
+    let slack = Receiver::start(&[Reply::Status(200), Reply::Status(200), Reply::Status(403)]);
+    let slack = slack.await?;
+    let settings = [
+        setting("ALERT_SLACK_URL", format!("{}/services/hunter2", slack.url())),
+        setting("ALERT_ALERTMANAGER_URL", manager.url()),
+        setting("ALERT_WEBHOOK_URL", format!("{}/in?token=hunter2", hook.url())),
+        setting("ALERT_WEBHOOK_SECRET", SECRET),
+    ];
+    let output = run(&["alerts", "test"], &settings, "").await?;
+    let out = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    for channel in ["slack", "alertmanager", "webhook"] {
+        ensure!(out.contains(&format!("{channel}: took the test alert")), "{out}");
+    }
+    is_told(&hook, &["test firing", "test resolved"]).await?;
+    signed(&hook.received()[0])?;
+    let posted = manager.received()[0].json()?;
+    ensure!(posted[0]["labels"]["alertname"] == "PostriderTest", "{posted}");
+    let output = run(&["alerts", "test", "-o", "json"], &settings, "").await?;
+    ensure!(output.status.code() == Some(1), "{}", output.status);
+    let told: Value = serde_json::from_slice(&output.stdout)?;
+    let refused = &told["channels"][0];
+    ensure!(refused["channel"] == "slack" && refused["taken"] == false, "{told}");
+    ensure!(refused["error"].as_str().is_some_and(|error| error.contains("403")), "{told}");
+    ensure!(!told.to_string().contains("hunter2"), "{told}");
+    Ok(())
 }

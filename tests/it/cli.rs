@@ -152,6 +152,9 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         &["lanes", "hold"],
         &["lanes", "release"],
         &["incidents", "list"],
+        &["alerts", "test"],
+        &["completions"],
+        &["man"],
     ];
     for command in commands {
         let output = run(&[command, &["--help"][..]].concat(), &[], "").await?;
@@ -160,6 +163,37 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         ensure!(help.contains("Example"), "{}: {help}", command.join(" "));
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn completions_are_a_script_that_bash_reads() -> Result<()> {
+    let output = run(&["completions", "bash"], &[], "").await?;
+    check(&output, 0, &[])?;
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("postrider.bash");
+    fs::write(&path, &output.stdout)?;
+    let asks = "source \"$1\"; COMP_WORDS=(postrider deliv); COMP_CWORD=1; \
+                _postrider postrider deliv postrider; echo \"${COMPREPLY[@]}\"";
+    let mut bash = std::process::Command::new("bash");
+    let completed = bash.args(["--norc", "-c", asks, "bash"]).arg(&path).output()?;
+    let completed = String::from_utf8(completed.stdout)?;
+    ensure!(completed.trim() == "deliveries", "{completed}");
+    check(&run(&["completions", "cmd.exe"], &[], "").await?, 2, &["bash"])
+}
+
+#[tokio::test]
+async fn every_command_has_a_manual_page() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let pages = dir.path().join("man1");
+    let to = pages.to_str().context("UTF-8")?;
+    check(&run(&["man", to], &[], "").await?, 0, &[])?;
+    for name in ["postrider", "postrider-deliveries-replay", "postrider-check-verification"] {
+        let page = fs::read_to_string(pages.join(format!("{name}.1")))?;
+        ensure!(page.contains(".SH SYNOPSIS") && page.contains("Example"), "{name}: {page}");
+    }
+    fs::write(dir.path().join("file"), "")?;
+    let file = dir.path().join("file").join("below");
+    check(&run(&["man", file.to_str().context("UTF-8")?], &[], "").await?, 2, &["folder"])
 }
 
 #[tokio::test]

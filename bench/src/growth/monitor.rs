@@ -15,7 +15,7 @@ use crate::target::Target;
 /// Rounds that are waited for; the first one learns.
 const ROUNDS: usize = 8;
 /// Every lane keeps the limit that it was filled with.
-const LANES: &str = "[[lane]]\nmatch = ['growth-limited*']\nrate = '1/h'\nconcurrency = 1\n";
+const LANES: &str = "[[lane]]\nmatch = ['growth-limited*/*']\nrate = '1/h'\nconcurrency = 1\n";
 
 pub(super) async fn measure(growth: &Growth, services: &mut Services) -> Result<String> {
     let target = Target::start().await?;

@@ -9,17 +9,21 @@ pub struct StreakNews {
     pub succeeded: bool,
     /// Failures after the batch's last success.
     pub failures: u32,
+    /// Deliveries among them that had never failed before.
+    pub deliveries: u32,
     /// What the newest that counts came to; `None`: nothing did.
     pub last: Option<LastOutcome>,
 }
 
 impl StreakNews {
-    /// One attempt more. A limit is no failure, and a lost claim says nothing of the target.
-    pub fn add(&mut self, attempt: LastOutcome) {
+    /// One attempt more; `is_first` when none of its delivery has used a place of the schedule
+    /// before. A limit is no failure, and a lost claim says nothing of the target.
+    pub fn add(&mut self, attempt: LastOutcome, is_first: bool) {
         match attempt.outcome {
             Outcome::Accepted => {
                 self.succeeded = true;
                 self.failures = 0;
+                self.deliveries = 0;
             }
             Outcome::RateLimited | Outcome::Lost => return,
             Outcome::Credential
@@ -38,7 +42,10 @@ impl StreakNews {
             | Outcome::Poison
             | Outcome::WebhookDeleted
             | Outcome::WebhookDisabled
-            | Outcome::Withdrawn => self.failures = self.failures.saturating_add(1),
+            | Outcome::Withdrawn => {
+                self.failures = self.failures.saturating_add(1);
+                self.deliveries = self.deliveries.saturating_add(u32::from(is_first));
+            }
         }
         self.last = Some(attempt);
     }
@@ -51,7 +58,7 @@ mod tests {
     fn of(outcomes: &[Outcome]) -> StreakNews {
         let mut news = StreakNews::default();
         for outcome in outcomes {
-            news.add(LastOutcome { outcome: *outcome, status_code: None });
+            news.add(LastOutcome { outcome: *outcome, status_code: None }, true);
         }
         news
     }
@@ -83,8 +90,21 @@ mod tests {
             let (first, second) = (of(&all[..cut]), of(&all[cut..]));
             let kept = if second.succeeded { 0 } else { first.failures };
             assert_eq!(whole.failures, kept + second.failures, "cut at {cut}");
+            assert_eq!(whole.deliveries, whole.failures, "each was its delivery's first");
             assert_eq!(whole.succeeded, first.succeeded || second.succeeded);
             assert_eq!(whole.last, second.last.or(first.last));
         }
+    }
+
+    #[test]
+    fn a_delivery_that_fails_again_and_again_counts_once() {
+        let mut news = StreakNews::default();
+        let failed = LastOutcome { outcome: Outcome::Timeout, status_code: None };
+        for is_first in [true, false, false] {
+            news.add(failed, is_first);
+        }
+        assert_eq!((news.failures, news.deliveries), (3, 1));
+        news.add(LastOutcome { outcome: Outcome::Accepted, status_code: Some(204) }, true);
+        assert_eq!((news.failures, news.deliveries), (0, 0));
     }
 }

@@ -16,7 +16,7 @@ mod webhook;
 use std::time::Duration;
 
 use postrider_http_client::Outbound;
-use postrider_store::{AlertChannel, Notification};
+use postrider_store::{AlertChannel, AlertStatus, Notification};
 use secrecy::SecretString;
 use url::Url;
 
@@ -126,24 +126,58 @@ impl Receiver {
     }
 
     async fn send(&self, told: &[Notification], base: Option<&Url>) -> Result<(), Failed> {
-        let now = jiff::Timestamp::now();
         let alert = |each: &Notification| Alert::new(&each.incident, each.status, base);
         let alerts: Vec<Alert> = told.iter().map(alert).collect();
+        let ids: Vec<String> = told.iter().map(|each| each.id.to_string()).collect();
+        self.tell(&alerts, &ids, base).await
+    }
+
+    /// Each alert has an id, the same whenever it is told again.
+    async fn tell(
+        &self,
+        alerts: &[Alert],
+        ids: &[String],
+        base: Option<&Url>,
+    ) -> Result<(), Failed> {
+        let now = jiff::Timestamp::now();
         match self {
-            Self::Slack(post) => post.json(&slack::message(&alerts)).await,
+            Self::Slack(post) => post.json(&slack::message(alerts)).await,
             Self::Alertmanager { post, resend } => {
-                post.json(&alertmanager::alerts(&alerts, now, *resend)).await
+                post.json(&alertmanager::alerts(alerts, now, *resend)).await
             }
             Self::Webhook { post, key } => {
-                for (each, alert) in told.iter().zip(&alerts) {
+                for (id, alert) in ids.iter().zip(alerts) {
                     let body = webhook::body(alert, base).to_string();
-                    let headers = webhook::headers(&each.id.to_string(), now, &body, key.as_ref());
+                    let headers = webhook::headers(id, now, &body, key.as_ref());
                     post.text(body, &headers).await?;
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// Sends a test alert to each channel that is set, once, and ends it at once. What came of it by
+/// channel; an error says why the receiver did not take it, and holds neither URL nor secret.
+pub async fn send_test(
+    config: &AlertConfig,
+) -> Result<Vec<(AlertChannel, Result<(), String>)>, AlertError> {
+    let mut told = Vec::new();
+    for channel in config.channels() {
+        let Some(receiver) = Receiver::new(config, channel)? else { continue };
+        let sent = test_receiver(&receiver, config.base_url.as_ref()).await;
+        told.push((channel, sent.map_err(|failed| failed.what)));
+    }
+    Ok(told)
+}
+
+async fn test_receiver(receiver: &Receiver, base: Option<&Url>) -> Result<(), Failed> {
+    let now = jiff::Timestamp::now();
+    for status in [AlertStatus::Firing, AlertStatus::Resolved] {
+        let id = uuid::Uuid::now_v7().to_string();
+        receiver.tell(&[Alert::test(status, now)], &[id], base).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod run;
 mod tally;
 mod tasks;
 
-pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey};
+pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey, send_test};
 pub use brokers::NamedBroker;
 pub use rules::{Facts, MonitorFacts, Rules, broker_patience, evaluate};
 pub use run::{Monitor, MonitorConfig, MonitorError};

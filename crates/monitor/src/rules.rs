@@ -2,7 +2,7 @@
 //!
 //! | kind | opens when | ends when |
 //! |---|---|---|
-//! | `sustained_failures` | a webhook failed `POSTRIDER_SUSTAINED_FAILURES` times since its last success; the streak never expires, so that a webhook used once a day alarms on its third day | it succeeds once |
+//! | `sustained_failures` | since a webhook's last success `POSTRIDER_SUSTAINED_FAILURES` different deliveries failed, over at least `POSTRIDER_SUSTAINED_FAILURES_FOR`; the streak never expires, so that a webhook used once a day alarms on its third day | it succeeds once, or its lane or the webhook itself is held: one cause is one incident |
 //! | `lane_held` | a lane is held, whatever the cause | it is open |
 //! | `webhook_held` | a webhook is parked | it is parked no more |
 //! | `poison` | a delivery's claims were lost five times | seven days later, or when it is replayed |
@@ -29,8 +29,10 @@ use uuid::Uuid;
 /// Thresholds, from settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Failures in a row that open an incident, at least 1.
+    /// Different deliveries that failed in a row and open an incident, at least 1.
     pub sustained_failures: u64,
+    /// How long they must have failed.
+    pub sustained_for: Duration,
     /// When a pair is late.
     pub freshness: FreshnessRules,
     /// How often brokers are asked; one that can't be asked for longer is an incident.
@@ -123,7 +125,7 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .store
         .streaks
         .iter()
-        .filter(|streak| streak.failures >= rules.sustained_failures.max(1))
+        .filter(|streak| is_sustained(streak, rules, now) && !is_explained(streak, &facts.store))
         .map(|streak| streak::sustained(streak, now));
     let held = facts
         .store
@@ -158,6 +160,19 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .chain(brokers)
         .chain(troubled)
         .collect()
+}
+
+fn is_sustained(streak: &StreakFact, rules: &Rules, now: Timestamp) -> bool {
+    let least = SignedDuration::try_from(rules.sustained_for).unwrap_or(SignedDuration::MAX);
+    let lasts = |since| now.duration_since(since) >= least;
+    streak.deliveries.min(streak.failures) >= rules.sustained_failures.max(1)
+        && streak.since.is_some_and(lasts)
+}
+
+/// Held, the lane or the webhook has an incident of its own that says why.
+fn is_explained(streak: &StreakFact, store: &MonitorFacts) -> bool {
+    store.held.iter().any(|(lane, ..)| *lane == streak.lane)
+        || store.parked.iter().any(|parked| parked.uuid == streak.webhook)
 }
 
 fn local_trouble(troubled: &TroubledWorker, now: Timestamp) -> IncidentFinding {

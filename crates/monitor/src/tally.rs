@@ -100,6 +100,7 @@ mod tests {
     fn the_oldest_thousand_are_shown_and_all_are_counted() {
         let rules = Rules {
             sustained_failures: 3,
+            sustained_for: Duration::from_mins(10),
             freshness: FreshnessRules {
                 max_age: FreshnessRules::MAX_AGE,
                 quiet: QuietDays::none(),

@@ -1,6 +1,7 @@
 //! postrider: the delivery tier for webhooks of a Pact Broker or PactFlow.
 
 mod admin;
+mod alerts;
 mod cli;
 mod datadir;
 mod demo;

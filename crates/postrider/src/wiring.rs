@@ -146,7 +146,7 @@ pub(crate) fn web_config(settings: &Settings, master_key: MasterKey) -> WebConfi
 
 /// What the monitor needs to know.
 pub(crate) fn monitor_config(settings: &Settings, outbound: &Outbound) -> MonitorConfig {
-    let (monitor, alerts) = (&settings.monitor, &settings.alerts);
+    let monitor = &settings.monitor;
     let broker = |broker: &BrokerSettings| NamedBroker {
         name: broker.name.clone(),
         config: BrokerConfig {
@@ -158,6 +158,7 @@ pub(crate) fn monitor_config(settings: &Settings, outbound: &Outbound) -> Monito
     MonitorConfig {
         rules: Rules {
             sustained_failures: u64::from(monitor.sustained_failures),
+            sustained_for: monitor.sustained_for,
             freshness: settings.freshness.clone(),
             broker_interval: monitor.broker_interval,
         },
@@ -165,18 +166,24 @@ pub(crate) fn monitor_config(settings: &Settings, outbound: &Outbound) -> Monito
         retention: monitor.retention,
         lanes: settings.lanes.clone(),
         brokers: settings.brokers.iter().map(broker).collect(),
-        alerts: AlertConfig {
-            slack: alerts.slack.clone(),
-            alertmanager: alerts.alertmanager.clone(),
-            webhook: settings.alert_receiver.url.clone(),
-            signing_key: settings.alert_receiver.signing_key.clone(),
-            resend: alerts.resend,
-            retry: alerts.retry,
-            timeout: alerts.timeout,
-            base_url: settings.listen.base_url.clone(),
-            outbound: outbound.clone(),
-            user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
-        },
+        alerts: alert_config(settings, outbound),
+    }
+}
+
+/// Who is told of incidents, and how.
+pub(crate) fn alert_config(settings: &Settings, outbound: &Outbound) -> AlertConfig {
+    let alerts = &settings.alerts;
+    AlertConfig {
+        slack: alerts.slack.clone(),
+        alertmanager: alerts.alertmanager.clone(),
+        webhook: settings.alert_receiver.url.clone(),
+        signing_key: settings.alert_receiver.signing_key.clone(),
+        resend: alerts.resend,
+        retry: alerts.retry,
+        timeout: alerts.timeout,
+        base_url: settings.listen.base_url.clone(),
+        outbound: outbound.clone(),
+        user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct StreakFact {
     pub lane: String,
     /// Attempts that failed since the last success; rate limits don't count.
     pub failures: u64,
+    /// Different deliveries among them.
+    pub deliveries: u64,
     /// When the first of them happened.
     pub since: Option<Timestamp>,
     /// What the newest came to.

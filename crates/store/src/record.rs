@@ -26,6 +26,8 @@ pub struct Recorded {
     pub lane_id: LaneId,
     /// What the claim found in its row.
     pub row: RowFacts,
+    /// No attempt of the delivery has used a place of the schedule before.
+    pub is_first: bool,
     /// What the row does next.
     pub transition: Transition,
     /// The attempt, unless nothing was attempted (T11).
@@ -45,6 +47,7 @@ impl Recorded {
                 lost_claims: claim.lost_claims,
                 is_test: claim.execution,
             },
+            is_first: claim.attempt == 1,
             transition,
             attempt,
         }
@@ -129,7 +132,7 @@ pub(crate) fn streaks<'a>(
     let mut streaks: BTreeMap<WebhookId, StreakNews> = BTreeMap::new();
     for each in outcomes.filter(|each| !each.row.is_test) {
         if let Some(attempt) = &each.attempt {
-            streaks.entry(each.webhook_id).or_default().add(attempt.last());
+            streaks.entry(each.webhook_id).or_default().add(attempt.last(), each.is_first);
         }
     }
     let told = |(webhook, news): (WebhookId, StreakNews)| Some((webhook, (news, news.last?)));

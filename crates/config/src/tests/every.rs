@@ -10,7 +10,7 @@ use crate::reference::{declarations, reference, tables};
 use crate::value::Origin;
 
 /// Every setting with a value that differs from its default, and that value as it is shown.
-const ALL: [(&str, &str, &str); 36] = [
+const ALL: [(&str, &str, &str); 37] = [
     ("DATABASE_URL", "postgres://u:hunter2@db/p?x=hunter2", "postgres://u:***@db/p"),
     ("AMQP_URL", "amqps://u:hunter2@mq", "amqps://u:***@mq"),
     ("DATA_DIR", "/data", "/data"),
@@ -42,6 +42,7 @@ const ALL: [(&str, &str, &str); 36] = [
     ("SHUTDOWN_GRACE", "1m", "1m"),
     ("MONITOR_INTERVAL", "1s", "1s"),
     ("SUSTAINED_FAILURES", "9", "9"),
+    ("SUSTAINED_FAILURES_FOR", "5m", "5m"),
     ("RETENTION", "7d", "7d"),
     ("DB_CONNECTIONS", "5", "5"),
     ("SWEEP_AFTER", "30s", "30s"),

@@ -49,6 +49,34 @@ impl Alert {
         }
     }
 
+    /// What `postrider alerts test` sends, or takes back.
+    pub(super) fn test(status: AlertStatus, at: Timestamp) -> Self {
+        let labels = [
+            ("alertname", "PostriderTest".to_owned()),
+            ("kind", "test".to_owned()),
+            ("severity", "warning".to_owned()),
+        ];
+        let summary = "This is a test of postrider's alerts: nothing is wrong".to_owned();
+        let next = "postrider incidents list".to_owned();
+        let annotations = [
+            ("description", format!("{summary}. Next: {next}")),
+            ("summary", summary),
+            ("next", next),
+            ("cause", "test".to_owned()),
+        ];
+        Self {
+            status,
+            labels: labels.into_iter().collect(),
+            annotations: annotations.into_iter().collect(),
+            starts_at: at,
+            ends_at: match status {
+                AlertStatus::Firing => None,
+                AlertStatus::Resolved => Some(at),
+            },
+            link: None,
+        }
+    }
+
     /// Alertmanager's fingerprint of the labels: FNV-1a over names and values in order, a byte
     /// 255 after each.
     pub(super) fn fingerprint(&self) -> String {

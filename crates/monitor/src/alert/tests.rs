@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use postrider_store::{AlertStatus, Incident, IncidentKind, Severity};
+use postrider_store::{Incident, IncidentKind, Severity};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

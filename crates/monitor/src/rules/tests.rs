@@ -12,6 +12,7 @@ fn streak(failures: u64) -> StreakFact {
         description: "Notify billing".to_owned(),
         lane: "api.github.com/githubToken".to_owned(),
         failures,
+        deliveries: failures,
         since: Some(at("2026-11-18T09:00:00Z")),
         last_outcome: Some(Outcome::NotFound),
         last_status_code: Some(404),
@@ -22,6 +23,7 @@ fn streak(failures: u64) -> StreakFact {
 fn rules(threshold: u64) -> Rules {
     Rules {
         sustained_failures: threshold,
+        sustained_for: Duration::from_mins(10),
         freshness: FreshnessRules {
             max_age: FreshnessRules::MAX_AGE,
             quiet: QuietDays::none(),
@@ -44,6 +46,31 @@ fn a_streak_opens_at_the_threshold_and_not_before() {
         let facts = MonitorFacts { streaks: vec![streak(failures)], ..MonitorFacts::default() };
         assert_eq!(judge(&facts, threshold).len(), usize::from(open), "{failures} of {threshold}");
     }
+}
+
+/// One delivery that is retried for half an hour is no target that fails, nor are many that fail
+/// within a minute.
+#[test]
+fn a_streak_needs_different_deliveries_and_time() {
+    for (deliveries, minutes, open) in
+        [(2, 60, false), (3, 9, false), (3, 10, true), (9, 0, false), (9, 2 * 24 * 60, true)]
+    {
+        let since = at(NOW).checked_sub(SignedDuration::from_mins(minutes)).unwrap();
+        let streak = StreakFact { deliveries, since: Some(since), ..streak(40) };
+        let facts = MonitorFacts { streaks: vec![streak], ..MonitorFacts::default() };
+        assert_eq!(judge(&facts, 3).len(), usize::from(open), "{deliveries} in {minutes} min");
+    }
+}
+
+/// What holds the lane or the webhook has an incident of its own, and is the same cause.
+#[test]
+fn a_streak_behind_a_hold_is_not_told_twice() {
+    let streaks = vec![streak(5)];
+    let lane = streaks[0].lane.clone();
+    let held = vec![(lane, HoldCause::Credential, at(NOW), 3)];
+    let found = judge(&MonitorFacts { streaks, held, ..MonitorFacts::default() }, 3);
+    let kinds: Vec<IncidentKind> = found.iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [IncidentKind::LaneHeld]);
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use postrider_cli::{
     Api, Connection, Exit, Failure, Out, check, complain, connect, deliveries, events, health,
     incidents, lanes, reconcile, secrets, webhooks,
 };
 use postrider_config::{Flags, Input, Mode, Settings};
 
-use super::{Cli, Command, ConfigCommand, settings};
-use crate::{demo, migrate, roles, topology};
+use super::{AlertsCommand, Cli, Command, ConfigCommand, manual, settings};
+use crate::{alerts, demo, migrate, roles, topology};
 
 /// Exit code of a command that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
@@ -39,6 +40,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             settings::show(&input.settings(&Flags::new())?, &args, out);
             Ok(Exit::Fine.into())
         }
+        Command::Alerts(AlertsCommand::Test(output)) => {
+            let settings = input.settings(&Flags::new())?;
+            until_interrupted(alerts::test(&settings, output.format(), out)).await
+        }
         Command::Topology(output) => {
             input.settings(&Flags::new())?;
             Ok(topology::print(output.format(), out))
@@ -47,6 +52,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             out.line(crate::openapi::document().trim_end());
             Ok(Exit::Fine.into())
         }
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::pages(&args, Cli::command(), out),
         Command::Health(args) => {
             let url = input.admin_url(args.admin_url())?;
             Ok(health::run(url, out).await?.into())
@@ -80,6 +87,9 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         | Command::Monitor(_)
         | Command::Migrate
         | Command::Config(_)
+        | Command::Alerts(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Health(_)
         | Command::Topology(_)
         | Command::Openapi => Exit::Usage,

@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and its help.
 
 mod dispatch;
+mod manual;
 mod report;
 mod settings;
 
@@ -71,12 +72,23 @@ pub(crate) enum Command {
     /// Ask a running role whether it is ready; for health checks of containers
     #[command(after_help = "Example:\n  postrider health --admin-url http://127.0.0.1:9394")]
     Health(health::HealthArgs),
+    /// Test whether those who are told of incidents can be told
+    #[command(subcommand, after_help = "Example:\n  postrider alerts test")]
+    Alerts(AlertsCommand),
     /// Print RabbitMQ's exchanges, queues and their arguments
     #[command(after_help = "Example:\n  postrider topology -o json")]
     Topology(OutputArgs),
     /// Print the OpenAPI document of everything that is answered over HTTP
     #[command(after_help = "Example:\n  postrider openapi > openapi.json")]
     Openapi,
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Example:\n  postrider completions bash > /etc/bash_completion.d/postrider"
+    )]
+    Completions(manual::CompletionsArgs),
+    /// Write manual pages into a folder
+    #[command(after_help = "Example:\n  postrider man /usr/local/share/man/man1")]
+    Man(manual::ManArgs),
     /// Publish events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
@@ -129,6 +141,18 @@ pub(crate) struct DemoArgs {
     /// End with one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `postrider alerts`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// Send a test alert to each channel that is set; exit 1 if one refused it
+    ///
+    /// Uses the settings of this process (`POSTRIDER_ALERT_*`), not those of a running monitor.
+    #[command(
+        after_help = "Example:\n  POSTRIDER_ALERT_SLACK_URL_FILE=/run/secrets/slack postrider alerts test"
+    )]
+    Test(OutputArgs),
 }
 
 /// `postrider config`.

@@ -36,7 +36,7 @@ where owner = $1 and epoch = $2 and lease_until > {now} {lock}";
 const STREAKS: &str = concat!(
     "select ",
     webhooks::columns!(),
-    ", h.failures, h.failing_since, h.last_outcome, h.last_status_code, h.last_success_at
+    ", h.failures, h.failing_deliveries, h.failing_since, h.last_outcome, h.last_status_code, h.last_success_at
      from webhook_health h
      join webhooks w on w.id = h.webhook_id join lanes l on l.id = w.lane_id
      where w.state <> 'deleted' and w.id > $1 order by w.id limit $2"
@@ -278,6 +278,7 @@ fn streak(row: &Row, key: &MasterKey) -> Result<StreakFact, Fault> {
         webhook: webhook.webhook.uuid,
         lane: webhook.lane,
         failures: row.tally("failures")?,
+        deliveries: row.tally("failing_deliveries")?,
         since: row.at_opt("failing_since")?,
         last_outcome: row.outcome("last_outcome")?,
         last_status_code: row.status_code("last_status_code")?,

@@ -67,6 +67,7 @@ pub(crate) async fn streaks_count_failures_since_the_last_success(world: World) 
     record(store, &first).await;
     let fact = streak().await.unwrap();
     assert_eq!((fact.failures, fact.last_success_at), (2, None), "repeats count once");
+    assert_eq!(fact.deliveries, 2);
     assert_eq!((fact.description.as_str(), fact.lane.as_str()), ("webhook one", "a"));
     let since = fact.since.unwrap();
     record(store, &[over_limit(&claims[2], Some(Duration::from_micros(1))), failed(&claims[3])])
@@ -76,11 +77,11 @@ pub(crate) async fn streaks_count_failures_since_the_last_success(world: World) 
     assert_eq!((fact.last_outcome, fact.last_status_code), (Some(Outcome::Invalid), Some(200)));
     record(store, &[failed(&claims[4]), delivered(&claims[5]), failed(&claims[6])]).await;
     let fact = streak().await.unwrap();
-    assert_eq!(fact.failures, 1, "since the success within the batch");
+    assert_eq!((fact.failures, fact.deliveries), (1, 1), "since the success within the batch");
     assert!(fact.last_success_at.is_some() && fact.since.unwrap() >= since);
     record(store, &[delivered(&claims[7])]).await;
     let fact = streak().await.unwrap();
-    assert_eq!((fact.failures, fact.since), (0, None));
+    assert_eq!((fact.failures, fact.deliveries, fact.since), (0, 0, None));
 }
 
 /// What a batch says beside what was recorded before still counts.

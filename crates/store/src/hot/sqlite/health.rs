@@ -16,6 +16,7 @@ struct Streak {
     webhook_id: i64,
     succeeded: bool,
     failures: u32,
+    deliveries: u32,
     outcome: &'static str,
     status_code: Option<u16>,
 }
@@ -32,6 +33,7 @@ pub(super) async fn record(in_time: &[&Recorded], turn: &mut Turn) -> Result<(),
             webhook_id: webhook.0,
             succeeded: news.succeeded,
             failures: news.failures,
+            deliveries: news.deliveries,
             outcome: last.outcome.as_str(),
             status_code: last.status_code,
         })
@@ -42,14 +44,17 @@ pub(super) async fn record(in_time: &[&Recorded], turn: &mut Turn) -> Result<(),
 async fn store(streaks: &str, turn: &mut Turn) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO webhook_health
-             (webhook_id, failures, failing_since, last_outcome, last_status_code, last_success_at)
-         SELECT value ->> 'webhook_id', value ->> 'failures',
+             (webhook_id, failures, failing_deliveries, failing_since, last_outcome,
+              last_status_code, last_success_at)
+         SELECT value ->> 'webhook_id', value ->> 'failures', value ->> 'deliveries',
                 CASE WHEN value ->> 'failures' > 0 THEN ?2 END, value ->> 'outcome',
                 value ->> 'status_code', CASE WHEN value ->> 'succeeded' THEN ?2 END
          FROM json_each(?1) WHERE true
          ON CONFLICT (webhook_id) DO UPDATE
          SET failures = excluded.failures
                  + CASE WHEN excluded.last_success_at IS NULL THEN failures ELSE 0 END,
+             failing_deliveries = excluded.failing_deliveries
+                 + CASE WHEN excluded.last_success_at IS NULL THEN failing_deliveries ELSE 0 END,
              failing_since = CASE WHEN excluded.last_success_at IS NULL
                                   THEN coalesce(failing_since, excluded.failing_since)
                                   ELSE excluded.failing_since END,

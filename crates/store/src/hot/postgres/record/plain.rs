@@ -63,7 +63,7 @@ health as (
     where not coalesce((
         select h.failures = 0 and h.last_success_at >= now() - interval '10 seconds'
         from webhook_health h where h.webhook_id = n.webhook_id), false)
-    on conflict (webhook_id) do update set failures = 0, failing_since = null,
+    on conflict (webhook_id) do update set failures = 0, failing_deliveries = 0, failing_since = null,
         last_outcome = excluded.last_outcome, last_status_code = excluded.last_status_code,
         last_success_at = excluded.last_success_at)
 select (select count(*) from u) as seen,
