@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postrider_github_double::{Double, Options, Play};
+use postrider_github_double::{App, AppKeys, Double, Options, Play};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Row};
@@ -34,11 +34,17 @@ struct Secrets {
     inline: String,
     password: String,
     in_url: String,
+    app: AppKeys,
 }
 
 impl Secrets {
     fn new() -> Self {
         let mut canaries = Canaries::new();
+        let app = AppKeys::generate().expect("keys of an app");
+        // Each line of it is as good as the whole.
+        for line in app.private_pem.lines().filter(|line| line.len() == 64) {
+            canaries.add("the private key of the app", line);
+        }
         let mut make = |name: &str| canaries.make(name);
         Self {
             token: make("the webhook secret"),
@@ -49,6 +55,7 @@ impl Secrets {
             inline: make("the inline credential"),
             password: make("the basic password"),
             in_url: make("the password in a URL"),
+            app,
             canaries,
         }
     }
@@ -70,6 +77,7 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
     let api = cluster.api()?.with_token(&secrets.operate);
     let mut answers = vec![cli_sets_secret(&cluster, &secrets).await?];
     api.set_secret("otherKey", &secrets.other).await?;
+    answers.push(sets_app(&api, &double, &secrets.app).await?);
     make_webhooks(&api, &double, &secrets, &mut answers).await?;
     publish(&cluster, &secrets).await?;
     until_held(&api).await?;
@@ -80,6 +88,11 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
     read_everything(&api, &mut answers).await?;
     refuse_strangers(&cluster, &secrets, &mut answers).await?;
     let canaries = &mut secrets.canaries;
+    let minted = double.minted();
+    ensure!(!minted.is_empty(), "a token was minted");
+    for token in &minted {
+        canaries.add("a minted token", token);
+    }
     canaries.look("an answer", answers.join("\n").as_bytes())?;
     look_at_command_lines(&mut cluster, canaries)?;
     if mode == Mode::Distributed {
@@ -93,6 +106,18 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
         canaries.look_below(&data, &[])?;
     }
     cluster.finish().await
+}
+
+/// A GitHub App, whose tokens one webhook uses.
+async fn sets_app(api: &Api, double: &Double, keys: &AppKeys) -> Result<String> {
+    double.install_app(App::new(12, keys.clone(), 7, "acme"));
+    let app = json!({
+        "app_id": "12", "private_key": keys.private_pem, "api_url": double.base_url(),
+    });
+    let body = json!({ "github_app": app });
+    let answer = api.with_json("PUT", "/api/v1/secrets/app", &body).await?;
+    ensure!(answer.status == 201, "{}: {}", answer.status, answer.text);
+    Ok(answer.text)
 }
 
 /// By the command line, so that its way is looked at too.
@@ -139,7 +164,8 @@ async fn make_webhooks(
         double.script_repeating(hook, vec![play])?;
     }
     let seed = webhook(&base, "acme/billing", "billing", "githubToken");
-    for hook in [inline, basic, in_url, header, seed] {
+    let by_app = webhook(&base, "acme/apps", "billing", "app");
+    for hook in [inline, basic, in_url, header, seed, by_app] {
         let answer = api.with_json("POST", "/webhooks", &hook).await?;
         ensure!(answer.status == 201, "{}: {}", answer.status, answer.text);
         answers.push(format!("{:?}{}", answer.headers, answer.text));
@@ -184,7 +210,7 @@ async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
     let ids = api.deliveries("").await?;
     let ids: Vec<String> =
         ids.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect();
-    ensure!(ids.len() == 5 * EVENTS, "{} deliveries", ids.len());
+    ensure!(ids.len() == 6 * EVENTS, "{} deliveries", ids.len());
     answers.extend(api.each_delivery(ids).await?.iter().map(Value::to_string));
     Ok(())
 }

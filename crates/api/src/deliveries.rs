@@ -201,6 +201,19 @@ pub struct Attempt {
     /// What came back.
     #[schema(required, schema_with = kept_response)]
     pub response: Value,
+    /// The run that a workflow dispatch started; missing where the answer names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub run: Option<Run>,
+}
+
+/// A run of a workflow at GitHub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// Its page.
+    pub url: String,
 }
 
 fn kept_request() -> Object {

@@ -18,7 +18,7 @@ pub mod words;
 
 pub use deliveries::{
     Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, DiscardPlan, DiscardRequest,
-    ReplayLane, ReplayPlan, ReplayRequest, RequestOrigin,
+    ReplayLane, ReplayPlan, ReplayRequest, RequestOrigin, Run,
 };
 pub use events::{
     AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventResult,
@@ -30,6 +30,9 @@ pub use incidents::{Incident, IncidentList, IncidentQuery};
 pub use lanes::{HeldWebhook, Lane, LaneList, LaneName, LaneState};
 pub use page::{NextPage, Page, PageQuery};
 pub use problem::{FieldError, Problem};
-pub use secrets::{SecretInfo, SecretList, SecretName, SecretSet, SecretValue};
+pub use secrets::{
+    GithubAppInfo, GithubAppSecret, SecretInfo, SecretKind, SecretList, SecretName, SecretSet,
+    SecretValue,
+};
 pub use stats::{LaneBacklog, Stats};
 pub use webhooks::{WebhookCheck, WebhookReleased};

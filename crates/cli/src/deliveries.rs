@@ -145,6 +145,12 @@ fn print_one(delivery: &DeliveryDetail, out: &mut Out) {
         delivery.attempts.iter().map(row).collect(),
         "no attempts yet",
     );
+    for attempt in &delivery.attempts {
+        if let Some(run) = &attempt.run {
+            let (number, id) = (attempt.number, run.id);
+            out.line(format_args!("attempt {number} started run {id}: {}", printable(&run.url)));
+        }
+    }
 }
 
 /// What is done to many deliveries.

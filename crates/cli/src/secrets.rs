@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Read, stdin};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use postrider_api::{SecretInfo, SecretList, SecretSet, SecretValue};
+use postrider_api::{GithubAppSecret, SecretInfo, SecretList, SecretSet, SecretValue};
 use postrider_config::read_text;
 use postrider_domain::{InvalidSecret, secret_value, secret_warnings};
 use reqwest::Method;
@@ -23,7 +23,7 @@ const MAX_VALUE: u64 = 64 * 1024;
 pub enum SecretsCommand {
     /// Set a value, read from standard input unless told otherwise
     #[command(
-        after_help = "Example:\n  gh auth token | postrider secrets set githubToken\n\nNewlines and blanks at the end are stripped. Lanes that waited for the value open."
+        after_help = "Example:\n  gh auth token | postrider secrets set githubToken\n\nNewlines and blanks at the end are stripped. Lanes that waited for the value open.\n\nTokens of a GitHub App, made and renewed as they are needed:\n  postrider secrets set githubApp --github-app --app-id 12345 --private-key-file app.pem"
     )]
     Set(SetArgs),
     /// List secrets, never their values
@@ -47,9 +47,60 @@ pub struct SetArgs {
     #[arg(long, value_name = "VAR")]
     from_env: Option<String>,
     #[command(flatten)]
+    app: AppArgs,
+    #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// A GitHub App whose tokens are the value.
+#[derive(Debug, Args)]
+struct AppArgs {
+    /// The value is an installation token of a GitHub App, made when a request needs one
+    #[arg(
+        long,
+        requires_all = ["app_id", "private_key_file"],
+        conflicts_with_all = ["from_file", "from_env"]
+    )]
+    github_app: bool,
+    /// The app's id or client id
+    #[arg(long, value_name = "ID", requires = "github_app")]
+    app_id: Option<String>,
+    /// The app's private key: the PEM file that GitHub gave
+    #[arg(long, value_name = "FILE", requires = "github_app")]
+    private_key_file: Option<PathBuf>,
+    /// The installation to use; without it, that of the owner
+    #[arg(long, value_name = "ID", requires = "github_app", conflicts_with = "owner")]
+    installation_id: Option<u64>,
+    /// The organization or user that installed the app; without it, the repository's owner
+    #[arg(long, value_name = "NAME", requires = "github_app")]
+    owner: Option<String>,
+    /// Give each repository a token of its own
+    #[arg(long, requires = "github_app")]
+    per_repository: bool,
+    /// Where the API of GitHub Enterprise is; without it, that of github.com
+    #[arg(long, value_name = "URL", requires = "github_app")]
+    api_url: Option<String>,
+}
+
+impl AppArgs {
+    /// The app with its key; `None`: the value is none.
+    fn read(&self) -> Result<Option<GithubAppSecret>, Failure> {
+        let (Some(app_id), Some(path)) = (&self.app_id, &self.private_key_file) else {
+            return Ok(None);
+        };
+        let private_key = read_text(path)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        Ok(Some(GithubAppSecret {
+            app_id: app_id.clone(),
+            private_key,
+            installation_id: self.installation_id,
+            owner: self.owner.clone(),
+            per_repository: self.per_repository,
+            api_url: self.api_url.clone(),
+        }))
+    }
 }
 
 /// How to list.
@@ -81,7 +132,7 @@ pub async fn run(
     match command {
         SecretsCommand::Set(args) => {
             let api = connect(&args.connection)?;
-            set(&api, &args, &value(&args, env)?, out).await?;
+            set(&api, &args, &content(&args, env)?, out).await?;
         }
         SecretsCommand::List(args) => {
             let answer: SecretList =
@@ -100,13 +151,21 @@ pub async fn run(
     Ok(Exit::Fine)
 }
 
-async fn set(api: &Api, args: &SetArgs, value: &SecretString, out: &mut Out) -> anyhow::Result<()> {
-    let path = ["api", "v1", "secrets", args.name.as_str()];
-    let body = SecretValue { value: value.expose_secret().to_owned() };
+/// An app, or a value with a word about what is odd about it.
+fn content(args: &SetArgs, env: &BTreeMap<String, String>) -> Result<SecretValue, Failure> {
+    if let Some(app) = args.app.read()? {
+        return Ok(SecretValue { value: None, github_app: Some(app) });
+    }
+    let value = value(args, env)?;
     for warning in secret_warnings(value.expose_secret()) {
         complain(&format!("warning: {warning}"));
     }
-    let body = serde_json::to_value(&body)?;
+    Ok(SecretValue { value: Some(value.expose_secret().to_owned()), github_app: None })
+}
+
+async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> anyhow::Result<()> {
+    let path = ["api", "v1", "secrets", args.name.as_str()];
+    let body = serde_json::to_value(body)?;
     let answer: SecretSet = api.send(Method::PUT, &path, Body::Json(&body)).await?;
     match args.output.format() {
         Format::Json => out.json(&answer),
@@ -163,10 +222,12 @@ fn from_stdin() -> Result<String, Failure> {
 
 fn print(answer: &SecretList, out: &mut Out) {
     let row = |secret: &SecretInfo| {
-        vec![secret.name.0.clone(), secret.rev.to_string(), secret.updated_at.to_string()]
+        let kind = secret.kind.as_str().to_owned();
+        let (rev, updated) = (secret.rev.to_string(), secret.updated_at.to_string());
+        vec![secret.name.0.clone(), kind, rev, updated]
     };
     let rows = answer.secrets.iter().map(row).collect();
-    out.table(&["name", "revision", "updated"], rows, "no secrets");
+    out.table(&["name", "kind", "revision", "updated"], rows, "no secrets");
 }
 
 /// `[A-Za-z0-9_-]{1,64}`, what stands in `${user.NAME}`.

@@ -10,6 +10,7 @@ mod duration;
 mod event;
 mod extensions;
 mod freshness;
+mod github_app;
 mod host_whitelist;
 mod hour;
 mod ids;
@@ -46,6 +47,7 @@ pub use freshness::{
     BrokerReach, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey, PairRule,
     UnknownFreshnessState, Verdict, Verified, age, judge,
 };
+pub use github_app::{AppTargets, GithubApp, InvalidGithubApp};
 pub use host_whitelist::{HostWhitelist, InvalidHostEntry};
 pub use hour::{HourBudget, MinuteCount, hour_budget};
 pub use ids::{

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::app::{App, AppCall};
 use crate::checks::{self, Refusal};
 use crate::options::LimitStyle;
 use crate::recorded::recorded;
 use crate::reply::{Reply, ReplyBody, whole_seconds};
 use crate::request::{Body, Request};
 use crate::route::Route;
+use crate::tokens::Tokens;
 
 pub(crate) fn check_content(request: &Request<'_>) -> Result<(), Refusal> {
     match (&request.call.route, request.body) {
@@ -30,6 +32,7 @@ pub(crate) fn check_content(request: &Request<'_>) -> Result<(), Refusal> {
             | Route::User
             | Route::Repo { .. }
             | Route::Versions
+            | Route::App(_)
             | Route::Journal
             | Route::Control
             | Route::Unknown,
@@ -58,8 +61,68 @@ pub(crate) fn accepted(request: &Request<'_>) -> Reply {
             .case("get-repo-200")
             .edit_body(|body| body["full_name"] = Value::String(repo.clone())),
         Route::Versions => Reply::json(StatusCode::OK, &json!(["2026-03-10", "2022-11-28"])),
-        Route::Journal | Route::Control | Route::Unknown => request.case("not-found-404"),
+        Route::App(_) | Route::Journal | Route::Control | Route::Unknown => {
+            request.case("not-found-404")
+        }
     }
+}
+
+/// The answer to what an app asks as itself.
+pub(crate) fn app_asks(
+    request: &Request<'_>,
+    call: &AppCall,
+    app: Option<&App>,
+    tokens: &mut Tokens,
+) -> Reply {
+    let not_found = || request.case("not-found-404");
+    let Some(app) = app else { return not_found() };
+    let authorization = request.header("authorization").unwrap_or_default();
+    let proof = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    if !app.is_proved_by(proof, request.stamp.epoch) {
+        let said = "A JSON web token could not be decoded";
+        return request.case("bad-credentials-401").edit_body(|body| body["message"] = said.into());
+    }
+    match call {
+        AppCall::Token(id) if *id == app.installation => mint(request, app, tokens),
+        AppCall::Installation(id) if *id == app.installation => {
+            Reply::json(StatusCode::OK, &app.shown())
+        }
+        AppCall::OfOwner(owner) if owner.eq_ignore_ascii_case(&app.owner) => {
+            Reply::json(StatusCode::OK, &app.shown())
+        }
+        AppCall::Token(_) | AppCall::Installation(_) | AppCall::OfOwner(_) | AppCall::OfUser => {
+            not_found()
+        }
+    }
+}
+
+fn mint(request: &Request<'_>, app: &App, tokens: &mut Tokens) -> Reply {
+    let say = |status: StatusCode, said: &str| {
+        Reply::json(status, &json!({"message": said, "status": status.as_str()}))
+    };
+    if app.suspended {
+        return say(StatusCode::FORBIDDEN, "This installation has been suspended");
+    }
+    let Some(grant) = app.grant(request.json, request.call.arrived) else {
+        let said = "The permissions requested are not granted to this installation.";
+        return say(StatusCode::UNPROCESSABLE_ENTITY, said);
+    };
+    let lives = i64::try_from(app.lives.as_secs()).unwrap_or(i64::MAX);
+    let ends = jiff::Timestamp::from_second(request.stamp.epoch.saturating_add(lives));
+    let ends = ends.unwrap_or(jiff::Timestamp::MAX).to_string();
+    let permissions = json!(grant.permissions);
+    let token = tokens.mint(app.id, grant);
+    request.case("installation-token-201").edit_body(|body| {
+        body["token"] = token.into();
+        body["expires_at"] = ends.into();
+        body["permissions"] = permissions;
+    })
+}
+
+/// What a token of an app is told that may not do this.
+pub(crate) fn not_accessible(request: &Request<'_>) -> Reply {
+    let said = "Resource not accessible by integration";
+    request.case("pat-not-accessible-403").edit_body(|body| body["message"] = said.into())
 }
 
 /// 200 with the run where GitHub tells of it: on request, and always from 2026-03-10 on (GitHub

@@ -124,6 +124,7 @@ async fn answer(
         | Route::User
         | Route::Repo { .. }
         | Route::Versions
+        | Route::App(_)
         | Route::Unknown => {}
     }
     let _in_flight = shared.enter();

@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 use http::header;
 use tokio::sync::watch;
 
-use crate::answers::{accepted, banned, check_content, exact, limited, plain, redirect, refuse};
+use crate::answers::{
+    accepted, app_asks, banned, check_content, exact, limited, not_accessible, plain, redirect,
+    refuse,
+};
+use crate::app::App;
 use crate::journal::{BODY_KEPT, Counts, Ending, Entry, Journal, TokenSeen};
 use crate::options::{Options, Window};
 use crate::play::{Play, ScriptError};
@@ -45,6 +49,7 @@ pub(crate) struct Shared {
 
 struct State {
     tokens: Tokens,
+    app: Option<App>,
     limiter: Limiter,
     latency: Option<Duration>,
     require_user_agent: bool,
@@ -75,6 +80,7 @@ impl Shared {
             peak: AtomicUsize::new(0),
             state: Mutex::new(State {
                 tokens: Tokens::new(options.tokens),
+                app: None,
                 limiter: Limiter::new(options.rate, options.ban, options.limit_style),
                 latency: options.latency,
                 require_user_agent: options.require_user_agent,
@@ -146,6 +152,24 @@ impl Shared {
 
     pub(crate) fn accept_tokens(&self, tokens: Vec<String>) {
         self.state().tokens.accept(tokens);
+    }
+
+    pub(crate) fn install_app(&self, app: App) {
+        self.state().app = Some(app);
+    }
+
+    pub(crate) fn change_app(&self, change: impl FnOnce(&mut App)) {
+        if let Some(app) = &mut self.state().app {
+            change(app);
+        }
+    }
+
+    pub(crate) fn revoke_minted(&self) {
+        self.state().tokens.revoke_minted();
+    }
+
+    pub(crate) fn minted(&self) -> Vec<String> {
+        self.state().tokens.minted()
     }
 
     pub(crate) fn set_rate(&self, rate: Option<Window>, ban: bool) {
@@ -267,6 +291,9 @@ impl State {
     fn ordinary(&mut self, request: &Request<'_>) -> Reply {
         let cost = match &request.call.route {
             Route::Hook { .. } => return accepted(request),
+            Route::App(call) => {
+                return app_asks(request, call, self.app.as_ref(), &mut self.tokens);
+            }
             Route::Journal | Route::Control | Route::Unknown => {
                 return request.case("not-found-404");
             }
@@ -294,6 +321,9 @@ impl State {
         let TokenSeen::Accepted(token) = request.seen else {
             return Some(request.case("bad-credentials-401"));
         };
+        if let Some(refused) = self.beyond_grant(request, token) {
+            return Some(refused);
+        }
         match self.limiter.judge(token, cost, request.call.arrived) {
             Verdict::Within => None,
             Verdict::Exceeded(wait) => {
@@ -305,6 +335,22 @@ impl State {
                 Some(banned())
             }
         }
+    }
+
+    /// What a minted token was not minted for.
+    fn beyond_grant(&self, request: &Request<'_>, token: usize) -> Option<Reply> {
+        let grant = self.tokens.grant(token)?;
+        let repo = request.call.route.repo()?;
+        let has = |permission| grant.permissions.get(permission).is_some_and(|own| own == "write");
+        if grant.repositories.as_ref().is_some_and(|own| !own.iter().any(|own| own == repo)) {
+            return Some(request.case("not-found-404"));
+        }
+        let may = match &request.call.route {
+            Route::Dispatch { .. } => has("contents"),
+            Route::WorkflowDispatch { .. } => has("actions"),
+            _ => true,
+        };
+        (!may).then(|| not_accessible(request))
     }
 
     fn entry(&self, request: &Request<'_>, answer: &Answer, started: Instant) -> Entry {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::App;
 use crate::connection;
 use crate::decide::Shared;
 use crate::journal::{Counts, Entry};
@@ -78,6 +79,26 @@ impl Double {
     pub fn accept_tokens<T: Into<String>>(&self, tokens: impl IntoIterator<Item = T>) {
         let tokens = tokens.into_iter().map(Into::into).collect();
         self.shared.accept_tokens(tokens);
+    }
+
+    /// Knows this app from now on, and no other.
+    pub fn install_app(&self, app: App) {
+        self.shared.install_app(app);
+    }
+
+    /// Changes the app that it knows; tokens that were minted stay as they are.
+    pub fn change_app(&self, change: impl FnOnce(&mut App)) {
+        self.shared.change_app(change);
+    }
+
+    /// Accepts no token any more that the app has minted so far.
+    pub fn revoke_minted(&self) {
+        self.shared.revoke_minted();
+    }
+
+    /// Every token that the app has minted.
+    pub fn minted(&self) -> Vec<String> {
+        self.shared.minted()
     }
 
     /// Changes the limit. The windows start empty and bans are lifted.

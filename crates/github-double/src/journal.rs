@@ -67,6 +67,8 @@ pub enum Kind {
     Hook,
     /// A read that the double knows.
     Read,
+    /// What an app asks as itself: for its installation, for a token.
+    App,
     /// Anything else.
     Other,
 }
@@ -111,7 +113,7 @@ pub struct Counts {
     pub hooks: u64,
     /// Reads that the double knows.
     pub reads: u64,
-    /// Everything else.
+    /// Everything else, what apps ask as themselves among it.
     pub others: u64,
     /// Requests carried out (see [`Entry::accepted`]).
     pub accepted: u64,
@@ -175,7 +177,7 @@ impl Journal {
             Kind::Dispatch => counts.dispatches += 1,
             Kind::Hook => counts.hooks += 1,
             Kind::Read => counts.reads += 1,
-            Kind::Other => counts.others += 1,
+            Kind::App | Kind::Other => counts.others += 1,
         }
         if entry.status == Some(401) {
             counts.unauthorized += 1;

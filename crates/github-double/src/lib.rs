@@ -7,6 +7,7 @@
 //! as GitHub's own schema, [`REPOSITORY_DISPATCH_SCHEMA`].
 
 mod answers;
+mod app;
 mod checks;
 mod connection;
 mod control;
@@ -22,6 +23,7 @@ mod route;
 mod tokens;
 mod window;
 
+pub use app::{App, AppKeys};
 pub use double::{Double, NotReached};
 pub use journal::{Counts, Ending, Entry, Kind, TokenSeen};
 pub use options::{LimitStyle, Options, Window};

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::app::AppCall;
 use crate::journal::Kind;
 
 /// A call that the double knows. `repo` is `owner/repo` as in the path.
@@ -14,6 +15,7 @@ pub(crate) enum Route {
     User,
     Repo { repo: String },
     Versions,
+    App(AppCall),
     Journal,
     Control,
     Unknown,
@@ -43,7 +45,7 @@ impl Route {
             ("GET", ["versions"]) => Self::Versions,
             ("GET", ["_journal"]) => Self::Journal,
             ("POST", ["_control"]) => Self::Control,
-            _ => Self::Unknown,
+            (method, segments) => AppCall::of(method, segments).map_or(Self::Unknown, Self::App),
         }
     }
 
@@ -52,6 +54,7 @@ impl Route {
             Self::Dispatch { .. } | Self::WorkflowDispatch { .. } => Kind::Dispatch,
             Self::Hook { .. } => Kind::Hook,
             Self::RateLimit | Self::User | Self::Repo { .. } | Self::Versions => Kind::Read,
+            Self::App(_) => Kind::App,
             Self::Journal | Self::Control | Self::Unknown => Kind::Other,
         }
     }
@@ -65,6 +68,7 @@ impl Route {
             | Self::RateLimit
             | Self::User
             | Self::Versions
+            | Self::App(_)
             | Self::Journal
             | Self::Control
             | Self::Unknown => None,
@@ -80,6 +84,7 @@ impl Route {
             | Self::RateLimit
             | Self::User
             | Self::Versions
+            | Self::App(_)
             | Self::Journal
             | Self::Control
             | Self::Unknown => None,
@@ -94,6 +99,8 @@ impl Route {
             Self::RateLimit | Self::User | Self::Repo { .. } | Self::Versions => {
                 Some(format!("GET {}", without_root(path)))
             }
+            Self::App(AppCall::Token(_)) => Some(format!("POST {}", without_root(path))),
+            Self::App(_) => Some(format!("GET {}", without_root(path))),
             Self::Journal | Self::Control | Self::Unknown => None,
         }
     }
@@ -108,6 +115,7 @@ impl Route {
             | Self::User
             | Self::Repo { .. }
             | Self::Versions
+            | Self::App(_)
             | Self::Journal
             | Self::Control
             | Self::Unknown => false,

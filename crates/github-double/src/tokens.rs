@@ -1,9 +1,11 @@
 //! Which tokens are accepted, and which were.
 
 use std::fmt;
+use std::time::Instant;
 
 use http::HeaderValue;
 
+use crate::app::Grant;
 use crate::journal::TokenSeen;
 
 /// Every token that was ever accepted, in the order of its first acceptance.
@@ -12,6 +14,14 @@ pub(crate) struct Tokens(Vec<Known>);
 struct Known {
     token: String,
     live: bool,
+    /// Set for what an app minted.
+    grant: Option<Grant>,
+}
+
+impl Known {
+    fn is_live(&self) -> bool {
+        self.live && self.grant.as_ref().is_none_or(|grant| Instant::now() < grant.ends)
+    }
 }
 
 impl fmt::Debug for Tokens {
@@ -35,9 +45,35 @@ impl Tokens {
         for token in tokens {
             match self.0.iter_mut().find(|known| known.token == token) {
                 Some(known) => known.live = true,
-                None => self.0.push(Known { token, live: true }),
+                None => self.0.push(Known { token, live: true, grant: None }),
             }
         }
+    }
+
+    /// A new token of an app. It is as long as GitHub's stateless ones.
+    pub(crate) fn mint(&mut self, app: u64, grant: Grant) -> String {
+        let part = || uuid::Uuid::now_v7().simple().to_string().repeat(5);
+        let token = format!("ghs_{app}_{}.{}.{}", part(), part(), part());
+        self.0.push(Known { token: token.clone(), live: true, grant: Some(grant) });
+        token
+    }
+
+    /// What apps minted is accepted no more.
+    pub(crate) fn revoke_minted(&mut self) {
+        for known in self.0.iter_mut().filter(|known| known.grant.is_some()) {
+            known.live = false;
+        }
+    }
+
+    /// What apps minted.
+    pub(crate) fn minted(&self) -> Vec<String> {
+        let minted = self.0.iter().filter(|known| known.grant.is_some());
+        minted.map(|known| known.token.clone()).collect()
+    }
+
+    /// What a token was minted for; `None`: everything.
+    pub(crate) fn grant(&self, index: usize) -> Option<&Grant> {
+        self.0.get(index)?.grant.as_ref()
     }
 
     /// Judges an `Authorization` header: `Bearer T` or `token T`.
@@ -46,7 +82,7 @@ impl Tokens {
             return TokenSeen::Missing;
         };
         match self.0.iter().position(|known| known.token == token) {
-            Some(index) if self.0[index].live => TokenSeen::Accepted(index),
+            Some(index) if self.0[index].is_live() => TokenSeen::Accepted(index),
             Some(index) => TokenSeen::Dead(index),
             None => TokenSeen::Unknown,
         }

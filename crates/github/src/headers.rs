@@ -69,7 +69,7 @@ fn until_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// How far an instant of the target's clock is from the answer: by the target's clock (rule
 /// `DB_CLOCK`: only durations cross machines) where its Date is within a day of ours, else by ours.
-fn wait_until(instant: Timestamp, headers: &HeaderMap, now: Timestamp) -> Duration {
+pub(crate) fn wait_until(instant: Timestamp, headers: &HeaderMap, now: Timestamp) -> Duration {
     let date = text(headers, DATE.as_str()).and_then(parse_date);
     let is_near = |date: &Timestamp| date.duration_since(now).unsigned_abs() <= LONGEST_WAIT;
     let answered = date.filter(is_near).unwrap_or(now);

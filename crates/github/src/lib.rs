@@ -1,15 +1,23 @@
-//! GitHub: reading its answers, checking its credentials without asking it, and probing.
+//! GitHub: reading its answers, checking its credentials without asking it, probing, and what
+//! tokens of a GitHub App are asked for.
 //!
 //! Facts only: what an answer says becomes a [`postrider_domain::GithubAnswer`]; what follows
 //! from it is decided in the domain crate.
 
+mod app;
 mod credential;
 mod headers;
 mod message;
 mod probe;
 mod read;
+mod run;
 
+pub use app::{
+    AppToken, Denied, Installed, Permission, Scope, TokenState, read_installation, read_token,
+    repository, token_request, token_state,
+};
 pub use credential::{TokenCheck, TokenKind, TokenWarning, check_token};
 pub use headers::{rate_remaining, request_id, token_expiry};
 pub use probe::{ProbeReading, probe_url, read_probe};
 pub use read::{answer, asks_too_long, is_answer_of_github, read};
+pub use run::{Run, started_run};

@@ -34,6 +34,12 @@ impl Message {
         }
     }
 
+    /// The message as GitHub wrote it, for people.
+    pub(crate) fn original(body: &[u8]) -> Option<String> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        Some(body.get("message")?.as_str()?.to_owned())
+    }
+
     fn plain(text: &str) -> Self {
         Self { text: text.to_lowercase(), documentation: String::new() }
     }

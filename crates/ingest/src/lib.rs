@@ -12,6 +12,8 @@ mod commit;
 mod config;
 mod dispatch;
 mod events;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod intake;
 mod payload;
 mod relay;

@@ -8,6 +8,8 @@
 //! it. Neither an error nor a `Debug` text of this crate holds a value.
 
 mod again;
+mod app_key;
+mod app_use;
 mod body;
 mod compile;
 mod decode;
@@ -26,6 +28,8 @@ mod url_template;
 mod vars;
 
 pub use again::{RENDERER, RenderedAgain, render_again};
+pub use app_key::{AppKey, InvalidAppKey};
+pub use app_use::app_misuse;
 pub use body::MAX_BODY_BYTES;
 pub use compile::{CompiledRequest, RenderedRequest, render};
 pub use describe::{MAX_SHOWN_BYTES, describe_acceptance, describe_request, describe_response};

@@ -70,7 +70,9 @@ pub use pairs::{
 pub use postrider_domain::{Refusal, Transition};
 pub use record::{RecordReport, Recorded};
 pub use seal::MasterKey;
-pub use secrets::{SecretInfo, SecretPut, SecretValues, SecretWrite};
+pub use secrets::{
+    AppSecret, SecretContent, SecretInfo, SecretPut, SecretValues, SecretWrite, Secrets,
+};
 pub use unclaim::{Kept, UnclaimNo, Unsettled};
 pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
 

@@ -32,6 +32,8 @@ impl std::fmt::Debug for MasterKey {
 pub(crate) enum Sealed {
     /// A secret, named by its name.
     Secret,
+    /// The private key of a GitHub App, named by its secret's name.
+    AppKey,
     /// A credential written into a webhook, named by the webhook's uuid and the field.
     Inline,
     /// The value that tells whether a key is the right one.
@@ -42,6 +44,7 @@ impl Sealed {
     fn as_str(self) -> &'static str {
         match self {
             Self::Secret => "secret",
+            Self::AppKey => "app-key",
             Self::Inline => "inline",
             Self::Canary => "canary",
         }

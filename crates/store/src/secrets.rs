@@ -2,11 +2,62 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use postrider_domain::GithubApp;
 use secrecy::SecretString;
 
 /// Values by name.
 pub type SecretValues = BTreeMap<String, SecretString>;
+
+/// Secrets as requests are made from them.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// Those that have a value.
+    pub values: SecretValues,
+    /// Those in whose place an installation token of a GitHub App stands.
+    pub apps: BTreeMap<String, Arc<AppSecret>>,
+}
+
+/// A GitHub App with what proves to be it.
+#[derive(Debug, Clone)]
+pub struct AppSecret {
+    /// The secret's public id.
+    pub uuid: String,
+    /// Grows with each change of the secret.
+    pub rev: i64,
+    /// The app.
+    pub app: GithubApp,
+    /// PEM.
+    pub private_key: SecretString,
+}
+
+/// What a secret stands for.
+#[derive(Debug, Clone)]
+pub enum SecretContent {
+    /// This value.
+    Value(SecretString),
+    /// Tokens of this app.
+    GithubApp {
+        /// The app.
+        app: GithubApp,
+        /// PEM.
+        private_key: SecretString,
+    },
+}
+
+impl From<&str> for SecretContent {
+    fn from(value: &str) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+impl From<SecretString> for SecretContent {
+    fn from(value: SecretString) -> Self {
+        Self::Value(value)
+    }
+}
 
 /// A secret without its value.
 #[derive(Debug, Clone)]
@@ -23,6 +74,8 @@ pub struct SecretInfo {
     pub rev: i64,
     /// Which master key sealed it.
     pub key_id: String,
+    /// The app whose tokens stand in its place; `None`: it has a value.
+    pub github_app: Option<Box<GithubApp>>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -40,8 +93,8 @@ pub struct SecretWrite {
     pub description: Option<String>,
     /// Whose webhooks may use it.
     pub team_uuid: Option<String>,
-    /// `None` keeps the value there is; a new secret without one is empty.
-    pub value: Option<SecretString>,
+    /// `None` keeps what there is; a new secret without a value is empty.
+    pub value: Option<SecretContent>,
 }
 
 /// What a write came to.

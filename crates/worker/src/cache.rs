@@ -3,12 +3,12 @@
 //! A claim names the revisions that hold now (rule LANE_JOIN); what is cached under an older
 //! one is read again before it is used. Values of secrets live here and nowhere else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use postrider_domain::{Extensions, WebhookId, WebhookState, WebhookUuid};
+use postrider_domain::{Extensions, RequestTemplate, WebhookId, WebhookState, WebhookUuid};
 use postrider_render::{CompiledRequest, Redactor};
-use postrider_store::{Claim, SecretValues, Store, StoreError, StoredWebhook};
+use postrider_store::{AppSecret, Claim, SecretValues, Secrets, Store, StoreError, StoredWebhook};
 use secrecy::ExposeSecret;
 
 /// A webhook ready to be rendered.
@@ -45,6 +45,11 @@ impl Prepared {
         &self.stored.webhook.extensions
     }
 
+    /// Its request as its owner wrote it.
+    pub(crate) fn template(&self) -> &RequestTemplate {
+        &self.stored.webhook.request
+    }
+
     /// Whether all secrets that a request needs have a value. A previous signing secret may lack.
     pub(crate) fn has_all(&self, values: &SecretValues) -> bool {
         let signing = self.extensions().signing.iter().map(|signing| &signing.secret);
@@ -63,6 +68,8 @@ pub(crate) struct Unsealed {
     webhook_rev: i64,
     secret_rev: i64,
     pub(crate) values: SecretValues,
+    /// Those in whose place a token of a GitHub App stands.
+    pub(crate) apps: BTreeMap<String, Arc<AppSecret>>,
     /// Stars these secrets and the credentials written into the webhook itself.
     pub(crate) redactor: Redactor,
 }
@@ -112,14 +119,37 @@ impl Cache {
         if let Some(known) = known.filter(fresh) {
             return Ok(known);
         }
-        let stored = &prepared.stored;
-        let team = stored.webhook.team_uuid.as_deref();
-        let values = self.store.secret_values(&stored.secret_names, team).await?;
-        let unsealed = Arc::new(unseal(values, prepared, claim.secret_rev, &self.redact_more));
+        let secret_rev = claim.secret_rev;
+        let unsealed = Arc::new(self.unsealed_now(prepared, secret_rev).await?);
         if prepared.is_kept() {
             locked(&self.unsealed).insert(claim.webhook_id, Arc::clone(&unsealed));
         }
         Ok(unsealed)
+    }
+
+    /// The same, read now.
+    pub(crate) async fn unsealed_now(
+        &self,
+        prepared: &Prepared,
+        secret_rev: i64,
+    ) -> Result<Unsealed, StoreError> {
+        let stored = &prepared.stored;
+        let team = stored.webhook.team_uuid.as_deref();
+        let secrets = self.store.secret_values(&stored.secret_names, team).await?;
+        Ok(unseal(secrets, prepared, secret_rev, &self.redact_more))
+    }
+
+    /// The same with tokens of apps among the values.
+    pub(crate) fn with_tokens(
+        &self,
+        unsealed: &Unsealed,
+        prepared: &Prepared,
+        tokens: SecretValues,
+    ) -> Unsealed {
+        let mut values = unsealed.values.clone();
+        values.extend(tokens);
+        let secrets = Secrets { values, apps: unsealed.apps.clone() };
+        unseal(secrets, prepared, unsealed.secret_rev, &self.redact_more)
     }
 }
 
@@ -135,14 +165,14 @@ pub(crate) fn prepare(stored: StoredWebhook) -> Prepared {
 }
 
 fn unseal(
-    values: SecretValues,
+    Secrets { values, apps }: Secrets,
     prepared: &Prepared,
     secret_rev: i64,
     redact_more: &[String],
 ) -> Unsealed {
     postrider_telemetry::guard_secrets(values.values().map(ExposeSecret::expose_secret));
     let redactor = Redactor::for_request(&prepared.stored.webhook.request, &values, redact_more);
-    Unsealed { webhook_rev: prepared.rev, secret_rev, values, redactor }
+    Unsealed { webhook_rev: prepared.rev, secret_rev, values, apps, redactor }
 }
 
 /// Nothing panics while a lock is held, so a poisoned one still holds whole entries.

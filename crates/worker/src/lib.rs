@@ -5,6 +5,7 @@
 //! ([`attempt`]); one task records ([`record`]); the janitor ([`janitor`]) repairs what crashes
 //! left. The order of effects stands at the top of [`attempt`].
 
+mod app_tokens;
 mod attempt;
 mod cache;
 mod clock;
@@ -98,9 +99,12 @@ impl Worker {
         metrics.expect_outcomes(Outcome::ALL.map(Outcome::as_str));
         let settings = config.scheduler();
         let every = config.janitor;
+        let client = config.client(supervisor)?;
+        let minter = app_tokens::Minter::new(client.clone(), store.clone(), &config);
         let hands = driver::hands::Hands {
             context: Arc::new(attempt::Context {
-                client: config.client(supervisor)?,
+                client,
+                tokens: app_tokens::AppTokens::new(minter),
                 cache: cache::Cache::new(store.clone(), config.redact_more.clone()),
                 config,
                 metrics,

@@ -12,13 +12,14 @@ use postrider_domain::{Event, EventName, LaneId, Outcome, Pacticipant};
 use postrider_github::ProbeReading;
 use postrider_http_client::Reply;
 use postrider_render::{RenderedRequest, Variables};
-use postrider_store::{Lease, ProbeClaim, Recorded, SecretValues, Store, StoreError, Transition};
+use postrider_store::{Lease, ProbeClaim, Recorded, Store, StoreError, Transition};
 use uuid::Uuid;
 
+use crate::app_tokens::{AppTokens, Equipped, InUse, equip};
 use crate::attempt::{
     self, Came, Context, Finished, HeldClaim, InHand, Leave, Sendable, attempt, released,
 };
-use crate::cache::{Prepared, prepare};
+use crate::cache::{Prepared, Unsealed, prepare};
 use crate::clock::BoottimeInstant;
 use crate::driver::hands::Hands;
 use crate::log;
@@ -33,6 +34,12 @@ enum Finding {
     StillHeld,
     /// The target wants to be left alone this long.
     Limited(Option<Duration>),
+}
+
+/// A request that may ask, with the tokens of apps that it carries.
+struct Probing {
+    sendable: Sendable,
+    used: Vec<InUse>,
 }
 
 /// One probe of a lane.
@@ -59,20 +66,20 @@ impl Prober {
             None => store.lane_webhook(self.lane).await?,
         };
         let Some(webhook) = webhook else { return Ok(()) };
-        let names = webhook.secret_names.clone();
-        let team = webhook.webhook.team_uuid.clone();
-        let values = store.secret_values(&names, team.as_deref()).await?;
         let prepared = prepare(webhook);
-        let has_all = prepared.has_all(&values);
-        let finding = match request_of(context, &prepared, &values) {
-            Some(sendable) if has_all => {
+        let unsealed = Arc::new(context.cache.unsealed_now(&prepared, 0).await?);
+        let asked = request_of(context, &prepared, unsealed).await;
+        let finding = match asked {
+            Some(Probing { sendable, used }) => {
                 if sendable.target.is_github_host && claim.webhook.is_none() {
-                    self.ask(&prepared, sendable.request, leave).await
+                    let finding = self.ask(&prepared, sendable.request, leave).await;
+                    told(&context.tokens, &used, finding);
+                    finding
                 } else {
                     Box::pin(self.send_one(claim, leave)).await?
                 }
             }
-            Some(_) | None => Finding::StillHeld,
+            None => Finding::StillHeld,
         };
         let parked = claim.webhook.map(|_| prepared.uuid.as_str());
         tracing::info!(lane = prepared.lane, parked, finding = ?finding, "lane.probed");
@@ -109,6 +116,17 @@ impl Prober {
         spare(&mut recorded);
         hand.record(recorded).await;
         Ok(finding)
+    }
+}
+
+/// A token that was minted for a probe and refused is not used again.
+fn told(tokens: &AppTokens, used: &[InUse], finding: Finding) {
+    for token in used {
+        match finding {
+            Finding::Good => tokens.taken(token),
+            Finding::StillHeld => tokens.forget(token),
+            Finding::Limited(_) => {}
+        }
     }
 }
 
@@ -160,16 +178,27 @@ async fn conclude(
 }
 
 /// A request of the lane, for its URL and credential; `None` when it can't be sent at all.
-fn request_of(context: &Context, prepared: &Prepared, values: &SecretValues) -> Option<Sendable> {
+async fn request_of(
+    context: &Context,
+    prepared: &Prepared,
+    unsealed: Arc<Unsealed>,
+) -> Option<Probing> {
     let event = placeholder();
     let variables = Variables {
         event: &event,
         event_name: "test",
         delivery_id: postrider_domain::DeliveryId(Uuid::nil()),
     };
-    let rendered = prepared.request.render(&variables, values, &context.config.user_agent).ok()?;
+    let of = (&context.tokens, &context.cache, &context.config);
+    let patience = context.config.claim_margin;
+    let Equipped { unsealed, used } =
+        equip(of, prepared, unsealed, &variables, patience).await.ok()?;
+    let values = &unsealed.values;
+    let user_agent = &context.config.user_agent;
+    let rendered = prepared.request.render(&variables, values, user_agent).ok()?;
     policy::check(&rendered, &context.config).ok()?;
-    Some(Sendable::new(rendered, prepared, &context.config))
+    let sendable = Sendable::new(rendered, prepared, &context.config);
+    prepared.has_all(values).then_some(Probing { sendable, used })
 }
 
 async fn ask_github(

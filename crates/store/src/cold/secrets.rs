@@ -1,7 +1,9 @@
 //! Secrets, sealed at rest; L5: a new value opens the lanes that waited for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use postrider_domain::GithubApp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -11,7 +13,10 @@ use super::row::Row;
 use super::{Tx, lanes};
 use crate::fault::Fault;
 use crate::seal::{Sealed, key_id};
-use crate::{MasterKey, SecretInfo, SecretPut, SecretValues, SecretWrite, Store, StoreError};
+use crate::{
+    AppSecret, MasterKey, SecretContent, SecretInfo, SecretPut, SecretWrite, Secrets, Store,
+    StoreError,
+};
 
 /// How often a secret that changes under the hand is read again.
 const TRIES: u32 = 3;
@@ -19,28 +24,29 @@ const TRIES: u32 = 3;
 /// What a secret is read from.
 macro_rules! columns {
     () => {
-        "uuid, name, description, team_uuid, rev, key_id, created_at, updated_at"
+        "uuid, name, description, team_uuid, rev, key_id, github_app, created_at, updated_at"
     };
 }
 
 /// Of the row there is, unless the name is to be free, only value and key change.
 const PUT: &str = concat!(
-    "insert into secrets (uuid, name, sealed, key_id, description, team_uuid, created_at, updated_at)
-     values ($1, $2, $3, $4, $5, $6, {now}, {now})
+    "insert into secrets (uuid, name, sealed, key_id, description, team_uuid, github_app, created_at,
+         updated_at)
+     values ($1, $2, $3, $4, $5, $6, $8, {now}, {now})
      on conflict (name) do update set sealed = excluded.sealed, key_id = excluded.key_id,
-         rev = secrets.rev + 1, updated_at = {now} where not $7
+         github_app = excluded.github_app, rev = secrets.rev + 1, updated_at = {now} where not $7
      returning ",
     columns!()
 );
 
-const FIND: &str = "select name, team_uuid, sealed, rev from secrets where uuid = $1";
+const FIND: &str = "select name, team_uuid, sealed, github_app, rev from secrets where uuid = $1";
 
 const BY_NAME: &str = "select uuid from secrets where name = $1";
 
 /// Unless it changed since it was read.
 const REPLACE: &str = concat!(
     "update secrets set name = $3, sealed = $4, key_id = $5, description = $6, team_uuid = $7,
-         rev = rev + 1, updated_at = {now}
+         github_app = $8, rev = rev + 1, updated_at = {now}
      where uuid = $1 and rev = $2 returning ",
     columns!()
 );
@@ -48,7 +54,7 @@ const REPLACE: &str = concat!(
 const LIST: &str = concat!("select ", columns!(), " from secrets order by name");
 
 const VALUES: &str = "
-select name, sealed from secrets where name {in:$1} and team_uuid is not distinct from $2";
+select uuid, name, sealed, rev, github_app from secrets where name {in:$1} and team_uuid is not distinct from $2";
 
 /// Locks the lanes that use one of these secrets, in id order.
 const LANES: &str = "
@@ -87,12 +93,21 @@ impl Store {
         name: &str,
         value: &SecretString,
     ) -> Result<(SecretInfo, Vec<String>), StoreError> {
+        self.set_secret_to(name, value.clone().into()).await
+    }
+
+    /// As [`set_secret`](Self::set_secret), with whatever the secret stands for.
+    pub async fn set_secret_to(
+        &self,
+        name: &str,
+        content: SecretContent,
+    ) -> Result<(SecretInfo, Vec<String>), StoreError> {
         let write = SecretWrite {
             uuid: None,
             name: name.to_owned(),
             description: None,
             team_uuid: None,
-            value: Some(value.clone()),
+            value: Some(content),
         };
         match self.upsert_secret(&write, false).await? {
             SecretPut::Written { secret, opened } => Ok((secret, opened)),
@@ -129,8 +144,9 @@ impl Store {
         write: &SecretWrite,
         is_new: bool,
     ) -> Result<SecretPut, StoreError> {
-        let value = write.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
-        let sealed = self.key().seal(Sealed::Secret, &write.name, value)?;
+        let empty = SecretContent::from("");
+        let content = write.value.as_ref().unwrap_or(&empty);
+        let Kept { sealed, github_app } = Kept::of(content, &write.name, self.key())?;
         let put = Query::new(PUT)
             .bind(random_uuid())
             .bind(&write.name)
@@ -138,7 +154,8 @@ impl Store {
             .bind(key_id(&sealed))
             .bind(&write.description)
             .bind(&write.team_uuid)
-            .bind(is_new);
+            .bind(is_new)
+            .bind(github_app);
         self.change("set_secret", (write.name.clone(), put), |(name, put), mut tx| {
             Box::pin(async move {
                 let Some(row) = tx.row(put).await? else {
@@ -172,22 +189,74 @@ impl Store {
         .await
     }
 
-    /// Values for the names that have one, as a webhook of this team (`None`: without one) may
+    /// What the names stand for that stand for something, as a webhook of this team (`None`: without one) may
     /// use them: another team's secret is as good as missing.
     pub async fn secret_values(
         &self,
         names: &BTreeSet<String>,
         team: Option<&str>,
-    ) -> Result<SecretValues, StoreError> {
+    ) -> Result<Secrets, StoreError> {
         let names: Vec<String> = names.iter().cloned().collect();
         let rows = self.served("secret_values", &Query::new(VALUES).bind(names).bind(team)).await?;
-        let value = |row: &Row| {
+        let mut secrets = Secrets::default();
+        for row in &rows {
             let name = row.string("name")?;
-            let value = self.key().open(Sealed::Secret, &name, row.text("sealed")?)?;
-            Ok::<_, Fault>((name, value))
-        };
-        Ok(rows.iter().map(value).collect::<Result<_, _>>()?)
+            match opened(row, &name, self.key())? {
+                SecretContent::Value(value) => {
+                    secrets.values.insert(name, value);
+                }
+                SecretContent::GithubApp { app, private_key } => {
+                    let (uuid, rev) = (row.uuid("uuid")?.to_string(), row.int("rev")?);
+                    secrets.apps.insert(name, Arc::new(AppSecret { uuid, rev, app, private_key }));
+                }
+            }
+        }
+        Ok(secrets)
     }
+}
+
+/// A secret's content as a row keeps it.
+struct Kept {
+    sealed: String,
+    github_app: Option<String>,
+}
+
+impl Kept {
+    /// It is sealed under its secret's name, and as what it is: a key opens as no value.
+    fn of(content: &SecretContent, name: &str, key: &MasterKey) -> Result<Self, StoreError> {
+        match content {
+            SecretContent::Value(value) => {
+                let sealed = key.seal(Sealed::Secret, name, value.expose_secret())?;
+                Ok(Self { sealed, github_app: None })
+            }
+            SecretContent::GithubApp { app, private_key } => {
+                let sealed = key.seal(Sealed::AppKey, name, private_key.expose_secret())?;
+                let text = serde_json::to_string(app)
+                    .map_err(|error| StoreError::Corrupt(format!("a GitHub App: {error}")))?;
+                Ok(Self { sealed, github_app: Some(text) })
+            }
+        }
+    }
+}
+
+/// What a row keeps of a secret.
+fn opened(row: &Row, name: &str, key: &MasterKey) -> Result<SecretContent, Fault> {
+    let sealed = row.text("sealed")?;
+    Ok(match app(row)? {
+        None => SecretContent::Value(key.open(Sealed::Secret, name, sealed)?),
+        Some(app) => {
+            let private_key = key.open(Sealed::AppKey, name, sealed)?;
+            SecretContent::GithubApp { app, private_key }
+        }
+    })
+}
+
+fn app(row: &Row) -> Result<Option<GithubApp>, Fault> {
+    let read = |text: &str| {
+        serde_json::from_str(text)
+            .map_err(|error| StoreError::Corrupt(format!("a GitHub App: {error}")))
+    };
+    Ok(row.text_opt("github_app")?.map(read).transpose()?)
 }
 
 fn random_uuid() -> Uuid {
@@ -209,7 +278,7 @@ async fn replace(
         return Ok(Some(SecretPut::NameTaken));
     }
     let name = old.string("name")?;
-    let sealed = resealed(&old, &name, write, key)?;
+    let Kept { sealed, github_app } = resealed(&old, &name, write, key)?;
     let replace = Query::new(REPLACE)
         .bind(uuid)
         .bind(old.int("rev")?)
@@ -217,7 +286,8 @@ async fn replace(
         .bind(&sealed)
         .bind(key_id(&sealed))
         .bind(&write.description)
-        .bind(&write.team_uuid);
+        .bind(&write.team_uuid)
+        .bind(github_app);
     let Some(row) = tx.row(&replace).await? else {
         return Ok(None);
     };
@@ -230,13 +300,16 @@ async fn replace(
 }
 
 /// What to store: a value is sealed under its secret's name.
-fn resealed(old: &Row, name: &str, write: &SecretWrite, key: &MasterKey) -> Result<String, Fault> {
+fn resealed(old: &Row, name: &str, write: &SecretWrite, key: &MasterKey) -> Result<Kept, Fault> {
     let kept = match &write.value {
-        None if write.name == name => return old.string("sealed"),
-        None => &key.open(Sealed::Secret, name, old.text("sealed")?)?,
-        Some(value) => value,
+        None if write.name == name => {
+            let github_app = old.string_opt("github_app")?;
+            return Ok(Kept { sealed: old.string("sealed")?, github_app });
+        }
+        None => &opened(old, name, key)?,
+        Some(content) => content,
     };
-    Ok(key.seal(Sealed::Secret, &write.name, kept.expose_secret())?)
+    Ok(Kept::of(kept, &write.name, key)?)
 }
 
 /// L5: lanes that use one of these secrets look again, those that are held open, unless by hand
@@ -272,6 +345,7 @@ fn info(row: &Row) -> Result<SecretInfo, Fault> {
         team_uuid: row.string_opt("team_uuid")?,
         rev: row.int("rev")?,
         key_id: row.string("key_id")?,
+        github_app: app(row)?.map(Box::new),
         created_at: row.at("created_at")?,
         updated_at: row.at("updated_at")?,
     })

@@ -150,6 +150,7 @@ cases! {
         a_written_secret_comes_back_by_uuid
         what_a_write_leaves_out_is_kept_and_names_are_unique
         a_secret_is_resolved_for_its_team_only
+        a_github_app_stands_for_no_value
         a_change_of_name_or_team_opens_lanes_and_of_words_none
         nothing_secret_stands_in_the_rows
     }

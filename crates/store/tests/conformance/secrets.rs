@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use postrider_store::{SecretInfo, SecretPut, SecretWrite, Store};
+use postrider_domain::GithubApp;
+use postrider_store::{SecretContent, SecretInfo, SecretPut, SecretWrite, Store};
 use postrider_testkit::acts::*;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -23,13 +24,13 @@ pub(crate) async fn values_come_back(world: World) {
     assert_eq!(second.key_id, world.key().id());
     let listed: Vec<_> = store.secrets().await.unwrap().into_iter().map(|s| s.name).collect();
     assert_eq!(listed, ["a", "b"]);
-    let values = store.secret_values(&names(&["a", "b", "none"]), None).await.unwrap();
+    let values = store.secret_values(&names(&["a", "b", "none"]), None).await.unwrap().values;
     let clear: Vec<_> =
         values.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     assert_eq!(clear, [("a", ""), ("b", "two")]);
     assert!(store.delete_secret("b").await.unwrap());
     assert!(!store.delete_secret("b").await.unwrap());
-    assert!(store.secret_values(&names(&["b"]), None).await.unwrap().is_empty());
+    assert!(store.secret_values(&names(&["b"]), None).await.unwrap().values.is_empty());
 }
 
 /// A new secret of this name, value and team.
@@ -51,7 +52,7 @@ async fn written(store: &Store, write: &SecretWrite) -> (SecretInfo, Vec<String>
 }
 
 async fn value(store: &Store, name: &str, team: Option<&str>) -> Option<String> {
-    let values = store.secret_values(&names(&[name]), team).await.unwrap();
+    let values = store.secret_values(&names(&[name]), team).await.unwrap().values;
     values.get(name).map(|value| value.expose_secret().to_owned())
 }
 
@@ -109,10 +110,39 @@ pub(crate) async fn a_secret_is_resolved_for_its_team_only(world: World) {
     for (team, expected) in
         [(None, vec!["open"]), (Some("team"), vec!["teams"]), (Some("other"), vec![])]
     {
-        let values = store.secret_values(&wanted, team).await.unwrap();
+        let values = store.secret_values(&wanted, team).await.unwrap().values;
         let found: Vec<_> = values.keys().map(String::as_str).collect();
         assert_eq!(found, expected, "{team:?}");
     }
+}
+
+pub(crate) async fn a_github_app_stands_for_no_value(world: World) {
+    let store = world.store();
+    let app = GithubApp::new("12", Some(7), None, true, None).unwrap();
+    let key = SecretString::from("the private key");
+    let content = SecretContent::GithubApp { app: app.clone(), private_key: key };
+    let (set, _) = store.set_secret_to("app", content.clone()).await.unwrap();
+    assert_eq!(set.github_app.as_deref(), Some(&app));
+    let wanted = names(&["app", "moved"]);
+    let found = async || store.secret_values(&wanted, None).await.unwrap();
+    let secrets = found().await;
+    assert!(secrets.values.is_empty(), "{:?}", secrets.values.keys());
+    let own = &secrets.apps["app"];
+    assert_eq!((&own.app, own.private_key.expose_secret()), (&app, "the private key"));
+    assert_eq!((&own.uuid, own.rev), (&set.uuid, set.rev));
+    // Renamed, it stays what it is.
+    let keep = SecretWrite { uuid: Some(set.uuid.clone()), value: None, ..new("moved", "", None) };
+    let (moved, _) = written(store, &keep).await;
+    assert!(moved.github_app.is_some() && moved.rev > set.rev);
+    assert_eq!(found().await.apps["moved"].private_key.expose_secret(), "the private key");
+    // A value takes its place, and it a value's.
+    let (valued, _) = store.set_secret("moved", &"v".into()).await.unwrap();
+    assert!(valued.github_app.is_none() && found().await.apps.is_empty());
+    assert_eq!(value(store, "moved", None).await.as_deref(), Some("v"));
+    let (again, _) = store.set_secret_to("moved", content).await.unwrap();
+    assert!(again.github_app.is_some() && found().await.values.is_empty());
+    let listed = store.secrets().await.unwrap();
+    assert_eq!(listed[0].github_app.as_deref(), Some(&app));
 }
 
 pub(crate) async fn a_change_of_name_or_team_opens_lanes_and_of_words_none(world: World) {

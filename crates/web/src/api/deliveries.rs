@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use postrider_api::{
-    Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, NextPage, PageQuery,
+    Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, NextPage, PageQuery, Run,
 };
 use postrider_domain::DeliveryId;
 use postrider_http_server::Problem;
@@ -114,6 +114,8 @@ fn document(row: DeliveryRow) -> Delivery {
 }
 
 fn attempt(attempt: AttemptView, request: ShownRequest) -> Attempt {
+    let mut response = embedded(&attempt.response);
+    let run = take_run(&mut response);
     Attempt {
         number: attempt.number,
         started_at: attempt.started_at,
@@ -127,8 +129,15 @@ fn attempt(attempt: AttemptView, request: ShownRequest) -> Attempt {
         request_origin: request.origin,
         request_bytes: request.body_bytes,
         request_note: request.note,
-        response: embedded(&attempt.response),
+        response,
+        run,
     }
+}
+
+/// The run that the worker noted beside what it kept of the answer.
+fn take_run(response: &mut Value) -> Option<Run> {
+    let run = response.as_object_mut()?.shift_remove("run")?;
+    serde_json::from_value(run).ok()
 }
 
 /// JSON text as JSON; other text as a string; nothing as null.

@@ -5,16 +5,19 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
-use postrider_api::{SecretInfo, SecretList, SecretName, SecretSet, SecretValue};
-use postrider_domain::{InvalidSecret, secret_value, secret_warnings};
+use postrider_api::{
+    GithubAppInfo, SecretInfo, SecretKind, SecretList, SecretName, SecretSet, SecretValue,
+};
+use postrider_domain::{GithubApp, InvalidSecret, secret_value, secret_warnings};
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag, refer};
+use postrider_store::SecretContent;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::api::example::{LANE, TIME, WEBHOOK};
 use crate::api::params::Segment;
-use crate::api::{read_object, required_text};
+use crate::api::{github_app, read_object, required_text};
 use crate::server::App;
 
 /// Bytes of a value.
@@ -30,6 +33,7 @@ pub(super) fn list_described() -> Operation {
     let example = json!({
         "name": "githubToken",
         "uuid": WEBHOOK,
+        "kind": "value",
         "description": null,
         "team_uuid": null,
         "rev": 2,
@@ -50,8 +54,27 @@ pub(super) async fn set(
     body: Body,
 ) -> Result<Response, Problem> {
     check_name(&name)?;
-    let object = read_object(&app, &headers, body, &["value"]).await?;
-    let given = required_text(&object, "value")?;
+    let object = read_object(&app, &headers, body, &["value", "github_app"]).await?;
+    let (content, warnings) = match object.get("github_app") {
+        None => value(&object)?,
+        Some(_) if object.contains_key("value") => {
+            let detail = "cannot be given with value: send one of both";
+            return Err(Problem::bad("/github_app", detail));
+        }
+        Some(described) => (github_app::read(&app, &name, described).await?, Vec::new()),
+    };
+    let (info, opened) = app.store().set_secret_to(&name, content).await?;
+    wake_opened(&app, &opened).await;
+    let is_new = info.created_at == info.updated_at;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let name = SecretName(info.name);
+    let set = SecretSet { name, rev: info.rev, lanes_opened: opened, warnings };
+    Ok((status, Json(set)).into_response())
+}
+
+/// A value as it is sent, with what is odd about it.
+fn value(object: &Map<String, Value>) -> Result<(SecretContent, Vec<String>), Problem> {
+    let given = required_text(object, "value")?;
     let value = secret_value(given).map_err(|error| match error {
         InvalidSecret::Empty => Problem::bad("/value", "is empty: send a value"),
         InvalidSecret::ControlCharacter { .. } => {
@@ -63,20 +86,17 @@ pub(super) async fn set(
         let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
         return Err(Problem::bad("/value", detail));
     }
-    let warnings = secret_warnings(value);
-    let (info, opened) = app.store().set_secret(&name, &SecretString::from(value)).await?;
-    wake_opened(&app, &opened).await;
-    let is_new = info.created_at == info.updated_at;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let name = SecretName(info.name);
-    let set = SecretSet { name, rev: info.rev, lanes_opened: opened, warnings };
-    Ok((status, Json(set)).into_response())
+    Ok((SecretString::from(value).into(), secret_warnings(value)))
 }
 
 pub(super) fn set_described() -> Operation {
     let example = json!({"name": "githubToken", "rev": 2, "lanes_opened": [LANE]});
     of_one("setSecret", "Set a secret's value")
-        .description("Opens the lanes that were held for the old one.")
+        .description(
+            "Opens the lanes that were held for the old one. With `github_app` the value is an \
+             installation token of that app, made when a request needs one; webhooks may use it in \
+             `Authorization` of requests to GitHub alone.",
+        )
         .takes::<SecretValue>(json!({"value": "a-token"}))
         .answers::<SecretSet>(200, "The value was replaced.")
         .example(200, example)
@@ -141,13 +161,24 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 fn document(secret: postrider_store::SecretInfo) -> SecretInfo {
+    let kind = match &secret.github_app {
+        None => SecretKind::Value,
+        Some(_) => SecretKind::GithubApp,
+    };
     SecretInfo {
         name: SecretName(secret.name),
         uuid: secret.uuid,
+        kind,
+        github_app: secret.github_app.map(|app| app_document(*app)),
         description: secret.description,
         team_uuid: secret.team_uuid,
         rev: secret.rev,
         created_at: secret.created_at,
         updated_at: secret.updated_at,
     }
+}
+
+fn app_document(app: GithubApp) -> GithubAppInfo {
+    let GithubApp { app_id, installation_id, owner, per_repository, api_url } = app;
+    GithubAppInfo { app_id, installation_id, owner, per_repository, api_url }
 }

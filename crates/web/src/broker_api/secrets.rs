@@ -6,7 +6,7 @@ use http::{Method, StatusCode, header};
 use postrider_api::broker::{BrokerSecret, BrokerSecretDocument, BrokerSecretList};
 use postrider_domain::{InvalidSecret, secret_value};
 use postrider_http_server::openapi::{Operation, Tag, refer};
-use postrider_store::{SecretInfo, SecretPut, SecretWrite};
+use postrider_store::{SecretContent, SecretInfo, SecretPut, SecretWrite};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
@@ -159,6 +159,7 @@ async fn put(
     draft: Draft,
 ) -> Result<SecretInfo, Failure> {
     let Draft { value, description, team_uuid, name: _ } = draft;
+    let value = value.map(SecretContent::from);
     let write = SecretWrite { uuid, name, description, team_uuid, value };
     match context.app.store().put_secret(&write).await? {
         SecretPut::Written { secret, opened } => {

@@ -1,22 +1,18 @@
 //! PactFlow's rule of teams: a team's secrets are for that team's webhooks, secrets without a
 //! team for webhooks without one. The store resolves no other secret at delivery either.
 
-use postrider_store::{SecretInfo, Store};
+use postrider_store::SecretInfo;
 use std::collections::BTreeSet;
 
 use crate::broker_api::response::Failure;
 
 /// 400 when a webhook of this team (`None` for none) names a secret of another.
-pub(super) async fn check(
-    store: &Store,
+pub(super) fn check(
+    secrets: &[SecretInfo],
     team: Option<&str>,
     names: &BTreeSet<String>,
 ) -> Result<(), Failure> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let secrets = store.secrets().await?;
-    match foreign(&secrets, team, names) {
+    match foreign(secrets, team, names) {
         None => Ok(()),
         Some(secret) => Err(Failure::invalid("teamUuid", refusal(secret, team))),
     }
@@ -65,6 +61,7 @@ mod tests {
             team_uuid: team.map(str::to_owned),
             rev: 1,
             key_id: "k".to_owned(),
+            github_app: None,
             created_at: at,
             updated_at: at,
         }

@@ -1,5 +1,7 @@
 //! Webhooks: create, read, replace, delete, collections.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::rand;
 use axum::body::Body;
 use axum::response::Response;
@@ -9,11 +11,13 @@ use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use postrider_api::broker::{WebhookCollection, WebhookDocument};
 use postrider_domain::{RequestTemplate, Webhook, WebhookUuid};
-use postrider_render::{SIGNATURE_HEADERS, body_advice, secret_names, unknown_variables};
+use postrider_render::{
+    SIGNATURE_HEADERS, app_misuse, body_advice, secret_names, unknown_variables,
+};
 use postrider_store::{Put, StoredWebhook, WebhookWrite};
 use serde_json::{Value, json};
 
-use crate::api::example;
+use crate::api::{self, example};
 use crate::broker_api::described::{Described, call, sides, text};
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
@@ -251,8 +255,29 @@ pub(super) async fn to_write(app: &App, webhook: Webhook) -> Result<WebhookWrite
     }
     let mut secret_names = secret_names(&webhook.request);
     secret_names.extend(webhook.extensions.secret_names().cloned());
-    team::check(app.store(), webhook.team_uuid.as_deref(), &secret_names).await?;
+    check_secrets(app, &webhook, &secret_names).await?;
     Ok(WebhookWrite { webhook, lane: place.into(), secret_names })
+}
+
+/// Whose secrets it may use, and where those stand whose value is an app's token.
+async fn check_secrets(
+    app: &App,
+    webhook: &Webhook,
+    names: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let secrets = app.store().secrets().await?;
+    team::check(&secrets, webhook.team_uuid.as_deref(), names)?;
+    let is_app = |name: &str| {
+        secrets.iter().any(|secret| secret.name == name && secret.github_app.is_some())
+    };
+    let may = api::app_targets(app);
+    match app_misuse(&webhook.request, &webhook.extensions, is_app, may) {
+        None => Ok(()),
+        Some((_, member, why)) => Err(Failure::invalid(member, why)),
+    }
 }
 
 /// A header that the webhook sets although its signature does.

@@ -20,7 +20,7 @@ async fn create(harness: &Harness, document: &Value) -> Answer {
 /// The value that a webhook of this team gets.
 async fn value(harness: &Harness, name: &str, team: Option<&str>) -> Option<String> {
     let names = BTreeSet::from([name.to_owned()]);
-    let values = harness.store.secret_values(&names, team).await.unwrap();
+    let values = harness.store.secret_values(&names, team).await.unwrap().values;
     values.get(name).map(|value| value.expose_secret().to_owned())
 }
 

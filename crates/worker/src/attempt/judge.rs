@@ -35,7 +35,11 @@ pub(super) fn conclude(
     let decision =
         decide(retry, claim.attempt, classified.outcome, classified.wait, rand::random());
     let refusal = refusal(ready, &made, &classified);
-    let transition = transition(config, claim, refusal, &classified, &decision);
+    let transition = if is_worth_another(context, ready, &made, &classified) {
+        Transition::Released { after: Duration::ZERO }
+    } else {
+        transition(config, claim, refusal, &classified, &decision)
+    };
     let attempted = Attempted {
         claim,
         event: &ready.event,
@@ -54,10 +58,7 @@ pub(super) fn conclude(
     let is_plain = transition == Transition::Delivered && !held.is_probe && !claim.execution;
     let is_plain = is_plain && ready.can_be_rendered_again();
     let (request, response) = kept(&made.story, ready, is_plain.then_some(traced));
-    let response = match failed_rule {
-        Some(rule) => with_rule(&response, rule),
-        None => response,
-    };
+    let response = with_rule(with_run(response, kind, &made, ready), failed_rule);
     let attempt = AttemptRow {
         number: claim.number,
         started_at: made.started_at,
@@ -76,10 +77,42 @@ pub(super) fn conclude(
     }
 }
 
+/// `MINTED_ANEW`: whether a token of an app was refused that is worth another. The delivery is due
+/// at once, and like any request it keeps its lane's pace.
+fn is_worth_another(
+    context: &Context,
+    ready: &Ready,
+    made: &Made<'_>,
+    classified: &Classified,
+) -> bool {
+    if classified.outcome.shows_a_live_credential() {
+        ready.used.iter().for_each(|token| context.tokens.taken(token));
+    }
+    let is_refused = classified.outcome == Outcome::Credential && made.status_code == Some(401);
+    let another = |all, token| context.tokens.refused(token) && all;
+    is_refused && !ready.used.is_empty() && ready.used.iter().fold(true, another)
+}
+
 /// The answer's text with the part of the webhook's own rule that it failed.
-fn with_rule(response: &str, rule: FailedRule) -> String {
-    let members = response.trim_end().strip_suffix('}').unwrap_or_default();
-    format!("{members},\"cause\":\"success_rule\",\"rule\":{}}}", Value::from(rule.to_string()))
+fn with_rule(response: String, failed: Option<FailedRule>) -> String {
+    let Some(rule) = failed else { return response };
+    let rule = Value::from(rule.to_string());
+    with_members(&response, &format!("\"cause\":\"success_rule\",\"rule\":{rule}"))
+}
+
+/// The answer's text with the run that it names.
+fn with_run(response: String, kind: TargetKind, made: &Made<'_>, ready: &Ready) -> String {
+    let Story::Answered { status, body, .. } = &made.story else { return response };
+    let Some(run) = postrider_github::started_run(kind, status.as_u16(), body) else {
+        return response;
+    };
+    let url = Value::from(ready.unsealed.redactor.redact(&run.url));
+    with_members(&response, &format!("\"run\":{{\"id\":{},\"url\":{url}}}", run.id))
+}
+
+fn with_members(object: &str, members: &str) -> String {
+    let begun = object.trim_end().strip_suffix('}').unwrap_or_default();
+    format!("{begun},{members}}}")
 }
 
 /// What is kept of request and answer. A plain success is rendered again when somebody looks: its

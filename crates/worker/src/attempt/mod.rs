@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_domain::Outcome;
-use postrider_http_client::{Client, Reply};
+use postrider_http_client::{Client, Reply, Trouble};
 use postrider_queue::MessageContext;
 use postrider_store::{Claim, Recorded, Transition};
 use postrider_telemetry::Metrics;
@@ -32,11 +32,12 @@ pub(crate) use hand::InHand;
 use judge::{conclude, unreadable};
 pub(crate) use leave::{Leave, Told, Turn};
 pub(crate) use prepare::Sendable;
-use prepare::{NotReady, prepare};
+use prepare::{NotReady, Ready, prepare};
 use send::Started;
 pub(crate) use send::send;
 
 use crate::WorkerConfig;
+use crate::app_tokens::AppTokens;
 use crate::cache::Cache;
 use crate::clock::BoottimeInstant;
 use crate::traced::Traced;
@@ -48,6 +49,7 @@ use postrider_scheduler::{Unsent, Verdict};
 pub(crate) struct Context {
     pub(crate) config: WorkerConfig,
     pub(crate) cache: Cache,
+    pub(crate) tokens: AppTokens,
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) troubles: Troubles,
@@ -87,49 +89,78 @@ pub(crate) enum Came {
 /// Makes the attempt that a claim is for.
 pub(crate) async fn attempt(context: &Context, hand: &InHand, leave: Leave) -> Came {
     let held = hand.held();
-    let claim = &held.claim;
     let traced = Traced::of(held);
-    let unsent = |why| {
-        traced.unsent(claim, None);
-        Came::Unsent(why)
-    };
-    let ready = match leave.unless_stopping(prepare(context, claim)).await {
-        Some(Ok(ready)) => ready,
-        Some(Err(NotReady::StoreAway)) => return unsent(Unsent::StoreAway),
-        Some(Err(NotReady::Unreadable(what))) => {
+    let prepared = leave.unless_stopping(prepare(context, held)).await;
+    match prepared {
+        Some(Ok(ready)) => try_it(context, hand, leave, &ready, &traced).await,
+        Some(Err(why)) => not_ready(context, held, &traced, why),
+        None => unsent(&held.claim, &traced, Unsent::Stopped),
+    }
+}
+
+fn unsent(claim: &Claim, traced: &Traced, why: Unsent) -> Came {
+    traced.unsent(claim, None);
+    Came::Unsent(why)
+}
+
+fn not_ready(context: &Context, held: &HeldClaim, traced: &Traced, why: NotReady) -> Came {
+    let claim = &held.claim;
+    match why {
+        NotReady::StoreAway => unsent(claim, traced, Unsent::StoreAway),
+        NotReady::TokenLate => unsent(claim, traced, Unsent::Stopped),
+        NotReady::LocalTrouble(trouble) => local_trouble(context, claim, traced, trouble),
+        NotReady::Unreadable(what) => {
             traced.unsent(claim, Some(Outcome::RenderError));
-            return Came::NotRequested(unreadable(context, claim, &what));
+            Came::NotRequested(unreadable(context, claim, &what))
         }
-        None => return unsent(Unsent::Stopped),
-    };
-    let mut sendable = match ready.render(claim, &context.config, &traced) {
+        NotReady::Unsendable(made) => {
+            let (ready, made) = *made;
+            Came::NotRequested(conclude(context, held, &ready, made, traced))
+        }
+    }
+}
+
+fn local_trouble(context: &Context, claim: &Claim, traced: &Traced, trouble: Trouble) -> Came {
+    tracing::warn!(delivery_id = %claim.id, error = trouble.as_str(), "delivery.local_trouble");
+    context.troubles.met(trouble);
+    unsent(claim, traced, Unsent::LocalTrouble)
+}
+
+async fn try_it(
+    context: &Context,
+    hand: &InHand,
+    leave: Leave,
+    ready: &Ready,
+    traced: &Traced,
+) -> Came {
+    let held = hand.held();
+    let claim = &held.claim;
+    let mut sendable = match ready.render(claim, &context.config, traced) {
         Ok(sendable) => sendable,
         Err(unsendable) => {
             let made = unsendable.made();
-            return Came::NotRequested(conclude(context, held, &ready, made, &traced));
+            return Came::NotRequested(conclude(context, held, ready, made, traced));
         }
     };
     if !leave.granted(held).await {
-        return unsent(Unsent::Stopped);
+        return unsent(claim, traced, Unsent::Stopped);
     }
     ready.sign(claim, &mut sendable.request);
     hand.begins();
     let started = Started::now();
     let reply = send(context, &sendable.request, claim.timeout, ready.success_codes()).await;
     if let Reply::LocalTrouble(trouble) = reply {
-        tracing::warn!(delivery_id = %claim.id, error = trouble.as_str(), "delivery.local_trouble");
-        context.troubles.met(trouble);
-        return unsent(Unsent::LocalTrouble);
+        return local_trouble(context, claim, traced, trouble);
     }
     reached(Step::Sent, 1);
     ready.measure(context, sendable.target, &reply);
     let kind = kind_of(&reply);
-    let made = started.made(reply, &sendable, &ready, &traced);
+    let made = started.made(reply, &sendable, ready, traced);
     let took = made.duration;
     if kind != Kind::NotRequested {
         context.troubles.sent(took);
     }
-    let finished = conclude(context, held, &ready, made, &traced);
+    let finished = conclude(context, held, ready, made, traced);
     match kind {
         Kind::Answered => Came::Answered(took, finished),
         Kind::Silent => Came::Silent(finished),

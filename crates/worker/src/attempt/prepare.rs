@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use postrider_domain::{Answer, Classified, Event, FailedRule, RetryPolicy, Target, by_own_rule};
-use postrider_http_client::Reply;
+use postrider_http_client::{Reply, Trouble};
 use postrider_render::{RenderError, RenderedRequest, Signer, Variables};
 use postrider_store::Claim;
 use postrider_telemetry::TRACEPARENT;
 
-use super::Context;
-use super::send::{Made, Story};
+use super::send::{Made, Story, time_left};
+use super::{Context, HeldClaim};
+use crate::app_tokens::{Equipped, InUse, Unequipped, equip};
 use crate::cache::{Prepared, Unsealed};
 use crate::traced::Traced;
 use crate::{WorkerConfig, log, policy};
@@ -20,6 +21,11 @@ use crate::{WorkerConfig, log, policy};
 pub(super) enum NotReady {
     StoreAway,
     Unreadable(String),
+    /// A token of an app comes too late for this claim.
+    TokenLate,
+    LocalTrouble(Trouble),
+    /// An attempt at which nothing was sent.
+    Unsendable(Box<(Ready, Made<'static>)>),
 }
 
 /// Everything that a request is rendered from.
@@ -27,9 +33,12 @@ pub(super) struct Ready {
     pub(super) prepared: Arc<Prepared>,
     pub(super) unsealed: Arc<Unsealed>,
     pub(super) event: Event,
+    /// Tokens of apps among the values.
+    pub(super) used: Vec<InUse>,
 }
 
-pub(super) async fn prepare(context: &Context, claim: &Claim) -> Result<Ready, NotReady> {
+pub(super) async fn prepare(context: &Context, held: &HeldClaim) -> Result<Ready, NotReady> {
+    let claim = &held.claim;
     let event: Event = serde_json::from_str(&claim.event)
         .map_err(|error| NotReady::Unreadable(format!("the stored event: {error}")))?;
     let store_away = |error: postrider_store::StoreError| match error {
@@ -41,7 +50,8 @@ pub(super) async fn prepare(context: &Context, claim: &Claim) -> Result<Ready, N
     };
     let prepared = context.cache.prepared(claim).await.map_err(store_away)?;
     let unsealed = context.cache.unsealed(claim, &prepared).await.map_err(store_away)?;
-    Ok(Ready { prepared, unsealed, event })
+    let ready = Ready { prepared, unsealed, event, used: Vec::new() };
+    if ready.unsealed.apps.is_empty() { Ok(ready) } else { ready.equipped(context, held).await }
 }
 
 /// A request that may leave, and where it goes: what measures, reads and judges its answer.
@@ -63,6 +73,33 @@ impl Sendable {
 }
 
 impl Ready {
+    fn variables<'a>(&'a self, claim: &Claim) -> Variables<'a> {
+        let event_name = self.event.event_name.as_str();
+        Variables { event: &self.event, event_name, delivery_id: claim.id }
+    }
+
+    /// With tokens of apps in the place of their secrets, as long as the claim permits to wait.
+    async fn equipped(self, context: &Context, held: &HeldClaim) -> Result<Self, NotReady> {
+        let of = (&context.tokens, &context.cache, &context.config);
+        let unsealed = Arc::clone(&self.unsealed);
+        let variables = self.variables(&held.claim);
+        let equipped = equip(of, &self.prepared, unsealed, &variables, time_left(held)).await;
+        let (unsendable, target) = match equipped {
+            Ok(Equipped { unsealed, used }) => return Ok(Self { unsealed, used, ..self }),
+            Err(Unequipped::NotInTime) => return Err(NotReady::TokenLate),
+            Err(Unequipped::Local(trouble)) => return Err(NotReady::LocalTrouble(trouble)),
+            Err(Unequipped::Unusable(name, why)) => {
+                (Unsendable::Secret { name, is_missing: false, why }, None)
+            }
+            Err(Unequipped::Render(error)) => (Unsendable::from_render(error), None),
+            Err(Unequipped::Failed { target, answer, why }) => {
+                let why = self.unsealed.redactor.redact(&why).into_owned();
+                (Unsendable::Token { answer, why }, Some(target))
+            }
+        };
+        Err(NotReady::Unsendable(Box::new((self, Made { target, ..unsendable.made() }))))
+    }
+
     /// Renders and asks the policies; a refusal is an attempt at which nothing was sent.
     pub(super) fn render(
         &self,
@@ -70,11 +107,7 @@ impl Ready {
         config: &WorkerConfig,
         traced: &Traced,
     ) -> Result<Sendable, Unsendable> {
-        let variables = Variables {
-            event: &self.event,
-            event_name: self.event.event_name.as_str(),
-            delivery_id: claim.id,
-        };
+        let variables = self.variables(claim);
         let rendered =
             self.prepared.request.render(&variables, &self.unsealed.values, &config.user_agent);
         let mut request = rendered.map_err(Unsendable::from_render)?;
@@ -153,6 +186,11 @@ pub(super) enum Unsendable {
     },
     Render(String),
     Blocked(String),
+    /// There is no token of an app.
+    Token {
+        answer: Answer,
+        why: String,
+    },
 }
 
 impl Unsendable {
@@ -177,6 +215,7 @@ impl Unsendable {
             }
             Self::Render(why) => (Answer::RenderFailed, None, why),
             Self::Blocked(why) => (Answer::Blocked, None, why),
+            Self::Token { answer, why } => (answer, None, why),
         };
         Made {
             answer,

@@ -19,6 +19,11 @@ pub(super) fn too_late(held: &HeldClaim) -> bool {
     held.asked_at.elapsed() + held.claim.timeout > held.claim.length
 }
 
+/// How long a request may still wait before it is too late for it.
+pub(super) fn time_left(held: &HeldClaim) -> Duration {
+    held.claim.length.saturating_sub(held.asked_at.elapsed() + held.claim.timeout)
+}
+
 /// Makes the request; connecting and all of it take at most `timeout`. Answers of the statuses
 /// `last` are not followed.
 pub(crate) async fn send(

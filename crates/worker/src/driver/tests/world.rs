@@ -22,7 +22,7 @@ use super::*;
 use crate::driver::hands::Hands;
 use crate::driver::owed::channel;
 use crate::record::{Recorder, supervised};
-use crate::{WorkerConfig, attempt, cache, clock, live};
+use crate::{WorkerConfig, app_tokens, attempt, cache, clock, live};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -92,9 +92,12 @@ impl World {
         let (outside, mut inbox) = mpsc::channel(64);
         tracker.spawn(async move { while inbox.recv().await.is_some() {} });
         let config = config();
+        let client = config.client(&Supervisor::default()).unwrap();
+        let minter = app_tokens::Minter::new(client.clone(), store.clone(), &config);
         let hands = Hands {
             context: Arc::new(attempt::Context {
-                client: config.client(&Supervisor::default()).unwrap(),
+                client,
+                tokens: app_tokens::AppTokens::new(minter),
                 cache: cache::Cache::new(store.clone(), Vec::new()),
                 config,
                 metrics: Metrics::new("test").unwrap(),
