@@ -3,9 +3,10 @@
 //!
 //! Postgres and SQLite have the steps by [`Store`](postrider_store::Store), the simulation by its
 //! model; the conformance suite runs [`cases`] over the databases, the simulation's tests over the
-//! model.
+//! model. [`broker`] stands in for a Pact Broker.
 
 pub mod acts;
+pub mod broker;
 pub mod cases;
 mod hot;
 mod seen;

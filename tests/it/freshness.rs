@@ -4,11 +4,12 @@
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use postrider_github_double::{Double, Options};
+use postrider_testkit::broker::{Row, ScriptedBroker, row};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Alertmanager, Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON,
-    ScriptedBroker, event, row, run, setting, wait_until, webhook,
+    Alertmanager, Api, Cluster, Looking, Mode, Plan, Received, Receiver, Reply, SOON, event, run,
+    run_with, setting, wait_until, webhook,
 };
 
 const TOKEN: &str = "token-of-the-provider-s-repository";
@@ -95,7 +96,7 @@ async fn from_event_to_alert_and_back(mode: Mode) -> Result<()> {
     api.publish(&event(1, "Orders")).await?;
     let waiting =
         pair_is(&api, "provider=Orders", |pair| pair["last_dispatch"].is_string()).await?;
-    ensure!(waiting["state"] == "fresh" && waiting["owed_since"].is_string(), "{waiting}");
+    ensure!(waiting["state"] == "owing" && waiting["owed_since"].is_string(), "{waiting}");
     ensure!(waiting["last_verification"].is_null(), "{waiting}");
     api.publish(&verification("Orders", false)).await?;
     let fresh = pair_is(&api, "provider=Orders", |pair| pair["owed_since"].is_null()).await?;
@@ -111,7 +112,7 @@ async fn from_event_to_alert_and_back(mode: Mode) -> Result<()> {
     let labels = &alerts[0]["labels"];
     ensure!(labels["provider"] == "Bill/ing \"ü\"" && labels["consumer"] == "checkout", "{labels}");
     ensure!(alerts[0]["annotations"]["summary"].as_str() == open["summary"].as_str(), "{alerts:?}");
-    let told = receiver.received().first().context("the webhook was told")?.json()?;
+    let told = first_told(&receiver).await?;
     ensure!(told["status"] == "firing" && told["version"] == "4", "{told}");
     let fingerprint = &told["alerts"][0]["fingerprint"];
     ensure!(*fingerprint == alerts[0]["fingerprint"], "ours is {fingerprint}: {alerts:?}");
@@ -131,6 +132,15 @@ async fn from_event_to_alert_and_back(mode: Mode) -> Result<()> {
     .await?;
     look_at_metrics(&cluster).await?;
     cluster.finish().await
+}
+
+/// What the webhook was told first.
+async fn first_told(receiver: &Receiver) -> Result<Value> {
+    wait_until("the webhook to be told", SOON, async || {
+        let told = receiver.received().first().map(Received::json).transpose()?;
+        Ok(told.map_or_else(|| Looking::NotYet("nothing".to_owned()), Looking::Found))
+    })
+    .await
 }
 
 /// By the command line: seen, but not over.
@@ -175,7 +185,7 @@ async fn distributed_from_event_to_alert_and_back() -> Result<()> {
 
 /// In earnest: two seconds pass.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn time_alone_makes_a_pair_stale_and_silent() -> Result<()> {
+async fn time_alone_makes_a_pair_stale_and_a_verified_one_stays_fresh() -> Result<()> {
     let plan = Plan::new(Mode::Embedded).set("FRESHNESS", "2s").set("QUIET_DAYS", "none");
     let cluster = plan.start().await?;
     let api = cluster.api()?;
@@ -184,10 +194,16 @@ async fn time_alone_makes_a_pair_stale_and_silent() -> Result<()> {
     incident(&api, "verification_stale", is_open).await?;
     api.publish(&verification("Orders", true)).await?;
     incident(&api, "verification_stale", |incident| !is_open(incident)).await?;
-    let silent = pair_is(&api, "state=silent", |_| true).await?;
-    ensure!(silent["owed_since"].is_null() && silent["threshold_seconds"] == 2, "{silent}");
-    incident(&api, "verification_silent", is_open).await?;
+    let old = |pair: &Value| pair["age_seconds"].as_u64().is_some_and(|age| age > 2);
+    let fresh = pair_is(&api, "provider=Orders", old).await?;
+    ensure!(fresh["state"] == "fresh" && fresh["threshold_seconds"] == 2, "{fresh}");
+    ensure!(fresh["owed_since"].is_null() && fresh["basis"] == "relay", "{fresh}");
     cluster.finish().await
+}
+
+/// Contract 11 is owed for two hours, an older one was verified.
+fn owing() -> [Row; 2] {
+    [row("11", ago(120), None), row("10", ago(300), Some((true, ago(290))))]
 }
 
 /// Nothing was relayed: the matrix alone tells.
@@ -195,8 +211,8 @@ async fn time_alone_makes_a_pair_stale_and_silent() -> Result<()> {
 async fn a_brokers_matrix_tells_what_nobody_relayed() -> Result<()> {
     let broker = ScriptedBroker::start().await?;
     broker.ask_for("token-of-the-broker");
-    broker.set("checkout", "Orders", &[row("1", ago(120), None)]);
-    broker.set("checkout", "Stock", &[row("1", ago(120), Some((true, ago(5))))]);
+    broker.set("checkout", "Orders", &owing());
+    broker.set("checkout", "Stock", &[row("11", ago(120), Some((true, ago(5))))]);
     let plan = Plan::new(Mode::Embedded)
         .set("FRESHNESS", "1h")
         .set("QUIET_DAYS", "none")
@@ -219,7 +235,9 @@ async fn a_brokers_matrix_tells_what_nobody_relayed() -> Result<()> {
     ensure!(orders["state"] == "stale", "it was so when the broker last answered: {orders}");
 
     // It answers again, and there is a result.
-    broker.set("checkout", "Orders", &[row("1", ago(120), Some((true, Timestamp::now())))]);
+    let [_, older] = owing();
+    let verified = row("11", ago(120), Some((true, Timestamp::now())));
+    broker.set("checkout", "Orders", &[verified, older]);
     broker.trouble(None);
     incident(&api, "broker_unreachable", |incident| !is_open(incident)).await?;
     incident(&api, "verification_stale", |incident| !is_open(incident)).await?;
@@ -252,15 +270,15 @@ async fn a_broker_that_is_away_makes_nothing_late() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_names_at_two_brokers_never_mix() -> Result<()> {
-    let (verified, owing) = (ScriptedBroker::start().await?, ScriptedBroker::start().await?);
+    let (verified, late) = (ScriptedBroker::start().await?, ScriptedBroker::start().await?);
     verified.set("checkout", "Orders", &[row("1", ago(120), Some((true, ago(5))))]);
-    owing.set("checkout", "Orders", &[row("1", ago(120), None)]);
+    late.set("checkout", "Orders", &owing());
     let file = format!(
         "[[broker]]\nname = \"one\"\nbase_url = \"{}\"\n[[broker]]\nname = \"two\"\nbase_url = \"{}\"\n\
          [[pair]]\nbroker = \"two\"\nconsumer = \"checkout\"\nprovider = \"Orders\"\nmax_age = \"90m\"\n\
          critical = true\n",
         verified.url(),
-        owing.url()
+        late.url()
     );
     let plan = Plan::new(Mode::Embedded)
         .file(&file)
@@ -269,7 +287,7 @@ async fn equal_names_at_two_brokers_never_mix() -> Result<()> {
         .set("BROKER_INTERVAL", "300ms");
     let cluster = plan.start().await?;
     let api = cluster.api()?;
-    let one = pair_is(&api, "broker=one", |pair| pair["last_verification"].is_string()).await?;
+    let one = pair_is(&api, "broker=one", |pair| pair["state"] == "fresh").await?;
     let two = pair_is(&api, "broker=two", |pair| pair["state"] == "stale").await?;
     ensure!(one["state"] == "fresh" && one["critical"] == false, "{one}");
     ensure!(two["last_verification"].is_null() && two["critical"] == true, "{two}");
@@ -285,4 +303,80 @@ async fn equal_names_at_two_brokers_never_mix() -> Result<()> {
         "{stale}"
     );
     cluster.finish().await
+}
+
+/// A pair for each state; all are of one contract that is three hours old.
+async fn a_pair_for_each_state() -> Result<ScriptedBroker> {
+    let broker = ScriptedBroker::start().await?;
+    broker.model(|model| {
+        model.main_branch("web", Some("main"), ago(900)).build_on("web", "1", "main", ago(180));
+        for provider in ["Fresh", "Failed", "Late", "Trouble", "Young"] {
+            model.main_branch(provider, Some("main"), ago(900));
+            model.build_on(provider, "p1", "main", ago(800));
+            model.publish("web", "1", provider, "one", ago(180));
+            model.verify(provider, "p1", "web", "1", provider != "Failed", ago(170));
+        }
+        model.publish("web", "1", "Unguarded", "one", ago(180));
+        model.build("Late", "p0", ago(700)).deploy("Late", "p0", "prod", None, ago(600));
+        model.build_on("Young", "p2", "main", ago(5));
+    });
+    broker.answer_of("[pacticipant]=Trouble", Some((500, "oops")));
+    Ok(broker)
+}
+
+/// What the monitor says of a pair is what `check verification` says, and one pair that the broker
+/// can't tell of leaves the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn freshness_and_check_agree_and_one_pair_in_trouble_is_unknown() -> Result<()> {
+    let broker = a_pair_for_each_state().await?;
+    let plan = Plan::new(Mode::Embedded)
+        .set("FRESHNESS", "1h")
+        .set("QUIET_DAYS", "none")
+        .set("BROKER_INTERVAL", "300ms")
+        .set("PACT_BROKER_BASE_URL", broker.url());
+    let cluster = plan.start().await?;
+    let api = cluster.api()?;
+    let variables = [("PACT_BROKER_BASE_URL".to_owned(), broker.url().to_owned())];
+    for (provider, state, owes) in [
+        ("Fresh", "fresh", None),
+        ("Failed", "failed", None),
+        ("Late", "stale", Some(("p0", "deployed:prod"))),
+        ("Unguarded", "unguarded", None),
+        ("Young", "owing", Some(("p2", "main"))),
+    ] {
+        let query = format!("provider={provider}");
+        let pair = pair_is(&api, &query, |pair| pair["state"] == state).await?;
+        ensure!(pair["basis"] == "broker" && pair["trouble"].is_null(), "{pair}");
+        let owed = pair["owes"].as_array().context("owes")?.first();
+        let owed = owed.map(|owed| (owed["provider_version"].clone(), owed["because"].clone()));
+        let expected = owes.map(|(version, because)| (json!(version), json!([because])));
+        ensure!(owed == expected, "{pair}");
+        let check = ["check", "verification", "--consumer", "web", "--provider", provider];
+        let args = [&check[..], &["--max-age", "1h", "-o", "json"]].concat();
+        let output = run_with(&args, &variables, "").await?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(report["pairs"][0]["state"] == state, "{report}");
+    }
+    let trouble = pair_is(&api, "provider=Trouble", |pair| pair["trouble"].is_string()).await?;
+    ensure!(trouble["state"] == "unknown", "{trouble}");
+    worst_first(&api).await?;
+    broker.answer_of("[pacticipant]=Trouble", None);
+    pair_is(&api, "provider=Trouble", |pair| pair["state"] == "fresh").await?;
+    cluster.finish().await
+}
+
+/// By the command line.
+async fn worst_first(api: &Api) -> Result<()> {
+    let settings = [setting("URL", api.base())];
+    let output = run(&["freshness", "--consumer", "web", "--json"], &settings, "").await?;
+    let listed: Value = serde_json::from_slice(&output.stdout)?;
+    let pairs = listed["pairs"].as_array().context("pairs")?;
+    let states: Vec<&str> = pairs.iter().filter_map(|pair| pair["state"].as_str()).collect();
+    ensure!(states == ["failed", "stale", "unguarded", "unknown", "owing", "fresh"], "{states:?}");
+    let output = run(&["freshness", "--state", "stale"], &settings, "").await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(text.contains("p0 (deployed:prod)") && !text.contains("Young"), "{text}");
+    let wrong = run(&["freshness", "--state", "rotten"], &settings, "").await?;
+    ensure!(wrong.status.code() == Some(2), "{wrong:?}");
+    Ok(())
 }

@@ -7,10 +7,11 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
+use postrider_testkit::broker::{ScriptedBroker, row};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::harness::{EVENT_NAME, ScriptedBroker, row, webhook};
+use crate::harness::{EVENT_NAME, webhook};
 
 fn text(name: &str) -> Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -125,7 +126,8 @@ async fn the_freshness_workflow_checks() -> Result<()> {
     let summary = fs::read_to_string(dir.path().join("summary"))?;
     ensure!(summary.contains("| checkout | billing | fresh |"), "{summary}");
 
-    broker.set("checkout", "billing", &[row("1", ago(500), Some((true, ago(400))))]);
+    let verified = row("1", ago(500), Some((true, ago(400))));
+    broker.set("checkout", "billing", &[row("2", ago(300), None), verified]);
     let output = run_freshness(&broker, dir.path(), &[]).await?;
     ensure!(output.status.code() == Some(1), "{output:?}");
     let outputs = fs::read_to_string(dir.path().join("output"))?;

@@ -28,6 +28,7 @@ mod lanes;
 mod limit;
 mod lint;
 mod metrics;
+mod owed;
 mod readme;
 mod real_clients;
 mod reconcile;

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use postrider_github_double::{Double, Options};
+use postrider_testkit::broker::{ScriptedBroker, row};
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
-use crate::harness::{Mode, Plan, SOON, ScriptedBroker, row, run, setting};
+use crate::harness::{Mode, Plan, SOON, run, setting};
 use crate::webhook_broker::{Behaviour, WebhookBroker};
 
 const FRONT: &str = "## Two commands";

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::FreshnessState;
+use postrider_domain::owed::Due;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -42,6 +43,79 @@ pub struct PairFreshness {
     pub state: FreshnessState,
     /// The settings call the pair critical.
     pub critical: bool,
+    /// What it is judged by.
+    pub basis: Basis,
+    /// Provider versions that owe a result, oldest debt first; empty by relayed events alone.
+    pub owes: Vec<OwedResult>,
+    /// Provider versions that count and do not keep a contract.
+    pub failed: Vec<FailedVersion>,
+    /// Deployed contents that hold the provider's main head back; no part of the verdict.
+    pub holds_back: Vec<HeldBackVersion>,
+    /// Why the broker could not tell of this pair when it was asked last; null when it could.
+    #[schema(required)]
+    pub trouble: Option<String>,
+}
+
+/// What a pair is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The broker's own rule: which provider versions count, and which have a result.
+    Broker,
+    /// Relayed events, which can't tell that.
+    Relay,
+}
+
+/// A provider version that counts and has no result for a contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwedResult {
+    /// The provider version.
+    pub provider_version: String,
+    /// The provider's main branch, if the version counts as its head.
+    #[schema(required)]
+    pub branch: Option<String>,
+    /// Why it counts: `main`, `deployed:<environment>`, `released:<environment>`.
+    pub because: Vec<String>,
+    /// `published`: the broker should have told of it. `later`: it came with a build, a
+    /// deployment or a release, of which brokers tell nobody.
+    #[schema(value_type = words::Due)]
+    pub due: Due,
+    /// It stops a deployment now.
+    pub blocking: bool,
+    /// Since when the line has been owing without a break.
+    pub since: Timestamp,
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// What it is the newest contract of: `main`, `deployed:<environment>`.
+    pub lines: Vec<String>,
+}
+
+/// A provider version that counts and does not keep a contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailedVersion {
+    /// The provider version.
+    pub provider_version: String,
+    /// Why it counts.
+    pub because: Vec<String>,
+    /// When it failed.
+    pub failed_at: Timestamp,
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// What it is the newest contract of.
+    pub lines: Vec<String>,
+}
+
+/// A deployed content that the provider's main head has no result for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldBackVersion {
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// Where it is deployed or supported.
+    pub lines: Vec<String>,
+    /// The provider's main head.
+    pub provider_version: String,
+    /// Since when there is none.
+    pub since: Timestamp,
 }
 
 /// A page of pairs, by broker, consumer and provider.

@@ -24,7 +24,9 @@ pub use events::{
     AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventResult,
     Provider, RelayedEvent, StoredEvent,
 };
-pub use freshness::{FreshnessList, FreshnessQuery, PairFreshness};
+pub use freshness::{
+    Basis, FailedVersion, FreshnessList, FreshnessQuery, HeldBackVersion, OwedResult, PairFreshness,
+};
 pub use health::{Health, Unhealthy};
 pub use incidents::{Incident, IncidentList, IncidentQuery};
 pub use lanes::{HeldWebhook, Lane, LaneList, LaneName, LaneState};

@@ -56,10 +56,15 @@ words! {
         postrider_domain::DeliveryStatus::ALL.map(postrider_domain::DeliveryStatus::as_str);
     /// What an attempt, or a delivery without one, came to.
     Outcome = postrider_domain::Outcome::ALL.map(postrider_domain::Outcome::as_str);
-    /// `stale`: a verification is owed for too long. `silent`: none is owed, and the newest is too
-    /// old. `unknown`: nothing is known, or the broker can't be asked.
+    /// Worst first. `failed`: a version that counts does not keep the contract. `stale`: a
+    /// verification is owed for too long. `unguarded`: no version of the provider counts. `silent`:
+    /// a publication came that no event told of. `unknown`: nothing is known, or the broker can't
+    /// tell. `owing`: a verification is owed, and not late.
     FreshnessState =
         postrider_domain::FreshnessState::ALL.map(postrider_domain::FreshnessState::as_str);
+    /// When a debt came to be: `published` with the contract, `later` with a build, a deployment, a
+    /// release or another main branch, of which brokers tell nobody.
+    Due = postrider_domain::owed::Due::ALL.map(postrider_domain::owed::Due::as_str);
     /// What kind of condition it is.
     IncidentKind =
         postrider_domain::IncidentKind::ALL.map(postrider_domain::IncidentKind::as_str);

@@ -1,5 +1,6 @@
-//! Client of a Pact Broker's or PactFlow's API: the matrix, integrations, and any other
-//! resource by path.
+//! Client of a Pact Broker's or PactFlow's API: the matrix, integrations, versions, environments,
+//! and any other resource by path. [`Survey`] reads what the rule of `postrider_domain::owed`
+//! needs to know of a pair.
 //!
 //! What every call keeps to:
 //! * the credential goes to the broker's own origin and nowhere else: neither a link nor a
@@ -11,13 +12,21 @@
 mod answer;
 mod client;
 mod config;
+mod environments;
 mod error;
 mod listing;
 mod matrix;
+mod pact;
+mod survey;
+mod versions;
 
 pub use answer::{Answer, error_list, error_text, retry_after};
 pub use client::{Broker, path};
 pub use config::{BrokerAuth, BrokerConfig, is_loopback};
+pub use environments::{Environment, InEnvironment, Presence};
 pub use error::BrokerError;
 pub use listing::Pair;
 pub use matrix::{MatrixRow, Verification};
+pub use pact::{LatestResult, PublishedPact};
+pub use survey::{LineChoice, PairView, Scope, SideChoice, Survey};
+pub use versions::{Pacticipant, Version};

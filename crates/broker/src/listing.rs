@@ -47,7 +47,7 @@ impl Broker {
     }
 
     /// The list of this name below `_embedded`.
-    fn embedded<T: DeserializeOwned>(
+    pub(crate) fn embedded<T: DeserializeOwned>(
         &self,
         answer: &Value,
         name: &str,

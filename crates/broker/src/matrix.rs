@@ -13,6 +13,11 @@ use crate::listing::Pair;
 /// unless told otherwise (Pact Broker 2.120); so many publications may follow the newest
 /// verification before it is out of sight.
 const LIMIT: u16 = 500;
+/// Rows that are enough to know by whom a contract was verified.
+const FEW: u16 = 5;
+/// Versions of one side that one question names: of both sides together fewer rows than
+/// [`LIMIT`], in a URL that a broker's server takes.
+const SIDE: usize = 20;
 
 /// One version of a pact, with one provider version's result for it if there is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,69 @@ impl Broker {
         let query = format!(
             "q[][pacticipant]={consumer}&q[][pacticipant]={provider}&latestby=cvpv&limit={LIMIT}"
         );
+        self.rows(&query, pair).await
+    }
+
+    /// The rows of exactly these versions of a pair: for each consumer version one row for each
+    /// of these provider versions that has a result for its content, else one row without a
+    /// result. Nothing is cut, however many versions there are: rows of a pair without versions
+    /// are cut before the latest of each are chosen (Pact Broker 2.120).
+    pub async fn results(
+        &self,
+        pair: &Pair,
+        consumer_versions: &[&str],
+        provider_versions: &[&str],
+    ) -> Result<Vec<MatrixRow>, BrokerError> {
+        let mut rows = Vec::new();
+        for consumers in consumer_versions.chunks(SIDE) {
+            for providers in provider_versions.chunks(SIDE) {
+                rows.extend(self.named(pair, consumers, providers).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The newest results of any provider version for what a consumer version published; a few
+    /// are enough to know by whom it was verified.
+    pub async fn results_of(
+        &self,
+        pair: &Pair,
+        consumer_version: &str,
+    ) -> Result<Vec<MatrixRow>, BrokerError> {
+        let (consumer, provider) = (encoded(&pair.consumer), encoded(&pair.provider));
+        let version = encoded(consumer_version);
+        let query = format!(
+            "q[][pacticipant]={consumer}&q[][version]={version}&q[][pacticipant]={provider}\
+             &latestby=cvpv&limit={FEW}"
+        );
+        self.rows(&query, pair).await
+    }
+
+    async fn named(
+        &self,
+        pair: &Pair,
+        consumer_versions: &[&str],
+        provider_versions: &[&str],
+    ) -> Result<Vec<MatrixRow>, BrokerError> {
+        let selectors = |name: &str, versions: &[&str]| -> String {
+            let (name, versions) = (encoded(name), versions.iter());
+            let selector = |version: &&str| {
+                format!("q[][pacticipant]={name}&q[][version]={}&", encoded(version))
+            };
+            versions.map(selector).collect()
+        };
+        let query = format!(
+            "{}{}latestby=cvpv&limit={LIMIT}",
+            selectors(&pair.consumer, consumer_versions),
+            selectors(&pair.provider, provider_versions),
+        );
+        let mut rows = self.rows(&query, pair).await?;
+        // An application that is its own provider has rows of other versions, too.
+        rows.retain(|row| consumer_versions.contains(&row.consumer_version.as_str()));
+        Ok(rows)
+    }
+
+    async fn rows(&self, query: &str, pair: &Pair) -> Result<Vec<MatrixRow>, BrokerError> {
         let answer = self.get_json(&format!("/matrix?{query}")).await?;
         let names = unknown_names(&answer, pair);
         if !names.is_empty() {

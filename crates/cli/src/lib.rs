@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod events;
 mod exit;
 mod flags;
+pub mod freshness;
 pub mod health;
 mod import;
 pub mod incidents;

@@ -1,33 +1,38 @@
 //! Whether the verification of a contract is as fresh as it should be.
 //!
-//! One pair of a consumer and a provider at one broker is judged from a handful of facts:
+//! One pair of a consumer and a provider at one broker is judged by what the broker says, by the
+//! rule of [`owed`](crate::owed). Worst first:
 //!
 //! | state | when |
 //! |---|---|
-//! | `unknown` | neither a publication nor a verification is known |
+//! | `failed` | a version that counts does not keep a line's contract |
 //! | `stale` | a verification is owed for longer than the pair's threshold |
-//! | `silent` | nothing is owed, and the newest verification is older than the threshold: no data is a state of its own |
-//! | `fresh` | else, also while a verification is owed that is not late yet |
+//! | `unguarded` | no version of the provider counts, so that nobody is ever told of a contract |
+//! | `silent` | a publication that no event told of: the broker's webhook does not reach us |
+//! | `unknown` | the broker could not tell of the pair, or nothing is known of it |
+//! | `owing` | a verification is owed, and not late yet |
+//! | `fresh` | else: a contract that is verified and does not change is fresh for ever |
 //!
-//! A verification is owed since the first publication after the newest verification that wants
-//! one; a pair that was never verified owes one since its first publication of any kind. It is
-//! freshness that is judged, not success: a failed verification is one, too.
+//! Where no broker is asked, events are all there is. They can't tell which versions count: a
+//! verification is owed since the first publication after the newest verification that wants one;
+//! a pair that was never verified owes one since its first publication of any kind. Then there is
+//! `stale`, `unknown`, `owing` and `fresh`.
 //!
 //! A broker that can't be asked never makes a pair late: see [`BrokerReach`].
 
 mod key;
+mod says;
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventName, QuietDays};
+use crate::{EventName, QuietDays, age};
 
 pub use key::{InvalidPairKey, PairKey};
+pub use says::{BrokerSays, SaidDebt, SaidFailure, SaidHold};
 
-/// The oldest age that is told apart, which bounds the walk over its quiet days.
-const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 3650);
 /// Publications that are remembered of a pair that owes a verification.
 const OWING_MOST: usize = 16;
 
@@ -55,6 +60,10 @@ pub struct PairFacts {
     pub last_verification: Option<Verified>,
     /// When a delivery was last taken by its target.
     pub last_dispatch: Option<Timestamp>,
+    /// The newest publication that an event told of.
+    pub told_publication: Option<Timestamp>,
+    /// What the broker says; `None` while it was not asked.
+    pub says: Option<BrokerSays>,
 }
 
 impl PairFacts {
@@ -100,15 +109,22 @@ impl PairFacts {
     /// What an event tells of its pair.
     pub fn told(&mut self, event: EventName, at: Timestamp, success: Option<bool>) {
         match event {
-            EventName::ContractPublished => self.published(at, false),
+            EventName::ContractPublished => self.told_of_publication(at, false),
             EventName::ContractContentChanged
-            | EventName::ContractRequiringVerificationPublished => self.published(at, true),
+            | EventName::ContractRequiringVerificationPublished => {
+                self.told_of_publication(at, true);
+            }
             EventName::ProviderVerificationPublished => self.verified(at, success),
             EventName::ProviderVerificationSucceeded => self.verified(at, Some(true)),
             EventName::ProviderVerificationFailed => self.verified(at, Some(false)),
             // Somebody tries a webhook: nothing was published.
             EventName::Test => {}
         }
+    }
+
+    fn told_of_publication(&mut self, at: Timestamp, wants: bool) {
+        self.told_publication = self.told_publication.max(Some(as_kept(at)));
+        self.published(at, wants);
     }
 
     /// Adds what somebody else knows of the same pair.
@@ -123,13 +139,16 @@ impl PairFacts {
             self.published(*at, true);
         }
         self.last_dispatch = self.last_dispatch.max(other.last_dispatch);
+        self.told_publication = self.told_publication.max(other.told_publication);
+        self.says = other.says.clone().or_else(|| self.says.take());
     }
 
     /// Since when a verification is owed; `None` when none is.
     pub fn owed_since(&self) -> Option<Timestamp> {
-        match self.last_verification {
-            None => self.first_publication,
-            Some(_) => self.owing.first().copied(),
+        match (&self.says, self.last_verification) {
+            (Some(says), _) => says.owed_since(),
+            (None, None) => self.first_publication,
+            (None, Some(_)) => self.owing.first().copied(),
         }
     }
 }
@@ -210,41 +229,54 @@ pub enum BrokerReach {
     },
 }
 
-/// How fresh a pair is.
+/// How fresh a pair is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FreshnessState {
-    /// Verified lately, or waiting for a verification that is not late.
-    Fresh,
+    /// A version that counts does not keep the contract.
+    Failed,
     /// A verification is owed for too long.
     Stale,
-    /// Nothing was heard for too long.
+    /// No version of the provider counts.
+    Unguarded,
+    /// Publications come, and no event tells of them.
     Silent,
     /// There is nothing to judge by.
     Unknown,
+    /// A verification is owed, and not late.
+    Owing,
+    /// Verified.
+    Fresh,
 }
 
 /// The text is no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown freshness state: use fresh, stale, silent or unknown")]
+#[error("unknown freshness state: use failed, stale, unguarded, silent, unknown, owing or fresh")]
 pub struct UnknownFreshnessState;
 
 impl FreshnessState {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Fresh, Self::Stale, Self::Silent, Self::Unknown];
+    /// All states, worst first.
+    pub const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Stale,
+        Self::Unguarded,
+        Self::Silent,
+        Self::Unknown,
+        Self::Owing,
+        Self::Fresh,
+    ];
 
     /// Its name in JSON and settings.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Fresh => "fresh",
+            Self::Failed => "failed",
             Self::Stale => "stale",
+            Self::Unguarded => "unguarded",
             Self::Silent => "silent",
             Self::Unknown => "unknown",
+            Self::Owing => "owing",
+            Self::Fresh => "fresh",
         }
-    }
-
-    fn is_late(self) -> bool {
-        matches!(self, Self::Stale | Self::Silent)
     }
 }
 
@@ -278,42 +310,83 @@ pub fn judge(
     now: Timestamp,
 ) -> Verdict {
     let max_age = rules.max_age(pair);
-    let (state, age) = at(rules, facts, max_age, now);
-    let state = match reach {
-        BrokerReach::Away { answered_at } if state.is_late() => answered_at
-            .map(|then| at(rules, facts, max_age, then).0)
-            .filter(|then| *then == state)
-            .unwrap_or(FreshnessState::Unknown),
-        BrokerReach::Away { .. } | BrokerReach::NotAsked | BrokerReach::Answers => state,
+    let (state, age) = match (&facts.says, reach) {
+        (Some(says), BrokerReach::Answers) => by_broker(rules, facts, says, max_age, now),
+        (Some(says), BrokerReach::Away { answered_at: Some(then) }) => {
+            by_broker(rules, facts, says, max_age, then.min(now))
+        }
+        (Some(_), BrokerReach::Away { answered_at: None }) => (FreshnessState::Unknown, None),
+        (Some(_), BrokerReach::NotAsked) | (None, _) => {
+            by_events(rules, facts, max_age, reach, now)
+        }
     };
     Verdict { state, age, max_age, critical: rules.is_critical(pair) }
 }
 
-fn at(
+type StateAndAge = (FreshnessState, Option<Duration>);
+
+/// By what the broker says.
+fn by_broker(
+    rules: &FreshnessRules,
+    facts: &PairFacts,
+    says: &BrokerSays,
+    max_age: Duration,
+    now: Timestamp,
+) -> StateAndAge {
+    let owed = says.owed_since().map(|since| age(&rules.quiet, since, now));
+    let newest = facts.last_verification.map(|newest| age(&rules.quiet, newest.at, now));
+    let state = match owed {
+        _ if says.trouble.is_some() => FreshnessState::Unknown,
+        _ if !says.failed.is_empty() => FreshnessState::Failed,
+        Some(age) if age > max_age => FreshnessState::Stale,
+        _ if !says.is_guarded => FreshnessState::Unguarded,
+        _ if says.untold(facts.told_publication, now).is_some() => FreshnessState::Silent,
+        Some(_) => FreshnessState::Owing,
+        None => FreshnessState::Fresh,
+    };
+    (state, owed.or(newest))
+}
+
+/// By what events told.
+fn by_events(
+    rules: &FreshnessRules,
+    facts: &PairFacts,
+    max_age: Duration,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> StateAndAge {
+    let (state, age) = told(rules, facts, max_age, now);
+    let was = |then: Timestamp| told(rules, facts, max_age, then).0;
+    let state = match reach {
+        BrokerReach::Away { answered_at } if state == FreshnessState::Stale => {
+            answered_at.map(was).filter(|then| *then == state).unwrap_or(FreshnessState::Unknown)
+        }
+        BrokerReach::Away { .. } | BrokerReach::NotAsked | BrokerReach::Answers => state,
+    };
+    (state, age)
+}
+
+fn told(
     rules: &FreshnessRules,
     facts: &PairFacts,
     max_age: Duration,
     now: Timestamp,
-) -> (FreshnessState, Option<Duration>) {
-    let owed = facts.owed_since();
+) -> StateAndAge {
+    // The broker, asked before and no more, has no say here.
+    let owed = match facts.last_verification {
+        None => facts.first_publication,
+        Some(_) => facts.owing.first().copied(),
+    };
     let Some(since) = owed.or(facts.last_verification.map(|newest| newest.at)) else {
         return (FreshnessState::Unknown, None);
     };
     let age = age(&rules.quiet, since, now);
-    let state = match (age > max_age, owed) {
-        (false, _) => FreshnessState::Fresh,
-        (true, Some(_)) => FreshnessState::Stale,
-        (true, None) => FreshnessState::Silent,
+    let state = match owed {
+        Some(_) if age > max_age => FreshnessState::Stale,
+        Some(_) => FreshnessState::Owing,
+        None => FreshnessState::Fresh,
     };
     (state, Some(age))
-}
-
-/// Age without quiet days; what lies in the future has none, and nothing is older than ten
-/// years.
-pub fn age(quiet: &QuietDays, since: Timestamp, now: Timestamp) -> Duration {
-    let oldest = now.checked_sub(OLDEST).unwrap_or(since);
-    let age = quiet.age(since.max(oldest), now).max(SignedDuration::ZERO);
-    Duration::try_from(age).unwrap_or_default()
 }
 
 #[cfg(test)]

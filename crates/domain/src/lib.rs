@@ -21,6 +21,7 @@ mod lane_rules;
 mod matching;
 mod next_row;
 mod outcome;
+pub mod owed;
 mod park_policy;
 mod placeholder;
 mod quiet;
@@ -44,8 +45,8 @@ pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
 };
 pub use freshness::{
-    BrokerReach, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey, PairRule,
-    UnknownFreshnessState, Verdict, Verified, age, judge,
+    BrokerReach, BrokerSays, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey,
+    PairRule, SaidDebt, SaidFailure, SaidHold, UnknownFreshnessState, Verdict, Verified, judge,
 };
 pub use github_app::{AppTargets, GithubApp, InvalidGithubApp};
 pub use host_whitelist::{HostWhitelist, InvalidHostEntry};
@@ -66,7 +67,7 @@ pub use next_row::{
 };
 pub use outcome::{Outcome, UnknownOutcome};
 pub use park_policy::{LONGEST_PROBE_WAIT, ParkPolicy, probe_wait};
-pub use quiet::{InvalidDay, QuietDays, parse_days};
+pub use quiet::{InvalidDay, QuietDays, age, parse_days};
 pub use rate::{InvalidRate, Rate};
 pub use readable::without_bidirectional_controls;
 pub use retry::{Decision, RetryPolicy, decide};

@@ -1,11 +1,15 @@
 //! Days that don't count as age: nobody expects a verification over the weekend.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::suggestions;
 
+/// The oldest age that is told apart, which bounds the walk over its quiet days.
+const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 3650);
 /// The days by the names that people write; the first three letters suffice.
 const DAYS: [(&str, Weekday); 7] = [
     ("monday", Weekday::Monday),
@@ -104,6 +108,14 @@ impl QuietDays {
     fn midnight(&self, date: Date) -> Option<Timestamp> {
         self.zone.to_timestamp(date.at(0, 0, 0, 0)).ok()
     }
+}
+
+/// Age without quiet days; what lies in the future has none, and nothing is older than ten
+/// years.
+pub fn age(quiet: &QuietDays, since: Timestamp, now: Timestamp) -> Duration {
+    let oldest = now.checked_sub(OLDEST).unwrap_or(since);
+    let age = quiet.age(since.max(oldest), now).max(SignedDuration::ZERO);
+    Duration::try_from(age).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use postrider_broker::{Broker, BrokerConfig, BrokerError, Pair};
-use postrider_domain::{PairFacts, PairKey};
+use postrider_broker::{
+    Broker, BrokerConfig, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey,
+};
+use postrider_domain::owed::Judged;
+use postrider_domain::{BrokerSays, PairFacts, PairKey};
 use postrider_store::{BrokerRead, BrokerTrouble, MonitorLease, StoreError};
 use tokio::sync::watch;
 
-use crate::fold::facts_of;
+use crate::fold::{Learned, facts_of};
 use crate::pairs::Pairs;
 
 /// Pairs that are asked for at one time.
@@ -64,9 +67,9 @@ impl Asker {
     /// Asks once; how long to wait now.
     async fn round(&self, lease: MonitorLease) -> Result<Duration, StoreError> {
         let began = Timestamp::now();
-        match self.read().await {
+        match self.read(began).await {
             Ok(read) => {
-                if self.pairs.learn(lease, &read).await? {
+                if self.pairs.learn(lease, &self.name, &read).await? {
                     self.note(lease, Some(began), None).await?;
                 }
                 Ok(self.every)
@@ -79,23 +82,43 @@ impl Asker {
         }
     }
 
-    /// Everything that the broker knows of pairs.
-    async fn read(&self) -> Result<Vec<(PairKey, PairFacts)>, BrokerError> {
+    /// Everything that the broker knows of pairs. One pair that it can't tell of leaves the
+    /// others; that it can't tell of any is trouble of the broker.
+    async fn read(&self, now: Timestamp) -> Result<Vec<(PairKey, Learned)>, BrokerError> {
         let pairs = self.broker.pairs().await?;
-        let asked = stream::iter(pairs).map(|pair| self.ask(pair)).buffer_unordered(SIDE_BY_SIDE);
-        asked.try_collect().await
+        let survey = Survey::new(&self.broker, Scope::Many);
+        let mut asked = stream::iter(pairs)
+            .map(|pair| async {
+                let learned = ask(&survey, &pair, now).await;
+                (self.key(pair), learned)
+            })
+            .buffer_unordered(SIDE_BY_SIDE);
+        let (mut read, mut refused, mut told) = (Vec::new(), None, false);
+        while let Some((key, learned)) = asked.next().await {
+            let learned = match learned {
+                Ok(facts) => Learned::Facts(Box::new(facts)),
+                // It holds for every pair.
+                Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let trouble = error.to_string();
+                    tracing::debug!(broker = self.name, pair = %key, trouble, "broker.pair_unknown");
+                    refused = Some(error);
+                    Learned::Trouble(trouble, now)
+                }
+            };
+            told |= matches!(learned, Learned::Facts(_));
+            read.push((key, learned));
+        }
+        match refused {
+            Some(error) if !told && read.len() > 1 => Err(error),
+            _ => Ok(read),
+        }
     }
 
-    async fn ask(&self, pair: Pair) -> Result<(PairKey, PairFacts), BrokerError> {
-        let facts = match self.broker.matrix(&pair).await {
-            Ok(rows) => facts_of(&rows),
-            // Deleted between the two requests.
-            Err(BrokerError::UnknownName { .. }) => PairFacts::default(),
-            Err(error) => return Err(error),
-        };
-        let key =
-            PairKey { broker: self.name.clone(), consumer: pair.consumer, provider: pair.provider };
-        Ok((key, facts))
+    fn key(&self, pair: Pair) -> PairKey {
+        PairKey { broker: self.name.clone(), consumer: pair.consumer, provider: pair.provider }
     }
 
     /// Notes whether it answered; the beginning of a trouble stays what it was.
@@ -121,6 +144,23 @@ impl Asker {
             BrokerRead { broker: self.name.clone(), answered_at: answered_at.or(before), failing };
         self.pairs.store().save_broker_read(lease, &read).await.map(drop)
     }
+}
+
+/// What a broker says of a pair, and the newest publication and verification of its lines.
+async fn ask(survey: &Survey<'_>, pair: &Pair, now: Timestamp) -> Result<PairFacts, BrokerError> {
+    let view = match survey.view(pair, &LineChoice::default(), &SideChoice::Broker).await {
+        Ok(view) => view,
+        // Deleted between the two requests.
+        Err(BrokerError::UnknownName { .. }) => return Ok(PairFacts::default()),
+        Err(error) => return Err(error),
+    };
+    let mut judged = Judged::of(&view.contracts, &view.counts);
+    for debt in &mut judged.owes {
+        survey.refine(pair, debt).await?;
+    }
+    judged.owes.sort_by_key(|debt| debt.since);
+    let says = BrokerSays::of(&judged, &view.contracts, &view.counts, now);
+    Ok(PairFacts { says: Some(says), ..facts_of(&view.rows) })
 }
 
 fn trouble_of(error: &BrokerError) -> (BrokerTrouble, Option<Duration>) {

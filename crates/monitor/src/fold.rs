@@ -4,12 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use postrider_broker::MatrixRow;
-use postrider_domain::{EventId, EventName, PairFacts, PairKey};
+use postrider_domain::{BrokerSays, EventId, EventName, PairFacts, PairKey};
 use postrider_store::{DispatchFact, PairRow, ToldEvents};
 
 /// Events of a pair whose deliveries are looked at: the oldest that are on their way, and the
 /// newest.
 const WATCHED_MOST: usize = 16;
+
+/// What a look at a pair at its broker came to.
+#[derive(Debug, Clone)]
+pub(crate) enum Learned {
+    /// What the broker knows; without its word when the pair is gone.
+    Facts(Box<PairFacts>),
+    /// Why it could not tell, and when.
+    Trouble(String, Timestamp),
+}
 
 /// Some pairs, and which of them changed since they were read.
 #[derive(Debug, Clone, Default)]
@@ -65,10 +74,34 @@ impl Ledger {
     }
 
     /// What a broker knows of a pair, which counts as seen even when that is nothing new.
-    pub(crate) fn learn(&mut self, key: &PairKey, facts: &PairFacts) {
-        self.change(key, |row| row.facts.absorb(facts));
+    pub(crate) fn learn(&mut self, key: &PairKey, learned: &Learned) {
+        self.change(key, |row| {
+            let before = row.facts.says.take();
+            row.facts.says = match learned {
+                Learned::Trouble(trouble, at) => {
+                    Some(BrokerSays::troubled(before, trouble.clone(), *at))
+                }
+                Learned::Facts(facts) => {
+                    row.facts.absorb(facts);
+                    let says = row.facts.says.take();
+                    says.map(|says| match &before {
+                        Some(before) => says.after(before),
+                        None => says,
+                    })
+                }
+            };
+        });
         if self.rows.contains_key(key) {
             self.changed.insert(key.clone());
+        }
+    }
+
+    /// The broker does not name these pairs any more: what it said of them is gone.
+    pub(crate) fn forget_unless(&mut self, is_named: impl Fn(&PairKey) -> bool) {
+        let gone = self.rows.iter().filter(|(key, row)| row.facts.says.is_some() && !is_named(key));
+        let gone: Vec<PairKey> = gone.map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.change(&key, |row| row.facts.says = None);
         }
     }
 

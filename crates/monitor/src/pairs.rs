@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{PairFacts, PairKey};
+use postrider_domain::PairKey;
 use postrider_store::{MonitorLease, PairFilter, PairRow, Store, StoreError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::fold::Ledger;
+use crate::fold::{Learned, Ledger};
 
 /// Pairs that are kept; further ones are not taken in, which is an incident.
 pub(crate) const PAIRS_MOST: usize = 200_000;
@@ -94,26 +94,52 @@ impl Pairs {
         Ok(self.look_after(lease, &mut see).await?.then_some(folded))
     }
 
-    /// Folds in what a broker knows. `false` when the lease is lost.
+    /// Folds in what a broker knows of all its pairs. `false` when the lease is lost.
     pub(crate) async fn learn(
         &self,
         lease: MonitorLease,
-        known: &[(PairKey, PairFacts)],
+        broker: &str,
+        known: &[(PairKey, Learned)],
     ) -> Result<bool, StoreError> {
         let _state = self.state.lock().await;
         let mut room = self.room().await?;
         for chunk in known.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX)) {
             let keys: Vec<&PairKey> = chunk.iter().map(|(key, _)| key).collect();
             let mut ledger = self.ledger(&keys, room).await?;
-            for (key, facts) in chunk {
-                ledger.learn(key, facts);
+            for (key, learned) in chunk {
+                ledger.learn(key, learned);
             }
             room = room.saturating_sub(ledger.taken_in());
             if !self.save(lease, &mut ledger, None).await? {
                 return Ok(false);
             }
         }
-        Ok(true)
+        self.forget_gone(lease, broker, known).await
+    }
+
+    /// What a broker said of pairs that it does not name any more counts no longer.
+    async fn forget_gone(
+        &self,
+        lease: MonitorLease,
+        broker: &str,
+        known: &[(PairKey, Learned)],
+    ) -> Result<bool, StoreError> {
+        let named: BTreeSet<&PairKey> = known.iter().map(|(key, _)| key).collect();
+        let filter = PairFilter { broker: Some(broker.to_owned()), ..PairFilter::default() };
+        let mut after: Option<PairKey> = None;
+        loop {
+            let page = self.store.pairs(&filter, after.as_ref(), PAGE).await?;
+            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            after = page.last().map(|row| row.key.clone());
+            let mut ledger = Ledger::new(page, 0);
+            ledger.forget_unless(|key| named.contains(key));
+            if !self.save(lease, &mut ledger, None).await? {
+                return Ok(false);
+            }
+            if is_last {
+                return Ok(true);
+            }
+        }
     }
 
     /// How many more pairs there may be.

@@ -7,7 +7,7 @@
 //! | `webhook_held` | a webhook is parked | it is parked no more |
 //! | `poison` | a delivery's claims were lost five times | seven days later, or when it is replayed |
 //! | `verification_stale` | a pair owes a verification for longer than its threshold | it is verified |
-//! | `verification_silent` | nothing is owed, and the newest verification is older than the threshold | it is verified |
+//! | `verification_silent` | a broker has a publication that no event told of | an event tells of one, or it is verified and published anew |
 //! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval | it answers |
 //! | `fact_unreadable` | a part of what is judged could not be read in three rounds | it was read |
 //! | `pairs_full` | there are more pairs than are kept | all find room |

@@ -2,7 +2,6 @@
 //! cut, and the checks that hold whatever happened.
 
 mod api;
-mod broker;
 mod checks;
 mod cluster;
 mod collector;
@@ -11,6 +10,7 @@ mod place;
 mod process;
 mod proxy;
 mod receiver;
+mod recorded;
 mod scan;
 mod seed;
 mod services;
@@ -20,7 +20,6 @@ mod target;
 mod wait;
 
 pub(crate) use api::Api;
-pub(crate) use broker::{ScriptedBroker, recorded, row};
 pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use collector::{Collector, Span};
@@ -29,6 +28,7 @@ pub(crate) use place::{Services, shared_rabbitmq_data, variable};
 pub(crate) use process::{Process, Setting, Signal, run, run_with, setting};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Received, Receiver, Reply};
+pub(crate) use recorded::recorded;
 pub(crate) use scan::{Canaries, escaped};
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
 pub(crate) use services::{Alertmanager, free_port};

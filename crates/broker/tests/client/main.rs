@@ -4,4 +4,5 @@
 
 mod kit;
 mod reading;
+mod survey;
 mod trouble;

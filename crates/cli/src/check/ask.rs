@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
-use postrider_broker::{Broker, BrokerError, Pair};
+use postrider_broker::{Broker, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey};
+use postrider_domain::owed::PairState;
 use postrider_domain::suggestions;
 use tokio::sync::OnceCell;
 
-use super::judge::{Finding, Outcome, Question, Rule, judge};
+use super::by::By;
+use super::judge::{Finding, Outcome, Question, Rule, judge, newest};
+use super::rule::Owes;
 
 /// Questions that the broker works on at one time.
 const SIDE_BY_SIDE: usize = 4;
@@ -21,9 +24,12 @@ const MAX_AWAY: u32 = 3;
 pub(super) async fn all(
     broker: &Broker,
     questions: Vec<Question>,
+    by: &By,
     rule: &Rule<'_>,
 ) -> Vec<Finding> {
-    let asking = Asking { broker, names: OnceCell::new(), away: AtomicU32::new(0) };
+    let scope = if questions.len() > 2 { Scope::Many } else { Scope::Few };
+    let survey = Survey::new(broker, scope);
+    let asking = Asking { broker, survey, by, names: OnceCell::new(), away: AtomicU32::new(0) };
     // Draws on standard error, and only if that is a terminal.
     let progress = match questions.len() {
         1 => ProgressBar::hidden(),
@@ -44,6 +50,8 @@ pub(super) async fn all(
 
 struct Asking<'a> {
     broker: &'a Broker,
+    survey: Survey<'a>,
+    by: &'a By,
     /// The broker's pacticipants, read when a name seems wrong.
     names: OnceCell<Vec<String>>,
     away: AtomicU32,
@@ -54,17 +62,12 @@ impl Asking<'_> {
         if self.away.load(Ordering::Relaxed) >= MAX_AWAY {
             return Outcome::NotAsked;
         }
-        let pair = &question.pair;
-        match self.broker.matrix(pair).await {
-            Ok(rows) if rows.is_empty() => {
-                let unknown = self.unknown(pair).await;
-                if unknown.is_empty() {
-                    Outcome::Unverified { published_at: None }
-                } else {
-                    Outcome::UnknownName(unknown)
-                }
-            }
-            Ok(rows) => judge(&rows, question.max_age, rule),
+        let asked = match self.by {
+            By::AnyResult => self.any_result(question, rule).await,
+            By::Rule(lines, side) => self.by_rule(question, lines, side, rule).await,
+        };
+        match asked {
+            Ok(outcome) => outcome,
             Err(BrokerError::UnknownName { names, .. }) => {
                 let mut hinted = Vec::new();
                 for name in names {
@@ -78,6 +81,46 @@ impl Asking<'_> {
                 Outcome::Failed(error)
             }
         }
+    }
+
+    async fn any_result(
+        &self,
+        question: &Question,
+        rule: &Rule<'_>,
+    ) -> Result<Outcome, BrokerError> {
+        let pair = &question.pair;
+        let rows = self.broker.matrix(pair).await?;
+        if !rows.is_empty() {
+            return Ok(judge(&rows, question.max_age, rule));
+        }
+        let unknown = self.unknown(pair).await;
+        Ok(if unknown.is_empty() {
+            Outcome::Unverified { published_at: None }
+        } else {
+            Outcome::UnknownName(unknown)
+        })
+    }
+
+    async fn by_rule(
+        &self,
+        question: &Question,
+        lines: &LineChoice,
+        side: &SideChoice,
+        rule: &Rule<'_>,
+    ) -> Result<Outcome, BrokerError> {
+        let Question { pair, max_age } = question;
+        let view = self.survey.view(pair, lines, side).await?;
+        if view.contracts.is_empty() && !view.is_dropped {
+            return Ok(Outcome::Unverified { published_at: None });
+        }
+        let mut owes = Owes::of(&self.survey, pair, &view, *max_age, rule.quiet, rule.now).await?;
+        let newest = newest(&view.rows, rule);
+        // A pair that has no result at all is no better for being young.
+        if newest.is_none() && owes.judged.state == PairState::Owing {
+            let rows = self.broker.matrix(pair).await?;
+            owes.is_unverified = rows.iter().all(|row| row.verification.is_none());
+        }
+        Ok(Outcome::Judged(Box::new(owes), newest))
     }
 
     /// The pair's names that the broker doesn't know; none when it doesn't say what it knows.

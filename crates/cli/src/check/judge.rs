@@ -1,4 +1,5 @@
-//! Whether a pair was verified recently: a pure decision over the matrix.
+//! What is found about a pair. Without `--any-result` the broker's own rule finds it; with it the
+//! plain question is asked whether any result is recent, a pure decision over the matrix.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use jiff::Timestamp;
 use postrider_broker::{BrokerError, MatrixRow, Pair};
 use postrider_domain::QuietDays;
 
+use super::rule::Owes;
 use crate::Exit;
 use crate::broker::failure;
 
@@ -17,7 +19,7 @@ pub(super) struct Question {
     pub(super) max_age: Duration,
 }
 
-/// How all pairs are judged.
+/// How all pairs are judged when any result counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule<'a> {
     /// Whether failed results don't count.
@@ -43,6 +45,8 @@ pub(super) struct Newest {
 /// What is known about one pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
+    /// Judged by the broker's own rule, with the newest result of the versions that count.
+    Judged(Box<Owes>, Option<Newest>),
     /// Verified recently.
     Fresh(Newest),
     /// Verified too long ago.
@@ -67,31 +71,37 @@ pub(super) struct Finding {
     pub(super) outcome: Outcome,
 }
 
-/// Judges a pair by its matrix.
+/// Judges a pair by any result in its matrix.
 pub(super) fn judge(rows: &[MatrixRow], max_age: Duration, rule: &Rule<'_>) -> Outcome {
-    let results = rows.iter().filter_map(|row| Some((row, row.verification.as_ref()?)));
-    let counting = results.filter(|(_, result)| result.success || !rule.success_only);
-    let Some((row, result)) = counting.max_by_key(|(_, result)| result.verified_at) else {
+    let Some(newest) = newest(rows, rule) else {
         let published_at = rows.iter().map(|row| row.published_at).max();
         return Outcome::Unverified { published_at };
     };
+    if newest.age <= max_age { Outcome::Fresh(newest) } else { Outcome::Stale(newest) }
+}
+
+/// The newest result that counts.
+pub(super) fn newest(rows: &[MatrixRow], rule: &Rule<'_>) -> Option<Newest> {
+    let results = rows.iter().filter_map(|row| Some((row, row.verification.as_ref()?)));
+    let counting = results.filter(|(_, result)| result.success || !rule.success_only);
+    let (row, result) = counting.max_by_key(|(_, result)| result.verified_at)?;
     // A broker whose clock is ahead verifies in the future, which is as recent as can be.
     let age = rule.quiet.age(result.verified_at, rule.now);
-    let newest = Newest {
+    Some(Newest {
         verified_at: result.verified_at,
         age: Duration::try_from(age).unwrap_or_default(),
         success: result.success,
         consumer_version: row.consumer_version.clone(),
         provider_version: row.provider_version.clone().unwrap_or_default(),
         url: result.url.clone(),
-    };
-    if newest.age <= max_age { Outcome::Fresh(newest) } else { Outcome::Stale(newest) }
+    })
 }
 
 impl Outcome {
     /// Its name in JSON and tables.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Self::Judged(owes, _) => owes.name(),
             Self::Fresh(_) => "fresh",
             Self::Stale(_) => "stale",
             Self::Unverified { .. } => "unverified",
@@ -106,7 +116,8 @@ impl Outcome {
     /// The exit code for this pair alone; `None` when it adds nothing to that of another.
     pub(super) fn exit(&self) -> Option<Exit> {
         match self {
-            Self::Fresh(_) => Some(Exit::Fine),
+            Self::Judged(owes, _) if !owes.is_fine() => Some(Exit::No),
+            Self::Judged(..) | Self::Fresh(_) => Some(Exit::Fine),
             Self::Stale(_) | Self::Unverified { .. } => Some(Exit::No),
             Self::UnknownName(_) => Some(Exit::Usage),
             Self::Failed(error) => Some(failure(error).exit),
@@ -117,6 +128,7 @@ impl Outcome {
     /// The newest result, if there is one.
     pub(super) fn newest(&self) -> Option<&Newest> {
         match self {
+            Self::Judged(_, newest) => newest.as_ref(),
             Self::Fresh(newest) | Self::Stale(newest) => Some(newest),
             Self::Unverified { .. } | Self::UnknownName(_) | Self::Failed(_) | Self::NotAsked => {
                 None

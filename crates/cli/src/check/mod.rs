@@ -1,10 +1,12 @@
 //! `postrider check`: questions to the broker that a CI job asks.
 
 mod ask;
+mod by;
 mod github;
 mod judge;
 mod pairs;
 mod report;
+mod rule;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use postrider_domain::{QuietDays, parse_days};
 
 use super::broker::{BrokerArgs, Env, failure};
 use crate::{Exit, Failure, Out};
+use by::ByArgs;
 use judge::{Question, Rule};
 use pairs::max_age;
 use report::Report;
@@ -33,19 +36,25 @@ Example:
   postrider check verification --pairs-file pairs.csv --quiet-days sat,sun --timezone Europe/Berlin
   postrider check verification --all-pairs --max-age 7d -o json
 
-The age is that of the pair's newest verification result, passed or failed; a result that a later
-one of the same versions replaced does not count. A pairs file holds CONSUMER,PROVIDER[,MAX-AGE]
-lines; a line that begins with # is a comment. POSTRIDER_QUIET_DAYS and POSTRIDER_TIMEZONE apply
-where the flags are not given. Under GITHUB_ACTIONS=true the output is that of -o github:
-annotations, a step summary, and the step outputs result, exit-code, checked and fresh.
+A contract owes a result for each provider version that counts and has none for its content. As for
+the broker, there count the head of the provider's main branch and whatever is deployed or released
+and supported. Looked at are the consumer's main head and its deployed or supported contracts, or
+what --branch, --tag and --environment choose; --to-environment and --to-tag choose the provider's
+side as can-i-deploy does. A pair is stale when it has owed for longer than the maximum age. With
+--any-result the plain question is asked: how old is the newest result of any versions?
+
+A pairs file holds CONSUMER,PROVIDER[,MAX-AGE] lines; a line that begins with # is a comment.
+POSTRIDER_QUIET_DAYS and POSTRIDER_TIMEZONE apply where the flags are not given. Under
+GITHUB_ACTIONS=true the output is that of -o github: annotations, a step summary, and the step
+outputs result, exit-code, checked and fresh.
 
 Exit codes; of several pairs the first that applies:
   2  usage, an unknown pacticipant, or nothing was checked
   4  the broker refused the credential
   3  the broker cannot be reached, or its answer makes no sense
   5  the broker limits the rate
-  1  a pair was verified too long ago, or never
-  0  every pair was verified recently";
+  1  a pair is stale, failed, never verified, or unguarded: no version of the provider counts
+  0  every pair is fresh, or owes a result that is not late yet";
 
 /// What to check.
 #[derive(Debug, Subcommand)]
@@ -71,12 +80,11 @@ pub struct VerificationArgs {
     /// Check every pair that the broker knows
     #[arg(long)]
     all_pairs: bool,
-    /// How old the newest result may be: 24h, 7d; a bare number is seconds
+    /// How long a result may be owed, or be old with --any-result: 24h, 7d; a bare number is seconds
     #[arg(long, value_name = "AGE", default_value = "24h", value_parser = max_age)]
     max_age: Duration,
-    /// Count successful results only
-    #[arg(long)]
-    success_only: bool,
+    #[command(flatten)]
+    by: ByArgs,
     #[arg(
         long,
         value_name = "DAYS",
@@ -141,8 +149,9 @@ async fn verification(args: &VerificationArgs, env: &Env) -> Result<Report, Fail
     if questions.is_empty() {
         return Err(args.nothing());
     }
-    let rule = Rule { success_only: args.success_only, quiet: &quiet, now: Timestamp::now() };
-    let findings = ask::all(&broker, questions, &rule).await;
+    args.by.check_environments(&broker).await?;
+    let rule = Rule { success_only: args.by.success_only(), quiet: &quiet, now: Timestamp::now() };
+    let findings = ask::all(&broker, questions, &args.by.by(), &rule).await;
     Ok(Report { broker: broker.address().to_owned(), checked_at: rule.now, findings })
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postrider_domain::owed::PairState;
 use postrider_domain::print_duration;
 use serde_json::{Value, json};
 
 use super::judge::{Finding, Newest, Outcome, severity};
+use super::rule::Owes;
 use crate::broker::failure;
 use crate::{Exit, Out, complain, printable, seconds};
 
@@ -30,7 +32,7 @@ impl Report {
         exits.max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Usage)
     }
 
-    /// How many pairs are fresh.
+    /// How many pairs are fresh, or owe nothing that is late.
     pub(super) fn fresh(&self) -> usize {
         self.findings.iter().filter(|finding| finding.is_fresh()).count()
     }
@@ -94,9 +96,9 @@ pub(super) const COLUMNS: [&str; 7] =
     ["consumer", "provider", "state", "age", "allowed", "verified at", "result"];
 
 impl Finding {
-    /// Verified recently.
+    /// Verified, or not late.
     pub(super) fn is_fresh(&self) -> bool {
-        matches!(self.outcome, Outcome::Fresh(_))
+        self.outcome.exit() == Some(Exit::Fine)
     }
 
     /// Neither yes nor no.
@@ -114,7 +116,8 @@ impl Finding {
                 let failure = failure(error);
                 Some((failure.message, failure.fix.unwrap_or_default()))
             }
-            Outcome::Fresh(_)
+            Outcome::Judged(..)
+            | Outcome::Fresh(_)
             | Outcome::Stale(_)
             | Outcome::Unverified { .. }
             | Outcome::NotAsked => None,
@@ -131,6 +134,7 @@ impl Finding {
     fn detail(&self) -> String {
         let allowed = print_duration(self.question.max_age);
         let text = match &self.outcome {
+            Outcome::Judged(owes, newest) => self.judged(owes, newest.as_ref()),
             Outcome::Fresh(newest) | Outcome::Stale(newest) => {
                 format!("{}; at most {allowed} is allowed", self.verified(newest))
             }
@@ -149,6 +153,32 @@ impl Finding {
             Outcome::NotAsked => "not asked, because the broker was in trouble".to_owned(),
         };
         printable(&text)
+    }
+
+    fn judged(&self, owes: &Owes, newest: Option<&Newest>) -> String {
+        let provider = &self.question.pair.provider;
+        let allowed = print_duration(self.question.max_age);
+        let verified = newest.map(|newest| self.verified(newest)).into_iter();
+        let parts: Vec<String> = match owes.judged.state {
+            _ if owes.is_dropped => {
+                vec![format!("the consumer has no contract with {provider} any more")]
+            }
+            PairState::Unguarded => vec![format!(
+                "no version of {provider} counts: it has no head of a main branch, and nothing of \
+                 it is deployed or supported"
+            )],
+            PairState::Fresh => {
+                let counts = owes.counts.join(", ");
+                verified
+                    .chain([format!("every version that counts has a result: {counts}")])
+                    .collect()
+            }
+            PairState::Failed | PairState::Stale | PairState::Owing => {
+                let allowed = format!("at most {allowed} is allowed");
+                owes.sentences(provider).into_iter().chain([allowed]).collect()
+            }
+        };
+        parts.join("; ")
     }
 
     fn verified(&self, newest: &Newest) -> String {
@@ -172,28 +202,45 @@ impl Finding {
             self.question.pair.consumer.clone(),
             self.question.pair.provider.clone(),
             self.outcome.name().to_owned(),
-            newest.map_or_else(dash, |newest| seconds(newest.age.as_secs_f64())),
+            self.age().map_or_else(dash, |age| seconds(age.as_secs_f64())),
             print_duration(self.question.max_age),
             newest.map_or_else(dash, |newest| newest.verified_at.to_string()),
             newest.map_or_else(dash, |newest| result(newest.success).to_owned()),
         ]
     }
 
+    /// Age of what is owed, else of the newest result.
+    fn age(&self) -> Option<Duration> {
+        let owed = match &self.outcome {
+            Outcome::Judged(owes, _) => owes.age,
+            _ => None,
+        };
+        owed.or(self.outcome.newest().map(|newest| newest.age))
+    }
+
     fn json(&self) -> Value {
         let newest = self.outcome.newest();
-        json!({
+        let mut document = json!({
             "consumer": self.question.pair.consumer,
             "provider": self.question.pair.provider,
             "state": self.outcome.name(),
             "detail": self.detail(),
             "max_age_seconds": whole(self.question.max_age),
-            "age_seconds": newest.map(|newest| whole(newest.age)),
+            "age_seconds": self.age().map(whole),
             "verified_at": newest.map(|newest| newest.verified_at),
             "success": newest.map(|newest| newest.success),
             "consumer_version": newest.map(|newest| &newest.consumer_version),
             "provider_version": newest.map(|newest| &newest.provider_version),
             "verification_url": newest.map(|newest| &newest.url),
-        })
+        });
+        if let Outcome::Judged(owes, _) = &self.outcome {
+            for (name, list) in owes.lists() {
+                document[name] = list;
+            }
+            // Relayed events alone can't tell what counts, and this command hears of none.
+            document["basis"] = json!("broker");
+        }
+        document
     }
 }
 

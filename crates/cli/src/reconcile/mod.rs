@@ -1,10 +1,12 @@
 //! `postrider reconcile`: what was lost before it came here.
 //!
 //! A broker keeps webhook calls in memory: a restart, or a relay that is switched off, loses
-//! them (Pact Broker 2.120). What it does know is which contracts have no verification result.
-//! Those without a delivery here are dispatched now.
+//! them (Pact Broker 2.120). What it does know is which provider versions have no result for a
+//! contract. Those without a delivery here are dispatched now, each with the values that the
+//! broker itself would have sent.
 
 mod owed;
+mod state;
 
 use std::num::NonZeroU32;
 
@@ -14,21 +16,20 @@ use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::{SignedDuration, Timestamp};
 use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
-use postrider_broker::{Broker, BrokerError, Pair};
+use postrider_broker::{Broker, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey};
+use postrider_domain::Event;
+use postrider_domain::owed::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::broker::{BrokerArgs, Env, failure};
 use super::{Api, Body};
-use crate::{
-    Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, moment, printable,
-};
-use owed::{Owed, event, is_about, is_candidate, key, owed};
+use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, moment, printable};
+use owed::{Owed, covers, is_candidate, key, owed};
+use state::{MAX_COMPARED, State};
 
 /// Pairs that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
-/// Deliveries of one pair that are compared one by one before it is left to a person.
-const MAX_COMPARED: usize = 200;
 /// After so many unanswered questions the broker is not asked any more: with time-outs and
 /// repeats each costs minutes.
 const MAX_TROUBLES: usize = 3;
@@ -41,11 +42,14 @@ Example:
   postrider reconcile --since 3d
   postrider reconcile --since 3d --yes
 
-Looked at is the newest contract of each branch of each consumer. It is owed when no provider
-version has a result for it, and lost when no delivery here, waiting or finished, is about it.
-Without --yes nothing is sent. With it each lost contract becomes the event
-contract_requiring_verification_published, whose key is made of its content: a second run does
-nothing. Don't look back further than postrider keeps deliveries (POSTRIDER_RETENTION).
+Looked at is the newest contract of each branch of each consumer, and what is deployed or supported.
+It owes a result for each provider version that counts and has none: the head of the main branch,
+and what is deployed or released. A debt is lost when no delivery here, delivered or still open, is
+about the contract and that version. Without --yes nothing is sent. With it each becomes the event
+contract_requiring_verification_published with the values that the broker would have sent; a second
+run does nothing. Brokers tell nobody of debts that came with a build, a deployment or a release
+later than the contract: they are listed as `later`, and --later dispatches them, too. Don't look
+back further than postrider keeps deliveries (POSTRIDER_RETENTION).
 
 Exit codes: 0 nothing is lost, or all of it was dispatched; 1 something lost was not dispatched;
 2 usage, or nothing was checked; 3 not reachable; 4 credential refused; 5 rate limited.";
@@ -54,9 +58,12 @@ Exit codes: 0 nothing is lost, or all of it was dispatched; 1 something lost was
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct ReconcileArgs {
-    /// Contracts published since this time: 2h, 3d or RFC 3339
+    /// What is owed since this time or a later one: 2h, 3d or RFC 3339
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since)]
     since: Timestamp,
+    /// Also what came to be owed after the contract's publication
+    #[arg(long)]
+    later: bool,
     /// Dispatch what is lost
     #[arg(long)]
     yes: bool,
@@ -78,43 +85,6 @@ fn since(text: &str) -> Result<Timestamp, String> {
     moment(text, Timestamp::now())
 }
 
-/// What became of something owed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// A delivery here is about it.
-    Delivered,
-    /// No delivery here is about it.
-    Lost,
-    /// Too many deliveries of the pair to tell.
-    Unclear,
-    /// An event was accepted for it; so many deliveries came of it.
-    Dispatched(usize),
-    /// The intake did not take the event.
-    Refused(String),
-}
-
-impl State {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Delivered => "delivery_exists",
-            Self::Lost => "lost",
-            Self::Unclear => "unclear",
-            Self::Dispatched(0) => "no_webhook",
-            Self::Dispatched(_) => "dispatched",
-            Self::Refused(_) => "refused",
-        }
-    }
-
-    /// Whether somebody has been, or will be, told of it.
-    fn is_settled(&self) -> bool {
-        match self {
-            Self::Delivered => true,
-            Self::Dispatched(deliveries) => *deliveries > 0,
-            Self::Lost | Self::Unclear | Self::Refused(_) => false,
-        }
-    }
-}
-
 /// Carries it out.
 pub async fn run(
     args: ReconcileArgs,
@@ -124,8 +94,10 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     let broker = args.broker.connect(env)?;
     let api = connect(&args.connection)?;
-    let mut found = collect(&broker, &api, &args).await?;
-    let dispatched = if args.yes { dispatch(&api, &args, &mut found.owed).await } else { Ok(()) };
+    let survey = Survey::new(&broker, Scope::Many);
+    let mut found = collect(&broker, &survey, &api, &args).await?;
+    let dispatched =
+        if args.yes { dispatch(&survey, &api, &args, &mut found.owed).await } else { Ok(()) };
     // What was dispatched before the intake failed is told all the same.
     match args.output.format() {
         Format::Json => out.json(&found.json(&args)),
@@ -146,7 +118,12 @@ struct Found {
 
 /// Asks the broker what is owed, and postrider what it has of it. That postrider can't be asked
 /// ends the command; a pair that the broker can't tell about does not.
-async fn collect(broker: &Broker, api: &Api, args: &ReconcileArgs) -> Result<Found, Failure> {
+async fn collect(
+    broker: &Broker,
+    survey: &Survey<'_>,
+    api: &Api,
+    args: &ReconcileArgs,
+) -> Result<Found, Failure> {
     let pairs = broker.pairs().await.map_err(|error| failure(&error))?;
     if pairs.is_empty() {
         return Err(Failure::usage("nothing was checked: the broker has no pairs yet")
@@ -157,7 +134,7 @@ async fn collect(broker: &Broker, api: &Api, args: &ReconcileArgs) -> Result<Fou
     let progress = ProgressBar::new(pairs.len() as u64);
     let mut looked = stream::iter(pairs)
         .map(async |pair| {
-            let looked = look(broker, api, &pair, args).await;
+            let looked = look(survey, api, &pair, args).await;
             (pair, looked)
         })
         .buffered(SIDE_BY_SIDE);
@@ -182,7 +159,7 @@ async fn collect(broker: &Broker, api: &Api, args: &ReconcileArgs) -> Result<Fou
         }
     }
     progress.finish_and_clear();
-    found.owed.sort_by_key(|(owed, _)| owed.published_at);
+    found.owed.sort_by_key(|(owed, _)| owed.debt.since);
     Ok(found)
 }
 
@@ -193,21 +170,37 @@ enum Trouble {
 }
 
 async fn look(
-    broker: &Broker,
+    survey: &Survey<'_>,
     api: &Api,
     pair: &Pair,
     args: &ReconcileArgs,
 ) -> Result<Vec<(Owed, State)>, Trouble> {
-    let rows = broker.matrix(pair).await.map_err(Trouble::Broker)?;
-    let owed = owed(pair, &rows, args.since);
-    let Some(oldest) = owed.iter().map(|owed| owed.published_at).min() else {
+    let lines = LineChoice { branches_since: Some(args.since), ..LineChoice::default() };
+    let view = match survey.view(pair, &lines, &SideChoice::Broker).await {
+        Ok(view) => view,
+        // Deleted between the two requests.
+        Err(BrokerError::UnknownName { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(Trouble::Broker(error)),
+    };
+    let owed = owed(pair, &view, args.since);
+    let Some(oldest) = owed.iter().map(|owed| owed.debt.published_at).min() else {
         return Ok(Vec::new());
     };
     let since = oldest.checked_sub(CLOCKS).unwrap_or(oldest);
-    compare(api, pair, owed, since, &args.name).await.map_err(Trouble::Here)
+    let mut states = compare(api, pair, owed, since, &args.name).await.map_err(Trouble::Here)?;
+    for (owed, state) in &mut states {
+        if *state != State::Lost {
+            continue;
+        }
+        survey.refine(pair, &mut owed.debt).await.map_err(Trouble::Broker)?;
+        if !owed.is_published() && !args.later {
+            *state = State::Later;
+        }
+    }
+    Ok(states)
 }
 
-/// Says of each contract whether a delivery here is about it, newest deliveries first.
+/// Says of each debt whether a delivery here is about it, newest deliveries first.
 async fn compare(
     api: &Api,
     pair: &Pair,
@@ -239,8 +232,10 @@ async fn compare(
             let path = ["api", "v1", "deliveries", &row.id.to_string()];
             let delivery: DeliveryDetail = api.get(&path, &[]).await?;
             for (owed, state) in &mut states {
-                if is_about(&delivery.event, owed) {
-                    *state = State::Delivered;
+                match (owed.is_told_by(&delivery.event), covers(delivery.status)) {
+                    (true, true) => *state = State::Delivered,
+                    (true, false) => owed.failed.push(delivery.id),
+                    (false, _) => {}
                 }
             }
         }
@@ -258,6 +253,7 @@ fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {
 
 /// Sends an event for each that is lost, oldest first.
 async fn dispatch(
+    survey: &Survey<'_>,
     api: &Api,
     args: &ReconcileArgs,
     owed: &mut [(Owed, State)],
@@ -265,12 +261,13 @@ async fn dispatch(
     let limit = usize::try_from(args.limit.get()).unwrap_or(usize::MAX);
     let lost = owed.iter_mut().filter(|(_, state)| *state == State::Lost);
     for (owed, state) in lost.take(limit) {
-        let mut event = event(owed, &args.name);
-        let key = key(&event);
-        if let Some(event) = event.as_object_mut() {
-            event.insert("id".to_owned(), json!(key));
-        }
-        let answer = api.call(Method::POST, &["events"], &[], Body::Json(&event)).await?;
+        let event = survey.event(&owed.pair, &owed.debt, &args.name).await;
+        let Some(event) = event.map_err(|error| failure(&error))? else {
+            *state = State::Gone;
+            continue;
+        };
+        let answer =
+            api.call(Method::POST, &["events"], &[], Body::Json(&sent(&event, owed)?)).await?;
         *state = match answer.status.as_u16() {
             202 => {
                 let accepted: AcceptedEvent = api.ok(answer)?;
@@ -283,6 +280,17 @@ async fn dispatch(
     Ok(())
 }
 
+/// The event with its key.
+fn sent(event: &Event, owed: &Owed) -> Result<Value, Failure> {
+    let unreadable = |error: serde_json::Error| Failure::new(Exit::GaveUp, error.to_string());
+    let key = key(event, &owed.failed).map_err(unreadable)?;
+    let mut document = serde_json::to_value(event).map_err(unreadable)?;
+    if let Some(document) = document.as_object_mut() {
+        document.insert("id".to_owned(), json!(key));
+    }
+    Ok(document)
+}
+
 impl Found {
     fn count(&self, wanted: impl Fn(&State) -> bool) -> usize {
         self.owed.iter().filter(|(_, state)| wanted(state)).count()
@@ -293,12 +301,17 @@ impl Found {
             json!({
                 "consumer": owed.pair.consumer,
                 "provider": owed.pair.provider,
-                "consumer_version": owed.consumer_version,
-                "branch": owed.branch,
-                "published_at": owed.published_at,
+                "consumer_version": owed.debt.consumer_version,
+                "lines": texts(&owed.debt.lines),
+                "published_at": owed.debt.published_at,
+                "provider_version": owed.debt.provider.version,
+                "because": texts(&owed.debt.provider.roles()),
+                "due": owed.debt.due.as_str(),
+                "blocking": owed.debt.blocking,
+                "since": owed.debt.since,
                 "pact_url": owed.pact_url,
                 "state": state.name(),
-                "detail": detail(state),
+                "detail": state.detail(),
             })
         });
         let troubles = self.troubles.iter().map(|(pair, failure)| {
@@ -320,20 +333,30 @@ impl Found {
 
     fn print(&self, args: &ReconcileArgs, out: &mut Out) {
         let rows = self.owed.iter().map(|(owed, state)| {
-            let branch = json!({ "branch": owed.branch });
             vec![
                 owed.pair.consumer.clone(),
+                owed.debt.consumer_version.clone(),
+                texts(&owed.debt.lines).join(", "),
                 owed.pair.provider.clone(),
-                owed.consumer_version.clone(),
-                cell(&branch, "branch"),
-                owed.published_at.to_string(),
+                owed.debt.provider.version.clone(),
+                texts(&owed.debt.provider.roles()).join(", "),
+                owed.debt.since.to_string(),
                 state.name().to_owned(),
-                detail(state),
+                state.detail(),
             ]
         });
         let nothing = format!("{} of {} pairs checked: nothing is owed", self.looked, self.pairs);
-        let header =
-            ["consumer", "provider", "version", "branch", "published at", "state", "what it means"];
+        let header = [
+            "consumer",
+            "version",
+            "line",
+            "provider",
+            "version",
+            "counts as",
+            "since",
+            "state",
+            "what it means",
+        ];
         out.table(&header, rows.collect(), &nothing);
         let lost = self.count(|state| *state == State::Lost);
         match (lost, args.yes) {
@@ -360,15 +383,6 @@ impl Found {
     }
 }
 
-fn detail(state: &State) -> String {
-    match state {
-        State::Delivered => "see `postrider deliveries list`".to_owned(),
-        State::Lost => "no delivery here is about it".to_owned(),
-        State::Unclear => {
-            format!("the pair has more than {MAX_COMPARED} deliveries since: use a later --since")
-        }
-        State::Dispatched(0) => "no webhook wants the event".to_owned(),
-        State::Dispatched(count) => format!("{count} accepted for delivery"),
-        State::Refused(why) => why.clone(),
-    }
+fn texts(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(ToString::to_string).collect()
 }

@@ -1,104 +1,86 @@
 //! What a pair owes at the broker, and what of it has a delivery here: pure decisions.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
-use postrider_broker::{MatrixRow, Pair};
-use postrider_domain::EventName;
-use serde_json::{Value, json};
+use postrider_broker::{Pair, PairView};
+use postrider_domain::owed::{Debt, Due, Judged};
+use postrider_domain::{DeliveryId, DeliveryStatus, Event, EventName};
+use serde_json::Value;
 
-/// A contract that nobody has verified.
+/// A provider version that owes a result for a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owed {
     pub(super) pair: Pair,
-    pub(super) consumer_version: String,
-    /// The branch that this is the newest contract of.
-    pub(super) branch: Option<String>,
-    pub(super) published_at: Timestamp,
+    pub(super) debt: Debt,
+    /// Where the pact can be read; empty when the broker doesn't say.
     pub(super) pact_url: String,
+    /// Deliveries that were about it and failed.
+    pub(super) failed: Vec<DeliveryId>,
 }
 
-/// The newest contract of each of the consumer's branches, if it was published since then and
-/// has no result of any provider version. An older contract of a branch is nobody's question any
-/// more, and a failed result is a result: verifying again would not change it.
-pub(super) fn owed(pair: &Pair, rows: &[MatrixRow], since: Timestamp) -> Vec<Owed> {
-    let mut heads: HashMap<Option<&str>, &MatrixRow> = HashMap::new();
-    for row in rows {
-        let head = heads.entry(row.consumer_branch.as_deref()).or_insert(row);
-        if row.published_at > head.published_at {
-            *head = row;
-        }
-    }
-    let verified = |version: &str| {
-        rows.iter().any(|row| row.consumer_version == version && row.verification.is_some())
+/// Debts of a pair that came to be since then, oldest first.
+pub(super) fn owed(pair: &Pair, view: &PairView, since: Timestamp) -> Vec<Owed> {
+    let url = |version: &str| {
+        let row = view.rows.iter().find(|row| row.consumer_version == version);
+        row.map(|row| row.pact_url.clone()).unwrap_or_default()
     };
-    let mut owed: Vec<Owed> = heads
-        .into_values()
-        .filter(|row| row.published_at >= since && !verified(&row.consumer_version))
-        .map(|row| Owed {
+    let debts = Judged::of(&view.contracts, &view.counts).owes;
+    let recent = debts.into_iter().filter(|debt| debt.since >= since);
+    recent
+        .map(|debt| Owed {
+            pact_url: url(&debt.consumer_version),
             pair: pair.clone(),
-            consumer_version: row.consumer_version.clone(),
-            branch: row.consumer_branch.clone(),
-            published_at: row.published_at,
-            pact_url: row.pact_url.clone(),
+            debt,
+            failed: Vec::new(),
         })
-        .collect();
-    owed.sort_by(|a, b| {
-        (a.published_at, &a.consumer_version).cmp(&(b.published_at, &b.consumer_version))
-    });
-    owed
+        .collect()
 }
 
-/// Whether a delivery's event, as the API shows it, told somebody of this contract.
-pub(super) fn is_about(event: &Value, owed: &Owed) -> bool {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    let version = text("/consumer/version_number");
-    version == Some(owed.consumer_version.as_str())
-        || (!owed.pact_url.is_empty() && text("/pact_url") == Some(owed.pact_url.as_str()))
+impl Owed {
+    /// Whether the broker should have told of it.
+    pub(super) fn is_published(&self) -> bool {
+        self.debt.due == Due::Published
+    }
+
+    /// Whether a delivery's event, as the API shows it, told somebody of it. One that names no
+    /// provider version stands for all that counted then.
+    pub(super) fn is_told_by(&self, event: &Value) -> bool {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+        let provider = text("/provider/version_number").unwrap_or_default();
+        text("/consumer/version_number") == Some(self.debt.consumer_version.as_str())
+            && (provider.is_empty() || provider == self.debt.provider.version)
+    }
 }
 
-/// Whether a delivery of such an event at such a broker can be about a contract of this broker:
-/// results are no reason to verify.
+/// Whether a delivery of such an event at such a broker can be about a debt at this broker.
 pub(super) fn is_candidate(event: EventName, of: &str, broker: &str) -> bool {
-    let asks = match event {
-        EventName::ContractPublished
-        | EventName::ContractContentChanged
-        | EventName::ContractRequiringVerificationPublished => true,
-        EventName::ProviderVerificationPublished
-        | EventName::ProviderVerificationSucceeded
-        | EventName::ProviderVerificationFailed
-        | EventName::Test => false,
-    };
-    asks && of == broker
+    event == EventName::ContractRequiringVerificationPublished && of == broker
 }
 
-/// The event that was lost. Equal for equal contracts, so that a key made of it recognises a
-/// repeat.
-pub(super) fn event(owed: &Owed, broker: &str) -> Value {
-    json!({
-        "event_name": EventName::ContractRequiringVerificationPublished,
-        "occurred_at": owed.published_at,
-        "broker": broker,
-        "consumer": {
-            "name": owed.pair.consumer,
-            "version_number": owed.consumer_version,
-            "branch": owed.branch.as_deref().unwrap_or_default(),
-        },
-        "provider": { "name": owed.pair.provider },
-        "pact_url": owed.pact_url,
-    })
+/// Whether a delivery told somebody, or still may.
+pub(super) fn covers(status: DeliveryStatus) -> bool {
+    match status {
+        DeliveryStatus::Queued
+        | DeliveryStatus::Delivered
+        | DeliveryStatus::Retrying
+        | DeliveryStatus::Held => true,
+        DeliveryStatus::Failed | DeliveryStatus::Discarded => false,
+    }
 }
 
-/// The idempotency key of such an event.
-pub(super) fn key(event: &Value) -> String {
-    let digest =
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, event.to_string().as_bytes());
-    format!("reconcile-{}", hex::encode(digest))
+/// The idempotency key of an event for a debt: equal for equal events, so that a second run does
+/// nothing, but new once what came of the one before has failed.
+pub(super) fn key(event: &Event, failed: &[DeliveryId]) -> Result<String, serde_json::Error> {
+    let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    let content = serde_json::to_vec(&(event, failed))?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
+    Ok(format!("reconcile-{}", hex::encode(digest)))
 }
 
 #[cfg(test)]
 mod tests {
-    use postrider_broker::Verification;
+    use postrider_domain::Pacticipant;
+    use postrider_domain::owed::{Contract, Counted, Role};
+    use serde_json::json;
 
     use super::*;
 
@@ -106,71 +88,75 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
     }
 
-    fn row(version: &str, branch: Option<&str>, hour: i64, verified: Option<bool>) -> MatrixRow {
-        MatrixRow {
-            consumer_version: version.to_owned(),
-            consumer_branch: branch.map(str::to_owned),
-            provider_version: verified.map(|_| "p".to_owned()),
-            provider_branch: None,
-            published_at: at(hour),
-            pact_url: format!("https://broker/{version}"),
-            verification: verified.map(|success| Verification {
-                success,
-                verified_at: at(hour),
-                number: None,
-                url: String::new(),
-            }),
+    fn counted(version: &str, since: i64) -> Counted {
+        Counted {
+            version: version.to_owned(),
+            main_branch: Some("main".to_owned()),
+            because: vec![(Role::Main, at(since))],
         }
     }
 
-    fn versions(rows: &[MatrixRow], since: Timestamp) -> Vec<String> {
-        let pair = Pair { consumer: "C".to_owned(), provider: "P".to_owned() };
-        owed(&pair, rows, since).into_iter().map(|owed| owed.consumer_version).collect()
+    fn view(published: i64, counts: Vec<Counted>) -> PairView {
+        let contract = Contract {
+            consumer_version: "1".to_owned(),
+            lines: vec![Role::Main],
+            published_at: at(published),
+            results: Vec::new(),
+        };
+        PairView { counts, contracts: vec![contract], ..PairView::default() }
+    }
+
+    fn pair() -> Pair {
+        Pair { consumer: "C".to_owned(), provider: "P".to_owned() }
     }
 
     #[test]
-    fn each_branch_owes_its_newest_contract_only() {
-        let rows = [
-            row("main-3", Some("main"), 5, None),
-            row("feat-2", Some("feat"), 4, Some(true)),
-            row("feat-1", Some("feat"), 3, None),
-            row("main-2", Some("main"), 2, None),
-            row("bare", None, 1, None),
-        ];
-        assert_eq!(versions(&rows, at(0)), ["bare", "main-3"]);
-        assert_eq!(versions(&rows, at(2)), ["main-3"], "published since then");
-        assert_eq!(versions(&rows, at(6)), [""; 0]);
-    }
-
-    #[test]
-    fn a_failed_result_is_a_result() {
-        assert_eq!(versions(&[row("1", Some("main"), 1, Some(false))], at(0)), [""; 0]);
-        let one_of_two = [row("1", Some("main"), 1, None), row("1", Some("main"), 1, Some(true))];
-        assert_eq!(versions(&one_of_two, at(0)), [""; 0]);
+    fn what_came_to_be_since_then_is_owed() {
+        let found = owed(&pair(), &view(5, vec![counted("p1", 1)]), at(5));
+        assert!(found.len() == 1 && found[0].is_published(), "{found:?}");
+        assert_eq!(owed(&pair(), &view(5, vec![counted("p1", 1)]), at(6)), []);
+        // An old contract, and a version that was built after it.
+        let found = owed(&pair(), &view(1, vec![counted("p2", 5)]), at(5));
+        assert!(found.len() == 1 && !found[0].is_published(), "{found:?}");
     }
 
     #[test]
     fn deliveries_are_compared_by_what_they_were_about() {
-        let pair = Pair { consumer: "C".to_owned(), provider: "P".to_owned() };
-        let owed = owed(&pair, &[row("1", None, 1, None)], at(0)).remove(0);
-        let about = |event: Value| is_about(&event, &owed);
-        assert!(about(json!({"consumer": {"version_number": "1"}})));
-        assert!(about(json!({"consumer": {}, "pact_url": "https://broker/1"})));
-        assert!(!about(json!({"consumer": {"version_number": "2"}, "pact_url": ""})));
-
-        let listed = |event, broker: &str| is_candidate(event, broker, "default");
-        assert!(listed(EventName::ContractContentChanged, "default"));
-        assert!(!listed(EventName::ContractContentChanged, "other"));
-        assert!(!listed(EventName::ProviderVerificationPublished, "default"));
+        let found = owed(&pair(), &view(5, vec![counted("p1", 1)]), at(0)).remove(0);
+        let told = |consumer: &str, provider: &str| {
+            found.is_told_by(&json!({
+                "consumer": { "version_number": consumer },
+                "provider": { "version_number": provider },
+            }))
+        };
+        assert!(told("1", "p1") && told("1", ""));
+        assert!(!told("2", "p1") && !told("1", "p0") && !found.is_told_by(&json!({})));
+        let asks = EventName::ContractRequiringVerificationPublished;
+        assert!(is_candidate(asks, "default", "default"));
+        assert!(!is_candidate(asks, "other", "default"));
+        assert!(!is_candidate(EventName::ContractPublished, "default", "default"));
+        assert!(covers(DeliveryStatus::Held) && !covers(DeliveryStatus::Failed));
     }
 
     #[test]
     fn the_key_is_of_the_content() {
-        let pair = Pair { consumer: "C".to_owned(), provider: "P".to_owned() };
-        let owed = owed(&pair, &[row("1", None, 1, None)], at(0)).remove(0);
-        let one = key(&event(&owed, "default"));
-        assert_eq!(one, key(&event(&owed.clone(), "default")));
-        assert_ne!(one, key(&event(&owed, "other")));
+        let event = |version: &str| Event {
+            event_name: EventName::ContractRequiringVerificationPublished,
+            occurred_at: None,
+            broker: "default".to_owned(),
+            consumer: Pacticipant::default(),
+            provider: Pacticipant { version_number: version.to_owned(), ..Pacticipant::default() },
+            pact_url: String::new(),
+            verification_result_url: String::new(),
+            verification_success: None,
+            build_url: String::new(),
+            currently_deployed_provider_version_number: String::new(),
+        };
+        let one = key(&event("p1"), &[]).unwrap();
+        assert_eq!(one, key(&event("p1"), &[]).unwrap());
+        assert_ne!(one, key(&event("p2"), &[]).unwrap());
+        let failed: DeliveryId = "00000000-0000-0000-0000-000000000000".parse().unwrap();
+        assert_ne!(one, key(&event("p1"), &[failed]).unwrap());
         assert!(one.len() < 255);
     }
 }

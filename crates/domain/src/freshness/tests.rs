@@ -1,3 +1,4 @@
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
@@ -61,27 +62,27 @@ fn facts(story: &[Told]) -> PairFacts {
 
 #[test]
 fn states() {
-    use FreshnessState::{Fresh, Silent, Stale, Unknown};
+    use FreshnessState::{Fresh, Owing, Stale, Unknown};
     for (story, expected, owed) in [
         (&[][..], Unknown, None),
         // Never verified: the first publication of any kind counts.
-        (&[Published(1)], Fresh, Some(1)),
+        (&[Published(1)], Owing, Some(1)),
         (&[Published(30), Wants(1)], Stale, Some(30)),
-        // Verified.
-        (&[Wants(30), Good(29)], Silent, None),
+        // Verified, and it stays so.
+        (&[Wants(30), Good(29)], Fresh, None),
         (&[Wants(30), Good(2)], Fresh, None),
         (&[Wants(30), Failed(2)], Fresh, None),
         (&[Good(2)], Fresh, None),
-        (&[Good(25)], Silent, None),
+        (&[Good(2500)], Fresh, None),
         // Exactly at the threshold is not late.
-        (&[Good(24)], Fresh, None),
+        (&[Good(100), Wants(24)], Owing, Some(24)),
         // A publication after it that wants one.
         (&[Good(100), Wants(25)], Stale, Some(25)),
-        (&[Good(100), Changed(23)], Fresh, Some(23)),
+        (&[Good(100), Changed(23)], Owing, Some(23)),
         (&[Good(100), Wants(50), Wants(1)], Stale, Some(50)),
-        (&[Wants(50), Good(40), Wants(30), Good(20), Wants(3)], Fresh, Some(3)),
-        // One that does not want any leaves the pair silent.
-        (&[Good(100), Published(1)], Silent, None),
+        (&[Wants(50), Good(40), Wants(30), Good(20), Wants(3)], Owing, Some(3)),
+        // One that does not want any leaves the pair fresh.
+        (&[Good(100), Published(1)], Fresh, None),
         (&[Good(10), Published(1)], Fresh, None),
     ] {
         let facts = facts(story);
@@ -90,26 +91,112 @@ fn states() {
     }
 }
 
+fn debt(since: i64) -> SaidDebt {
+    SaidDebt {
+        consumer_version: "c1".to_owned(),
+        lines: vec!["main".to_owned()],
+        provider_version: "p1".to_owned(),
+        branch: Some("main".to_owned()),
+        because: vec!["main".to_owned()],
+        due: crate::owed::Due::Published,
+        blocking: false,
+        since: ago(since),
+    }
+}
+
+/// First asked 200 hours ago, and just now.
+fn says(owes: &[i64]) -> BrokerSays {
+    BrokerSays {
+        first_asked_at: ago(200),
+        told_at: ago(0),
+        published_at: Some(ago(300)),
+        is_guarded: true,
+        owes: owes.iter().map(|since| debt(*since)).collect(),
+        failed: Vec::new(),
+        holds_back: Vec::new(),
+        trouble: None,
+    }
+}
+
+#[test]
+fn the_brokers_word_counts_where_it_is_asked() {
+    use FreshnessState::{Failed, Fresh, Owing, Silent, Stale, Unguarded, Unknown};
+    let failure = SaidFailure {
+        consumer_version: "c1".to_owned(),
+        lines: Vec::new(),
+        provider_version: "p1".to_owned(),
+        because: Vec::new(),
+        failed_at: ago(1),
+    };
+    let failed = |owes: &[i64]| BrokerSays { failed: vec![failure.clone()], ..says(owes) };
+    let unguarded = BrokerSays { is_guarded: false, ..says(&[]) };
+    let troubled = BrokerSays { trouble: Some("500".to_owned()), ..says(&[30]) };
+    let published = |hours| BrokerSays { published_at: Some(ago(hours)), ..says(&[]) };
+    // Events say that nothing was ever verified: they don't know.
+    let events = facts(&[Wants(100)]);
+    for (says, expected, age) in [
+        (says(&[]), Fresh, None),
+        (says(&[24, 1]), Owing, Some(24)),
+        (says(&[25, 1]), Stale, Some(25)),
+        (failed(&[25]), Failed, Some(25)),
+        (unguarded, Unguarded, None),
+        (troubled, Unknown, Some(30)),
+        // Published at the broker after it was asked first; events told of one 100 hours ago.
+        (published(50), Silent, None),
+        (published(101), Fresh, None),
+        (published(1), Fresh, None),
+    ] {
+        let facts = PairFacts { says: Some(says.clone()), ..events.clone() };
+        let verdict = judge(&rules(), &pair(), &facts, BrokerReach::Answers, time(NOW));
+        let age = age.map(Duration::from_hours);
+        assert_eq!((verdict.state, verdict.age), (expected, age), "{says:?}");
+    }
+    let told = |says: BrokerSays, reach| {
+        state(&rules(), &PairFacts { says: Some(says), ..events.clone() }, reach)
+    };
+    // Away: as when it answered last. Asked no more: events are all there is.
+    let away = |hours| BrokerReach::Away { answered_at: Some(ago(hours)) };
+    assert_eq!(told(says(&[30]), away(5)), Stale);
+    assert_eq!(told(says(&[30]), away(20)), Owing);
+    assert_eq!(told(says(&[30]), BrokerReach::Away { answered_at: None }), Unknown);
+    assert_eq!(told(says(&[]), BrokerReach::NotAsked), Stale);
+}
+
+#[test]
+fn a_look_keeps_what_the_one_before_knew() {
+    let before = BrokerSays { first_asked_at: ago(400), told_at: ago(10), ..says(&[90]) };
+    // The line has been owing since before that look: it is the same debt.
+    let kept = says(&[20]).after(&before);
+    assert_eq!((kept.owed_since(), kept.first_asked_at), (Some(ago(90)), ago(400)));
+    // A debt that came after it is another one, and so is one of another line.
+    assert_eq!(says(&[5]).after(&before).owed_since(), Some(ago(5)));
+    let mut other = says(&[20]);
+    other.owes[0].lines = vec!["deployed:prod".to_owned()];
+    assert_eq!(other.after(&before).owed_since(), Some(ago(20)));
+    let troubled = BrokerSays::troubled(Some(before), "500".to_owned(), ago(0));
+    assert_eq!((troubled.owed_since(), troubled.told_at), (Some(ago(90)), ago(10)));
+    let kept = says(&[20]).after(&troubled);
+    assert_eq!((kept.owed_since(), kept.trouble), (Some(ago(90)), None));
+}
+
 #[test]
 fn ages_leave_quiet_days_out() {
     let quiet = QuietDays::new(parse_days("sat sun").unwrap(), jiff::tz::TimeZone::UTC);
     let rules = FreshnessRules { quiet, ..rules() };
-    let facts = PairFacts {
-        last_verification: Some(Verified { at: time("2026-11-20T17:00:00Z"), success: None }),
-        ..PairFacts::default()
-    };
+    let mut facts = PairFacts::default();
+    facts.published(time("2026-11-20T17:00:00Z"), true);
     let judged = |now| judge(&rules, &pair(), &facts, BrokerReach::Answers, time(now));
     let monday = judged("2026-11-23T09:00:00Z");
     assert_eq!(monday.age, Some(Duration::from_hours(16)));
-    assert_eq!(monday.state, FreshnessState::Fresh);
-    assert_eq!(judged("2026-11-23T17:00:01Z").state, FreshnessState::Silent);
+    assert_eq!(monday.state, FreshnessState::Owing);
+    assert_eq!(judged("2026-11-23T17:00:01Z").state, FreshnessState::Stale);
     let before = judged("2026-11-20T12:00:00Z");
-    assert_eq!((before.state, before.age), (FreshnessState::Fresh, Some(Duration::ZERO)));
+    assert_eq!((before.state, before.age), (FreshnessState::Owing, Some(Duration::ZERO)));
 }
 
 #[test]
 fn a_broker_that_is_away_makes_nothing_late() {
-    use FreshnessState::{Fresh, Silent, Stale, Unknown};
+    use FreshnessState::{Fresh, Owing, Stale, Unknown};
     let away = |hours: i64| BrokerReach::Away { answered_at: Some(ago(hours)) };
     let never = BrokerReach::Away { answered_at: None };
     let stale = facts(&[Good(100), Wants(30)]);
@@ -119,15 +206,13 @@ fn a_broker_that_is_away_makes_nothing_late() {
         // It was late already when the broker answered, 30 - 5 hours after the publication.
         (away(5), Stale),
         (away(20), Unknown),
-        // It looked silent then, and late in another way now.
+        // Before it was published.
         (away(40), Unknown),
         (never, Unknown),
     ] {
         assert_eq!(state(&rules(), &stale, reach), expected, "{reach:?}");
     }
-    let silent = facts(&[Good(30)]);
-    assert_eq!(state(&rules(), &silent, away(1)), Silent);
-    assert_eq!(state(&rules(), &silent, away(10)), Unknown);
+    assert_eq!(state(&rules(), &facts(&[Good(100), Wants(10)]), away(1)), Owing);
     assert_eq!(state(&rules(), &facts(&[Good(2)]), never), Fresh);
     assert_eq!(state(&rules(), &facts(&[]), never), Unknown);
 }
@@ -143,11 +228,11 @@ fn rules_of_pairs_win() {
     };
     let rules =
         FreshnessRules { pairs: vec![rule(Some("b"), 1, true), rule(None, 48, false)], ..rules() };
-    let facts = facts(&[Good(30)]);
+    let facts = facts(&[Wants(30)]);
     let judged = |key: &PairKey| judge(&rules, key, &facts, BrokerReach::NotAsked, time(NOW));
-    assert_eq!(judged(&key("b", "checkout", "Orders")).state, FreshnessState::Silent);
+    assert_eq!(judged(&key("b", "checkout", "Orders")).state, FreshnessState::Stale);
     assert!(judged(&key("b", "checkout", "Orders")).critical);
-    assert_eq!(judged(&key("a", "checkout", "Orders")).state, FreshnessState::Fresh);
+    assert_eq!(judged(&key("a", "checkout", "Orders")).state, FreshnessState::Owing);
     assert_eq!(judged(&key("a", "checkout", "Orders")).max_age, Duration::from_hours(48));
     assert_eq!(judged(&key("a", "checkout", "orders")).max_age, FreshnessRules::MAX_AGE);
 }
@@ -252,7 +337,7 @@ proptest! {
         let facts = facts(&story);
         let at = |now| judge(&rules(), &pair(), &facts, BrokerReach::Answers, now).state;
         let first = at(time(NOW));
-        if first.is_late() {
+        if first == FreshnessState::Stale {
             prop_assert_eq!(first, at(time(NOW) + SignedDuration::from_hours(later)));
         }
     }

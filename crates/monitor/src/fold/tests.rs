@@ -60,10 +60,36 @@ fn a_test_of_a_webhook_makes_no_pair() {
 #[test]
 fn what_a_broker_lists_counts_as_seen() {
     let mut ledger = ledger();
-    ledger.learn(&key("a"), &PairFacts::default());
+    ledger.learn(&key("a"), &Learned::Facts(Box::default()));
     assert_eq!(ledger.take_changed().len(), 1);
-    ledger.learn(&key("a"), &PairFacts::default());
+    ledger.learn(&key("a"), &Learned::Facts(Box::default()));
     assert_eq!(ledger.take_changed().len(), 1);
+}
+
+#[test]
+fn what_a_broker_says_is_kept_until_it_says_otherwise() {
+    let says = |asked: i64| BrokerSays {
+        told_at: at(asked),
+        trouble: None,
+        ..BrokerSays::troubled(None, String::new(), at(asked))
+    };
+    let of = |ledger: &Ledger| ledger.rows[&key("a")].facts.says.clone();
+    let mut ledger = ledger();
+    let learned = |asked| {
+        Learned::Facts(Box::new(PairFacts { says: Some(says(asked)), ..PairFacts::default() }))
+    };
+    ledger.learn(&key("a"), &learned(1));
+    ledger.learn(&key("a"), &Learned::Trouble("500".to_owned(), at(2)));
+    let troubled = of(&ledger).unwrap();
+    assert_eq!((troubled.told_at, troubled.trouble.as_deref()), (at(1), Some("500")));
+    ledger.learn(&key("a"), &learned(3));
+    let kept = of(&ledger).unwrap();
+    assert_eq!((kept.first_asked_at, kept.told_at, kept.trouble), (at(1), at(3), None));
+    ledger.take_changed();
+    ledger.forget_unless(|named| *named == key("a"));
+    assert!(ledger.take_changed().is_empty());
+    ledger.forget_unless(|_| false);
+    assert_eq!((ledger.take_changed().len(), of(&ledger)), (1, None));
 }
 
 #[test]
@@ -71,7 +97,7 @@ fn the_table_is_bounded() {
     let mut ledger = Ledger::new(Vec::new(), 2);
     for consumer in ["a", "b", "c", "d"] {
         ledger.tell(&told(consumer, 1, None));
-        ledger.learn(&key(consumer), &PairFacts::default());
+        ledger.learn(&key(consumer), &Learned::Facts(Box::default()));
     }
     assert_eq!(ledger.refused(), 4);
     assert_eq!(ledger.take_changed().len(), 2);

@@ -18,8 +18,13 @@ pub(super) fn late(
     let verdict = judge(rules, &row.key, &row.facts, reach, now);
     let (kind, cause, summary, next) = match verdict.state {
         FreshnessState::Stale => stale(&row.key, &row.facts, &verdict),
-        FreshnessState::Silent => silent(&row.key, &row.facts, &verdict),
-        FreshnessState::Fresh | FreshnessState::Unknown => return None,
+        FreshnessState::Silent => silent(&row.key, &row.facts, now),
+        // Whoever wants to know asks; nothing is late.
+        FreshnessState::Failed
+        | FreshnessState::Unguarded
+        | FreshnessState::Owing
+        | FreshnessState::Fresh
+        | FreshnessState::Unknown => return None,
     };
     let severity = if verdict.critical { Severity::Critical } else { Severity::Warning };
     Some(IncidentFinding { kind, subject: row.key.to_string(), cause, severity, summary, next })
@@ -50,20 +55,19 @@ fn stale(key: &PairKey, facts: &PairFacts, verdict: &Verdict) -> Told {
     (IncidentKind::VerificationStale, cause, summary, next)
 }
 
-fn silent(key: &PairKey, facts: &PairFacts, verdict: &Verdict) -> Told {
-    let result = match facts.last_verification.and_then(|newest| newest.success) {
-        Some(true) => ", a success",
-        Some(false) => ", a failure",
-        None => "",
-    };
+fn silent(key: &PairKey, facts: &PairFacts, now: Timestamp) -> Told {
+    let published = facts.says.as_ref().and_then(|says| says.untold(facts.told_publication, now));
+    let at = published.map_or_else(String::new, |at| format!(" at {at}"));
+    let last = facts
+        .told_publication
+        .map_or_else(|| "none ever came".to_owned(), |told| format!("the last one came at {told}"));
     let summary = format!(
-        "The newest verification of the contract of {}{result}, is {} old, older than {}, and \
-         nothing was published that wants another",
+        "The broker has a contract of {} that was published{at}, and no event told of it ({last}): \
+         the broker's webhook does not reach postrider",
         name(key),
-        told_age(verdict),
-        print_duration(verdict.max_age),
     );
-    (IncidentKind::VerificationSilent, "no_verification", summary, check(key, verdict))
+    let next = "postrider reconcile --since 1d".to_owned();
+    (IncidentKind::VerificationSilent, "no_event", summary, next)
 }
 
 fn name(key: &PairKey) -> String {

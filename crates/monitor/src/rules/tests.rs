@@ -1,4 +1,7 @@
-use postrider_domain::{EventName, Outcome, PairFacts, PairKey, PairRule, QuietDays};
+use postrider_domain::owed::Due;
+use postrider_domain::{
+    BrokerSays, EventName, Outcome, PairFacts, PairKey, PairRule, QuietDays, SaidDebt,
+};
 
 use super::*;
 
@@ -216,19 +219,25 @@ fn a_late_verification_tells_whether_the_provider_was_told() {
 }
 
 #[test]
-fn silence_is_an_incident_of_its_own() {
-    let row = pair("-c", &[(WANTS, "2026-11-17T09:00:00Z"), (FAILED, "2026-11-18T09:00:00Z")]);
+fn a_publication_that_nobody_told_of_is_an_incident_of_its_own() {
+    let mut row = pair("-c", &[(WANTS, "2026-11-17T09:00:00Z"), (FAILED, "2026-11-18T09:00:00Z")]);
     let mut rules = rules(3);
-    let found = of_pairs(&rules, vec![row.clone()], Vec::new());
-    assert_eq!(
-        (found[0].kind, found[0].cause),
-        (IncidentKind::VerificationSilent, "no_verification")
-    );
-    assert!(found[0].summary.contains(", a failure, is 48h 30m old"), "{}", found[0].summary);
-    assert_eq!(
-        found[0].next,
-        r"postrider check verification --consumer=-c --provider 'Order'\''s' --max-age 1d"
-    );
+    let answers =
+        BrokerRead { broker: "default".to_owned(), answered_at: Some(at(NOW)), failing: None };
+    let found =
+        |rules: &Rules, row: &PairRow| of_pairs(rules, vec![row.clone()], vec![answers.clone()]);
+    assert_eq!(found(&rules, &row), [], "verified once");
+    let first = at("2026-11-17T08:00:00Z");
+    row.facts.says = Some(BrokerSays {
+        published_at: Some(at("2026-11-18T08:00:00Z")),
+        trouble: None,
+        ..BrokerSays::troubled(None, String::new(), first)
+    });
+    let silent = found(&rules, &row);
+    assert_eq!((silent[0].kind, silent[0].cause), (IncidentKind::VerificationSilent, "no_event"));
+    assert!(silent[0].summary.contains("published at 2026-11-18T08:00:00Z"), "{silent:?}");
+    assert!(silent[0].summary.contains("the last one came at 2026-11-17T09:00:00Z"), "{silent:?}");
+    assert_eq!(silent[0].next, "postrider reconcile --since 1d");
     rules.freshness.pairs.push(PairRule {
         broker: None,
         consumer: "-c".to_owned(),
@@ -236,7 +245,35 @@ fn silence_is_an_incident_of_its_own() {
         max_age: None,
         critical: true,
     });
-    assert_eq!(of_pairs(&rules, vec![row], Vec::new())[0].severity, Severity::Critical);
+    assert_eq!(found(&rules, &row)[0].severity, Severity::Critical);
+}
+
+#[test]
+fn what_the_broker_says_is_late() {
+    let mut row = pair("c", &[(FAILED, "2026-11-20T08:00:00Z")]);
+    let debt = SaidDebt {
+        consumer_version: "1".to_owned(),
+        lines: vec!["main".to_owned()],
+        provider_version: "p".to_owned(),
+        branch: None,
+        because: vec!["deployed:prod".to_owned()],
+        due: Due::Published,
+        blocking: true,
+        since: at("2026-11-18T09:00:00Z"),
+    };
+    row.facts.says = Some(BrokerSays {
+        owes: vec![debt],
+        trouble: None,
+        ..BrokerSays::troubled(None, String::new(), at(NOW))
+    });
+    let answers =
+        BrokerRead { broker: "default".to_owned(), answered_at: Some(at(NOW)), failing: None };
+    let found = of_pairs(&rules(3), vec![row], vec![answers]);
+    assert_eq!(
+        (found[0].kind, found[0].cause),
+        (IncidentKind::VerificationStale, "not_dispatched")
+    );
+    assert!(found[0].summary.contains("waits for a verification for 48h 30m"), "{found:?}");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use postrider_cli::{
-    OutputArgs, RoleFlags, check, connect, deliveries, events, health, incidents, lanes, reconcile,
-    secrets, webhooks,
+    OutputArgs, RoleFlags, check, connect, deliveries, events, freshness, health, incidents, lanes,
+    reconcile, secrets, webhooks,
 };
 
 pub(crate) use dispatch::run;
@@ -118,6 +118,8 @@ pub(crate) enum Command {
     /// List what a person should know of
     #[command(subcommand, after_help = "Example:\n  postrider incidents list")]
     Incidents(incidents::IncidentsCommand),
+    /// Tell how each pair of consumer and provider is, worst first
+    Freshness(Box<freshness::FreshnessArgs>),
     /// Dispatch what the broker says is unverified and has no delivery here
     Reconcile(Box<reconcile::ReconcileArgs>),
     /// Ask the broker what a CI job wants to know

@@ -80,6 +80,7 @@ fn what_is_not_due_does_not_exist() {
     incidents list
     incidents show
     incidents ack
+    freshness
     reconcile
     check verification
     "#);
@@ -110,6 +111,7 @@ fn help_of_the_program() {
       deliveries  List, show and replay deliveries
       lanes       List, hold and release lanes
       incidents   List what a person should know of
+      freshness   Tell how each pair of consumer and provider is, worst first
       reconcile   Dispatch what the broker says is unverified and has no delivery here
       check       Ask the broker what a CI job wants to know
       help        Print this message or the help of the given subcommand(s)

@@ -39,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     15 "0015_keys" "0015_keys"
     18 "0018_parked_webhooks" "0018_parked_webhooks"
     19 "0019_github_apps" "0019_github_apps"
+    20 "0020_broker_says" "0020_broker_says"
     24 "0024_streaks" "0024_streaks"
 };
 

@@ -20,7 +20,8 @@ use crate::{
 
 const LIST: &str = "
 select broker, consumer, provider, first_publication_at, last_publication_at, owing,
-    last_verification_at, last_verification_success, last_dispatch_at, watched
+    last_verification_at, last_verification_success, last_dispatch_at, watched,
+    told_publication_at, says
 from pairs
 where ($1 is null or broker = $1) and ($2 is null or consumer = $2)
     and ($3 is null or provider = $3)
@@ -29,12 +30,14 @@ order by broker, consumer, provider limit $7";
 
 const THOSE: &str = "
 select broker, consumer, provider, first_publication_at, last_publication_at, owing,
-    last_verification_at, last_verification_success, last_dispatch_at, watched
+    last_verification_at, last_verification_success, last_dispatch_at, watched,
+    told_publication_at, says
 from pairs where (broker, consumer, provider) in (values ";
 
 const SAVE: &str = "
 insert into pairs (broker, consumer, provider, first_publication_at, last_publication_at, owing,
-    last_verification_at, last_verification_success, last_dispatch_at, watched, seen_at)
+    last_verification_at, last_verification_success, last_dispatch_at, watched,
+    told_publication_at, says, seen_at)
 select v.*, {now} from (values ";
 
 const OVER: &str = ") as v where true
@@ -44,6 +47,7 @@ on conflict (broker, consumer, provider) do update set
     last_verification_at = excluded.last_verification_at,
     last_verification_success = excluded.last_verification_success,
     last_dispatch_at = excluded.last_dispatch_at, watched = excluded.watched,
+    told_publication_at = excluded.told_publication_at, says = excluded.says,
     seen_at = excluded.seen_at";
 
 const SET_EVENTS_UNTIL: &str = "
@@ -243,7 +247,11 @@ impl Store {
     }
 }
 
-fn saved(PairRow { key, facts, watched }: &PairRow) -> Result<[Value; 10], StoreError> {
+fn saved(PairRow { key, facts, watched }: &PairRow) -> Result<[Value; 12], StoreError> {
+    let says = facts.says.as_ref().map(serde_json::to_string).transpose();
+    let says = says.map_err(|error| {
+        StoreError::Unusable(format!("what a broker says can't be written: {error}"))
+    })?;
     let newest = facts.last_verification;
     Ok([
         (&key.broker).into(),
@@ -256,6 +264,8 @@ fn saved(PairRow { key, facts, watched }: &PairRow) -> Result<[Value; 10], Store
         newest.and_then(|newest| newest.success).into(),
         facts.last_dispatch.into(),
         codec::list_text(watched)?.into(),
+        facts.told_publication.into(),
+        says.into(),
     ])
 }
 
@@ -275,6 +285,8 @@ fn pair_row(row: &Row) -> Result<PairRow, Fault> {
         owing: codec::list(row.text("owing")?)?,
         last_verification: row.at_opt("last_verification_at")?.map(|at| Verified { at, success }),
         last_dispatch: row.at_opt("last_dispatch_at")?,
+        told_publication: row.at_opt("told_publication_at")?,
+        says: row.text_opt("says")?.map(serde_json::from_str).transpose()?,
     };
     Ok(PairRow { key: key(row)?, facts, watched: codec::list(row.text("watched")?)? })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{Event, EventId, EventName, PairFacts, PairKey, Verified};
+use postrider_domain::{BrokerSays, Event, EventId, EventName, PairFacts, PairKey, Verified};
 use postrider_store::{
     BrokerRead, BrokerTrouble, IntakeEntry, MonitorLease, PairFilter, PairRow, Store, ToldEvents,
     ToldPage,
@@ -44,6 +44,8 @@ pub(crate) async fn pairs_come_back_as_written(world: World) {
             owing: vec![second(2), Timestamp::from_microsecond(2_000_001).unwrap()],
             last_verification: Some(Verified { at: second(1), success: Some(false) }),
             last_dispatch: Some(second(3)),
+            told_publication: Some(second(2)),
+            says: Some(BrokerSays::troubled(None, "500: \"ü\"".to_owned(), second(4))),
         },
         watched: vec![EventId(Uuid::now_v7())],
     };

@@ -5,8 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::Uri;
 use jiff::Timestamp;
-use postrider_api::{FreshnessList, FreshnessQuery, NextPage, PageQuery, PairFreshness};
-use postrider_domain::{BrokerReach, FreshnessState, PairKey, Verdict, judge};
+use postrider_api::{
+    Basis, FailedVersion, FreshnessList, FreshnessQuery, HeldBackVersion, NextPage, OwedResult,
+    PageQuery, PairFreshness,
+};
+use postrider_domain::{
+    BrokerReach, FreshnessState, PairKey, SaidDebt, SaidFailure, SaidHold, Verdict, judge,
+};
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
 use postrider_store::{BrokerRead, PairFilter, PairRow};
@@ -55,9 +60,26 @@ pub(super) fn list_described() -> Operation {
         "age_seconds": 90000,
         "state": "stale",
         "critical": false,
+        "basis": "broker",
+        "owes": [{
+            "provider_version": "5f0c1d9",
+            "branch": "main",
+            "because": ["main", "deployed:production"],
+            "due": "published",
+            "blocking": true,
+            "since": TIME,
+            "consumer_version": "1.4.2",
+            "lines": ["main"],
+        }],
+        "failed": [],
+        "holds_back": [],
+        "trouble": null,
     });
     Operation::new(Tag::Operations, "listFreshness", "List how fresh verifications are")
-        .description("By broker, consumer and provider.")
+        .description(
+            "By broker, consumer and provider. Where a broker is asked, pairs are judged by its own \
+             rule: which provider versions count, and which of them have no result for the contract.",
+        )
         .query::<FreshnessQuery>()
         .query::<PageQuery>()
         .answers::<FreshnessList>(200, "Fine.")
@@ -113,6 +135,7 @@ impl Judged<'_> {
 
 fn document(row: &PairRow, verdict: &Verdict) -> PairFreshness {
     let PairRow { key, facts, .. } = row;
+    let says = facts.says.as_ref();
     PairFreshness {
         broker: key.broker.clone(),
         consumer: key.consumer.clone(),
@@ -126,6 +149,43 @@ fn document(row: &PairRow, verdict: &Verdict) -> PairFreshness {
         age_seconds: verdict.age.map(|age| age.as_secs()),
         state: verdict.state,
         critical: verdict.critical,
+        basis: if says.is_some() { Basis::Broker } else { Basis::Relay },
+        owes: says.iter().flat_map(|says| &says.owes).map(owed).collect(),
+        failed: says.iter().flat_map(|says| &says.failed).map(failed).collect(),
+        holds_back: says.iter().flat_map(|says| &says.holds_back).map(held_back).collect(),
+        trouble: says.and_then(|says| says.trouble.clone()),
+    }
+}
+
+fn owed(debt: &SaidDebt) -> OwedResult {
+    OwedResult {
+        provider_version: debt.provider_version.clone(),
+        branch: debt.branch.clone(),
+        because: debt.because.clone(),
+        due: debt.due,
+        blocking: debt.blocking,
+        since: debt.since,
+        consumer_version: debt.consumer_version.clone(),
+        lines: debt.lines.clone(),
+    }
+}
+
+fn failed(failure: &SaidFailure) -> FailedVersion {
+    FailedVersion {
+        provider_version: failure.provider_version.clone(),
+        because: failure.because.clone(),
+        failed_at: failure.failed_at,
+        consumer_version: failure.consumer_version.clone(),
+        lines: failure.lines.clone(),
+    }
+}
+
+fn held_back(held: &SaidHold) -> HeldBackVersion {
+    HeldBackVersion {
+        consumer_version: held.consumer_version.clone(),
+        lines: held.lines.clone(),
+        provider_version: held.provider_version.clone(),
+        since: held.since,
     }
 }
 

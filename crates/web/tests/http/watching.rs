@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{EventName, PairFacts, PairKey};
+use postrider_domain::owed::Due;
+use postrider_domain::{BrokerSays, EventName, PairFacts, PairKey, SaidDebt};
 use postrider_store::{
     BrokerRead, BrokerTrouble, IncidentFinding, IncidentKind, IncidentSync, MonitorLease, PairRow,
     Severity, Store, WorkerId,
@@ -52,13 +53,33 @@ fn names(pairs: &[Value]) -> Vec<String> {
     pairs.iter().map(name).collect()
 }
 
+const KEYS: [&str; 17] = [
+    "broker",
+    "consumer",
+    "provider",
+    "last_publication",
+    "last_dispatch",
+    "last_verification",
+    "last_verification_success",
+    "owed_since",
+    "threshold_seconds",
+    "age_seconds",
+    "state",
+    "critical",
+    "basis",
+    "owes",
+    "failed",
+    "holds_back",
+    "trouble",
+];
+
 #[tokio::test]
 async fn freshness_is_judged_when_it_is_asked_for() {
     let harness = Harness::start().await;
     let lease = lease(&harness.store).await;
     let rows = [
         pair("a", "fresh", &[(WANTS, 50), (GOOD, 2)]),
-        pair("a", "silent \"ü/\"", &[(GOOD, 30)]),
+        pair("a", "owing \"ü/\"", &[(GOOD, 30), (WANTS, 3)]),
         pair("a", "stale", &[(GOOD, 60), (WANTS, 30)]),
         pair("a", "unknown", &[]),
         pair("b", "fresh", &[(WANTS, 30)]),
@@ -69,7 +90,7 @@ async fn freshness_is_judged_when_it_is_asked_for() {
         names(&all),
         [
             "a fresh fresh",
-            "a silent \"ü/\" silent",
+            "a owing \"ü/\" owing",
             "a stale stale",
             "a unknown unknown",
             "b fresh stale"
@@ -77,23 +98,8 @@ async fn freshness_is_judged_when_it_is_asked_for() {
     );
     let stale = all[2].as_object().unwrap();
     let keys: Vec<&str> = stale.keys().map(String::as_str).collect();
-    assert_eq!(
-        keys,
-        [
-            "broker",
-            "consumer",
-            "provider",
-            "last_publication",
-            "last_dispatch",
-            "last_verification",
-            "last_verification_success",
-            "owed_since",
-            "threshold_seconds",
-            "age_seconds",
-            "state",
-            "critical"
-        ]
-    );
+    assert_eq!(keys, KEYS);
+    assert_eq!(stale["basis"], "relay");
     assert_eq!(stale["threshold_seconds"], 86_400);
     assert!((108_000..108_100).contains(&stale["age_seconds"].as_u64().unwrap()));
     assert_eq!(stale["owed_since"], stale["last_publication"]);
@@ -101,7 +107,7 @@ async fn freshness_is_judged_when_it_is_asked_for() {
     assert_eq!(all[3]["age_seconds"], Value::Null);
     assert_eq!(names(&pairs(&harness, "state=stale").await), ["a stale stale", "b fresh stale"]);
     assert_eq!(names(&pairs(&harness, "broker=b").await), ["b fresh stale"]);
-    let odd = pairs(&harness, "consumer=silent+%22%C3%BC%2F%22").await;
+    let odd = pairs(&harness, "consumer=owing+%22%C3%BC%2F%22").await;
     assert_eq!(names(&odd).len(), 1);
     // A broker that can't be asked: what looks late may only look so.
     let away = BrokerRead {
@@ -115,12 +121,51 @@ async fn freshness_is_judged_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn what_a_broker_says_is_shown() {
+    let harness = Harness::start().await;
+    let lease = lease(&harness.store).await;
+    let mut row = pair("a", "c", &[(GOOD, 1)]);
+    let debt = SaidDebt {
+        consumer_version: "7".to_owned(),
+        lines: vec!["main".to_owned()],
+        provider_version: "p1".to_owned(),
+        branch: Some("main".to_owned()),
+        because: vec!["main".to_owned(), "deployed:prod".to_owned()],
+        due: Due::Later,
+        blocking: true,
+        since: ago(30),
+    };
+    row.facts.says = Some(BrokerSays {
+        owes: vec![debt],
+        ..BrokerSays::troubled(None, "500: oops".to_owned(), ago(0))
+    });
+    harness.store.save_pairs(lease, &[row], None).await.unwrap();
+    let read = BrokerRead { broker: "a".to_owned(), answered_at: Some(ago(0)), failing: None };
+    harness.store.save_broker_read(lease, &read).await.unwrap();
+    let found = pairs(&harness, "state=unknown").await;
+    assert_eq!(found[0]["trouble"], "500: oops");
+    assert_eq!(found[0]["basis"], "broker");
+    assert_eq!(found[0]["owed_since"], found[0]["owes"][0]["since"]);
+    let mut debt = found[0]["owes"][0].clone();
+    debt["since"] = json!(null);
+    let expected = json!({
+        "provider_version": "p1", "branch": "main", "because": ["main", "deployed:prod"],
+        "due": "later", "blocking": true, "since": null, "consumer_version": "7",
+        "lines": ["main"],
+    });
+    assert_eq!(debt, expected);
+    harness.end().await;
+}
+
+#[tokio::test]
 async fn freshness_comes_in_pages() {
     let harness = Harness::start().await;
     let lease = lease(&harness.store).await;
     let rows: Vec<PairRow> = (0..25)
         .map(|number| {
-            pair("a", &format!("c{number:02}"), &[(GOOD, if number % 2 == 0 { 1 } else { 90 })])
+            let wants = [(GOOD, 90), (WANTS, 80)];
+            let told = if number % 2 == 0 { &wants[..1] } else { &wants[..] };
+            pair("a", &format!("c{number:02}"), told)
         })
         .collect();
     harness.store.save_pairs(lease, &rows, None).await.unwrap();

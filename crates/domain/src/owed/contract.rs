@@ -1,0 +1,177 @@
+//! A contract against the provider versions that count.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::role::Role;
+use super::standing::Counted;
+
+/// A provider version's newest result for a contract's content, whichever consumer version it was
+/// asked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionResult {
+    /// The provider version.
+    pub provider_version: String,
+    /// Whether it keeps the contract.
+    pub success: bool,
+    /// When it was published.
+    pub at: Timestamp,
+}
+
+/// What a consumer version published for one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The consumer version.
+    pub consumer_version: String,
+    /// The lines that it is the newest contract of.
+    pub lines: Vec<Role>,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// Results for its content of the provider versions that count; others may be among them.
+    pub results: Vec<VersionResult>,
+}
+
+/// When a debt came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// With the publication: the broker told of it, or should have.
+    Published,
+    /// Later, by a build, a deployment, a release or another main branch, of which the broker
+    /// tells nobody.
+    Later,
+}
+
+impl Due {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Published, Self::Later];
+
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Later => "later",
+        }
+    }
+}
+
+/// A provider version that counts and has no result for a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// The lines that it is the newest contract of.
+    pub lines: Vec<Role>,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// The version that owes.
+    pub provider: Counted,
+    /// Whether the broker should have told of it.
+    pub due: Due,
+    /// Whether it stops a deployment now.
+    pub blocking: bool,
+    /// Since when this version owes this contract. That the version before, or the contract
+    /// before, owed without a break is known to [`owing_since`](super::owing_since) only.
+    pub since: Timestamp,
+}
+
+/// A provider version that counts and does not keep a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedResult {
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// The lines that it is the newest contract of.
+    pub lines: Vec<Role>,
+    /// The version that failed.
+    pub provider: Counted,
+    /// When it failed.
+    pub at: Timestamp,
+}
+
+/// A deployed consumer's content that the provider's main head has no result for: the provider
+/// can't be deployed beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// Where it is deployed or supported.
+    pub lines: Vec<Role>,
+    /// The provider's main head.
+    pub provider_version: String,
+    /// Since when there is none.
+    pub since: Timestamp,
+}
+
+impl Contract {
+    /// The newest result of a version.
+    pub fn result_of(&self, version: &str) -> Option<&VersionResult> {
+        let of_it = self.results.iter().filter(|result| result.provider_version == version);
+        of_it.max_by_key(|result| result.at)
+    }
+
+    /// Debts, in the broker's order. A content that is deployed but no newest contract of main is
+    /// nothing that main owes: there it only holds back.
+    pub fn owes(&self, counts: &[Counted]) -> Vec<Debt> {
+        let without = counts.iter().filter(|counted| self.result_of(&counted.version).is_none());
+        without
+            .filter(|counted| !(self.is_placed_alone() && counted.is_main_alone()))
+            .map(|counted| self.debt(counted))
+            .collect()
+    }
+
+    /// Versions that count whose newest result is a failure.
+    pub fn failed(&self, counts: &[Counted]) -> Vec<FailedResult> {
+        let failed = |counted: &Counted| {
+            let result = self.result_of(&counted.version)?;
+            (!result.success).then(|| FailedResult {
+                consumer_version: self.consumer_version.clone(),
+                lines: self.lines.clone(),
+                provider: counted.clone(),
+                at: result.at,
+            })
+        };
+        counts.iter().filter_map(failed).collect()
+    }
+
+    /// Whether it holds the provider's main head back.
+    pub fn holds_back(&self, counts: &[Counted]) -> Option<HeldBack> {
+        let lines: Vec<Role> = self.lines.iter().filter(|line| is_placed(line)).cloned().collect();
+        let (head, since) = counts.iter().find_map(|counted| {
+            let main = counted.because.iter().find(|(role, _)| *role == Role::Main)?;
+            Some((counted, main.1))
+        })?;
+        let holds = !lines.is_empty() && self.result_of(&head.version).is_none();
+        holds.then(|| HeldBack {
+            consumer_version: self.consumer_version.clone(),
+            lines,
+            provider_version: head.version.clone(),
+            since: since.max(self.published_at),
+        })
+    }
+
+    fn is_placed_alone(&self) -> bool {
+        !self.lines.is_empty() && self.lines.iter().all(is_placed)
+    }
+
+    fn debt(&self, counted: &Counted) -> Debt {
+        let counts_since = counted.since().unwrap_or(self.published_at);
+        // Whoever counted when the contract came was told of it.
+        let counted_then = counts_since <= self.published_at;
+        Debt {
+            consumer_version: self.consumer_version.clone(),
+            lines: self.lines.clone(),
+            published_at: self.published_at,
+            provider: counted.clone(),
+            due: if counted_then { Due::Published } else { Due::Later },
+            blocking: counted.is_blocking(),
+            since: counts_since.max(self.published_at),
+        }
+    }
+}
+
+fn is_placed(line: &Role) -> bool {
+    match line {
+        Role::Deployed(_) | Role::Released(_) => true,
+        Role::Main | Role::Branch(_) | Role::Tag(_) => false,
+    }
+}
