@@ -122,16 +122,6 @@ impl Call {
     }
 }
 
-/// Everything that a call comes to before it is committed.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn read_all(headers: &HeaderMap, body: &[u8]) -> Result<Vec<String>, Problem> {
-    let form = Form::of(headers)?;
-    let call = Call { form, header_key: idempotency_key(headers)?, trace: trace_of(headers) };
-    let pieces = form.split(text_of(body)?)?.pieces;
-    let read = pieces.iter().filter_map(|piece| call.read_piece(headers, piece).ok());
-    Ok(read.map(|candidate| candidate.event.text().to_owned()).collect())
-}
-
 fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map(json::without_mark).map_err(|error| {
         let at = error.valid_up_to();

@@ -12,8 +12,6 @@ mod commit;
 mod config;
 mod dispatch;
 mod events;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 mod intake;
 mod payload;
 mod relay;

@@ -130,25 +130,6 @@ impl Call {
     }
 }
 
-/// Everything that a call comes to before it is committed.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn read_all(query: &str, body: &[u8]) -> Result<String, Problem> {
-    let mut params = Params::of_query(query)?;
-    match params.add_body(body) {
-        Ok(()) => {}
-        Err(BodyFault::Values(problem)) => return Err(problem),
-        Err(BodyFault::Broken(fault)) => {
-            let missing = params.missing();
-            if !missing.is_empty() {
-                return Err(broken(&fault, &missing));
-            }
-        }
-    }
-    let event = event::event(DEFAULT_BROKER.to_owned(), &params)?;
-    Identity::of(&event, Instant::now())?;
-    Ok(EventDocument::new(event)?.text().to_owned())
-}
-
 fn broken(fault: &str, missing: &[BrokerVar]) -> Problem {
     let missing: Vec<_> = missing.iter().map(|var| var.as_str()).collect();
     let missing = missing.join(", ");

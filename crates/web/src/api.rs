@@ -27,7 +27,6 @@ use serde_json::{Map, Value, json};
 
 use crate::server::App;
 
-pub(crate) use github_app::targets as app_targets;
 pub(crate) use secrets::{MAX_VALUE as MAX_SECRET, is_name as is_secret_name, wake_opened};
 
 /// Bytes of a request to the operations API: a secret of 64 KiB, every byte of it escaped.

@@ -37,8 +37,6 @@ use axum::response::Response;
 use http::Method;
 
 pub(crate) use crate::broker_api::check::check;
-#[cfg(feature = "fuzzing")]
-pub(crate) use crate::broker_api::check::described_by;
 pub(crate) use crate::broker_api::described::describe;
 pub(crate) use crate::broker_api::response::unauthorised;
 

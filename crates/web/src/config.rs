@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postrider_domain::{FreshnessRules, HostWhitelist, LaneRules, Rate, RetryPolicy};
+use postrider_domain::{AppTargets, FreshnessRules, HostWhitelist, LaneRules, Rate, RetryPolicy};
 use postrider_http_server::Tokens;
 use postrider_store::MasterKey;
 use url::Url;
@@ -48,4 +48,11 @@ pub struct WebConfig {
     pub execute_wait: Duration,
     /// How long the request of a webhook may take.
     pub webhook_timeout: Duration,
+}
+
+impl WebConfig {
+    /// Where tokens of GitHub Apps may go.
+    pub(crate) fn app_targets(&self) -> AppTargets<'_> {
+        AppTargets { github_hosts: &self.lane_rules.github_hosts, schemes: &self.scheme_whitelist }
+    }
 }

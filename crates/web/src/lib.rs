@@ -8,8 +8,6 @@
 mod api;
 mod broker_api;
 mod config;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 mod openapi;
 mod routes;
 mod server;

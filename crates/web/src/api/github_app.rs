@@ -4,11 +4,9 @@ use postrider_domain::{AppTargets, GithubApp};
 use postrider_http_server::Problem;
 use postrider_http_server::json::kind;
 use postrider_render::{AppKey, app_misuse};
-use postrider_store::SecretContent;
+use postrider_store::{SecretContent, WebhookTable};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-
-use crate::server::App;
 
 /// Longest private key that is read, in bytes.
 const LONGEST_KEY: usize = 64 * 1024;
@@ -16,12 +14,11 @@ const LONGEST_KEY: usize = 64 * 1024;
 const MEMBERS: [&str; 6] =
     ["app_id", "private_key", "installation_id", "owner", "per_repository", "api_url"];
 
-/// The app that a document describes, for the secret of this name. No answer repeats what was sent.
+/// The app that a document describes. No answer repeats what was sent.
 ///
 /// # Errors
-/// 400: it is no app, its tokens would not go to GitHub, or a webhook has the secret where they
-/// may not stand.
-pub(super) async fn read(app: &App, name: &str, value: &Value) -> Result<SecretContent, Problem> {
+/// 400: it is no app, or its tokens would not come from GitHub.
+pub(super) fn read(value: &Value, may: AppTargets<'_>) -> Result<SecretContent, Problem> {
     let document = value.as_object().ok_or_else(|| {
         Problem::bad("/github_app", format!("must be an object, not {}", kind(value)))
     })?;
@@ -38,7 +35,6 @@ pub(super) async fn read(app: &App, name: &str, value: &Value) -> Result<SecretC
         members.text("api_url")?,
     )
     .map_err(|error| bad(error.member, error.why))?;
-    let may = targets(app);
     may.check(&github_app.api_url).map_err(|why| bad("api_url", why))?;
     let key = members.text("private_key")?;
     let key = key.filter(|key| !key.trim().is_empty() && key.len() <= LONGEST_KEY);
@@ -46,19 +42,18 @@ pub(super) async fn read(app: &App, name: &str, value: &Value) -> Result<SecretC
     let private_key = private_key
         .ok_or_else(|| bad("private_key", "is required: the PEM file that GitHub gave"))?;
     AppKey::parse(&private_key).map_err(|error| bad("private_key", error.to_string()))?;
-    unused_elsewhere(app, name, may).await?;
     Ok(SecretContent::GithubApp { app: github_app, private_key })
 }
 
-/// Where tokens of apps may go.
-pub(crate) fn targets(app: &App) -> AppTargets<'_> {
-    let github_hosts = &app.config.lane_rules.github_hosts;
-    AppTargets { github_hosts, schemes: &app.config.scheme_whitelist }
-}
-
-/// Webhooks that are there already must not have it where a token may not stand.
-async fn unused_elsewhere(app: &App, name: &str, may: AppTargets<'_>) -> Result<(), Problem> {
-    let table = app.store().webhook_table(None).await?;
+/// Webhooks that are there already must not have the secret where a token may not stand.
+///
+/// # Errors
+/// 400: one has; it is named.
+pub(super) fn unused_elsewhere(
+    table: Option<WebhookTable>,
+    name: &str,
+    may: AppTargets<'_>,
+) -> Result<(), Problem> {
     for stored in table.into_iter().flat_map(|table| table.webhooks) {
         let webhook = &stored.webhook;
         if let Some((_, member, why)) =

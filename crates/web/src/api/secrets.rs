@@ -61,7 +61,13 @@ pub(super) async fn set(
             let detail = "cannot be given with value: send one of both";
             return Err(Problem::bad("/github_app", detail));
         }
-        Some(described) => (github_app::read(&app, &name, described).await?, Vec::new()),
+        Some(described) => {
+            let may = app.config.app_targets();
+            let content = github_app::read(described, may)?;
+            let webhooks = app.store().webhook_table(None).await?;
+            github_app::unused_elsewhere(webhooks, &name, may)?;
+            (content, Vec::new())
+        }
     };
     let (info, opened) = app.store().set_secret_to(&name, content).await?;
     wake_opened(&app, &opened).await;

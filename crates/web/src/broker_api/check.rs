@@ -49,17 +49,6 @@ async fn judged(app: &App, document: &Value) -> Result<Vec<String>, Failure> {
     Ok(webhooks::warnings(&write.webhook.request))
 }
 
-/// A document as creation reads it, with settings that let much through.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn described_by(document: &Value) -> Option<postrider_domain::Webhook> {
-    let schemes = ["https".to_owned(), "http".to_owned()];
-    let methods = ["POST".to_owned(), "GET".to_owned(), "PUT".to_owned()];
-    let hosts = postrider_domain::HostWhitelist::default();
-    let rules = Rules { schemes: &schemes, methods: &methods, hosts: &hosts };
-    let draft = validate::webhook(document, &Scope::all(), &rules).ok()?;
-    merge::apply(draft, webhooks::new_uuid().ok()?, None, Timestamp::now()).ok()
-}
-
 fn listed(errors: &Errors) -> Vec<FieldError> {
     let pointer = |fault: &Fault| {
         let steps: String = fault.key.split('.').map(pointer_step).collect();

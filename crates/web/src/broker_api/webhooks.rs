@@ -17,7 +17,7 @@ use postrider_render::{
 use postrider_store::{Put, StoredWebhook, WebhookWrite};
 use serde_json::{Value, json};
 
-use crate::api::{self, example};
+use crate::api::example;
 use crate::broker_api::described::{Described, call, sides, text};
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
@@ -273,7 +273,7 @@ async fn check_secrets(
     let is_app = |name: &str| {
         secrets.iter().any(|secret| secret.name == name && secret.github_app.is_some())
     };
-    let may = api::app_targets(app);
+    let may = app.config.app_targets();
     match app_misuse(&webhook.request, &webhook.extensions, is_app, may) {
         None => Ok(()),
         Some((_, member, why)) => Err(Failure::invalid(member, why)),
