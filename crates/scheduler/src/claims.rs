@@ -103,6 +103,7 @@ impl<P> Scheduler<P> {
         self.timeout_seen(claim.timeout);
         let lane = self.lane(claim.lane);
         if self.stopping.is_some() || !self.is_open(lane) {
+            self.came_closed(lane);
             if let Some(permit) = permit {
                 self.give_back(permit);
             }

@@ -124,8 +124,13 @@ pub enum Event<P> {
     Acquired {
         /// Which limit.
         limit: LimitId,
-        /// The lease; `None` if it was not to be had, also when the step failed.
+        /// The lease; `None` if it was not to be had.
         lease: Option<Lease>,
+    },
+    /// A lease could not be acquired, or nobody knows; then it runs out.
+    AcquireFailed {
+        /// Which limit's.
+        limit: LimitId,
     },
 
     /// The process is asked to stop. Once is enough.
@@ -261,6 +266,8 @@ pub struct LaneStatus {
     pub due: bool,
     /// Something is open at all: waits or is claimed.
     pub open: bool,
+    /// What is left until its next probe, or that of a webhook that is parked in it, is due.
+    pub probe_in: Option<Duration>,
     /// What it shares its rate with.
     pub limit: LimitStatus,
 }

@@ -42,6 +42,22 @@ impl<P> Scheduler<P> {
         self.sync_limit(limit);
     }
 
+    /// Whether the lane is limited and closed. What its leader claimed would be given back, and
+    /// out of turn: the poll that finds it open finds it due as well.
+    pub(super) fn is_shut_to_leader(&self, lane: usize) -> bool {
+        let state = &self.lanes[lane];
+        self.is_limited(lane) && (state.held || state.blocked.is_some())
+    }
+
+    /// A claim came for a lane that is closed here and is given back. That asks for a look at the
+    /// lane and not for another claim, which would bring the same again; a lane whose own refusal
+    /// is not committed yet is looked at once it is.
+    pub(super) fn came_closed(&mut self, lane: usize) {
+        if self.lanes[lane].blocked.is_none() {
+            self.look_soon(lane);
+        }
+    }
+
     /// What blocked the lane or its limit is committed.
     pub(super) fn block_committed(&mut self, lane: LaneId) {
         let lane = self.lane(lane);
@@ -50,6 +66,10 @@ impl<P> Scheduler<P> {
             self.lanes[lane].blocked = Some(since);
         }
         self.look_soon(lane);
+        if let Some(limit) = self.lanes[lane].limit.filter(|_| self.is_limited(lane)) {
+            // Its other lanes may have waited for that.
+            self.look_at_limit(limit);
+        }
         if let Some(limit) = self.lanes[lane].blocks.take() {
             self.limits[limit].blocked = Some(since);
             self.look_at_limit(limit);

@@ -129,6 +129,16 @@ impl<P> Scheduler<P> {
         self.look_at_limit(limit);
     }
 
+    /// The polls say whether the limit is still free.
+    pub(super) fn acquire_failed(&mut self, id: LimitId) {
+        self.store_failed();
+        if let Some(limit) = self.by_limit.get(&id) {
+            let state = &mut self.limits[*limit];
+            state.acquiring = false;
+            state.status.leased = true;
+        }
+    }
+
     /// Whether a lease has run out by our own clock.
     pub(super) fn check_lease(&mut self, limit: usize) {
         let Some(led) = self.limits[limit].led else { return };

@@ -103,6 +103,8 @@ enum Timer {
     Stuck(usize),
     /// A retry of the lane is due.
     Due(usize),
+    /// The lane's probe is due, as far as the last poll knew.
+    Probe(usize),
     /// The lane's oldest claim can't be sent any more.
     Late(usize),
     /// The limit's pause is over.
@@ -206,6 +208,7 @@ impl<P> Scheduler<P> {
             Event::Renewed { leases } => self.renewed(&leases),
             Event::RenewFailed => self.renew_failed(),
             Event::Acquired { limit, lease } => self.acquired(limit, lease),
+            Event::AcquireFailed { limit } => self.acquire_failed(limit),
             Event::Stop => self.stop(),
             Event::Timeout => self.timeout(),
         }
@@ -251,6 +254,7 @@ impl<P> Scheduler<P> {
             Timer::Slow(lane) => self.check_slow(lane),
             Timer::Stuck(lane) => self.check_stuck(lane),
             Timer::Due(lane) => self.wake_lane(lane),
+            Timer::Probe(lane) => self.look_soon(lane),
             Timer::Late(lane) => self.release_late(lane),
             Timer::Pause(limit) => self.pause_over(limit),
             Timer::Pace(limit) => self.pace(limit),

@@ -167,16 +167,19 @@ impl<P> Scheduler<P> {
         let state = &mut self.limits[limit];
         state.asking = None;
         state.asked = 0;
-        if !suspect && claims.len() >= permits.len() {
-            state.work = true;
-        }
+        let mut has_more = !suspect && claims.len() >= permits.len();
         let is_led = state.led.is_some_and(|led| led.lease == lease);
         let mut permits = permits.into_iter();
         for claim in claims {
             self.ids.lives(claim.key);
             self.timeout_seen(claim.timeout);
             let lane = self.lane(claim.lane);
-            let may_send = is_led && self.stopping.is_none() && self.is_open(lane);
+            let is_open = self.is_open(lane);
+            if !is_open {
+                has_more = false;
+                self.came_closed(lane);
+            }
+            let may_send = is_led && self.stopping.is_none() && is_open;
             match permits.next() {
                 Some(permit) if may_send => self.take_in_hand(limit, lane, permit, claim, asked_at),
                 other => {
@@ -188,6 +191,7 @@ impl<P> Scheduler<P> {
             }
         }
         self.give_back_all(permits);
+        self.limits[limit].work |= has_more;
         self.pace(limit);
     }
 
@@ -306,6 +310,11 @@ impl<P> Scheduler<P> {
             .map(|(ticket, _)| *ticket)
             .collect();
         self.withdraw(limit, &late);
+        if !late.is_empty() {
+            // They are due again once they are released.
+            self.limits[limit].work = true;
+            self.limited.asks.insert(limit);
+        }
         if let Some((_, oldest)) = self.limits[limit].in_hand.first_key_value() {
             let late = Millis(oldest.send_by.0.saturating_add(1));
             self.timers.arm(Timer::LateInHand(limit), late.max(Millis(self.now.0 + 1)));
@@ -318,11 +327,6 @@ impl<P> Scheduler<P> {
             self.limits[limit].ready.remove(ticket);
             self.limited.told.insert(*ticket, Told { limit, stage: Stage::Withdrawn });
             self.out.push(Command::Withdraw(*ticket));
-        }
-        if !tickets.is_empty() {
-            // They are due again once they are released.
-            self.limits[limit].work = true;
-            self.limited.asks.insert(limit);
         }
     }
 

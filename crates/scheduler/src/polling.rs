@@ -170,6 +170,10 @@ impl<P> Scheduler<P> {
             Hold::OpenProbeDue | Hold::ProbeDue => true,
             Hold::Open | Hold::Held => false,
         };
+        if let Some(left) = status.probe_in {
+            // Nobody looks at an idle lane that often.
+            self.timers.set(Timer::Probe(lane), self.now.after(left));
+        }
         self.sync_gate(lane);
         if status.due {
             self.is_due(lane);
@@ -186,9 +190,7 @@ impl<P> Scheduler<P> {
 
     /// Something of the lane is due, maybe only one that lost three claims.
     fn is_due(&mut self, lane: usize) {
-        let state = &self.lanes[lane];
-        if self.is_limited(lane) && (state.held || state.blocked.is_some()) {
-            // Its leader may not claim it; the poll that finds it open finds it due as well.
+        if self.is_shut_to_leader(lane) {
             return;
         }
         self.wake_lane(lane);

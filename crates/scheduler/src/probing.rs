@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{ClaimKey, Command, Permit, Scheduler, Ticket};
+use super::time::whole_millis;
+use super::{ClaimKey, Command, Millis, Permit, Scheduler, Ticket, Timer};
+
+/// A probe of a limited lane begins this part of a claim's margin before the next turn.
+const PROBE_AHEAD_PART: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -72,11 +76,29 @@ impl<P> Scheduler<P> {
             self.lanes[lane].probing = false;
             return;
         }
+        if limit.is_some_and(|limit| self.is_early_for_probe(lane, limit)) {
+            self.lanes[lane].probing = false;
+            return;
+        }
         let permit = self.grant_probe(lane).owed();
         self.probes.open.insert(permit.ticket, Probe { lane, limit, stage: Stage::Preparing });
         let lease = led.map(|led| led.lease);
         let interval = limit.map(|limit| self.limits[limit].interval()).unwrap_or_default();
         self.out.push(Command::Probe { lane: permit.lane_id, lease, interval, permit });
+    }
+
+    /// Whether a probe of a limited lane has to wait before it begins: what it claims can wait for
+    /// its turn no longer than the claim's margin, and the next turn is further away. The lane is
+    /// looked at again in time; the next turn is a probe's that is ready.
+    fn is_early_for_probe(&mut self, lane: usize, limit: usize) -> bool {
+        let state = &self.limits[limit];
+        let ahead = whole_millis(self.settings.claim_margin / PROBE_AHEAD_PART);
+        let from = state.next_send().map_or(0, |next| next.0.saturating_sub(ahead));
+        if from > self.now.0 {
+            self.timers.bring_forward(Timer::Probe(lane), Millis(from));
+            return true;
+        }
+        state.sending >= state.concurrency()
     }
 
     /// An attempt or a probe has its request ready.

@@ -128,13 +128,6 @@ impl<P> Scheduler<P> {
     pub(super) fn woken(&mut self, lanes: &[LaneId]) {
         for id in lanes {
             let lane = self.lane(*id);
-            let state = &self.lanes[lane];
-            if self.is_limited(lane) && (state.held || state.blocked.is_some()) {
-                // What its leader claimed would be given back, and out of turn: the poll that finds
-                // it open finds it due as well.
-                self.watch(lane);
-                continue;
-            }
             self.wake_lane(lane);
         }
     }
@@ -142,8 +135,11 @@ impl<P> Scheduler<P> {
     /// Something of the lane may be due.
     pub(super) fn wake_lane(&mut self, lane: usize) {
         self.watch(lane);
-        self.lanes[lane].due = true;
         self.lanes[lane].open = true;
+        if self.is_shut_to_leader(lane) {
+            return;
+        }
+        self.lanes[lane].due = true;
         if self.is_limited(lane) {
             self.lanes[lane].due = false;
             self.limit_has_work(lane);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_domain::{LaneLimits, LaneState, Transition};
+use postrider_domain::{HoldCause, LaneLimits, LaneState, Transition};
 use postrider_scheduler::{
     ClaimKey, ClaimedDelivery, CommitResult, Event, Hold, LaneStatus, Lease, LimitRefusal,
     LimitStatus, Pace, Pacing, Terms,
@@ -106,7 +106,7 @@ impl World {
         }
         let event = match &call.what {
             What::Renew(..) => Event::RenewFailed,
-            What::Acquire(limit) => Event::Acquired { limit: *limit, lease: None },
+            What::Acquire(limit) => Event::AcquireFailed { limit: *limit },
             What::Poll(_) => Event::PollFailed,
             What::ClaimFresh(batch, _)
             | What::ClaimDue(batch, ..)
@@ -208,8 +208,9 @@ fn claimed(claim: Claim) -> ClaimedDelivery<Claim> {
 
 fn status(lane: &postrider_store::LaneStatus) -> LaneStatus {
     let hold = match (lane.state, lane.probe_due) {
-        (LaneState::Open, _) => Hold::Open,
-        (LaneState::Held(_), false) => Hold::Held,
+        (LaneState::Open, false) => Hold::Open,
+        (LaneState::Open, true) => Hold::OpenProbeDue,
+        (LaneState::Held(HoldCause::Manual), _) | (LaneState::Held(_), false) => Hold::Held,
         (LaneState::Held(_), true) => Hold::ProbeDue,
     };
     let host = lane.name.split('/').next().unwrap_or_default();
@@ -220,6 +221,7 @@ fn status(lane: &postrider_store::LaneStatus) -> LaneStatus {
         hold,
         due: lane.due,
         open: lane.open,
+        probe_in: lane.probe_in,
         limit: LimitStatus {
             id: limit.id,
             terms: terms(&limit.limits),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_domain::{Answer, ClaimNo, DeliveryId, LaneId, LimitId};
+use postrider_domain::{Answer, ClaimNo, DeliveryId, LaneId, LimitId, WebhookId};
 use postrider_scheduler::{Ended, Event, Millis, Permit, SendWhen, Ticket, Unsent};
 use postrider_store::Claim;
 
@@ -11,6 +11,7 @@ use crate::happening::Happening;
 use crate::judge;
 use crate::probing::Probing;
 use crate::process::Who;
+use crate::target::{Target, Weather};
 use crate::trace::told;
 use crate::world::World;
 
@@ -61,6 +62,7 @@ impl Attempt {
 pub(crate) struct Request {
     /// `None`: a read.
     pub(crate) delivery: Option<DeliveryId>,
+    pub(crate) webhook: Option<WebhookId>,
     pub(crate) lane: LaneId,
     pub(crate) limit: LimitId,
     pub(crate) claim_no: ClaimNo,
@@ -97,6 +99,9 @@ impl World {
         if attempt.stage != Stage::Preparing {
             return;
         }
+        if attempt.claim.as_ref().is_some_and(|claim| self.model.lacks_secret(claim.webhook_id)) {
+            return self.came(who, ticket, &Answer::SecretMissing, Duration::ZERO);
+        }
         attempt.stage = Stage::Ready;
         match attempt.send {
             SendWhen::Ready => self.send(who, ticket),
@@ -124,6 +129,7 @@ impl World {
         attempt.stage = Stage::Sent { at: self.now, limit };
         let request = Request {
             delivery: attempt.claim.as_ref().map(|claim| claim.id),
+            webhook: attempt.claim.as_ref().map(|claim| claim.webhook_id),
             lane,
             limit,
             claim_no: attempt.claim.as_ref().map_or(ClaimNo(0), |claim| claim.claim_no),
@@ -162,7 +168,16 @@ impl World {
                 Answer::Response { status, github: None, wait: None, asks_to_sign_in: false };
             return self.at(20, Happening::Replies(who, ticket, answer));
         };
+        let is_dead = request.webhook.is_some_and(|id| self.credentials.is_dead(id));
+        let target = if is_dead && !target.kind.is_github() {
+            Target { weather: Weather::Rejects, ..target }
+        } else {
+            target
+        };
         let reaction = target.react(&mut self.chance);
+        if matches!(reaction.answer, Some((_, Answer::Response { status: 401, .. }))) {
+            self.checks.parks.refused(delivery);
+        }
         told!(self, "target {}: {delivery} -> {reaction:?}", request.lane.0);
         let took_effect = reaction.took_effect;
         let wrong = self.checks.arrived(delivery, &request, took_effect, &self.model, self.now);
@@ -186,12 +201,16 @@ impl World {
             return self.probe_replies(who, ticket, answer);
         }
         self.checks.ends(who, limit);
+        self.came(who, ticket, answer, Duration::from_millis(self.now - at));
+    }
+
+    /// An attempt has come to its end, by an answer or before its request began.
+    fn came(&mut self, who: Who, ticket: Ticket, answer: &Answer, took: Duration) {
         let Some(attempt) = self.processes[who.slot].attempts.remove(&ticket) else { return };
         let Some(claim) = attempt.claim else { return };
         let kind = self.target_of(attempt.lane).kind;
         let jitter = self.chance.share();
         let recorded = judge::judge(&self.plan.rules, kind, &claim, answer, jitter);
-        let took = Duration::from_millis(self.now - at);
         let ended = judge::ended(answer, &recorded.transition, took);
         told!(self, "{who} gets {answer:?} for {ticket:?}: {:?}", recorded.transition);
         self.outcome(who, recorded);

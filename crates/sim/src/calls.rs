@@ -106,6 +106,16 @@ pub(crate) enum Answer {
     Opened,
 }
 
+impl Answer {
+    /// What was claimed, but for probes.
+    fn claims(&self) -> &[Claim] {
+        match self {
+            Self::Claimed(claims) | Self::Limited(LimitedClaim::Claimed(claims)) => claims,
+            _ => &[],
+        }
+    }
+}
+
 /// Answers of which nobody waits for have this id.
 const NOBODY: u64 = 0;
 
@@ -183,6 +193,7 @@ impl World {
         self.model.set_now(self.db_now());
         let answer = self.execute(call);
         self.checks.executed(call);
+        self.checks.parks.executed(answer.claims(), &self.model);
         self.checks.pauses(&self.model, self.now);
         if let Some(limit) = self.checks.asks_in_pause(call, &self.model, self.now)
             && self.was_fair_since(who, 10_000)
@@ -220,7 +231,7 @@ impl World {
             }
             What::Poll(Which::Those(lanes)) => Answer::Polled(model.poll(Poll::Those(lanes))),
             What::Poll(Which::Page { after }) => Answer::Polled(model.poll(Poll::Page(*after))),
-            What::ClaimFresh(_, ids) => Answer::Claimed(model.claim_fresh(ids, terms)),
+            What::ClaimFresh(_, ids) => self.claims_fresh(ids, terms),
             What::ClaimDue(_, lanes, suspect) => {
                 let share =
                     |of: &LaneShare| postrider_store::LaneShare { lane: of.lane, limit: of.limit };
@@ -261,11 +272,26 @@ impl World {
                 let claim = model.claim_probe_delivery(*lane, *right, lease, *interval, terms);
                 Answer::Canary(claim.map(Box::new))
             }
-            What::Opens { lane, right, .. } => {
-                model.release_probed(*lane, *right);
-                Answer::Opened
-            }
+            What::Opens { lane, right, .. } => self.opens(*lane, *right),
         }
+    }
+
+    fn claims_fresh(&mut self, ids: &[DeliveryId], terms: ClaimTerms) -> Answer {
+        let claims = match self.flaw {
+            Some(Flaw::ParkHidden) => {
+                self.model.unaware_of_parks(|model| model.claim_fresh(ids, terms))
+            }
+            _ => self.model.claim_fresh(ids, terms),
+        };
+        Answer::Claimed(claims)
+    }
+
+    fn opens(&mut self, lane: LaneId, right: ProbeClaim) -> Answer {
+        let is_forgotten = self.flaw == Some(Flaw::ReleaseForgotten) && right.webhook.is_some();
+        if !is_forgotten {
+            self.model.release_probed(lane, right);
+        }
+        Answer::Opened
     }
 }
 

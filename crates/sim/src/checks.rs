@@ -10,6 +10,7 @@ use postrider_scheduler::LaneShare;
 use crate::attempts::Request;
 use crate::calls::{Call, What};
 use crate::model::Model;
+use crate::parks::Parks;
 use crate::process::Who;
 
 const HOUR: u64 = 3_600_000;
@@ -35,6 +36,7 @@ pub(crate) struct Checks {
     claims: BTreeMap<Who, (u64, u32)>,
     /// Calls that may be carried out after everybody gave them up, by when.
     late: BTreeMap<Who, u64>,
+    pub(crate) parks: Parks,
     pub(crate) requests: u64,
     /// When requests left.
     pub(crate) sent: Vec<u64>,
@@ -146,6 +148,11 @@ impl Checks {
         if request.is_probe {
             return None;
         }
+        if let Some((id, webhook)) = request.delivery.zip(request.webhook)
+            && let Some(what) = self.parks.sends((id, request.claim_no), webhook)
+        {
+            return Some(what);
+        }
         let count = self.under_way.entry((who, request.limit)).or_default();
         *count += 1;
         let most = self.concurrency.entry(request.limit).or_default();
@@ -230,6 +237,9 @@ impl Checks {
                     return Some(format!("{id} is delivered, and nothing arrived"));
                 }
                 StoredStatus::Delivered | StoredStatus::Failed | StoredStatus::Discarded => {}
+            }
+            if let Some(what) = self.parks.fails(*id, row) {
+                return Some(what);
             }
         }
         None

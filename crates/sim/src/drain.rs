@@ -1,14 +1,21 @@
 //! After the storm: everything comes to its end, within a bound; then everybody stops.
 
-use crate::edits::secret_of;
+use std::collections::BTreeSet;
+
+use postrider_domain::{HoldCause, LaneId, WebhookId, WebhookState};
+use postrider_store::LaneSpec;
+
+use crate::credentials::secret_of;
 use crate::happening::Happening;
-use crate::process::{Phase, Who};
+use crate::model::Model;
+use crate::process::{Phase, Process, Who};
 use crate::target::Weather;
 use crate::trace::told;
 use crate::world::World;
 
 impl World {
-    /// The weather clears up: nothing goes wrong any more, what people closed is opened.
+    /// The weather clears up: nothing goes wrong any more, what people closed is opened. Some
+    /// webhooks' credentials stay dead until the deliveries of all others have come to their end.
     pub(crate) fn calms(&mut self) {
         told!(self, "the storm is over");
         self.is_stormy = false;
@@ -29,11 +36,69 @@ impl World {
             self.at(0, Happening::Starts(slot));
         }
         self.model.set_now(self.db_now());
+        let dead = self.any_dead();
         for spec in self.plan.specs.clone() {
-            self.model.release_by_hand(&spec.name);
-            self.model.set_secret(&secret_of(&spec));
+            self.mends(&spec, &dead);
         }
+        self.credentials.calms(dead.into_iter().map(|(_, webhook)| webhook).collect());
         self.by = self.now + self.bound();
+    }
+
+    /// Webhooks whose credentials stay dead, with their lanes: at most one of a lane, for two hold
+    /// it (`HOLD_POWER`), and none at GitHub, where one does.
+    fn any_dead(&mut self) -> Vec<(LaneId, WebhookId)> {
+        let Some(table) = self.model.webhook_table(None) else { return Vec::new() };
+        let mut dead: Vec<(LaneId, WebhookId)> = Vec::new();
+        for webhook in table.webhooks {
+            let is_other = !self.target_of(webhook.lane_id).kind.is_github();
+            let is_first = dead.iter().all(|(lane, _)| *lane != webhook.lane_id);
+            let may_be = is_other && is_first && webhook.state == WebhookState::Enabled;
+            if may_be && self.chance.one_in(4) {
+                dead.push((webhook.lane_id, webhook.id));
+            }
+        }
+        dead
+    }
+
+    /// What only people can open, they open; of the rest some, and the probes find out that the
+    /// others may go on.
+    fn mends(&mut self, spec: &LaneSpec, dead: &[(LaneId, WebhookId)]) {
+        let Some((id, hold)) = self.lane_named(&spec.name) else { return };
+        let secret = secret_of(spec);
+        if dead.iter().any(|(lane, _)| *lane == id) {
+            // What was refused in the storm says nothing any more: one webhook is refused alone.
+            self.sets_secret(&secret);
+            self.releases(&spec.name);
+            return;
+        }
+        if !self.model.has_secret(&secret) || self.chance.one_in(4) {
+            self.sets_secret(&secret);
+        }
+        if hold == Some(HoldCause::Manual) || self.chance.one_in(4) {
+            self.releases(&spec.name);
+        }
+    }
+
+    fn lane_named(&self, name: &str) -> Option<(LaneId, Option<HoldCause>)> {
+        let mut lanes = self.model.all_lanes();
+        lanes.find(|(_, lane)| lane.name == name).map(|(id, lane)| (id, lane.hold))
+    }
+
+    /// Those that stayed dead live again once everything else has come to its end.
+    pub(crate) fn looks_after_dead_ones(&mut self) {
+        let dead = self.credentials.left();
+        if self.is_stormy || dead.is_empty() || self.has_work_but_of(dead) {
+            return;
+        }
+        told!(self, "the last credentials live again: {dead:?}");
+        self.credentials.calms(BTreeSet::new());
+        self.by = self.now + self.bound();
+    }
+
+    /// Whether anything is to be done but deliveries of these.
+    fn has_work_but_of(&self, webhooks: &BTreeSet<WebhookId>) -> bool {
+        let is_left = self.rows_left > 0 || self.commits_open > 0 || self.queue.left() > 0;
+        is_left || self.model.open_rows().any(|row| !webhooks.contains(&row.webhook))
     }
 
     /// How long what is left may take, by rows, paces, pauses and waits.
@@ -41,7 +106,9 @@ impl World {
         let ms =
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = self.db_now();
-        let due = self.model.rows().filter_map(|(_, row)| row.next_at).max();
+        let is_near = |at: &i64| !Model::is_aside(*at);
+        let due = self.model.rows().filter_map(|(_, row)| row.next_at).filter(is_near).max();
+        let due = due.max(self.model.last_probe());
         let pause = self.model.limits().filter_map(|(_, limit)| limit.pause_until).max();
         let latest = due.max(pause).map_or(0, |at| u64::try_from((at - now) / 1_000).unwrap_or(0));
         let slots = self.model.limits().map(|(_, limit)| limit.next_send_at).max();
@@ -65,7 +132,7 @@ impl World {
             && self.model.open() == 0
             && self.queue.left() == 0
             && self.commits_open == 0
-            && self.processes.iter().all(crate::process::Process::is_settled)
+            && self.processes.iter().all(Process::is_settled)
     }
 
     /// A process that stopped is gone. In fair weather it leaves nothing behind.

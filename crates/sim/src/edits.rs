@@ -1,10 +1,14 @@
 //! What people change while deliveries are on their way.
 
-use postrider_domain::{LaneLimits, Rate};
+use postrider_domain::{LaneId, LaneLimits, Rate, WebhookState};
 use postrider_store::LaneSpec;
 
 use crate::chance::Chance;
-use crate::plan::{any_limits, write};
+use crate::credentials::{own_secret, secret_of, uuid_of, write};
+use crate::faults::Fault;
+use crate::happening::Happening;
+use crate::model::Lane;
+use crate::plan::any_limits;
 use crate::world::World;
 
 /// A change.
@@ -18,8 +22,14 @@ pub(crate) enum Edit {
     Secret { lane: usize },
     /// It has none.
     NoSecret { lane: usize },
-    /// An operator holds a lane.
-    Hold { lane: usize },
+    /// A secret that one webhook has for itself has another value, which the target knows or not.
+    OwnSecret { number: usize, is_alive: bool },
+    /// A webhook gets another request in its lane.
+    Request { number: usize, is_alive: bool },
+    /// An operator releases a webhook.
+    ReleaseWebhook { number: usize },
+    /// An operator holds a lane, and opens it after so many milliseconds.
+    Hold { lane: usize, lasts: u64 },
     /// An operator opens it.
     Release { lane: usize },
     /// Settings give a limit other terms, maybe of the other kind.
@@ -32,14 +42,18 @@ impl Edit {
     pub(crate) fn any(chance: &mut Chance, lanes: usize) -> Self {
         let lane = chance.count(0..=lanes - 1);
         let number = chance.count(0..=lanes);
-        match chance.within(0..=9) {
+        let is_alive = chance.one_in(2);
+        match chance.within(0..=13) {
             0..=2 => Self::Webhook { number, lane, enabled: !chance.one_in(4) },
             3 => Self::Delete { number },
-            4 => Self::Secret { lane },
-            5 => Self::NoSecret { lane },
-            6 => Self::Hold { lane },
-            7 => Self::Release { lane },
-            8 => Self::Terms { lane, limits: other_limits(chance) },
+            4 | 5 => Self::Secret { lane },
+            6 => Self::NoSecret { lane },
+            7 => Self::Hold { lane, lasts: chance.mostly_small(30_000) },
+            8 => Self::Release { lane },
+            9 => Self::OwnSecret { number, is_alive },
+            10 => Self::Request { number, is_alive },
+            11 => Self::ReleaseWebhook { number },
+            12 => Self::Terms { lane, limits: other_limits(chance) },
             _ => Self::Join { lane, to: chance.count(0..=lanes - 1) },
         }
     }
@@ -63,23 +77,33 @@ impl World {
         match edit {
             Edit::Webhook { number, lane, enabled } => self.put(*number, *lane, *enabled),
             Edit::Delete { number } => {
-                let write = write(*number, &self.plan.specs[0], true);
-                self.model.delete_webhook(&write.webhook.uuid);
+                self.model.delete_webhook(&uuid_of(*number));
             }
-            Edit::Secret { lane } => {
-                let secret = secret_of(&self.plan.specs[*lane]);
-                self.model.set_secret(&secret);
-            }
+            Edit::Secret { lane } => self.sets_secret(&secret_of(&self.plan.specs[*lane])),
             Edit::NoSecret { lane } => {
                 let secret = secret_of(&self.plan.specs[*lane]);
                 self.model.delete_secret(&secret);
             }
-            Edit::Hold { lane } => {
+            Edit::OwnSecret { number, is_alive } => {
+                self.credentials.is_replaced(*number, *is_alive);
+                self.sets_secret(&own_secret(*number));
+            }
+            Edit::Request { number, is_alive } => {
+                self.credentials.is_replaced(*number, *is_alive);
+                self.puts_another_request(*number);
+            }
+            Edit::ReleaseWebhook { number } => {
+                let uuid = uuid_of(*number);
+                self.model.release_webhook(&uuid);
+                let lane = self.model.webhook(&uuid).map(|webhook| webhook.lane_id);
+                self.wakes_lanes(lane.as_slice());
+            }
+            Edit::Hold { lane, lasts } => {
                 self.model.hold_by_hand(&self.plan.specs[*lane].name);
+                let release = Fault::Edit(Edit::Release { lane: *lane });
+                self.at(*lasts, Happening::Fault(release));
             }
-            Edit::Release { lane } => {
-                self.model.release_by_hand(&self.plan.specs[*lane].name);
-            }
+            Edit::Release { lane } => self.releases(&self.plan.specs[*lane].name.clone()),
             Edit::Terms { lane, limits } => {
                 let limit = self.plan.specs[*lane].limit.clone();
                 let of_limit = self.plan.specs.iter_mut().filter(|spec| spec.limit == limit);
@@ -97,12 +121,56 @@ impl World {
 
     pub(crate) fn put(&mut self, number: usize, lane: usize, enabled: bool) {
         let spec = &self.plan.specs[lane];
-        let write = write(number, spec, enabled);
+        let write = write(number, spec, enabled, self.credentials.version(number));
         let target = self.plan.target(&spec.name);
+        let own = own_secret(number);
+        if !self.model.has_secret(&own) {
+            self.model.set_secret(&own);
+        }
         self.model.put_webhook(&write);
+        if let Some(webhook) = self.model.webhook(&write.webhook.uuid) {
+            self.credentials.is_of(webhook.id, number);
+        }
         let named = self.model.all_lanes().find(|(_, each)| each.name == write.lane.name);
         if let (Some((id, _)), Some(target)) = (named, target) {
             self.targets.entry(id).or_insert(target);
+        }
+    }
+
+    fn puts_another_request(&mut self, number: usize) {
+        let Some(webhook) = self.model.webhook(&uuid_of(number)) else { return };
+        let of_lane = |spec: &LaneSpec| spec.name == webhook.lane;
+        let Some(lane) = self.plan.specs.iter().position(of_lane) else { return };
+        self.credentials.has_another_request(number);
+        self.put(number, lane, webhook.state == WebhookState::Enabled);
+    }
+
+    /// A secret gets a value; workers are told of the lanes that this opens.
+    pub(crate) fn sets_secret(&mut self, name: &str) {
+        let opened = self.model.set_secret(name);
+        let is_opened = |(id, lane): (LaneId, &Lane)| opened.contains(&lane.name).then_some(id);
+        let lanes: Vec<LaneId> = self.model.all_lanes().filter_map(is_opened).collect();
+        self.wakes_lanes(&lanes);
+    }
+
+    /// An operator opens a lane; workers are told.
+    pub(crate) fn releases(&mut self, name: &str) {
+        self.model.release_by_hand(name);
+        let is_it = |(id, lane): (LaneId, &Lane)| (lane.name == name).then_some(id);
+        let lanes: Vec<LaneId> = self.model.all_lanes().filter_map(is_it).collect();
+        self.wakes_lanes(&lanes);
+    }
+
+    /// Every process hears that something was committed for lanes, as the one does that serves
+    /// the API.
+    fn wakes_lanes(&mut self, lanes: &[LaneId]) {
+        if lanes.is_empty() {
+            return;
+        }
+        for slot in 0..self.processes.len() {
+            let who = self.processes[slot].who();
+            let wait = self.chance.within(1..=5);
+            self.at(wait, Happening::Woken(who, lanes.to_vec()));
         }
     }
 
@@ -110,8 +178,4 @@ impl World {
         self.model.sync_lanes(&self.plan.specs);
         self.checks.terms_changed(self.now);
     }
-}
-
-pub(crate) fn secret_of(spec: &LaneSpec) -> String {
-    spec.name.split('/').next_back().unwrap_or_default().to_owned()
 }

@@ -52,6 +52,10 @@ pub(crate) enum Fault {
     Weather { lane: i64, weather: Weather, lasts: u64 },
     /// It is fine again.
     Clears { lane: i64 },
+    /// The credential that a webhook has for itself is dead for a while.
+    DeadToken { number: usize, lasts: u64 },
+    /// It lives again.
+    LiveToken { number: usize },
     /// Somebody changes something.
     Edit(Edit),
 }
@@ -60,7 +64,7 @@ pub(crate) fn any_fault(chance: &mut Chance, workers: usize, lanes: usize) -> Fa
     let slot = chance.count(0..=workers - 1);
     let lane = i64::try_from(chance.count(1..=lanes)).unwrap_or(1);
     let lasts = chance.mostly_small(15_000);
-    match chance.within(0..=25) {
+    match chance.within(0..=29) {
         0 | 1 => Fault::Crash { slot, restarts_after: chance.within(100..=15_000) },
         2 | 3 => {
             let commands = u32::try_from(chance.within(0..=30)).unwrap_or(0);
@@ -86,6 +90,7 @@ pub(crate) fn any_fault(chance: &mut Chance, workers: usize, lanes: usize) -> Fa
             let weather = if chance.one_in(3) { Weather::Mixed } else { any(chance) };
             Fault::Weather { lane, weather, lasts }
         }
+        22 | 23 => Fault::DeadToken { number: chance.count(0..=lanes), lasts },
         _ => Fault::Edit(Edit::any(chance, lanes)),
     }
 }
@@ -142,13 +147,22 @@ impl World {
                     self.at(lasts, Happening::Fault(Fault::Clears { lane }));
                 }
             }
-            Fault::Clears { lane } => {
-                if let Some(target) = self.targets.get_mut(&LaneId(lane)) {
-                    target.weather = Weather::Fine(30);
-                }
-            }
+            Fault::Clears { lane } => self.clears(LaneId(lane)),
+            Fault::DeadToken { number, lasts } => self.token_dies(number, lasts),
+            Fault::LiveToken { number } => self.credentials.lives(number),
             Fault::Edit(edit) => self.edits(&edit),
         }
+    }
+
+    fn clears(&mut self, lane: LaneId) {
+        if let Some(target) = self.targets.get_mut(&lane) {
+            target.weather = Weather::Fine(30);
+        }
+    }
+
+    fn token_dies(&mut self, number: usize, lasts: u64) {
+        self.credentials.dies(number);
+        self.at(lasts, Happening::Fault(Fault::LiveToken { number }));
     }
 
     fn leader_meets(&mut self, leader: Leader) {

@@ -1,5 +1,7 @@
 //! Faults planted between a scheduler and its driver, to see that the simulation finds them.
 
+mod held;
+
 use std::collections::BTreeMap;
 
 use postrider_domain::DeliveryId;
@@ -7,6 +9,8 @@ use postrider_scheduler::{
     Batch, Command, Event, Millis, Pace, Pacing, Scheduler, SendWhen, Settings,
 };
 use postrider_store::Claim;
+
+use held::HeldClaims;
 
 /// A planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +35,18 @@ pub enum Flaw {
     LateUnclaim,
     /// A wake-up is lost now and then.
     LostWakeUp,
+    /// A leader that hears of something committed for a lane claims it although it knows it held,
+    /// gives back what came, and goes on so until a look tells that it is open.
+    HeldClaim,
+    /// Claims by messages don't see that a webhook is parked.
+    ParkHidden,
+    /// A probe of a parked webhook that finds it taken again does not release it.
+    ReleaseForgotten,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AckAtTake,
         Self::AckOnError,
         Self::PermitBackEarly,
@@ -45,6 +56,9 @@ impl Flaw {
         Self::NoUnclaim,
         Self::LateUnclaim,
         Self::LostWakeUp,
+        Self::HeldClaim,
+        Self::ParkHidden,
+        Self::ReleaseForgotten,
     ];
 }
 
@@ -58,11 +72,13 @@ pub(crate) struct Flawed {
     flaw: Option<Flaw>,
     asked: BTreeMap<Batch, Vec<DeliveryId>>,
     wakes: u64,
+    held: HeldClaims,
 }
 
 impl Flawed {
     pub(crate) fn new(settings: Settings, flaw: Option<Flaw>) -> Self {
-        Self { scheduler: Scheduler::new(settings), flaw, asked: BTreeMap::new(), wakes: 0 }
+        let (asked, held) = (BTreeMap::new(), HeldClaims::default());
+        Self { scheduler: Scheduler::new(settings), flaw, asked, wakes: 0, held }
     }
 
     pub(crate) fn on(
@@ -72,8 +88,18 @@ impl Flawed {
         commands: &mut Vec<Command<Claim>>,
     ) {
         match self.flaw {
-            None | Some(Flaw::PermitBackEarly | Flaw::LostWakeUp | Flaw::LateUnclaim) => {
-                self.scheduler.on(now, event, commands);
+            None
+            | Some(
+                Flaw::PermitBackEarly
+                | Flaw::LostWakeUp
+                | Flaw::LateUnclaim
+                | Flaw::ParkHidden
+                | Flaw::ReleaseForgotten,
+            ) => self.scheduler.on(now, event, commands),
+            Some(Flaw::HeldClaim) => {
+                if let Some(event) = self.held.hears(event, commands) {
+                    self.scheduler.on(now, event, commands);
+                }
             }
             Some(flaw) => self.on_flawed(flaw, now, event, commands),
         }

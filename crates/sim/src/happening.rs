@@ -32,12 +32,16 @@ pub(crate) enum Happening {
     RecordsAgain(Who),
     /// A request is ready.
     Prepared(Who, Ticket),
+    /// What a probe claimed can't be sent in time any more.
+    ProbeLate(Who, Ticket),
     /// A request arrives at its target.
     Arrives(Who, Ticket),
     /// An answer arrives, or what stands for one.
     Replies(Who, Ticket, TargetAnswer),
     /// A message arrives at its consumer.
     Delivered(Who, Connection, Tag, Rc<Message>),
+    /// It is told that something was committed for lanes.
+    Woken(Who, Vec<postrider_domain::LaneId>),
     /// An acknowledgement arrives at the queue.
     Acked(Connection, Tag),
     /// The queue notices that a consumer is gone.
@@ -72,8 +76,10 @@ impl Happening {
             | Self::Expires(who, _)
             | Self::RecordsAgain(who)
             | Self::Prepared(who, _)
+            | Self::ProbeLate(who, _)
             | Self::Replies(who, ..)
             | Self::Delivered(who, ..)
+            | Self::Woken(who, _)
             | Self::Connects(who)
             | Self::Cleans(who)
             | Self::Exits(who) => Some(*who),

@@ -11,7 +11,7 @@
 //! | a worker around its scheduler | `process.rs`, `calls.rs`, `answers.rs`, `attempts.rs`, `probing.rs` |
 //! | the rest of the tier | `ingest.rs`, `queue.rs`, `target.rs`, `janitor.rs` |
 //! | what goes wrong | `plan.rs`, `faults.rs`, `edits.rs` |
-//! | what must hold | `checks.rs`, `drain.rs` |
+//! | what must hold | `checks.rs`, `parks.rs`, `drain.rs` |
 //! | faults planted to be found | `flaw.rs` |
 //! | how well rates are used | `rates.rs` |
 
@@ -20,6 +20,7 @@ mod attempts;
 mod calls;
 mod chance;
 mod checks;
+mod credentials;
 mod drain;
 mod edits;
 mod faults;
@@ -29,6 +30,7 @@ mod ingest;
 mod janitor;
 mod judge;
 pub mod model;
+mod parks;
 mod plan;
 mod probing;
 mod process;

@@ -1,11 +1,9 @@
 //! What a seed is about: lanes, limits, webhooks, settings, and what goes wrong when.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider_domain::{LaneLimits, Rate, RetryPolicy, TargetKind, Webhook};
-use postrider_store::{LaneSpec, WebhookWrite};
-use postrider_testkit::acts;
+use postrider_domain::{LaneLimits, Rate, RetryPolicy, TargetKind};
+use postrider_store::LaneSpec;
 
 use crate::chance::Chance;
 use crate::judge::Rules;
@@ -106,11 +104,4 @@ pub(crate) fn any_limits(chance: &mut Chance, rows: &mut usize) -> LaneLimits {
     let rate = Rate::Limited { count, per: Duration::from_millis(window) };
     let per_hour = chance.one_in(6).then_some(400);
     LaneLimits { rate, burst, concurrency, per_hour }
-}
-
-/// A webhook of this number in a lane.
-pub(crate) fn write(number: usize, lane: &LaneSpec, enabled: bool) -> WebhookWrite {
-    let webhook = Webhook { enabled, ..acts::webhook(&format!("webhook-{number:0>12}")) };
-    let secret = lane.name.split('/').next_back().unwrap_or_default().to_owned();
-    WebhookWrite { webhook, lane: lane.clone(), secret_names: BTreeSet::from([secret]) }
 }

@@ -8,6 +8,7 @@ use postrider_store::{Claim, ProbeClaim, Recorded};
 
 use crate::attempts::{Attempt, Stage};
 use crate::calls::What;
+use crate::happening::Happening;
 use crate::judge;
 use crate::process::Who;
 use crate::world::World;
@@ -45,6 +46,12 @@ impl World {
         right: Option<ProbeClaim>,
     ) {
         let is_read = self.target_of(lane).kind.is_github();
+        // Without its secret there is nothing to ask with.
+        let lacks = |right: &ProbeClaim| {
+            let webhook = right.webhook.or_else(|| Some(self.model.lane_webhook(lane)?.id));
+            webhook.is_none_or(|webhook| self.model.lacks_secret(webhook))
+        };
+        let right = right.filter(|right| !lacks(right));
         let Some(attempt) = self.processes[who.slot].attempts.get_mut(&ticket) else { return };
         let Some(probing) = &mut attempt.probing else { return };
         probing.right = right;
@@ -74,9 +81,21 @@ impl World {
         attempt.send_by = asked_at.after_floor(claim.length.saturating_sub(claim.timeout));
         attempt.claim = Some(claim);
         attempt.stage = Stage::Ready;
+        let send_by = attempt.send_by;
         let is_withdrawn = attempt.probing.is_some_and(|probing| probing.is_withdrawn);
+        let left = send_by.0.saturating_sub(self.worker_now(who).0);
+        self.at(left + 1, Happening::ProbeLate(who, ticket));
         self.tell(who, Event::Prepared { ticket, claim: Some(key) });
         if is_withdrawn {
+            self.probe_unsent(who, ticket);
+        }
+    }
+
+    /// Its turn did not come while what it claimed could be sent.
+    pub(crate) fn probe_late(&mut self, who: Who, ticket: Ticket) {
+        let attempt = self.processes[who.slot].attempts.get(&ticket);
+        let waits = |attempt: &Attempt| attempt.stage == Stage::Ready && attempt.claim.is_some();
+        if attempt.is_some_and(waits) {
             self.probe_unsent(who, ticket);
         }
     }

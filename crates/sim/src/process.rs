@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
-use postrider_domain::{DeliveryId, Transition};
+use postrider_domain::{DeliveryId, LaneId, Transition};
 use postrider_scheduler::{Command, Event, Millis, Settings, Ticket};
 use postrider_store::{Claim, Recorded, UnclaimNo, WorkerId};
 
@@ -193,8 +193,16 @@ impl World {
         told!(self, "{who} hears {event:?}");
         let now = self.clock_of(who.slot);
         let mut commands = Vec::new();
+        let (came, worker) = (claims_of(&event), self.processes[who.slot].worker);
         if let Some(brain) = &mut self.processes[who.slot].brain {
             brain.on(now, event, &mut commands);
+        }
+        let is_back = |command: &&Command<Claim>| matches!(command, Command::Release { .. });
+        if let Some((lane, count)) = came
+            && commands.iter().filter(is_back).count() >= count
+            && let Some(what) = self.checks.parks.gives_back(worker, lane, self.now)
+        {
+            self.fail(what);
         }
         for command in commands {
             if self.is_running(who) {
@@ -351,6 +359,14 @@ impl World {
                 self.at(wait, Happening::Acked(connection, tag));
             }
         }
+    }
+}
+
+/// How much a claim brought, and the lane of the first.
+fn claims_of(event: &Event<Claim>) -> Option<(LaneId, usize)> {
+    match event {
+        Event::Claimed { claims, .. } => Some((claims.first()?.lane, claims.len())),
+        _ => None,
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use postrider_domain::{LaneId, TargetKind};
-use postrider_scheduler::{CommitResult, Ticket};
+use postrider_scheduler::{CommitResult, Event, Ticket};
 use postrider_store::EventDocument;
 
 use crate::attempts::Request;
 use crate::chance::Chance;
 use crate::checks::Checks;
+use crate::credentials::{Credentials, secret_of};
 use crate::faults::{Fault, any_fault};
 use crate::flaw::Flaw;
 use crate::happening::Happening;
@@ -51,6 +52,7 @@ pub(crate) struct World {
     pub(crate) processes: Vec<Process>,
     pub(crate) ingests: Vec<Ingest>,
     pub(crate) targets: BTreeMap<LaneId, Target>,
+    pub(crate) credentials: Credentials,
     pub(crate) requests: BTreeMap<(Who, Ticket), Request>,
     pub(crate) event: EventDocument,
     /// Faults happen.
@@ -127,6 +129,7 @@ impl World {
             processes,
             ingests: vec![Ingest::default(), Ingest::default()],
             targets: BTreeMap::new(),
+            credentials: Credentials::default(),
             requests: BTreeMap::new(),
             event,
             is_stormy: true,
@@ -184,7 +187,7 @@ impl World {
             self.put(number, lane, true);
         }
         for spec in self.plan.specs.clone() {
-            self.model.set_secret(&crate::edits::secret_of(&spec));
+            self.model.set_secret(&secret_of(&spec));
         }
         for slot in 0..self.processes.len() {
             let wait = self.chance.mostly_small(3_000);
@@ -214,6 +217,7 @@ impl World {
             }
             self.happens(what);
             happenings += 1;
+            self.looks_after_dead_ones();
             if self.now > self.by || happenings > HAPPENINGS_MAX {
                 self.fail(self.what_is_left());
             }
@@ -274,11 +278,13 @@ impl World {
             Happening::Expires(who, id) => self.fails(who, id, CommitResult::Unknown),
             Happening::RecordsAgain(who) => self.records_again(who),
             Happening::Prepared(who, ticket) => self.prepared(who, ticket),
+            Happening::ProbeLate(who, ticket) => self.probe_late(who, ticket),
             Happening::Arrives(who, ticket) => self.arrives(who, ticket),
             Happening::Replies(who, ticket, answer) => self.replies(who, ticket, &answer),
             Happening::Delivered(who, connection, tag, message) => {
                 self.received(who, connection, tag, &message);
             }
+            Happening::Woken(who, lanes) => self.tell(who, Event::Woken(lanes)),
             Happening::Acked(connection, tag) => self.acked(connection, tag),
             Happening::ConnectionLost(connection) => self.connection_lost(connection),
             Happening::Connects(who) => self.connects(who),

@@ -105,6 +105,9 @@ flaws! {
     claims_that_are_not_given_back_are_found: NoUnclaim,
     a_late_unclaim_that_counts_is_found: LateUnclaim,
     a_lost_wake_up_is_found: LostWakeUp,
+    a_woken_held_lane_that_is_claimed_is_found: HeldClaim,
+    a_park_that_is_not_seen_is_found: ParkHidden,
+    a_release_that_is_forgotten_is_found: ReleaseForgotten,
 }
 
 /// Count, window and how long to watch, in seconds.

@@ -82,6 +82,8 @@ pub struct LaneStatus {
     pub open: bool,
     /// Held, and its probe is due; or open, and that of one of its parked webhooks is.
     pub probe_due: bool,
+    /// What is left until the next of these probes, if none is due.
+    pub probe_in: Option<Duration>,
     /// Its limit.
     pub limit: LimitStatus,
 }

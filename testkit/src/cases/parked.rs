@@ -117,10 +117,13 @@ pub async fn a_good_probe_opens_what_it_was_made_for(world: &impl World) {
     refuse(store, &one, Refusal::Elsewhere).await;
     assert!(lane(store, one.lane_id).await.probe_due);
     let claim_probe = async || store.claim_probe(one.lane_id, None, Duration::ZERO).await.unwrap();
-    let old = claim_probe().await.unwrap();
+    let old = store.claim_probe(one.lane_id, None, HOUR).await.unwrap().unwrap();
     assert_eq!(old.webhook, Some(one.id));
+    let later = lane(store, one.lane_id).await;
+    assert!(!later.probe_due && later.probe_in.is_some_and(|left| left > MINUTE), "{later:?}");
     store.release_webhook(&one.webhook.uuid).await.unwrap();
-    assert!(!lane(store, one.lane_id).await.probe_due);
+    let open = lane(store, one.lane_id).await;
+    assert!(!open.probe_due && open.probe_in.is_none(), "{open:?}");
     assert_eq!(claim_probe().await, None);
     refuse(store, &one, Refusal::Elsewhere).await;
     assert!(!store.release_probed(one.lane_id, old).await.unwrap(), "another park");
@@ -148,7 +151,16 @@ pub async fn what_ends_a_park(world: &impl World) {
     put_write(store, &write(document.clone(), &unlimited("a"), &["token"])).await;
     assert!(is_parked().await);
     document.request.url.push_str("/elsewhere");
-    put_write(store, &write(document, &unlimited("a"), &["token"])).await;
+    put_write(store, &write(document.clone(), &unlimited("a"), &["token"])).await;
+    assert!(!is_parked().await);
+    // Other secrets, by their names or by the team whose they are: a value that was missing is
+    // there.
+    refuse(store, &one, Refusal::SecretMissing { is_of_lane: false }).await;
+    put_write(store, &write(document.clone(), &unlimited("a"), &["token", "more"])).await;
+    assert!(!is_parked().await);
+    refuse(store, &one, Refusal::SecretMissing { is_of_lane: false }).await;
+    document.team_uuid = Some("team".to_owned());
+    put_write(store, &write(document, &unlimited("a"), &["token", "more"])).await;
     assert!(!is_parked().await);
     // An operator, with the lane.
     refuse(store, &one, Refusal::Hint).await;
@@ -211,6 +223,10 @@ pub async fn a_secret_that_all_lack_holds_the_lane(world: &impl World) {
     refuse(store, &two, lacks).await;
     let cause = HoldCause::SecretMissing;
     assert_eq!(lane(store, one.lane_id).await.state, LaneState::Held(cause));
+    // Whoever finds that there is a value, as for a webhook that came into the lane, proves it.
+    let right = store.claim_probe(one.lane_id, None, Duration::ZERO).await.unwrap().unwrap();
+    let claim = probe_claim(store, one.lane_id, right, None).await.unwrap();
+    record(store, &[released(&claim)]).await;
     let opened = store.set_secret("token").await.unwrap();
     assert_eq!(opened, ["a"]);
     assert_eq!(parked(store).await, []);

@@ -7,6 +7,27 @@ fn world() -> World {
     World::new(Settings::default())
 }
 
+/// A lane of its own limit that has work.
+pub(super) fn status(pacing: Pacing) -> LaneStatus {
+    let limit = LimitStatus {
+        id: LimitId(1),
+        terms: Terms { concurrency: 1, pacing },
+        leased: false,
+        paused_for: None,
+        clean: None,
+        next_send_in: Duration::ZERO,
+    };
+    LaneStatus {
+        lane: LaneId(1),
+        host: "host".into(),
+        hold: Hold::Open,
+        due: false,
+        open: true,
+        probe_in: None,
+        limit,
+    }
+}
+
 #[test]
 fn the_heartbeat_comes_before_the_first_claim() {
     let mut scheduler: Scheduler<()> = Scheduler::new(Settings::default());
@@ -23,18 +44,7 @@ fn the_heartbeat_comes_before_the_first_claim() {
     let is_claim = |command: &Command<()>| matches!(command, Command::ClaimFresh { .. });
     assert!(!commands.iter().any(is_claim), "whose concurrency it shares is not known");
     assert!(commands.iter().any(|command| matches!(command, Command::Poll(_))));
-    let terms = Terms { concurrency: 1, pacing: Pacing::Unlimited };
-    let limit = LimitStatus {
-        id: LimitId(1),
-        terms,
-        leased: false,
-        paused_for: None,
-        clean: None,
-        next_send_in: Duration::ZERO,
-    };
-    let host = "host".into();
-    let lane =
-        LaneStatus { lane: LaneId(1), host, hold: Hold::Open, due: false, open: true, limit };
+    let lane = status(Pacing::Unlimited);
     scheduler.on(Millis(5), Event::Polled { lanes: vec![lane], next: None }, &mut commands);
     scheduler.on(Millis(5), Event::Timeout, &mut commands);
     assert!(commands.iter().any(is_claim));
@@ -282,4 +292,22 @@ fn a_lane_that_becomes_limited_is_led_and_paced() {
     world.message(lane, 100);
     world.run(20_000);
     assert_eq!(world.left(lane), 0);
+}
+
+/// As for a webhook that is parked and whose deliveries stand aside: nothing of the lane is due.
+#[test]
+fn the_probe_of_an_idle_lane_comes_at_its_time_and_costs_one_look() {
+    let idle = |probe_at: Option<u64>| {
+        let mut world = world();
+        let lane = world.unlimited(1, Target::Answers(5));
+        world.run(8_000);
+        world.lanes.get_mut(&lane).unwrap().probe_at = probe_at;
+        world.run(60_000);
+        (world.polls, world.probes.clone())
+    };
+    let (polls, probes) = idle(Some(23_700));
+    assert_eq!(probes.len(), 1);
+    assert!((23_700..23_720).contains(&probes[0]), "{probes:?}");
+    let (without, _) = idle(None);
+    assert!(polls <= without + 3, "{polls} polls, {without} without a probe");
 }

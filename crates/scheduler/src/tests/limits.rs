@@ -210,6 +210,32 @@ fn a_lane_that_was_held_is_claimed_once_a_poll_finds_it_open() {
     assert_eq!(order, ids, "oldest first");
 }
 
+/// What its target refused is not committed yet: the store would give the lane's deliveries for as
+/// long as that takes.
+#[test]
+fn a_lane_that_was_refused_is_not_claimed_while_that_is_being_recorded() {
+    let mut world = World::new(Settings::default());
+    world.records_in = 400;
+    let refused = world.limited(1, pace(200, 1_000, 1), 8, Target::Rejects);
+    let other = world.limited(2, pace(200, 1_000, 1), 8, Target::Answers(5));
+    let shared = world.lanes[&refused].limit;
+    world.lanes.get_mut(&other).unwrap().limit = shared;
+    world.due(refused, 1_000);
+    world.due(other, 100);
+    while world.sent.is_empty() {
+        world.run(world.now + 1);
+        assert!(world.now < 10_000, "nothing is sent");
+    }
+    let before = world.claims;
+    world.run(world.now + 350);
+    assert!(!world.lanes[&refused].held, "it is not recorded yet");
+    let more = world.claims - before;
+    assert!(more <= 2, "{more} claims were given back");
+    world.run(world.now + 3_000);
+    assert_eq!((world.left(refused), world.left(other)), (1_000, 0));
+    assert!(world.sent_by(refused).len() <= 8, "{:?}", world.sent_by(refused));
+}
+
 #[test]
 fn a_lost_lease_gives_back_what_was_not_sent() {
     let mut world = World::new(Settings::default());
@@ -250,4 +276,25 @@ fn a_probe_of_a_limited_lane_is_its_leaders_and_uses_a_token() {
     assert_eq!(world.probes.len(), 1);
     assert!(most_in_a_window(&all, 1_000) <= 5);
     assert!(all.windows(2).all(|pair| pair[1] - pair[0] >= 200), "{all:?}");
+}
+
+/// What it claims is not to run out while it waits for its turn.
+#[test]
+fn a_probe_is_begun_when_its_turn_is_near() {
+    let mut world = World::new(Settings::default());
+    let lane = world.limited(1, pace(10, 60_000, 1), 1, Target::Answers(5));
+    world.due(lane, 200);
+    for probe_at in [30_000, 61_000, 95_000, 130_500, 161_000] {
+        world.run(probe_at);
+        world.lanes.get_mut(&lane).unwrap().probe_at = Some(probe_at);
+    }
+    world.run(200_000);
+    assert_eq!((world.probes.len(), world.probes_begun.len()), (5, 5));
+    let waits: Vec<u64> =
+        world.probes.iter().zip(&world.probes_begun).map(|(left, begun)| left - begun).collect();
+    assert!(waits.iter().all(|wait| *wait <= 3_000), "{waits:?}");
+    let mut all = world.sent_by(lane);
+    all.extend(&world.probes);
+    all.sort_unstable();
+    assert!(most_in_a_window(&all, 60_000) <= 10, "{all:?}");
 }

@@ -1,6 +1,7 @@
 //! Steps that fail, and what nobody knows of.
 
 use super::super::*;
+use super::lanes::status;
 use super::world::{Target, World};
 
 #[test]
@@ -35,6 +36,29 @@ fn messages_are_taken_no_more_after_two_seconds_without_the_store() {
     world.run(6_000);
     assert_eq!(world.log, ["paused", "resumed"]);
     assert_eq!(world.left(lane), 0);
+}
+
+/// Nobody answers, so messages are left to others: a lease that could not be had is no answer.
+#[test]
+fn a_lease_that_is_not_acquired_is_no_sign_of_life() {
+    let mut scheduler: Scheduler<()> = Scheduler::new(Settings::default());
+    let mut told = Vec::new();
+    let tell = |scheduler: &mut Scheduler<()>, at, event, told: &mut Vec<_>| {
+        scheduler.on(Millis(at), event, told);
+        scheduler.on(Millis(at), Event::Timeout, told);
+    };
+    tell(&mut scheduler, 0, Event::Timeout, &mut told);
+    tell(&mut scheduler, 1, Event::Renewed { leases: Vec::new() }, &mut told);
+    let lane = status(Pacing::Limited { pace: None });
+    tell(&mut scheduler, 2, Event::Polled { lanes: vec![lane], next: None }, &mut told);
+    let is_acquire = |told: &Command<()>| matches!(told, Command::Acquire { .. });
+    assert!(told.iter().any(is_acquire), "{told:?}");
+    tell(&mut scheduler, 2_500, Event::Timeout, &mut told);
+    let pauses = |told: &Command<()>| matches!(told, Command::PauseConsumer);
+    assert!(told.iter().any(pauses), "{told:?}");
+    tell(&mut scheduler, 4_500, Event::AcquireFailed { limit: LimitId(1) }, &mut told);
+    let resumes = |told: &Command<()>| matches!(told, Command::ResumeConsumer);
+    assert!(!told.iter().any(resumes), "{told:?}");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(super) struct StoreLane {
     pub(super) target: Target,
     pub(super) held: bool,
     pub(super) probe_due: bool,
+    /// When the next probe is due.
+    pub(super) probe_at: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +76,14 @@ enum Happens {
     Heard(Heard),
     Done(Told),
     Ends(Ticket),
+    Committed(ClaimKey, LaneId, Came),
+}
+
+/// What became of a claim: its request met this target, or it is due again then.
+#[derive(Debug, Clone, Copy)]
+enum Came {
+    To(Target),
+    Back(u64),
 }
 
 struct Attempt {
@@ -92,8 +102,10 @@ pub(super) struct World {
     queue: BTreeMap<(u64, u64), Happens>,
     seq: u64,
     attempts: HashMap<Ticket, Attempt>,
-    /// Round trip to the store, and time-out of a request.
+    /// Round trip to the store, how long an outcome waits until it is committed, and the time-out
+    /// of a request.
     pub(super) rtt: u64,
+    pub(super) records_in: u64,
     pub(super) timeout: u64,
     /// Requests in the order in which they left.
     pub(super) sent: Vec<(u64, LaneId, DeliveryId)>,
@@ -102,7 +114,10 @@ pub(super) struct World {
     pub(super) acked: BTreeSet<DeliveryId>,
     pub(super) made_due: u32,
     pub(super) claims: u32,
+    pub(super) polls: u32,
+    /// When probes left, and when they were begun.
     pub(super) probes: Vec<u64>,
+    pub(super) probes_begun: Vec<u64>,
     pub(super) log: Vec<&'static str>,
     /// What goes wrong.
     pub(super) store_away: bool,
@@ -128,6 +143,7 @@ impl World {
             seq: 0,
             attempts: HashMap::new(),
             rtt: 2,
+            records_in: 0,
             timeout: 15_000,
             sent: Vec::new(),
             under_way: BTreeMap::new(),
@@ -135,7 +151,9 @@ impl World {
             acked: BTreeSet::new(),
             made_due: 0,
             claims: 0,
+            polls: 0,
             probes: Vec::new(),
+            probes_begun: Vec::new(),
             log: Vec::new(),
             store_away: false,
             claims_unknown: false,
@@ -150,7 +168,8 @@ impl World {
         let id = lane(number);
         let limit = LimitId(number);
         let host = format!("host-{number}");
-        self.lanes.insert(id, StoreLane { limit, host, target, held: false, probe_due: false });
+        let (held, probe_due, probe_at) = (false, false, None);
+        self.lanes.insert(id, StoreLane { limit, host, target, held, probe_due, probe_at });
         self.limits.insert(
             limit,
             StoreLimit {
@@ -256,6 +275,7 @@ impl World {
                 self.at(self.now + self.rtt / 2, Happens::Heard(event));
             }
             Happens::Ends(ticket) => self.ends(ticket),
+            Happens::Committed(key, lane, came) => self.committed(key, lane, came),
         }
     }
 
@@ -276,22 +296,18 @@ impl World {
                 }
                 Command::Probe { permit, .. } => {
                     let ticket = permit.ticket();
-                    self.lanes.get_mut(&permit.lane()).unwrap().probe_due = false;
+                    let lane = self.lanes.get_mut(&permit.lane()).unwrap();
+                    (lane.probe_due, lane.probe_at) = (false, None);
+                    self.probes_begun.push(self.now);
                     self.attempts.insert(ticket, Attempt { payload: None, permit, is_probe: true });
                     let event = Event::Prepared { ticket, claim: None };
                     self.at(self.now + self.rtt, Happens::Heard(event));
                 }
                 Command::Send(ticket) => self.send(ticket),
                 Command::Withdraw(ticket) => self.unsent(ticket, Unsent::Stopped),
-                Command::Release { claim: (key, _), due_in } => {
+                Command::Release { claim: (key, lane), due_in } => {
                     let due_at = self.now + u64::try_from(due_in.as_millis()).unwrap();
-                    let row = self.rows.get_mut(&key.id).unwrap();
-                    if row.state == State::Sending && row.claim_no == key.claim_no.0 {
-                        row.state = State::Waiting;
-                        row.next_at = due_at;
-                    }
-                    let event = Event::Recorded { claims: vec![key], closed: Vec::new() };
-                    self.at(self.now + self.rtt, Happens::Heard(event));
+                    self.commit(key, lane, Came::Back(due_at));
                 }
                 Command::Ack { ids } => self.acked.extend(ids),
                 Command::GiveUp { leases } => {
@@ -365,39 +381,23 @@ impl World {
         let target = self.lanes[&lane].target;
         let took = |millis| Duration::from_millis(millis);
         let answered = |millis, verdict| Ended::Answered { took: took(millis), verdict };
-        let (ended, closes) = match target {
-            Target::Answers(millis) => (answered(millis, Verdict::Continue), false),
-            Target::Fails(millis, after) => {
-                (answered(millis, Verdict::Retry { after: took(after) }), false)
-            }
-            Target::Hangs => (Ended::Silent { verdict: Verdict::Continue }, false),
-            Target::Refuses => (Ended::NotRequested { verdict: Verdict::Continue }, false),
-            Target::Rejects => (answered(5, Verdict::CredentialRejected), true),
-            Target::Limits(_) => (answered(5, Verdict::Limited), true),
+        let ended = match target {
+            Target::Answers(millis) => answered(millis, Verdict::Continue),
+            Target::Fails(millis, after) => answered(millis, Verdict::Retry { after: took(after) }),
+            Target::Hangs => Ended::Silent { verdict: Verdict::Continue },
+            Target::Refuses => Ended::NotRequested { verdict: Verdict::Continue },
+            Target::Rejects => answered(5, Verdict::CredentialRejected),
+            Target::Limits(_) => answered(5, Verdict::Limited),
         };
-        self.record(key, lane, target);
-        let shut = if closes { vec![lane] } else { Vec::new() };
-        let event = Event::Recorded { claims: vec![key], closed: shut };
+        self.commit(key, lane, Came::To(target));
         self.hear(Event::AttemptEnded { permit, ended });
-        self.at(self.now + self.rtt, Happens::Heard(event));
     }
 
-    fn record(&mut self, key: ClaimKey, lane: LaneId, target: Target) {
-        let row = self.rows.get_mut(&key.id).unwrap();
-        if row.state != State::Sending || row.claim_no != key.claim_no.0 {
-            return;
-        }
-        row.state = State::Waiting;
-        row.next_at = self.now;
-        match target {
-            Target::Answers(_) => row.state = State::Done,
-            Target::Fails(_, after) => row.next_at = self.now + after,
-            Target::Hangs | Target::Refuses => row.next_at = self.now + 60_000,
-            Target::Rejects => self.lanes.get_mut(&lane).unwrap().held = true,
-            Target::Limits(pause) => {
-                let limit = self.lanes[&lane].limit;
-                self.limits.get_mut(&limit).unwrap().paused_until = self.now + pause;
-            }
+    fn commit(&mut self, key: ClaimKey, lane: LaneId, came: Came) {
+        if self.records_in == 0 {
+            self.committed(key, lane, came);
+        } else {
+            self.at(self.now + self.records_in, Happens::Committed(key, lane, came));
         }
     }
 

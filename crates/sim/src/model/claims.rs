@@ -109,7 +109,7 @@ impl Model {
         let limit = self.limits.get(&state.limit)?;
         let is_held = match probe.webhook {
             None => {
-                state.hold == Some(HoldCause::Credential)
+                state.hold.is_some_and(|cause| cause != HoldCause::Manual)
                     && (state.hold_gen, state.secret_rev) == (probe.hold_gen, probe.secret_rev)
             }
             Some(webhook) => state.hold.is_none() && self.is_probed(webhook, lane, probe),

@@ -51,6 +51,7 @@ impl Model {
             due: is_due,
             open: self.open_between(id, i64::MIN, i64::MAX).next().is_some(),
             probe_due: probe_at.is_some_and(|at| at <= now),
+            probe_in: ahead(probe_at, now),
             limit: LimitStatus {
                 id: lane.limit,
                 limits: limit.limits,

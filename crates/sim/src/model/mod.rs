@@ -227,6 +227,11 @@ impl Model {
         self.rows.iter().map(|(id, row)| (*id, row))
     }
 
+    /// Deliveries that are not final.
+    pub fn open_rows(&self) -> impl Iterator<Item = &Row> {
+        self.open.iter().filter_map(|(_, _, id)| self.rows.get(id))
+    }
+
     /// How many deliveries are not final.
     pub fn open(&self) -> usize {
         self.open.len()

@@ -25,6 +25,35 @@ impl Model {
         self.hooks.get(&webhook).is_some_and(|hook| hook.parked.is_some())
     }
 
+    /// Webhooks that are parked, by row number.
+    pub fn parked_ids(&self) -> impl Iterator<Item = WebhookId> {
+        self.hooks.iter().filter(|(_, hook)| hook.parked.is_some()).map(|(id, _)| *id)
+    }
+
+    /// Whether what is looked at again then stands aside.
+    pub fn is_aside(at: Micros) -> bool {
+        at >= ASIDE
+    }
+
+    /// The last of the probes that held lanes and parked webhooks wait for.
+    pub fn last_probe(&self) -> Option<Micros> {
+        let lanes = self.lanes.values().filter_map(|lane| lane.next_probe_at);
+        lanes.chain(self.hooks.values().filter_map(|hook| hook.next_probe_at)).max()
+    }
+
+    /// Does something as if no webhook were parked.
+    pub fn unaware_of_parks<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
+        let parked: Vec<_> = self.hooks.iter().map(|(id, hook)| (*id, hook.parked)).collect();
+        self.hooks.values_mut().for_each(|hook| hook.parked = None);
+        let result = step(self);
+        for (id, cause) in parked {
+            if let Some(hook) = self.hooks.get_mut(&id) {
+                hook.parked = cause;
+            }
+        }
+        result
+    }
+
     /// Webhooks that are parked.
     pub fn parked_webhooks(&self) -> Vec<ParkedWebhook> {
         let told = |(id, hook): (&WebhookId, &Hook)| {

@@ -57,7 +57,12 @@ impl Model {
         let state = if new.enabled { WebhookState::Enabled } else { WebhookState::Disabled };
         self.version += 1;
         if let Some(id) = self.id_of(&new.uuid) {
-            let is_other = |hook: &Hook| hook.lane != lane || hook.webhook.request != new.request;
+            let is_other = |hook: &Hook| {
+                hook.lane != lane
+                    || hook.webhook.request != new.request
+                    || hook.webhook.team_uuid != new.team_uuid
+                    || hook.secrets != write.secret_names
+            };
             if self.hooks.get(&id).is_some_and(is_other) {
                 self.other_request(id);
             }
@@ -131,6 +136,16 @@ impl Model {
             self.raise_secret_rev(name);
         }
         was_there
+    }
+
+    /// Whether there is a secret of this name.
+    pub fn has_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    /// Whether a secret that the webhook uses has no value.
+    pub fn lacks_secret(&self, id: WebhookId) -> bool {
+        self.hooks.get(&id).is_some_and(|hook| !hook.secrets.is_subset(&self.secrets))
     }
 
     fn raise_secret_rev(&mut self, name: &str) -> Vec<LaneId> {

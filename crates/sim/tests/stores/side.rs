@@ -470,7 +470,7 @@ impl<'a, S: HotStore> Side<'a, S> {
             let limit = &status.limit;
             writeln!(
                 rows,
-                "lane {number} {:?} {} {} due {} open {} probe {} {:?} paused {} leased {} \
+                "lane {number} {:?} {} {} due {} open {} probe {} {} {:?} paused {} leased {} \
                  clean {:?} later {}",
                 status.state,
                 status.hold_gen,
@@ -478,6 +478,7 @@ impl<'a, S: HotStore> Side<'a, S> {
                 status.due,
                 status.open,
                 status.probe_due,
+                status.probe_in.is_some_and(|left| left > MINUTE),
                 limit.limits,
                 limit.paused_for.is_some(),
                 limit.leased,

@@ -1,12 +1,14 @@
 //! Documents of webhooks that were superseded.
 
-use postrider_domain::{RequestTemplate, Webhook, WebhookId};
+use std::collections::BTreeSet;
+
+use postrider_domain::{RequestTemplate, WebhookId};
 
 use super::Tx;
 use super::query::Query;
 use crate::fault::Fault;
 use crate::revisions::{Documents, needed_since, superseded};
-use crate::{MasterKey, Store, StoreError, codec};
+use crate::{MasterKey, Store, StoreError, WebhookWrite, codec};
 
 /// The document in force, and the one that was at this revision if it has been superseded.
 const AT: &str = "
@@ -16,7 +18,7 @@ select w.uuid, w.document, (
 from webhooks w where w.id = $1";
 
 const IN_FORCE: &str = "
-select id, rev, document, created_at, updated_at from webhooks
+select id, rev, document, secret_names, created_at, updated_at from webhooks
 where uuid = $1 and state <> 'deleted' {lock}";
 
 const KEEP: &str = "
@@ -58,20 +60,23 @@ impl Store {
     }
 }
 
-/// Keeps the document that this one replaces, if there is one and its request differs; whether it
-/// does.
+/// Keeps the document that this one replaces, if there is one and its request differs. Whether
+/// another request is sent from now on: that, or one with other secrets.
 pub(super) async fn keep_superseded(
     tx: &mut Tx<'_>,
-    new: &Webhook,
+    write: &WebhookWrite,
     key: &MasterKey,
 ) -> Result<bool, Fault> {
+    let new = &write.webhook;
     let Some(row) = tx.row(&Query::new(IN_FORCE).bind(new.uuid.as_str())).await? else {
         return Ok(false);
     };
     let (created, updated) = (row.at("created_at")?, row.at("updated_at")?);
     let uuid = new.uuid.clone();
     let old = codec::open_webhook(row.text("document")?, uuid, created, updated, key)?;
-    let Some(text) = superseded(&old, new)? else { return Ok(false) };
+    let names: BTreeSet<String> = row.texts("secret_names")?.into_iter().collect();
+    let has_other_secrets = names != write.secret_names || old.team_uuid != new.team_uuid;
+    let Some(text) = superseded(&old, new)? else { return Ok(has_other_secrets) };
     let keep = Query::new(KEEP).bind(row.int("id")?).bind(row.int("rev")?).bind(text);
     tx.run(&keep).await?;
     Ok(true)

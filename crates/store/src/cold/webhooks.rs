@@ -60,7 +60,7 @@ update webhooks set rev = rev + 1, state = $2, lane_id = $3, document = $4, secr
     updated_at = {now}
 where uuid = $1 and state <> 'deleted'";
 
-/// W5: what was refused was another request.
+/// W5: what was refused was another request, or one with other secrets.
 const OTHER_REQUEST: &str = "
 update webhooks set secrets_rev = secrets_rev + 1, hold_cause = null, held_since = null,
     next_probe_at = null, probe_step = 0, probe_newest = null, probe_last = null
@@ -183,7 +183,7 @@ impl New {
 async fn put(new: &New, mut tx: Tx<'_>) -> Result<(Put, Vec<LaneId>), Fault> {
     let (webhook, spec) = (&new.write.webhook, &new.write.lane);
     raise_version(&mut tx).await?;
-    let is_other = revisions::keep_superseded(&mut tx, webhook, &new.key).await?;
+    let is_other = revisions::keep_superseded(&mut tx, &new.write, &new.key).await?;
     let lane = make_lane(&mut tx, spec).await?;
     let applied = limits::apply(&mut tx, std::slice::from_ref(spec)).await?;
     let state = if webhook.enabled { WebhookState::Enabled } else { WebhookState::Disabled };

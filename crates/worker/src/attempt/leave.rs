@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::HeldClaim;
-use super::send::too_late;
+use super::send::{time_left, too_late};
 use crate::clock::Clock;
 use crate::driver::owed::Events;
 use postrider_scheduler::{ClaimKey, Clearance, Event, Ticket};
@@ -69,7 +69,14 @@ impl Leave {
         if let Some(turn) = self.turn {
             let claim = &held.claim;
             let own = ClaimKey { id: claim.id, claim_no: claim.claim_no };
-            if !turn.comes(self.clearance.ticket(), held.is_probe.then_some(own)).await {
+            let comes = turn.comes(self.clearance.ticket(), held.is_probe.then_some(own));
+            let is_told = if held.is_probe {
+                // The scheduler does not know how long its claim lasts: it is given back in time.
+                tokio::time::timeout(time_left(held), comes).await.unwrap_or(false)
+            } else {
+                comes.await
+            };
+            if !is_told {
                 return false;
             }
         }

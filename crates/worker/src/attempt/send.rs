@@ -19,9 +19,10 @@ pub(super) fn too_late(held: &HeldClaim) -> bool {
     held.asked_at.elapsed() + held.claim.timeout > held.claim.length
 }
 
-/// How long a request may still wait before it is too late for it.
+/// For how long the request may still leave.
 pub(super) fn time_left(held: &HeldClaim) -> Duration {
-    held.claim.length.saturating_sub(held.asked_at.elapsed() + held.claim.timeout)
+    let claim = &held.claim;
+    claim.length.saturating_sub(claim.timeout).saturating_sub(held.asked_at.elapsed())
 }
 
 /// Makes the request; connecting and all of it take at most `timeout`. Answers of the statuses

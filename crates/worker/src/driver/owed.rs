@@ -91,6 +91,7 @@ fn let_go(event: Happened, recorder: &mpsc::Sender<Recorded>) {
         | Event::Renewed { .. }
         | Event::RenewFailed
         | Event::Acquired { .. }
+        | Event::AcquireFailed { .. }
         | Event::Stop
         | Event::Timeout => {}
     }

@@ -77,13 +77,13 @@ impl Carrier {
     /// L1.
     pub(crate) fn acquire(&self, limit: postrider_domain::LimitId) {
         let hands = self.hands.clone();
-        self.step(Event::Acquired { limit, lease: None }, async move {
+        self.step(Event::AcquireFailed { limit }, async move {
             let length = hands.context.config.lease;
             let lease = match hands.store.acquire(limit, hands.worker, length).await {
                 Ok(lease) => lease,
                 Err(error) => {
                     tracing::warn!(%error, limit_id = limit.0, "lane.not_acquired");
-                    None
+                    return Event::AcquireFailed { limit };
                 }
             };
             if let Some(lease) = lease {

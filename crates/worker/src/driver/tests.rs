@@ -240,7 +240,7 @@ async fn a_store_that_is_away_fails_each_step() {
     script.asks(Command::Renew { leases: Vec::new() }).await;
     assert!(matches!(script.hears().await, Event::RenewFailed));
     script.asks(Command::Acquire { limit }).await;
-    assert!(matches!(script.hears().await, Event::Acquired { lease: None, .. }));
+    assert!(matches!(script.hears().await, Event::AcquireFailed { .. }));
     script.asks(Command::Poll(Which::Those(Vec::new()))).await;
     assert!(matches!(script.hears().await, Event::PollFailed));
     script.asks(Command::Unclaim { batch: batch(1), scope, live: Vec::new() }).await;

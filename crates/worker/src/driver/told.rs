@@ -43,6 +43,7 @@ pub(crate) fn lane(status: &LaneStatus) -> scheduler::LaneStatus {
         hold: hold(status),
         due: status.due,
         open: status.open,
+        probe_in: status.probe_in,
         limit: limit(&status.limit),
     }
 }
@@ -104,6 +105,7 @@ mod tests {
             due: true,
             open: true,
             probe_due,
+            probe_in: None,
             limit: LimitStatus {
                 id: LimitId(7),
                 limits,

@@ -201,6 +201,28 @@ impl World {
         Event::Claimed { batch, claims }
     }
 
+    pub(super) fn committed(&mut self, key: ClaimKey, lane: LaneId, came: Came) {
+        let row = self.rows.get_mut(&key.id).unwrap();
+        if row.state == State::Sending && row.claim_no == key.claim_no.0 {
+            (row.state, row.next_at) = (State::Waiting, self.now);
+            match came {
+                Came::Back(due_at) => row.next_at = due_at,
+                Came::To(Target::Answers(_)) => row.state = State::Done,
+                Came::To(Target::Fails(_, after)) => row.next_at = self.now + after,
+                Came::To(Target::Hangs | Target::Refuses) => row.next_at = self.now + 60_000,
+                Came::To(Target::Rejects) => self.lanes.get_mut(&lane).unwrap().held = true,
+                Came::To(Target::Limits(pause)) => {
+                    let limit = self.lanes[&lane].limit;
+                    self.limits.get_mut(&limit).unwrap().paused_until = self.now + pause;
+                }
+            }
+        }
+        let is_refusal = matches!(came, Came::To(Target::Rejects | Target::Limits(_)));
+        let closed = if is_refusal { vec![lane] } else { Vec::new() };
+        let event = Event::Recorded { claims: vec![key], closed };
+        self.at(self.now + self.rtt, Happens::Heard(event));
+    }
+
     fn runs_under_another_epoch(&self, limit: LimitId, epoch: i64) -> bool {
         self.rows.values().any(|row| {
             row.state == State::Sending
@@ -222,6 +244,7 @@ impl World {
 
     fn poll(&mut self, which: &Which) -> Heard {
         self.expire();
+        self.polls += 1;
         let ids: Vec<LaneId> = match which {
             Which::Those(ids) => ids.clone(),
             Which::Page { after } => {
@@ -239,8 +262,10 @@ impl World {
         let is_limited = self.is_limited(id);
         let due =
             self.waiting(id, |row, now| row.next_at <= now || (is_limited && row.claim_no == 0));
-        let hold = match (lane.held, lane.probe_due) {
-            (false, _) => Hold::Open,
+        let is_probed = lane.probe_due || lane.probe_at.is_some_and(|at| at <= self.now);
+        let hold = match (lane.held, is_probed) {
+            (false, false) => Hold::Open,
+            (false, true) => Hold::OpenProbeDue,
             (true, false) => Hold::Held,
             (true, true) => Hold::ProbeDue,
         };
@@ -252,6 +277,7 @@ impl World {
             hold,
             due: !due.is_empty(),
             open: self.rows.values().any(|row| row.lane == id && row.state != State::Done),
+            probe_in: lane.probe_at.and_then(left).filter(|left| !left.is_zero()),
             limit: LimitStatus {
                 id: lane.limit,
                 terms: limit.terms,
@@ -278,7 +304,7 @@ fn batch_of(command: &Told) -> Batch {
 fn failed(command: Told, commit: CommitResult) -> Heard {
     match command {
         Command::Renew { .. } => Event::RenewFailed,
-        Command::Acquire { limit } => Event::Acquired { limit, lease: None },
+        Command::Acquire { limit } => Event::AcquireFailed { limit },
         Command::Poll(_) => Event::PollFailed,
         Command::Unclaim { batch, .. } => Event::UnclaimFailed { batch },
         Command::MakeDue { batch, .. } => Event::MakeDueFailed { batch },

@@ -30,10 +30,8 @@ macro_rules! poll {
              where m.id = s.id and m.limited limit 1) m where ",
             old_claims!("s.id", "m.epoch", "$1::bigint"),
             ") select l.id, l.name, l.hold_cause, l.hold_gen, l.secret_rev, \
-             case when l.hold_cause is null then coalesce((select true from webhooks w \
-             where w.lane_id = l.id and w.hold_cause is not null and w.state = 'enabled' \
-             and w.next_probe_at <= now() limit 1), false) \
-             else l.hold_cause <> 'manual' and l.next_probe_at <= now() end as probe_due, \
+             p.probe_at <= now() as probe_due, case when p.probe_at > now() then \
+             ceil(extract(epoch from p.probe_at - now()) * 1000)::bigint end as probe_ms, \
              (select true from deliveries d where d.lane_id = l.id and d.next_at <= now() \
              and d.status = 'waiting' order by d.next_at, d.id limit 1) as due, \
              (select true from deliveries d where d.lane_id = l.id and d.next_at is not null \
@@ -47,6 +45,10 @@ macro_rules! poll {
              l.limit_id <> all(array(select id from dirty)) as clean \
              from page l \
              cross join lateral (select m.* from limits m where m.id = l.limit_id limit 1) m \
+             cross join lateral (select case when l.hold_cause is null then (\
+             select min(w.next_probe_at) from webhooks w where w.lane_id = l.id \
+             and w.hold_cause is not null and w.state = 'enabled') \
+             when l.hold_cause <> 'manual' then l.next_probe_at end as probe_at limit 1) p \
              order by l.id"
         )
     };
@@ -210,6 +212,7 @@ fn status(row: &PgRow) -> Result<LaneStatus, StoreError> {
         due: is("due")?,
         open: is("open")?,
         probe_due: is("probe_due")?,
+        probe_in: duration("probe_ms")?,
         limit: LimitStatus {
             id: LimitId(get(row, "limit_id")?),
             limits: limits(row)?,

@@ -28,10 +28,10 @@ macro_rules! of_limit {
     };
 }
 
-/// Lane `$1`, held for its credential under generation `$2` with secret revision `$3`.
+/// Lane `$1`, held, but not by hand, under generation `$2` with secret revision `$3`.
 const LOCK_HELD: &str = concat!(
     "select l.secret_rev, l.probe_newest, l.probe_last from lanes l \
-     where l.id = $1 and l.hold_cause = 'credential' and l.hold_gen = $2 and l.secret_rev = $3 \
+     where l.id = $1 and l.hold_cause <> 'manual' and l.hold_gen = $2 and l.secret_rev = $3 \
      and ",
     of_limit!(),
     " for update of l"

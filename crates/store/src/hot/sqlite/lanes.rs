@@ -33,12 +33,13 @@ macro_rules! poll {
                        AND d.claim_epoch <> m.epoch) AS clean
                  FROM limits m WHERE m.id IN (SELECT limit_id FROM page))
              SELECT l.id, l.name, l.hold_cause, l.hold_gen, l.secret_rev,
-                    CASE WHEN l.hold_cause IS NULL THEN EXISTS (
-                             SELECT 1 FROM webhooks w INDEXED BY webhooks_parked
+                    CASE WHEN l.hold_cause IS NULL THEN (
+                             SELECT min(w.next_probe_at)
+                             FROM webhooks w INDEXED BY webhooks_parked
                              WHERE w.lane_id = l.id AND w.hold_cause IS NOT NULL
-                               AND w.state = 'enabled' AND w.next_probe_at <= ?1)
-                         ELSE coalesce(l.hold_cause <> 'manual' AND l.next_probe_at <= ?1, 0)
-                         END AS probe_due,
+                               AND w.state = 'enabled')
+                         WHEN l.hold_cause <> 'manual' THEN l.next_probe_at
+                         END AS probe_at,
                     EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_due
                             WHERE d.lane_id = l.id AND d.next_at <= ?1
                               AND d.status = 'waiting') AS due,
@@ -114,7 +115,8 @@ fn status(row: &SqliteRow, now: i64) -> Result<LaneStatus, Fault> {
         secret_rev: row.try_get("secret_rev")?,
         due: row.try_get("due")?,
         open: row.try_get("open")?,
-        probe_due: row.try_get("probe_due")?,
+        probe_due: row.try_get::<Option<i64>, _>("probe_at")?.is_some_and(|at| at <= now),
+        probe_in: ahead("probe_at")?,
         limit: LimitStatus {
             id: LimitId(row.try_get("limit_id")?),
             limits: limits(row)?.limits()?,

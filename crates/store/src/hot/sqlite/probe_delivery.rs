@@ -66,7 +66,7 @@ async fn held(asked: Asked, turn: &mut Turn) -> Result<Option<Probed>, Fault> {
     let statement = match asked.probe.webhook {
         None => {
             "SELECT l.probe_newest, l.probe_last FROM lanes l JOIN limits m ON m.id = l.limit_id
-             WHERE l.id = ?1 AND l.hold_cause = 'credential' AND l.hold_gen = ?2
+             WHERE l.id = ?1 AND l.hold_cause <> 'manual' AND l.hold_gen = ?2
                AND l.secret_rev = ?3 AND ?6 IS NULL
                AND CASE WHEN m.limited THEN m.id = ?4
                         ELSE ?4 IS NULL AND coalesce(m.pause_until, 0) <= ?5 END"
