@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) clock_moved: u64,
     /// When something happened that may cost any worker its claims.
     pub(crate) disturbed_at: u64,
+    /// When lanes were joined to another limit, by name.
+    pub(crate) joined_at: BTreeMap<String, u64>,
     pub(crate) rows_left: usize,
     pub(crate) commits_open: u32,
     pub(crate) made: u128,
@@ -140,6 +142,7 @@ impl World {
             store_ahead: 0,
             clock_moved: 0,
             disturbed_at: 0,
+            joined_at: BTreeMap::new(),
             rows_left: plan.rows,
             commits_open: 0,
             made: 1 << 64,
