@@ -138,8 +138,16 @@ impl Api {
         Ok(lanes.iter().find(named).cloned())
     }
 
-    /// What is not final yet, as text; `None` when everything is.
+    /// What is not final yet, as text; `None` when everything is. Asked twice: figures name the
+    /// lanes that have work and count it then, and in between it may have moved to another lane.
     pub(crate) async fn unfinished(&self) -> Result<Option<String>> {
+        match self.unfinished_now().await? {
+            None => self.unfinished_now().await,
+            open => Ok(open),
+        }
+    }
+
+    async fn unfinished_now(&self) -> Result<Option<String>> {
         let stats = self.get("/api/v1/stats").await?.ok().context("stats")?;
         let waits = stats["backlog"].as_array().context("backlog")?;
         let waits = waits.iter().any(|lane| lane["waiting"] != 0);
