@@ -55,8 +55,11 @@ fn what_is_not_due_does_not_exist() {
     config check
     config show
     health
+    alerts test
     topology
     openapi
+    completions
+    man
     events publish
     webhooks list
     webhooks show
@@ -94,27 +97,30 @@ fn help_of_the_program() {
     Usage: postrider [OPTIONS] <COMMAND>
 
     Commands:
-      demo        Show the whole way of an event on this machine, with a GitHub double
-      serve       Run all roles in one process
-      ingest      Run the role that takes events in (distributed mode)
-      worker      Run the role that sends deliveries (distributed mode)
-      monitor     Run the role that watches for what a person should know (distributed mode)
-      migrate     Bring the database up to date
-      config      Check or show the settings
-      health      Ask a running role whether it is ready; for health checks of containers
-      topology    Print RabbitMQ's exchanges, queues and their arguments
-      openapi     Print the OpenAPI document of everything that is answered over HTTP
-      events      Publish events
-      webhooks    List, show, delete, apply, test, lint and import webhooks
-      connect     Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
-      secrets     Set, list and delete the secrets that webhooks use as ${user.NAME}
-      deliveries  List, show and replay deliveries
-      lanes       List, hold and release lanes
-      incidents   List what a person should know of
-      freshness   Tell how each pair of consumer and provider is, worst first
-      reconcile   Dispatch what the broker says is unverified and has no delivery here
-      check       Ask the broker what a CI job wants to know
-      help        Print this message or the help of the given subcommand(s)
+      demo         Show the whole way of an event on this machine, with a GitHub double
+      serve        Run all roles in one process
+      ingest       Run the role that takes events in (distributed mode)
+      worker       Run the role that sends deliveries (distributed mode)
+      monitor      Run the role that watches for what a person should know (distributed mode)
+      migrate      Bring the database up to date
+      config       Check or show the settings
+      health       Ask a running role whether it is ready; for health checks of containers
+      alerts       Test whether those who are told of incidents can be told
+      topology     Print RabbitMQ's exchanges, queues and their arguments
+      openapi      Print the OpenAPI document of everything that is answered over HTTP
+      completions  Print a script that completes commands and options in a shell
+      man          Write manual pages into a folder
+      events       Publish events
+      webhooks     List, show, delete, apply, test, lint and import webhooks
+      connect      Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
+      secrets      Set, list and delete the secrets that webhooks use as ${user.NAME}
+      deliveries   List, show and replay deliveries
+      lanes        List, hold and release lanes
+      incidents    List what a person should know of
+      freshness    Tell how each pair of consumer and provider is, worst first
+      reconcile    Dispatch what the broker says is unverified and has no delivery here
+      check        Ask the broker what a CI job wants to know
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --config <FILE>
