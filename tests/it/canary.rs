@@ -29,6 +29,8 @@ struct Secrets {
     token: String,
     dead_token: String,
     other: String,
+    pending: String,
+    follower: String,
     operate: String,
     ingest: String,
     inline: String,
@@ -50,6 +52,8 @@ impl Secrets {
             token: make("the webhook secret"),
             dead_token: make("the webhook secret's first value"),
             other: make("another webhook secret"),
+            pending: make("a value that is to follow"),
+            follower: make("a value that has taken another's place"),
             operate: make("the token for operating"),
             ingest: make("the token for sending events"),
             inline: make("the inline credential"),
@@ -83,6 +87,7 @@ async fn no_secret_in_clear(mode: Mode) -> Result<()> {
     until_held(&api).await?;
     api.set_secret("githubToken", &secrets.token).await?;
     until_final(&api).await?;
+    values_beside_the_one_in_use(&api, &secrets, &mut answers).await?;
     ensure!(double.counts().accepted > 0, "something was delivered: {:?}", double.counts());
 
     read_everything(&api, &mut answers).await?;
@@ -118,6 +123,33 @@ async fn sets_app(api: &Api, double: &Double, keys: &AppKeys) -> Result<String> 
     let answer = api.with_json("PUT", "/api/v1/secrets/app", &body).await?;
     ensure!(answer.status == 201, "{}: {}", answer.status, answer.text);
     Ok(answer.text)
+}
+
+/// A value that is pending, tried and refused, and one that is kept because another followed it.
+async fn values_beside_the_one_in_use(
+    api: &Api,
+    secrets: &Secrets,
+    answers: &mut Vec<String>,
+) -> Result<()> {
+    let root = "/api/v1/secrets";
+    for (path, value) in [("githubToken", &secrets.pending), ("otherKey", &secrets.follower)] {
+        let path = format!("{root}/{path}/pending");
+        let answer = api.with_json("PUT", &path, &json!({ "value": value })).await?;
+        ensure!(answer.status == 200, "{}", answer.text);
+        answers.push(answer.text);
+    }
+    let switch = format!("{root}/otherKey/switch");
+    answers
+        .push(api.with_json("POST", &switch, &json!({ "force": true })).await?.ok()?.to_string());
+    let probe = format!("{root}/githubToken/probe");
+    api.with_json("POST", &probe, &json!({ "which": "pending" })).await?.ok()?;
+    wait_until("the pending value to be tried", SOON, async || {
+        let found = api.get(&format!("{probe}?which=pending")).await?;
+        let is_refused = found.json()?["verdict"] == "refused";
+        answers.push(found.text.clone());
+        Ok(Looking::when(is_refused, || found.text))
+    })
+    .await
 }
 
 /// By the command line, so that its way is looked at too.
@@ -204,7 +236,7 @@ async fn read_everything(api: &Api, answers: &mut Vec<String>) -> Result<()> {
         let (_, uuid) = path.context("a link to a webhook")?;
         answers.push(api.get(&format!("/webhooks/{uuid}")).await?.text);
     }
-    for path in ["secrets", "lanes", "incidents", "stats"] {
+    for path in ["secrets", "lanes", "incidents", "stats", "credentials", "audit"] {
         answers.push(api.get(&format!("/api/v1/{path}")).await?.text);
     }
     let ids = api.deliveries("").await?;

@@ -290,6 +290,45 @@ async fn a_token_for_each_repository() -> Result<()> {
     rig.finish().await
 }
 
+/// Its tokens are renewed by themselves: no value can follow it, and none is tried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_neither_rotated_nor_tried() -> Result<()> {
+    let rig = Rig::start(Mode::Embedded, &[], |_| {}).await?;
+    let id = rig.publish(1).await?;
+    rig.until_status(&id, "delivered").await?;
+    let settings = [setting("URL", rig.api.base())];
+    for command in [&["secrets", "rotate", "app"][..], &["secrets", "probe", "app"]] {
+        let output = run(command, &settings, "another-value\n").await?;
+        let told = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(2), "{command:?}: {:?} {told}", output.status);
+        ensure!(told.contains("app is a GitHub App: its tokens are renewed"), "{told}");
+    }
+    for (method, path, body) in [
+        ("PUT", "pending", json!({"value": "another-value"})),
+        ("POST", "switch", json!({"force": true})),
+        ("POST", "probe", json!({"which": "current"})),
+        ("POST", "probe", json!({"which": "pending"})),
+    ] {
+        let path = format!("/api/v1/secrets/app/{path}");
+        let answer = rig.api.with_json(method, &path, &body).await?;
+        ensure!(answer.status == 409, "{path}: {} {}", answer.status, answer.text);
+        ensure!(answer.text.contains("is a GitHub App"), "{}", answer.text);
+    }
+    let told = rig.api.get("/api/v1/audit?object=app").await?.ok()?;
+    let entries = told["entries"].as_array().context("entries")?;
+    let detail = entries[0]["detail"].as_str().unwrap_or_default();
+    ensure!(entries.len() == 1 && detail.starts_with("a GitHub App, revision 1"), "{told}");
+    wait_until("the delivery to be known of", SOON, async || {
+        let all = rig.api.get("/api/v1/credentials").await?.ok()?;
+        let app = all["credentials"][0].clone();
+        ensure!(app["kind"] == "github_app" && app["name"] == "app", "{all}");
+        ensure!(app["expires_at"].is_null() && app["warnings"] == json!([]), "{all}");
+        Ok(Looking::when(app["last_success_at"].is_string(), || all.to_string()))
+    })
+    .await?;
+    rig.finish().await
+}
+
 /// A token stands in Authorization of requests to GitHub, and an app is what its parts make it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_use_of_an_app_is_refused() -> Result<()> {

@@ -34,6 +34,7 @@ mod real_clients;
 mod reconcile;
 mod relay;
 mod replay;
+mod rotate;
 mod rules;
 mod silence;
 mod smoke;

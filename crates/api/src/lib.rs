@@ -2,7 +2,9 @@
 //! for the server, the command line and the tests. Their schemas, and with them the OpenAPI
 //! document, are made from these types.
 
+mod audit;
 pub mod broker;
+mod credentials;
 mod deliveries;
 mod events;
 mod freshness;
@@ -16,6 +18,12 @@ mod stats;
 mod webhooks;
 pub mod words;
 
+pub use audit::{AuditEntry, AuditList, AuditQuery};
+pub use credentials::{
+    Credential, CredentialList, CredentialUsers, CredentialWarning, FollowingValue, NotProbed,
+    PendingSet, PendingValue, ProbeFindings, ProbeQuery, ProbeRequest, ProbedRepository,
+    SecretProbe, SwitchRequest,
+};
 pub use deliveries::{
     Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, DiscardPlan, DiscardRequest,
     ReplayLane, ReplayPlan, ReplayRequest, RequestOrigin, Run,

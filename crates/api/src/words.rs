@@ -70,6 +70,26 @@ words! {
         postrider_domain::IncidentKind::ALL.map(postrider_domain::IncidentKind::as_str);
     /// How bad it is.
     Severity = postrider_domain::Severity::ALL.map(postrider_domain::Severity::as_str);
+    /// What kind of thing was changed.
+    AuditKind = postrider_domain::AuditKind::ALL.map(postrider_domain::AuditKind::as_str);
+    /// What was done. `resumed`: an act that was interrupted went on. `prepared`, `dropped`,
+    /// `switched`: of the value that is to follow a secret's. `probed`: a value was tried by reads.
+    AuditAction = postrider_domain::AuditAction::ALL.map(postrider_domain::AuditAction::as_str);
+    /// What kind of credential it is: a token for GitHub's API, a GitHub App that makes such
+    /// tokens, or anything else.
+    CredentialKind =
+        postrider_domain::CredentialKind::ALL.map(postrider_domain::CredentialKind::as_str);
+    /// What a warning about a credential is about.
+    CredentialWarningCode = postrider_domain::CredentialWarning::CODES;
+    /// Which value of a secret: the one in use, the one to follow it, the one before.
+    WhichValue = postrider_domain::WhichValue::ALL.map(postrider_domain::WhichValue::as_str);
+    /// What a probe found. `ok`: it is taken and may write everywhere. `insufficient`: not
+    /// everywhere, or not for writing. `nothing`: no webhook at GitHub uses it.
+    ProbeVerdict = postrider_domain::ProbeVerdict::ALL.map(postrider_domain::ProbeVerdict::as_str);
+    /// What a repository's answer says of a credential. `not_visible`: there is no such repository,
+    /// or the credential does not see it. `forbidden`: it is known and kept out.
+    RepositoryAccess =
+        postrider_domain::RepositoryAccess::ALL.map(postrider_domain::RepositoryAccess::as_str);
     /// Why a lane is held.
     HoldCause = postrider_domain::HoldCause::ALL.map(postrider_domain::HoldCause::as_str);
 }

@@ -5,6 +5,7 @@
 //! returns the exit code. What it decides is a pure function beside it.
 
 mod api;
+pub mod audit;
 pub mod broker;
 mod broker_webhooks;
 pub mod check;

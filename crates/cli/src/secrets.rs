@@ -1,22 +1,24 @@
 //! `postrider secrets`. A value is never an argument: arguments are seen by every user of the
 //! machine and kept by the shell.
 
+mod list;
+mod probe;
+mod rotate;
+mod value;
+
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, stdin};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use postrider_api::{GithubAppSecret, SecretInfo, SecretList, SecretSet, SecretValue};
+use postrider_api::{GithubAppSecret, SecretSet, SecretValue};
 use postrider_config::read_text;
-use postrider_domain::{InvalidSecret, secret_value, secret_warnings};
+use postrider_domain::secret_warnings;
 use reqwest::Method;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret as _;
 
 use super::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain};
-
-/// Secrets larger than this are mistakes.
-const MAX_VALUE: u64 = 64 * 1024;
+use value::{Source, name, value};
 
 /// What to do with secrets.
 #[derive(Debug, Subcommand)]
@@ -26,12 +28,22 @@ pub enum SecretsCommand {
         after_help = "Example:\n  gh auth token | postrider secrets set githubToken\n\nNewlines and blanks at the end are stripped. Lanes that waited for the value open.\n\nTokens of a GitHub App, made and renewed as they are needed:\n  postrider secrets set githubApp --github-app --app-id 12345 --private-key-file app.pem"
     )]
     Set(SetArgs),
-    /// List secrets, never their values
+    /// List secrets: who uses them, whose they are, when they end; never their values
     #[command(after_help = "Example:\n  postrider secrets list")]
-    List(ListArgs),
+    List(list::ListArgs),
     /// Delete a secret; lanes that use it are held
     #[command(after_help = "Example:\n  postrider secrets delete githubToken")]
     Delete(DeleteArgs),
+    /// Try a value by reads of all repositories that webhooks dispatch to with it
+    #[command(
+        after_help = "Example:\n  postrider secrets probe githubToken\n\nNothing is changed anywhere. Exit codes: 0 it may write to all of them, 1 not to all or\nthere are none, 3 something could not be asked, 4 it is refused, 5 rate limited."
+    )]
+    Probe(probe::ProbeArgs),
+    /// Put a new value in the place of an old one, after it was tried
+    #[command(
+        after_help = "Example:\n  postrider secrets rotate githubToken --from-file new-token.txt --reason 'it expires'\n\nSets the new value beside the old one, compares their owners, reads all repositories that\nwebhooks dispatch to with it, and only then lets it take the place; watches what waited drain,\nand says whether the old value is refused. Interrupted at any point, the same command goes on."
+    )]
+    Rotate(rotate::RotateArgs),
 }
 
 /// Which secret, and where its value is.
@@ -40,12 +52,8 @@ pub struct SetArgs {
     /// Name, used in webhooks as ${user.NAME}
     #[arg(value_parser = name)]
     name: String,
-    /// Read the value from this file
-    #[arg(long, value_name = "FILE", conflicts_with = "from_env")]
-    from_file: Option<PathBuf>,
-    /// Read the value from this environment variable
-    #[arg(long, value_name = "VAR")]
-    from_env: Option<String>,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     app: AppArgs,
     #[command(flatten)]
@@ -103,15 +111,6 @@ impl AppArgs {
     }
 }
 
-/// How to list.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 /// Which secret.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
@@ -135,17 +134,18 @@ pub async fn run(
             set(&api, &args, &content(&args, env)?, out).await?;
         }
         SecretsCommand::List(args) => {
-            let answer: SecretList =
-                connect(&args.connection)?.get(&["api", "v1", "secrets"], &[]).await?;
-            match args.output.format() {
-                Format::Json => out.json(&answer),
-                Format::Table => print(&answer, out),
-            }
+            list::run(&connect(&args.connection)?, &args, out).await?;
         }
         SecretsCommand::Delete(args) => {
             let path = ["api", "v1", "secrets", args.name.as_str()];
             let () = connect(&args.connection)?.send(Method::DELETE, &path, Body::None).await?;
             out.line(format_args!("deleted {}", args.name));
+        }
+        SecretsCommand::Probe(args) => {
+            return Ok(probe::run(&connect(&args.connection)?, &args, out).await?);
+        }
+        SecretsCommand::Rotate(args) => {
+            return Ok(rotate::run(&connect(&args.connection)?, &args, env, out).await?);
         }
     }
     Ok(Exit::Fine)
@@ -156,7 +156,7 @@ fn content(args: &SetArgs, env: &BTreeMap<String, String>) -> Result<SecretValue
     if let Some(app) = args.app.read()? {
         return Ok(SecretValue { value: None, github_app: Some(app) });
     }
-    let value = value(args, env)?;
+    let value = value(&args.name, &args.source, env)?;
     for warning in secret_warnings(value.expose_secret()) {
         complain(&format!("warning: {warning}"));
     }
@@ -177,65 +177,4 @@ async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> an
         }
     }
     Ok(())
-}
-
-/// The value, without the newlines and blanks at its end; refused when no request could carry it.
-fn value(args: &SetArgs, env: &BTreeMap<String, String>) -> Result<SecretString, Failure> {
-    let text = match (&args.from_file, &args.from_env) {
-        (Some(path), _) => read_text(path)
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?,
-        (None, Some(variable)) => env
-            .get(variable)
-            .cloned()
-            .ok_or_else(|| Failure::usage(format!("the environment has no {variable}")))?,
-        (None, None) => from_stdin()?,
-    };
-    let refused = |error: InvalidSecret| {
-        let fix = match error {
-            InvalidSecret::Empty => {
-                format!("to have no value, use `postrider secrets delete {}`", args.name)
-            }
-            InvalidSecret::ControlCharacter { .. } => {
-                "give the value alone, in one line".to_owned()
-            }
-        };
-        Failure::usage(error.to_string()).fix(fix)
-    };
-    secret_value(&text).map(SecretString::from).map_err(refused)
-}
-
-fn from_stdin() -> Result<String, Failure> {
-    if stdin().is_terminal() {
-        complain("type the value, then Enter and Ctrl-D; it is shown as you type");
-    }
-    let mut text = String::new();
-    stdin()
-        .lock()
-        .take(MAX_VALUE + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
-    if text.len() as u64 > MAX_VALUE {
-        return Err(Failure::usage(format!("the value is longer than {MAX_VALUE} bytes")));
-    }
-    Ok(text)
-}
-
-fn print(answer: &SecretList, out: &mut Out) {
-    let row = |secret: &SecretInfo| {
-        let kind = secret.kind.as_str().to_owned();
-        let (rev, updated) = (secret.rev.to_string(), secret.updated_at.to_string());
-        vec![secret.name.0.clone(), kind, rev, updated]
-    };
-    let rows = answer.secrets.iter().map(row).collect();
-    out.table(&["name", "kind", "revision", "updated"], rows, "no secrets");
-}
-
-/// `[A-Za-z0-9_-]{1,64}`, what stands in `${user.NAME}`.
-fn name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("a name has 1 to 64 letters, digits, underscores or hyphens".to_owned())
-    }
 }

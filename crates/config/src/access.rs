@@ -90,13 +90,14 @@ settings! {
                 .secret()
                 .example("$(openssl rand -base64 32)")
                 .optional(),
-        /// Who may do what: roles `ingest`, `read` and `operate`, each with a token that comes as
-        /// bearer token or password. Without any, everybody on this machine may do everything.
+        /// Who may do what: roles `ingest`, `read` and `operate`, which covers both, each with a
+        /// token that comes as bearer token or password and, before it, the name under which the
+        /// audit log tells of its owner. Without any, everybody on this machine may do everything.
         pub tokens: Option<Tokens> =
-            Setting::new("API_TOKENS", "role:token, separated by spaces or commas", tokens)
+            Setting::new("API_TOKENS", "role:name:token or role:token, separated by spaces or commas", tokens)
                 .of(INGEST)
                 .secret()
-                .example("operate:$(openssl rand -hex 24)")
+                .example("operate:ci:$(openssl rand -hex 24)")
                 .optional(),
     }
 }
@@ -107,7 +108,7 @@ fn master_key(raw: &Raw) -> Result<MasterKey, Wrong> {
 }
 
 fn tokens(raw: &Raw) -> Result<Tokens, Wrong> {
-    let fix = "write role:token pairs with the roles ingest, read and operate";
+    let fix = "write role:name:token or role:token with the roles ingest, read and operate";
     Tokens::parse(&SecretString::from(raw.text())).map_err(|what| Wrong::new(what, fix))
 }
 

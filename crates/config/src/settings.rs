@@ -9,6 +9,7 @@ use crate::access::{
 use crate::alerts::{AlertReceiver, AlertSettings};
 use crate::brokers::BrokerSettings;
 use crate::command::CommandSettings;
+use crate::credentials::CredentialSettings;
 use crate::log::{LogSettings, TestSettings};
 use crate::mode::Mode;
 use crate::monitor::MonitorSettings;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub lanes: LaneRules,
     /// How a worker works.
     pub worker: WorkerSettings,
+    /// What is looked for of credentials.
+    pub credentials: CredentialSettings,
     /// What the monitor looks for.
     pub monitor: MonitorSettings,
     /// When a pair is late.
@@ -97,6 +100,7 @@ impl Settings {
         let proxies = proxies::read(reader);
         let lanes = lanes::read(reader);
         let worker = WorkerSettings::read(reader);
+        let credentials = CredentialSettings::read(reader);
         let monitor = MonitorSettings::read(reader);
         let freshness = freshness::read(reader);
         let brokers = brokers::read(reader);
@@ -117,6 +121,7 @@ impl Settings {
             proxies: proxies?,
             lanes: lanes?,
             worker: worker?,
+            credentials: credentials?,
             monitor: monitor?,
             freshness: freshness?,
             brokers: brokers?,

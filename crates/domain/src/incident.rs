@@ -28,11 +28,13 @@ pub enum IncidentKind {
     PairsFull,
     /// A worker's own machine can't make requests.
     LocalTrouble,
+    /// A credential has expired, or will soon.
+    CredentialExpiring,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SustainedFailures,
         Self::LaneHeld,
         Self::WebhookHeld,
@@ -43,6 +45,7 @@ impl IncidentKind {
         Self::FactUnreadable,
         Self::PairsFull,
         Self::LocalTrouble,
+        Self::CredentialExpiring,
     ];
 
     /// Its name in rows, JSON and metrics.
@@ -58,6 +61,7 @@ impl IncidentKind {
             Self::FactUnreadable => "fact_unreadable",
             Self::PairsFull => "pairs_full",
             Self::LocalTrouble => "local_trouble",
+            Self::CredentialExpiring => "credential_expiring",
         }
     }
 }

@@ -4,7 +4,9 @@
 //! `now` and chance are arguments, so every decision can be tested as a table.
 
 mod address;
+mod audit;
 mod classify;
+mod credential;
 mod delivery;
 mod duration;
 mod event;
@@ -27,6 +29,7 @@ mod placeholder;
 mod quiet;
 mod rate;
 mod readable;
+mod repository_access;
 mod retry;
 mod secret_value;
 mod streak;
@@ -37,7 +40,12 @@ mod transport_header;
 mod webhook;
 
 pub use address::{AddressPolicy, BlockedAddress};
+pub use audit::{AuditAction, AuditKind, UnknownAuditWord};
 pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule, classify};
+pub use credential::{
+    CredentialFacts, CredentialKind, CredentialWarning, ProbeVerdict, UnknownCredentialWord,
+    WhichValue, credential_expiry, credential_warnings,
+};
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{Event, EventName, Pacticipant, UnknownEventName};
@@ -70,6 +78,7 @@ pub use park_policy::{LONGEST_PROBE_WAIT, ParkPolicy, probe_wait};
 pub use quiet::{InvalidDay, QuietDays, age, parse_days};
 pub use rate::{InvalidRate, Rate};
 pub use readable::without_bidirectional_controls;
+pub use repository_access::{RepositoryAccess, probe_verdict};
 pub use retry::{Decision, RetryPolicy, decide};
 pub use secret_value::{InvalidSecret, secret_value, secret_warnings};
 pub use streak::StreakNews;

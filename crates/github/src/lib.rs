@@ -4,6 +4,7 @@
 //! Facts only: what an answer says becomes a [`postrider_domain::GithubAnswer`]; what follows
 //! from it is decided in the domain crate.
 
+mod access;
 mod app;
 mod credential;
 mod headers;
@@ -12,6 +13,7 @@ mod probe;
 mod read;
 mod run;
 
+pub use access::{TokenFacts, read_repository, read_user, token_facts, user_url};
 pub use app::{
     AppToken, Denied, Installed, Permission, Scope, TokenState, read_installation, read_token,
     repository, token_request, token_state,

@@ -1,4 +1,4 @@
-//! Who may do what: tokens with roles.
+//! Who may do what: tokens with roles, and names for who calls.
 //!
 //! A token comes as `Authorization: Bearer <token>` or as the password of Basic authentication
 //! with any user name, because that is what Pact Broker clients can send.
@@ -6,7 +6,7 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method, header};
@@ -14,6 +14,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// Digits of a token's hash in its name.
 const SHORT_HASH: usize = 6;
+/// Characters of a token's name at most.
+const MAX_NAME: usize = 32;
+/// Characters of a token at least, so that nobody finds it by trying.
+const MIN_TOKEN: usize = 16;
+/// Who calls where there are no tokens.
+pub(crate) const LOCAL: &str = "local";
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +28,7 @@ pub enum Role {
     Ingest,
     /// Reads webhooks and the operations API.
     Read,
-    /// Changes webhooks, secrets and lanes; may read too.
+    /// Changes webhooks, secrets and lanes; may do what the others may, too.
     Operate,
 }
 
@@ -40,7 +46,7 @@ impl Role {
 
     /// Whether a token of this role may do what `needed` asks for.
     fn covers(self, needed: Self) -> bool {
-        self == needed || (self == Self::Operate && needed == Self::Read)
+        self == needed || self == Self::Operate
     }
 
     /// The role that a request needs.
@@ -63,9 +69,24 @@ impl fmt::Display for Role {
     }
 }
 
-/// The tokens of all roles. One token may have several roles.
+/// The tokens of all roles. One token may have several roles, one name several tokens.
 #[derive(Debug, Clone, Default)]
-pub struct Tokens(Vec<(Role, SecretString)>);
+pub struct Tokens(Vec<Known>);
+
+/// A token with one of its roles.
+#[derive(Debug, Clone)]
+struct Known {
+    role: Role,
+    /// Whose it is; `None` where nobody said.
+    name: Option<String>,
+    token: SecretString,
+}
+
+impl Known {
+    fn hash(&self) -> Digest {
+        digest(&SHA256, self.token.expose_secret().as_bytes())
+    }
+}
 
 /// How a request fared against the tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,26 +100,28 @@ pub enum Access {
 }
 
 impl Tokens {
-    /// Tokens by role. Empty tokens are refused.
-    pub fn new(tokens: Vec<(Role, SecretString)>) -> Result<Self, String> {
-        match tokens.iter().find(|(_, token)| token.expose_secret().is_empty()) {
-            Some((role, _)) => Err(format!("a token of role {role} is empty")),
-            None => Ok(Self(tokens)),
-        }
-    }
-
-    /// Reads `role:token` pairs that commas or white space separate. The error names the place
-    /// and the fix, never a token.
+    /// Reads `role:token` and `role:name:token`, separated by commas or white space. The error
+    /// names the place and the fix, never a token. What stands under one name has the roles of all
+    /// its tokens, so that a token can be replaced while the old one is still in use.
     pub fn parse(text: &SecretString) -> Result<Self, String> {
-        let pairs = text.expose_secret().split([',', ' ', '\t', '\n', '\r']);
-        let pairs = pairs.filter(|pair| !pair.is_empty());
-        let tokens: Result<_, _> = pairs.enumerate().map(|(i, pair)| parse_pair(i, pair)).collect();
-        Self::new(tokens?)
+        let items = text.expose_secret().split(|c: char| c == ',' || c.is_whitespace());
+        let items = items.filter(|item| !item.is_empty());
+        let known: Result<Vec<_>, _> =
+            items.enumerate().map(|(i, item)| parse_item(i, item)).collect();
+        let mut known = known?;
+        one_name_each(&known)?;
+        join_roles(&mut known);
+        Ok(Self(known))
     }
 
     /// Whether there is none, so that everything is open.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many tokens are shorter than they should be.
+    pub fn short(&self) -> usize {
+        self.0.iter().filter(|known| known.name.is_none() && !is_long(&known.token)).count()
     }
 
     /// Whether the request's credentials cover `needed`.
@@ -112,24 +135,34 @@ impl Tokens {
         self.judge(presented.as_bytes(), needed)
     }
 
+    /// Who calls: the name of the token that the request presents, else its role and a part of a
+    /// keyed hash; `local` where no token is needed.
+    pub fn who(&self, headers: &HeaderMap, hash: impl Fn(&str) -> String) -> String {
+        self.place(headers).map_or_else(|| LOCAL.to_owned(), |place| self.name(place, hash))
+    }
+
     /// The place of the token that the request presents.
     pub(crate) fn place(&self, headers: &HeaderMap) -> Option<usize> {
         let presented = presented_token(headers)?;
         let presented = digest(&SHA256, presented.as_bytes());
-        let matches = |token: &SecretString| {
-            let known = digest(&SHA256, token.expose_secret().as_bytes());
-            verify_slices_are_equal(known.as_ref(), presented.as_ref()).is_ok()
+        let matches = |known: &Known| {
+            verify_slices_are_equal(known.hash().as_ref(), presented.as_ref()).is_ok()
         };
-        self.0.iter().position(|(_, token)| matches(token))
+        self.0.iter().position(matches)
     }
 
-    /// How a token is called where it must not be shown: its role and a keyed hash.
+    /// How a token is called where it must not be shown: its name, else its role and a keyed hash.
     pub(crate) fn name(&self, place: usize, hash: impl Fn(&str) -> String) -> String {
-        let named = self.0.get(place).map(|(role, token)| {
-            let hash: String = hash(token.expose_secret()).chars().take(SHORT_HASH).collect();
-            format!("{role}#{hash}")
-        });
-        named.unwrap_or_default()
+        let Some(known) = self.0.get(place) else { return String::new() };
+        if let Some(name) = &known.name {
+            return name.clone();
+        }
+        let token = known.token.expose_secret();
+        let operates =
+            |other: &Known| other.role == Role::Operate && other.token.expose_secret() == token;
+        let role = if self.0.iter().any(operates) { Role::Operate } else { known.role };
+        let hash: String = hash(token).chars().take(SHORT_HASH).collect();
+        format!("{role}#{hash}")
     }
 
     /// Compares with every token, in constant time for each, so that the time taken tells
@@ -137,11 +170,11 @@ impl Tokens {
     fn judge(&self, presented: &[u8], needed: Role) -> Access {
         let presented = digest(&SHA256, presented);
         let mut access = Access::Unknown;
-        for (role, token) in &self.0 {
-            let known = digest(&SHA256, token.expose_secret().as_bytes());
-            let matches = verify_slices_are_equal(known.as_ref(), presented.as_ref()).is_ok();
+        for known in &self.0 {
+            let matches =
+                verify_slices_are_equal(known.hash().as_ref(), presented.as_ref()).is_ok();
             match access {
-                _ if matches && role.covers(needed) => access = Access::Granted,
+                _ if matches && known.role.covers(needed) => access = Access::Granted,
                 Access::Unknown if matches => access = Access::WrongRole,
                 Access::Granted | Access::Unknown | Access::WrongRole => {}
             }
@@ -150,15 +183,83 @@ impl Tokens {
     }
 }
 
-fn parse_pair(index: usize, pair: &str) -> Result<(Role, SecretString), String> {
+/// `role:token` or `role:name:token`: the first colon ends the role, the second the name.
+fn parse_item(index: usize, item: &str) -> Result<Known, String> {
     let place = index + 1;
-    let (name, token) = pair.split_once(':').ok_or_else(|| {
+    let (role, rest) = item.split_once(':').ok_or_else(|| {
         format!("token {place} has no role: write it as role:token, e.g. operate:<token>")
     })?;
-    let role = Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| {
+    let role = Role::ALL.into_iter().find(|known| known.as_str() == role).ok_or_else(|| {
         format!("token {place} has an unknown role: use ingest, read or operate before the colon")
     })?;
-    Ok((role, SecretString::from(token)))
+    let Some((name, token)) = rest.split_once(':') else {
+        if rest.is_empty() {
+            return Err(format!("token {place}, of role {role}, is empty"));
+        }
+        return Ok(Known { role, name: None, token: SecretString::from(rest) });
+    };
+    if !is_name(name) || token.contains(':') {
+        return Err(format!(
+            "token {place} has a colon too many: write role:name:token, where the name has up to \
+             32 small letters, digits and hyphens and begins with a letter, and the token has no \
+             colon"
+        ));
+    }
+    let token = SecretString::from(token);
+    if !is_long(&token) {
+        return Err(format!(
+            "token {place}, named {name}, is too short: give it {MIN_TOKEN} printable characters \
+             or more, e.g. of openssl rand -hex 24"
+        ));
+    }
+    Ok(Known { role, name: Some(name.to_owned()), token })
+}
+
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+        && text.len() <= MAX_NAME
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_long(token: &SecretString) -> bool {
+    let token = token.expose_secret();
+    token.chars().count() >= MIN_TOKEN && !token.chars().any(char::is_control)
+}
+
+/// Whoever calls has one name.
+fn one_name_each(known: &[Known]) -> Result<(), String> {
+    for (i, one) in known.iter().enumerate() {
+        let other = known.iter().take(i).find(|other| {
+            other.name != one.name && other.token.expose_secret() == one.token.expose_secret()
+        });
+        if let Some(other) = other {
+            let name = |known: &Known| known.name.clone().unwrap_or_else(|| "no name".to_owned());
+            return Err(format!(
+                "token {} stands under two names, {} and {}: give each its own token",
+                i + 1,
+                name(other),
+                name(one),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// All tokens of a name have all its roles.
+fn join_roles(known: &mut Vec<Known>) {
+    let mut joined = Vec::new();
+    for one in known.iter().filter(|one| one.name.is_some()) {
+        for other in known.iter().filter(|other| other.name == one.name) {
+            let is_there = |there: &Known| {
+                there.role == other.role && there.token.expose_secret() == one.token.expose_secret()
+            };
+            if !known.iter().chain(&joined).any(is_there) {
+                joined.push(Known { role: other.role, ..one.clone() });
+            }
+        }
+    }
+    known.extend(joined);
 }
 
 /// The bearer token, or the password of Basic authentication.

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use postrider_domain::Rate;
 use postrider_store::MasterKey;
 
-use crate::auth::Tokens;
+use crate::auth::{LOCAL, Tokens};
 use crate::problem::Problem;
 
 /// Buckets kept; beyond, those that are full are forgotten.
@@ -38,11 +38,12 @@ impl Caller {
         }
     }
 
-    /// How it is called in metrics: a token by its role and a hash, whoever has none `local`.
+    /// How it is called in metrics: a token by its name, else by its role and a hash; whoever has
+    /// none `local`.
     pub fn name(self, tokens: &Tokens, key: &MasterKey) -> String {
         match self {
             Self::Token(place) => tokens.name(place, |token| key.short_hash(token)),
-            Self::Peer(_) => "local".to_owned(),
+            Self::Peer(_) => LOCAL.to_owned(),
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Fact {
     Brokers,
     /// What the machines of workers lack.
     Workers,
+    /// What is known of credentials.
+    Credentials,
     /// Pairs of consumers and providers.
     Pairs,
 }
@@ -43,6 +45,7 @@ impl Fact {
             Self::Poisoned => "poisoned",
             Self::Brokers => "brokers",
             Self::Workers => "workers",
+            Self::Credentials => "credentials",
             Self::Pairs => "pairs",
         }
     }
@@ -60,6 +63,7 @@ impl Fact {
                 IncidentKind::VerificationSilent,
             ],
             Self::Workers => &[IncidentKind::LocalTrouble],
+            Self::Credentials => &[IncidentKind::CredentialExpiring],
             Self::Pairs => &[
                 IncidentKind::VerificationStale,
                 IncidentKind::VerificationSilent,
@@ -76,7 +80,8 @@ impl Fact {
             | Self::ParkedWebhooks
             | Self::Poisoned
             | Self::Brokers
-            | Self::Workers => DEADLINE,
+            | Self::Workers
+            | Self::Credentials => DEADLINE,
         }
     }
 }

@@ -11,8 +11,10 @@
 //! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval | it answers |
 //! | `fact_unreadable` | a part of what is judged could not be read in three rounds | it was read |
 //! | `pairs_full` | there are more pairs than are kept | all find room |
+//! | `credential_expiring` | GitHub said that a secret's value expires within 14 days, or has | GitHub says otherwise, or another value is set |
 //! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
+mod credential;
 mod pair;
 mod streak;
 
@@ -21,8 +23,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use postrider_domain::{BrokerReach, FreshnessRules, HoldCause, WebhookUuid};
 use postrider_store::{
-    BrokerRead, BrokerTrouble, IncidentFinding, IncidentKind, PairRow, ParkedWebhook, Severity,
-    StreakFact, TroubledWorker,
+    BrokerRead, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, PairRow,
+    ParkedWebhook, Severity, StreakFact, TroubledWorker,
 };
 use uuid::Uuid;
 
@@ -71,6 +73,8 @@ pub struct Facts {
     pub brokers: Vec<BrokerRead>,
     /// Workers whose machine lacks something.
     pub troubled: Vec<TroubledWorker>,
+    /// Secrets, with what is known of them.
+    pub credentials: Vec<CredentialRow>,
 }
 
 impl Facts {
@@ -152,6 +156,7 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .iter()
         .filter_map(|read| broker_unreachable(read, rules.broker_interval, now));
     let troubled = facts.troubled.iter().map(|worker| local_trouble(worker, now));
+    let expiring = facts.credentials.iter().filter_map(|one| credential::expiring(one, now));
     streaks
         .chain(held)
         .chain(parked)
@@ -159,6 +164,7 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .chain(late)
         .chain(brokers)
         .chain(troubled)
+        .chain(expiring)
         .collect()
 }
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use postrider_broker::BrokerError;
 use postrider_domain::{LaneRules, LaneState};
 use postrider_store::{
-    BrokerRead, Incident, IncidentKind, IncidentSync, LaneInfo, LaneSpec, MonitorLease, Store,
-    StoreError, StreakFact, WorkerId,
+    Author, BrokerRead, Incident, IncidentKind, IncidentSync, LaneInfo, LaneSpec, MonitorLease,
+    Store, StoreError, StreakFact, WorkerId,
 };
 use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{LaneGauge, LaneSample, Metrics, WebhookSample};
@@ -266,6 +266,7 @@ impl Monitor {
         let poisoned = reads.read(Fact::Poisoned, self.store.poisoned()).await;
         let brokers = reads.read(Fact::Brokers, self.store.broker_reads()).await;
         let troubled = reads.read(Fact::Workers, self.store.troubled_workers()).await;
+        let credentials = reads.read(Fact::Credentials, self.store.credentials()).await;
         Facts {
             store: MonitorFacts {
                 streaks: streaks.unwrap_or_default(),
@@ -276,6 +277,7 @@ impl Monitor {
             pairs: Vec::new(),
             brokers: brokers.unwrap_or_default(),
             troubled: troubled.unwrap_or_default(),
+            credentials: credentials.unwrap_or_default(),
         }
     }
 
@@ -317,7 +319,8 @@ impl Monitor {
                 LaneSpec { name: lane.name, limit, limits }
             })
             .collect();
-        let changed = self.store.sync_lanes(&specs).await?;
+        let author = Author { who: "settings".to_owned(), route: "settings".to_owned() };
+        let changed = self.store.by(author).sync_lanes(&specs).await?;
         if changed > 0 {
             tracing::info!(changed, "lanes.limits_changed");
         }
@@ -333,6 +336,11 @@ impl Monitor {
             }
         }
         self.store.prune_pairs(keep).await?;
+        for _ in 0..PRUNE_CHUNKS_MAX {
+            if self.store.prune_audit(keep, PRUNE_CHUNK).await? < u64::from(PRUNE_CHUNK) {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -370,6 +378,10 @@ impl Monitor {
         let age = oldest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
         self.metrics.set_oldest_pending_age(age.unwrap_or_default());
         self.metrics.set_lanes(lanes.iter().map(sample).collect());
+        let credentials = self.store.credentials().await?.into_iter();
+        let ends =
+            credentials.filter_map(|one| Some((one.secret.name, one.expires_at?.as_second())));
+        self.metrics.set_credential_expiries(ends.collect());
         Ok(())
     }
 

@@ -135,6 +135,7 @@ pub(crate) fn web_config(settings: &Settings, master_key: MasterKey) -> WebConfi
         host_whitelist: settings.webhook.hosts.clone(),
         lane_rules: settings.lanes.clone(),
         retry: settings.webhook.retry.clone(),
+        machine_users: settings.credentials.machine_users.clone(),
         freshness: settings.freshness.clone(),
         broker_patience: broker_patience(settings.monitor.broker_interval),
         master_key,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use postrider_domain::{
-    Event, EventName, HoldCause, LaneLimits, LaneState, Outcome, Rate, StoredStatus, WebhookId,
-    WebhookState, WebhookUuid,
+    AuditAction, AuditKind, Event, EventName, HoldCause, LaneLimits, LaneState, Outcome,
+    ProbeVerdict, Rate, StoredStatus, WebhookId, WebhookState, WebhookUuid, WhichValue,
 };
 
 use crate::{AlertStatus, BrokerTrouble, IncidentKind, Severity, StoreError};
@@ -188,6 +188,26 @@ pub(crate) fn hold_cause(text: &str) -> Result<HoldCause, StoreError> {
 /// A lane's state; the column `hold_cause` is null while the lane is open.
 pub(crate) fn lane_state(cause: Option<&str>) -> Result<LaneState, StoreError> {
     cause.map_or(Ok(LaneState::Open), |text| hold_cause(text).map(LaneState::Held))
+}
+
+/// The kind of thing that a stored word of the audit log says.
+pub(crate) fn audit_kind(text: &str) -> Result<AuditKind, StoreError> {
+    text.parse().map_err(|_| unreadable("kind of change", text))
+}
+
+/// What a stored word of the audit log says was done.
+pub(crate) fn audit_action(text: &str) -> Result<AuditAction, StoreError> {
+    text.parse().map_err(|_| unreadable("change", text))
+}
+
+/// Which value of a secret a stored word says.
+pub(crate) fn which_value(text: &str) -> Result<WhichValue, StoreError> {
+    text.parse().map_err(|_| unreadable("value of a secret", text))
+}
+
+/// What a stored word says that a probe found.
+pub(crate) fn probe_verdict(text: &str) -> Result<ProbeVerdict, StoreError> {
+    text.parse().map_err(|_| unreadable("finding of a probe", text))
 }
 
 /// The incident kind that a stored word says.

@@ -6,7 +6,9 @@
 //! deliveries need too run where deliveries run.
 
 mod access_path;
+mod audit;
 pub(crate) mod bulk;
+mod credentials;
 pub(crate) mod executions;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
@@ -17,6 +19,7 @@ pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod pairs;
 pub(crate) mod parked;
+mod pending;
 pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod revisions;
@@ -46,6 +49,14 @@ pub(crate) enum Tx<'t> {
 }
 
 impl Tx<'_> {
+    /// The same connection, for a part of the transaction.
+    pub(crate) fn again(&mut self) -> Tx<'_> {
+        match self {
+            Self::Postgres(conn) => Tx::Postgres(conn),
+            Self::Sqlite(turn) => Tx::Sqlite(turn),
+        }
+    }
+
     /// All rows that a statement answers.
     pub(crate) async fn rows(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
         match self {

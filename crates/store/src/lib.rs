@@ -17,9 +17,11 @@ macro_rules! dispatch {
 }
 
 mod attempts;
+mod audit;
 mod claims;
 mod codec;
 mod cold;
+mod credentials;
 mod error;
 mod executions;
 mod fault;
@@ -40,13 +42,19 @@ mod unclaim;
 mod webhooks;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_telemetry::Supervisor;
 use secrecy::SecretString;
 
 pub use attempts::{AttemptRow, AttemptView, KeptRequest, Rendition};
+pub use audit::{AuditCursor, AuditEntry, AuditFilter, AuditPage, Author};
 pub use claims::{Claim, ClaimTerms, Expired, LaneShare, LimitedClaim, WorkerId};
+pub use credentials::{
+    CredentialNews, CredentialRow, GithubFacts, PendingPut, ProbeAsked, ProbeFindings, ProbeRow,
+    ProbeTask, ProbedRepository, Switched,
+};
 pub use error::StoreError;
 pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
 pub use heartbeat::{Beat, GivenBack, Trouble, TroubledWorker};
@@ -119,9 +127,9 @@ pub enum Schema {
     Newer,
 }
 
-/// The store. Cheap to clone; clones share connections.
+/// The store, and on whose behalf it is changed. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
-pub struct Store(Backend);
+pub struct Store(Backend, Option<Arc<Author>>);
 
 #[derive(Debug, Clone)]
 enum Backend {
@@ -153,7 +161,7 @@ impl Store {
                 Backend::Sqlite(lite)
             }
         };
-        Ok(Self(backend))
+        Ok(Self(backend, None))
     }
 
     /// Whether the connections to the database are encrypted; `None` for a file.

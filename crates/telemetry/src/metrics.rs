@@ -275,14 +275,9 @@ impl Metrics {
         put(&mut self.samples().github_ratelimit_remaining, lane, remaining);
     }
 
-    /// When GitHub last said that a credential expires, in seconds since 1970; `None` when it no
-    /// longer says that it does.
-    pub fn set_credential_expiry(&self, credential: &str, expires: Option<i64>) {
-        let mut samples = self.samples();
-        match expires {
-            Some(at) => put(&mut samples.credential_expiry, credential, at),
-            None => drop(samples.credential_expiry.remove(credential)),
-        }
+    /// Replaces when credentials expire, in seconds since 1970, of all of which GitHub said so.
+    pub fn set_credential_expiries(&self, credentials: Vec<(String, i64)>) {
+        self.samples().credential_expiry = credentials.into_iter().collect();
     }
 
     /// Replaces the numbers of pairs by state.

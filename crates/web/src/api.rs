@@ -1,6 +1,8 @@
 //! The operations API under `/api/v1`: JSON, errors as `application/problem+json`, role `read`
 //! for GET and `operate` for the rest.
 
+mod audit;
+mod credentials;
 mod deliveries;
 pub(crate) mod example;
 mod filter;
@@ -48,6 +50,13 @@ pub(crate) const ROUTES: &[Route<App>] = &[
     route!(GET "/api/v1/secrets" => secrets::list, secrets::list_described),
     route!(PUT "/api/v1/secrets/{name}" => secrets::set, secrets::set_described),
     route!(DELETE "/api/v1/secrets/{name}" => secrets::delete, secrets::delete_described),
+    route!(GET "/api/v1/audit" => audit::list, audit::list_described),
+    route!(GET "/api/v1/credentials" => credentials::list, credentials::list_described),
+    route!(PUT "/api/v1/secrets/{name}/pending" => credentials::set_pending, credentials::set_pending_described),
+    route!(DELETE "/api/v1/secrets/{name}/pending" => credentials::drop_pending, credentials::drop_pending_described),
+    route!(POST "/api/v1/secrets/{name}/probe" => credentials::ask_probe, credentials::ask_probe_described),
+    route!(GET "/api/v1/secrets/{name}/probe" => credentials::show_probe, credentials::show_probe_described),
+    route!(POST "/api/v1/secrets/{name}/switch" => credentials::switch, credentials::switch_described),
     route!(GET "/api/v1/stats" => stats, stats_described),
     route!(POST "/api/v1/webhooks/check" => webhooks::check, webhooks::check_described),
     route!(POST "/api/v1/webhooks/{uuid}/release" => webhooks::release, webhooks::release_described),

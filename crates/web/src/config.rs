@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postrider_domain::{AppTargets, FreshnessRules, HostWhitelist, LaneRules, Rate, RetryPolicy};
+use postrider_domain::{
+    AppTargets, FreshnessRules, HostWhitelist, LaneRules, Pattern, Rate, RetryPolicy,
+};
 use postrider_http_server::Tokens;
 use postrider_store::MasterKey;
 use url::Url;
@@ -36,6 +38,8 @@ pub struct WebConfig {
     pub lane_rules: LaneRules,
     /// When failed attempts are made again, to tell how many are left.
     pub retry: RetryPolicy,
+    /// Who is expected to own credentials, in lower case; empty: anybody.
+    pub machine_users: Vec<Pattern>,
     /// When a pair is late.
     pub freshness: FreshnessRules,
     /// How long a broker's answer counts.

@@ -1,21 +1,23 @@
 //! The role as one object: its router, and what every request passes through.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use postrider_domain::LaneId;
 use postrider_http_server::openapi::Document;
 use postrider_http_server::{Access, Caller, Limit, MemoryBudget, Problem, Role, Shared, router};
 use postrider_queue::Fresh;
-use postrider_store::Store;
+use postrider_store::{Author, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -67,9 +69,7 @@ impl Web {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
-        let store = shared.store.clone();
-        let test_deliveries =
-            TestDeliveries::new(&config, store, Arc::clone(&announce), tracker, cancel);
+        let test_deliveries = TestDeliveries::new(&config, Arc::clone(&announce), tracker, cancel);
         let limit = Limit::new(config.api_rate);
         Self(App(Arc::new(Inner { config, shared, test_deliveries, document, announce, limit })))
     }
@@ -111,6 +111,26 @@ impl App {
 
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// The store, for changes on behalf of whoever makes this request.
+    pub(crate) fn changes(&self, request: &Parts) -> Store {
+        let (tokens, key) = (&self.config.tokens, &self.config.master_key);
+        let who = tokens.who(&request.headers, |token| key.short_hash(token));
+        let route = format!("{} {}", request.method, request.uri.path());
+        self.shared.store.by(Author { who, route })
+    }
+}
+
+/// The store, for changes on behalf of whoever makes the request.
+#[derive(Debug)]
+pub(crate) struct Changes(pub(crate) Store);
+
+impl FromRequestParts<App> for Changes {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self(app.changes(parts)))
     }
 }
 

@@ -55,7 +55,6 @@ struct Patience {
 
 /// The way to test webhooks.
 pub(crate) struct TestDeliveries {
-    store: Store,
     announce: Announce,
     tracker: TaskTracker,
     stopping: CancellationToken,
@@ -66,7 +65,6 @@ pub(crate) struct TestDeliveries {
 impl TestDeliveries {
     pub(crate) fn new(
         config: &WebConfig,
-        store: Store,
         announce: Announce,
         tracker: TaskTracker,
         stopping: CancellationToken,
@@ -74,7 +72,7 @@ impl TestDeliveries {
         let outcome = config.webhook_timeout + OUTCOME_GRACE;
         let patience = Patience { wait: config.execute_wait, outcome };
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { store, announce, tracker, stopping, places, patience }
+        Self { announce, tracker, stopping, places, patience }
     }
 
     /// The longest that a test takes to be answered.
@@ -89,9 +87,10 @@ impl TestDeliveries {
     }
 
     /// Starts a test and waits for its end. When the caller is dropped, the test is withdrawn.
-    /// `timeout` is the webhook's own.
+    /// `store` is changed by whoever asks; `timeout` is the webhook's own.
     pub(crate) async fn run(
         &self,
+        store: Store,
         new: NewExecution,
         timeout: Option<Duration>,
     ) -> Result<Ending, Problem> {
@@ -104,7 +103,7 @@ impl TestDeliveries {
         let _hangs_up_when_dropped = hung_up.clone().drop_guard();
         let watch = Watch {
             id: new.id,
-            store: self.store.clone(),
+            store,
             announce: Arc::clone(&self.announce),
             patience: Patience { outcome, ..self.patience },
             stopping: self.stopping.clone(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use postrider_domain::{Extensions, RequestTemplate, WebhookId, WebhookState, WebhookUuid};
 use postrider_render::{CompiledRequest, Redactor};
 use postrider_store::{AppSecret, Claim, SecretValues, Secrets, Store, StoreError, StoredWebhook};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A webhook ready to be rendered.
 #[derive(Debug)]
@@ -22,13 +22,6 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The credential that its lane is named after, unless several lanes share one name.
-    pub(crate) fn credential(&self) -> &str {
-        let of_lane = self.lane.rsplit_once('/').map(|(_, credential)| credential);
-        let only = self.stored.secret_names.first().map(String::as_str);
-        of_lane.or(only).unwrap_or(&self.lane)
-    }
-
     /// The secret that its lane is named after, if it is one.
     pub(crate) fn own_secret(&self) -> Option<&str> {
         let (_, credential) = self.lane.rsplit_once('/')?;
@@ -52,8 +45,18 @@ impl Prepared {
 
     /// Whether all secrets that a request needs have a value. A previous signing secret may lack.
     pub(crate) fn has_all(&self, values: &SecretValues) -> bool {
+        self.needs().all(|name| values.contains_key(name))
+    }
+
+    /// The same before an app's token stands for it.
+    pub(crate) fn will_have_all(&self, unsealed: &Unsealed) -> bool {
+        let Unsealed { values, apps, .. } = unsealed;
+        self.needs().all(|name| values.contains_key(name) || apps.contains_key(name))
+    }
+
+    fn needs(&self) -> impl Iterator<Item = &String> {
         let signing = self.extensions().signing.iter().map(|signing| &signing.secret);
-        self.request.secret_names().iter().chain(signing).all(|name| values.contains_key(name))
+        self.request.secret_names().iter().chain(signing)
     }
 
     /// Deleted webhooks, and those that are tested without being saved, are not met again.
@@ -133,10 +136,27 @@ impl Cache {
         prepared: &Prepared,
         secret_rev: i64,
     ) -> Result<Unsealed, StoreError> {
+        let secrets = self.secrets(prepared).await?;
+        Ok(unseal(secrets, prepared, secret_rev, &self.redact_more))
+    }
+
+    /// The same with another value for one of them, to try it.
+    pub(crate) async fn unsealed_to_try(
+        &self,
+        prepared: &Prepared,
+        name: &str,
+        value: &SecretString,
+    ) -> Result<Unsealed, StoreError> {
+        let mut secrets = self.secrets(prepared).await?;
+        secrets.apps.remove(name);
+        secrets.values.insert(name.to_owned(), value.clone());
+        Ok(unseal(secrets, prepared, 0, &self.redact_more))
+    }
+
+    async fn secrets(&self, prepared: &Prepared) -> Result<Secrets, StoreError> {
         let stored = &prepared.stored;
         let team = stored.webhook.team_uuid.as_deref();
-        let secrets = self.store.secret_values(&stored.secret_names, team).await?;
-        Ok(unseal(secrets, prepared, secret_rev, &self.redact_more))
+        self.store.secret_values(&stored.secret_names, team).await
     }
 
     /// The same with tokens of apps among the values.

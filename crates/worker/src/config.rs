@@ -28,6 +28,8 @@ pub struct WorkerConfig {
     pub janitor: Duration,
     /// How often a held lane is probed.
     pub probe: Duration,
+    /// How often GitHub is asked whose a token is, and when it ends.
+    pub credentials: Duration,
     /// How long a shutdown waits for requests in flight.
     pub grace: Duration,
     /// Deliveries in flight in this process over all lanes.

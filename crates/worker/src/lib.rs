@@ -10,8 +10,10 @@ mod attempt;
 mod cache;
 mod clock;
 mod config;
+mod credentials;
 mod driver;
 mod janitor;
+mod keeper;
 mod live;
 mod log;
 mod messages;
@@ -109,6 +111,7 @@ impl Worker {
                 config,
                 metrics,
                 troubles: trouble::Troubles::default(),
+                credentials: credentials::Book::default(),
             }),
             store: store.clone(),
             worker,
@@ -123,6 +126,11 @@ impl Worker {
         let (attempts, cut) = (hands.attempts.clone(), hands.cut.clone());
         let recorder = Recorder::new(store.clone(), hands.live.clone(), to_record, outside.clone());
         let recorder = record::supervised(recorder, supervisor, &tracker);
+        let (keeper, stop) = (
+            keeper::Keeper { context: Arc::clone(&hands.context), store: store.clone() },
+            cancel.clone(),
+        );
+        supervisor.spawn(&tracker, "credentials", move || keeper.clone().run(stop.clone()));
         let stop = cancel.clone();
         supervisor
             .spawn(&tracker, "janitor", move || janitor::run(store.clone(), every, stop.clone()));

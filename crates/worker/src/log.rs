@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jiff::Timestamp;
 use postrider_domain::{Event, Outcome, WebhookUuid};
 use postrider_store::{Claim, Transition};
@@ -65,20 +65,10 @@ pub(crate) fn attempted(told: &Attempted<'_>) {
     );
 }
 
-/// What GitHub's answer says of the budget and of the credential. Only an answer to a credential
-/// that was taken tells its expiry, or by its silence that there is none.
-pub(crate) fn measure_github(
-    metrics: &Metrics,
-    prepared: &Prepared,
-    status: StatusCode,
-    headers: &HeaderMap,
-) {
+/// What GitHub's answer says of the budget.
+pub(crate) fn measure_github(metrics: &Metrics, prepared: &Prepared, headers: &HeaderMap) {
     if let Some(remaining) = postrider_github::rate_remaining(headers) {
         metrics.set_github_ratelimit_remaining(&prepared.lane, remaining);
-    }
-    if status.is_success() {
-        let expires = postrider_github::token_expiry(headers).map(Timestamp::as_second);
-        metrics.set_credential_expiry(prepared.credential(), expires);
     }
 }
 

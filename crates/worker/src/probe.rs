@@ -21,6 +21,7 @@ use crate::attempt::{
 };
 use crate::cache::{Prepared, Unsealed, prepare};
 use crate::clock::BoottimeInstant;
+use crate::credentials::Saw;
 use crate::driver::hands::Hands;
 use crate::log;
 use crate::policy;
@@ -37,8 +38,8 @@ enum Finding {
 }
 
 /// A request that may ask, with the tokens of apps that it carries.
-struct Probing {
-    sendable: Sendable,
+pub(crate) struct Probing {
+    pub(crate) sendable: Sendable,
     used: Vec<InUse>,
 }
 
@@ -178,7 +179,7 @@ async fn conclude(
 }
 
 /// A request of the lane, for its URL and credential; `None` when it can't be sent at all.
-async fn request_of(
+pub(crate) async fn request_of(
     context: &Context,
     prepared: &Prepared,
     unsealed: Arc<Unsealed>,
@@ -212,7 +213,13 @@ async fn ask_github(
     request.headers.remove(http::header::CONTENT_TYPE);
     match attempt::send(context, &request, context.config.timeout, &[]).await {
         Reply::Answered { status, headers, body } => {
-            log::measure_github(&context.metrics, prepared, status, &headers);
+            log::measure_github(&context.metrics, prepared, &headers);
+            let is_taken = status.is_success();
+            if let Some(secret) = prepared.own_secret() {
+                let github = is_taken.then(|| postrider_github::token_facts(&headers));
+                let saw = Saw { succeeded: is_taken, refused: status == 401, github };
+                context.credentials.sees(secret, saw);
+            }
             match postrider_github::read_probe(status.as_u16(), &headers, &body, Timestamp::now()) {
                 ProbeReading::Good => Finding::Good,
                 ProbeReading::Limited(pause) => Finding::Limited(pause),

@@ -25,7 +25,7 @@ pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use collector::{Collector, Span};
 pub(crate) use load::{Accepted, Intakes, Load};
 pub(crate) use place::{Services, shared_rabbitmq_data, variable};
-pub(crate) use process::{Process, Setting, Signal, run, run_with, setting};
+pub(crate) use process::{Process, Setting, Signal, run, run_until, run_with, setting};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use recorded::recorded;

@@ -309,3 +309,38 @@ pub(crate) async fn run_with(
     };
     Ok(Output { status, stdout: fs::read(path("out"))?, stderr: fs::read(path("err"))? })
 }
+
+/// Runs a command of ours and kills it once it has written a line that begins like this, if it
+/// does; what it wrote by then.
+///
+/// # Errors
+/// It could not be started, or ran for longer than a minute.
+pub(crate) async fn run_until(
+    args: &[&str],
+    settings: &[Setting],
+    input: &str,
+    line: &str,
+) -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("in"), input)?;
+    let owned: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let mut child = command(&owned, &variables(settings), None)
+        .stdin(File::open(path("in"))?)
+        .stdout(File::create(path("out"))?)
+        .stderr(File::create(path("err"))?)
+        .current_dir(dir.path())
+        .spawn()?;
+    let what = format!("postrider {} to write {line:?}", args.join(" "));
+    let seen = wait_until(&what, SOON, async || {
+        let has_ended = child.try_wait()?.is_some();
+        let told = fs::read_to_string(path("out"))?;
+        let is_there = told.lines().any(|told| told.starts_with(line));
+        Ok(Looking::when(is_there || has_ended, || told))
+    })
+    .await;
+    child.kill()?;
+    child.wait()?;
+    seen?;
+    Ok(fs::read_to_string(path("out"))?)
+}

@@ -154,11 +154,12 @@ fn token(
     Ok(token)
 }
 
-/// The token of the role `ingest` among `role:token` pairs.
+/// The first token of the role `ingest` among `role:name:token` and `role:token`.
 fn of_ingest(tokens: &SecretString) -> Option<SecretString> {
-    let pairs = tokens.expose_secret().split(|c: char| c == ',' || c.is_whitespace());
-    let mut tokens = pairs.filter_map(|pair| pair.strip_prefix("ingest:"));
-    tokens.next().map(SecretString::from)
+    let items = tokens.expose_secret().split(|c: char| c == ',' || c.is_whitespace());
+    let mut tokens = items.filter_map(|item| item.strip_prefix("ingest:"));
+    let token = tokens.next().map(|rest| rest.rsplit_once(':').map_or(rest, |(_, token)| token));
+    token.map(SecretString::from)
 }
 
 async fn password(

@@ -49,7 +49,7 @@ const ALL: [(&str, &str, &str); 37] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 21] = [
+const MORE: [(&str, &str, &str); 23] = [
     ("ALLOWED_HOSTS", "postrider.internal", "postrider.internal"),
     ("API_RATE", "50/s", "50/s"),
     ("INTAKE_RATE", "100/s", "100/s"),
@@ -58,6 +58,8 @@ const MORE: [(&str, &str, &str); 21] = [
     ("QUEUES", "3", "3"),
     ("OLD_QUEUES_KEPT", "2h", "2h"),
     ("PREFETCH", "10", "10"),
+    ("MACHINE_USERS", "robot-*", "robot-*"),
+    ("CREDENTIAL_INTERVAL", "12h", "12h"),
     ("MAX_UNPUBLISHED", "9", "9"),
     ("FRESHNESS", "36h", "36h"),
     ("TIMEZONE", "Europe/Berlin", "Europe/Berlin"),

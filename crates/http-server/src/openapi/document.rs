@@ -23,7 +23,7 @@ another site's page made, with 403; above a rate that a setting gives, with 429;
 problem document.";
 
 const BEARER: &str = "A token of POSTRIDER_API_TOKENS. Roles: `ingest` sends events, `read` reads, \
-                      `operate` changes and reads.";
+                      `operate` changes, and does what the others do.";
 
 /// The document, as far as it is put together.
 #[derive(Debug, Default)]

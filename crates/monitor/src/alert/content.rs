@@ -108,6 +108,7 @@ fn alert_name(kind: IncidentKind) -> &'static str {
         IncidentKind::FactUnreadable => "PostriderFactUnreadable",
         IncidentKind::PairsFull => "PostriderPairsFull",
         IncidentKind::LocalTrouble => "PostriderLocalTrouble",
+        IncidentKind::CredentialExpiring => "PostriderCredentialExpiring",
     }
 }
 
@@ -123,6 +124,7 @@ fn subject_labels(incident: &Incident) -> Texts {
         IncidentKind::FactUnreadable => one("fact"),
         IncidentKind::PairsFull => Texts::new(),
         IncidentKind::LocalTrouble => one("worker"),
+        IncidentKind::CredentialExpiring => one("credential"),
         IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
             match subject.parse::<PairKey>() {
                 Ok(PairKey { broker, consumer, provider }) => Texts::from([

@@ -68,6 +68,7 @@ fn labels_name_what_it_is_about() {
         (IncidentKind::Poison, "delivery=x"),
         (IncidentKind::BrokerUnreachable, "broker=x"),
         (IncidentKind::LocalTrouble, "worker=x"),
+        (IncidentKind::CredentialExpiring, "credential=x"),
     ] {
         assert!(labels(kind, "x").contains(&name.to_owned()), "{name}");
     }

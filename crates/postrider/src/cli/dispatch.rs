@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use postrider_cli::{
-    Api, Connection, Exit, Failure, Out, check, complain, connect, deliveries, events, freshness,
-    health, incidents, lanes, reconcile, secrets, webhooks,
+    Api, Connection, Exit, Failure, Out, audit, check, complain, connect, deliveries, events,
+    freshness, health, incidents, lanes, reconcile, secrets, webhooks,
 };
 use postrider_config::{Flags, Input, Mode, Settings};
 
@@ -78,6 +78,7 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
         Command::Lanes(command) => lanes::run(command, connect, out).await?,
         Command::Incidents(command) => incidents::run(command, connect, out).await?,
+        Command::Audit(command) => audit::run(command, connect, out).await?,
         Command::Freshness(args) => freshness::run(*args, connect, out).await?,
         Command::Reconcile(args) => reconcile::run(*args, connect, &input.env, out).await?,
         Command::Check(command) => check::run(command, &input.env, out).await?,

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use postrider_cli::{
-    OutputArgs, RoleFlags, check, connect, deliveries, events, freshness, health, incidents, lanes,
-    reconcile, secrets, webhooks,
+    OutputArgs, RoleFlags, audit, check, connect, deliveries, events, freshness, health, incidents,
+    lanes, reconcile, secrets, webhooks,
 };
 
 pub(crate) use dispatch::run;
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// List what a person should know of
     #[command(subcommand, after_help = "Example:\n  postrider incidents list")]
     Incidents(incidents::IncidentsCommand),
+    /// List who changed what
+    #[command(subcommand, after_help = "Example:\n  postrider audit list --since 7d")]
+    Audit(audit::AuditCommand),
     /// Tell how each pair of consumer and provider is, worst first
     Freshness(Box<freshness::FreshnessArgs>),
     /// Dispatch what the broker says is unverified and has no delivery here

@@ -73,6 +73,8 @@ fn what_is_not_due_does_not_exist() {
     secrets set
     secrets list
     secrets delete
+    secrets probe
+    secrets rotate
     deliveries list
     deliveries show
     deliveries replay
@@ -83,6 +85,7 @@ fn what_is_not_due_does_not_exist() {
     incidents list
     incidents show
     incidents ack
+    audit list
     freshness
     reconcile
     check verification
@@ -117,6 +120,7 @@ fn help_of_the_program() {
       deliveries   List, show and replay deliveries
       lanes        List, hold and release lanes
       incidents    List what a person should know of
+      audit        List who changed what
       freshness    Tell how each pair of consumer and provider is, worst first
       reconcile    Dispatch what the broker says is unverified and has no delivery here
       check        Ask the broker what a CI job wants to know

@@ -251,6 +251,10 @@ impl Running {
         let tasks_of_ingest = (tasks, &self.supervisor);
         let ingest = Ingest::start(config, shared.clone(), queue, tasks_of_ingest, stop.clone());
         let config = wiring::web_config(settings, master_key.clone());
+        let count = config.tokens.short();
+        if count > 0 {
+            tracing::warn!(count, fix = "openssl rand -hex 24", "tokens.short");
+        }
         let announce = announce(ingest.clone());
         let document = crate::openapi::document();
         let web = Web::new(config, shared, announce, document, tasks.clone(), stop.clone());
@@ -333,6 +337,7 @@ fn worker_config(settings: &Settings, outbound: Outbound) -> WorkerConfig {
         poll: worker.poll_interval,
         janitor: worker.janitor_interval,
         probe: worker.probe_interval,
+        credentials: settings.credentials.interval,
         grace: worker.shutdown_grace,
         concurrency: worker.concurrency,
         retry: webhook.retry.clone(),

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, StoredStatus};
+use postrider_domain::{AuditAction, AuditKind, DeliveryId, DeliveryStatus, EventId, StoredStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::access_path::{AccessPath, Order, Position};
+use super::audit::Change as Noted;
 use super::list::push_filter;
 use super::looked::Looked;
 use super::query::Query;
@@ -35,6 +37,9 @@ insert into bulk_acts (id, kind, filter, started_at) values ($1, $2, $3, $4)
 on conflict (id) do nothing";
 
 const FIND: &str = "select kind, filter, started_at, place, done from bulk_acts where id = $1";
+
+/// Counts an act that has not finished, and changes nothing.
+const UNFINISHED: &str = "update bulk_acts set done = done where id = $1 and finished_at is null";
 
 const GO_ON: &str = "update bulk_acts set place = $2, done = done + $3 where id = $1";
 
@@ -158,6 +163,19 @@ impl Act {
         Ok(Self { id, kind, filter: asked.filter()?, started_at, place, done: row.tally("done")? })
     }
 
+    /// What the audit log says of it: that it began, and with what in mind.
+    fn noted(&self, asked: &str) -> Noted {
+        let action = match self.kind {
+            BulkKind::Replay { .. } => AuditAction::Replayed,
+            BulkKind::Discard => AuditAction::Discarded,
+        };
+        let object = match self.filter.ids.as_deref() {
+            Some([only]) => only.to_string(),
+            Some(_) | None => self.id.to_string(),
+        };
+        Noted::new(AuditKind::Delivery, object, action).saying(given(asked))
+    }
+
     /// Changes these and keeps how far the act came; which it changed.
     fn change(&self, ids: Vec<Uuid>, last: Option<Uuid>) -> Change {
         let act = match self.kind {
@@ -169,6 +187,18 @@ impl Act {
         let is_replay = self.kind != BulkKind::Discard;
         Change { id: self.id, act, is_replay, last: last.or(self.place) }
     }
+}
+
+/// Of what was asked for that which was given, as `key=value`.
+fn given(asked: &str) -> String {
+    let Ok(Value::Object(asked)) = serde_json::from_str(asked) else { return String::new() };
+    let said = asked.iter().filter_map(|(key, value)| match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) => Some(format!("{key}={text}")),
+        Value::Array(ids) => Some(format!("{key}={}", ids.len())),
+        other => Some(format!("{key}={other}")),
+    });
+    said.collect::<Vec<_>>().join(" ")
 }
 
 /// One chunk of an act.
@@ -213,6 +243,8 @@ impl Store {
     /// finished changes nothing.
     pub async fn resume_bulk(&self, id: Uuid) -> Result<Option<BulkPlan>, StoreError> {
         let Some(act) = self.act(id).await? else { return Ok(None) };
+        let resumed = Noted::new(AuditKind::Delivery, id.to_string(), AuditAction::Resumed);
+        self.run_noted("resume_bulk", Query::new(UNFINISHED).bind(id), resumed).await?;
         self.go_on(act).await.map(Some)
     }
 
@@ -231,8 +263,10 @@ impl Store {
     async fn begin(&self, act: &Act) -> Result<(), StoreError> {
         let asked = Asked::of(act.kind, &act.filter);
         let asked = serde_json::to_string(&asked).map_err(Fault::from)?;
+        let noted = act.noted(&asked);
         let begin = Query::new(BEGIN).bind(act.id).bind(act.kind.as_str()).bind(asked);
-        self.run("begin_bulk", begin.bind(act.started_at)).await.map(drop)
+        let begin = begin.bind(act.started_at);
+        self.run_noted("begin_bulk", begin, noted).await.map(drop)
     }
 
     async fn act(&self, id: Uuid) -> Result<Option<Act>, StoreError> {

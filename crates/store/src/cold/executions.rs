@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use postrider_domain::{DeliveryId, Event, LaneId, LaneState, Selector, WebhookId};
+use postrider_domain::{
+    AuditAction, AuditKind, DeliveryId, Event, LaneId, LaneState, Selector, WebhookId,
+};
 use uuid::Uuid;
 
 use super::Tx;
+use super::audit::Change;
 use super::query::Query;
 use super::row::Row;
 use super::webhooks::{New, insert_unsaved, make_lane};
@@ -114,7 +117,17 @@ impl Store {
             Subject::Unsaved(write) => Some(New::of(write, self.key())?),
         };
         let start = Start { new: new.clone(), body: codec::event_text(&new.event)?, unsaved };
-        self.change("start_execution", start, |start, tx| Box::pin(begin(start, tx))).await
+        self.change_noted("start_execution", start, |start, mut tx| {
+            Box::pin(async move {
+                let started = begin(start, tx.again()).await?;
+                let noted = match started {
+                    Started::Waiting(_) => vec![noted(&start.new, &mut tx).await?],
+                    Started::Held(_) | Started::Gone => Vec::new(),
+                };
+                Ok((started, noted))
+            })
+        })
+        .await
     }
 
     /// How an execution stands; `None` when there is none of this id.
@@ -219,6 +232,20 @@ async fn begin(start: &Start, mut tx: Tx<'_>) -> Result<Started, Fault> {
     };
     insert(start, webhook, lane, &mut tx).await?;
     Ok(Started::Waiting(lane))
+}
+
+/// What the audit log says of a test.
+async fn noted(new: &NewExecution, tx: &mut Tx<'_>) -> Result<Change, Fault> {
+    let uuid = match &new.subject {
+        Subject::Unsaved(write) => write.webhook.uuid.to_string(),
+        Subject::Saved(id) => {
+            let uuid = Query::new("select uuid from webhooks where id = $1").bind(*id);
+            tx.one(&uuid).await?.string("uuid")?
+        }
+    };
+    let saved = if matches!(new.subject, Subject::Saved(_)) { "" } else { ", not saved" };
+    let detail = format!("delivery {}{saved}", new.id);
+    Ok(Change::new(AuditKind::Webhook, uuid, AuditAction::Tested).saying(detail))
 }
 
 async fn insert(

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use postrider_domain::{HoldCause, LaneId, WebhookUuid};
+use postrider_domain::{AuditAction, AuditKind, HoldCause, LaneId, WebhookUuid};
 use uuid::Uuid;
 
+use super::audit::Change;
 use super::query::{Dialect, Query, Value};
 use super::row::Row;
 use super::webhooks::{self, stored};
@@ -95,10 +96,10 @@ const LIST: &str = concat!(
      order by i.opened_at desc, i.id desc limit $5"
 );
 
-/// An incident that is over stays as it is.
+/// An incident that is over stays as it is; the first time counts.
 const ACKNOWLEDGE: &str = "
-update incidents set acknowledged_at = coalesce(acknowledged_at, {now})
-where id = $1 and resolved_at is null";
+update incidents set acknowledged_at = {now}
+where id = $1 and resolved_at is null and acknowledged_at is null";
 
 const COUNT_OPEN: &str =
     "select kind, count(*) as open from incidents where resolved_at is null group by kind";
@@ -242,7 +243,12 @@ impl Store {
 
     /// Notes that somebody has seen an open incident; the first time counts.
     pub async fn acknowledge_incident(&self, id: Uuid) -> Result<Acknowledged, StoreError> {
-        self.run("acknowledge_incident", Query::new(ACKNOWLEDGE).bind(id)).await?;
+        let known = self.incident(id).await?;
+        let subject = known.map(|known| format!("{} {}", known.kind.as_str(), known.subject));
+        let seen = Change::new(AuditKind::Incident, id.to_string(), AuditAction::Acknowledged);
+        let seen = seen.saying(subject.unwrap_or_default());
+        let acknowledge = Query::new(ACKNOWLEDGE).bind(id);
+        self.run_noted("acknowledge_incident", acknowledge, seen).await?;
         Ok(match self.incident(id).await? {
             None => Acknowledged::Unknown,
             Some(incident) if incident.acknowledged_at.is_some() => Acknowledged::Yes(incident),

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use postrider_domain::{LaneId, WebhookId};
+use postrider_domain::{AuditAction, AuditKind, LaneId, WebhookId};
 
+use super::audit::Change;
 use super::limits::limit_columns;
 use super::parked;
 use super::query::Query;
@@ -97,17 +98,21 @@ impl Store {
 
     /// L8. Holds a lane by hand; `None` when there is no such lane.
     pub async fn hold_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        self.run("hold_by_hand", Query::new(HOLD_BY_HAND).bind(name)).await?;
+        let held = Change::new(AuditKind::Lane, name, AuditAction::Held);
+        self.run_noted("hold_by_hand", Query::new(HOLD_BY_HAND).bind(name), held).await?;
         Ok(self.lane_infos(Some(name)).await?.pop())
     }
 
     /// L8, W5. Opens a lane by hand, whatever held it, and ends the parks of its webhooks; `None`
     /// when there is no such lane.
     pub async fn release_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        self.change("release_by_hand", name.to_owned(), |name, mut tx| {
+        self.change_noted("release_by_hand", name.to_owned(), |name, mut tx| {
             Box::pin(async move {
-                tx.run(&Query::new(RELEASE_BY_HAND).bind(name)).await?;
-                tx.run(&Query::new(parked::RELEASE_OF_LANE).bind(name)).await.map(drop)
+                let opened = tx.run(&Query::new(RELEASE_BY_HAND).bind(name)).await?;
+                let parks = tx.run(&Query::new(parked::RELEASE_OF_LANE).bind(name)).await?;
+                let released = Change::new(AuditKind::Lane, name, AuditAction::Released)
+                    .saying(format!("webhooks that were held: {parks}"));
+                Ok(((), if opened + parks > 0 { vec![released] } else { Vec::new() }))
             })
         })
         .await?;

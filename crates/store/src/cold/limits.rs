@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postrider_domain::LaneId;
+use postrider_domain::{AuditAction, AuditKind, LaneId, LaneLimits};
 
 use super::Tx;
+use super::audit::Change;
 use super::query::Query;
 use super::row::Row;
 use super::webhooks::raise_version;
@@ -99,7 +100,7 @@ impl Store {
             return Ok(0);
         }
         let applied =
-            self.change("sync_lanes", specs.to_vec(), |specs, tx| Box::pin(sync(specs, tx)));
+            self.change_noted("sync_lanes", specs.to_vec(), |specs, tx| Box::pin(sync(specs, tx)));
         let applied = applied.await?;
         self.fresh_due_now(&applied.limited).await?;
         Ok(applied.changed)
@@ -119,7 +120,8 @@ impl Store {
     }
 }
 
-async fn sync(specs: &[LaneSpec], mut tx: Tx<'_>) -> Result<Applied, Fault> {
+/// What was applied, and what the audit log says of it.
+async fn sync(specs: &[LaneSpec], mut tx: Tx<'_>) -> Result<(Applied, Vec<Change>), Fault> {
     let rows = tx.rows(&as_they_are(specs)).await?;
     let differing = differing(&rows, specs)?;
     if differing.values().any(|differs| *differs == Differs::Kind) {
@@ -127,7 +129,20 @@ async fn sync(specs: &[LaneSpec], mut tx: Tx<'_>) -> Result<Applied, Fault> {
     }
     let specs: Vec<LaneSpec> =
         specs.iter().filter(|spec| differing.contains_key(spec.name.as_str())).cloned().collect();
-    apply(&mut tx, &specs).await
+    let applied = apply(&mut tx, &specs).await?;
+    let noted = |spec: &LaneSpec| {
+        let detail = format!("lane {}: {}", spec.name, words(spec.limits));
+        Change::new(AuditKind::Limit, &spec.limit, AuditAction::Changed).saying(detail)
+    };
+    let changes = if applied.changed > 0 { specs.iter().map(noted).collect() } else { Vec::new() };
+    Ok((applied, changes))
+}
+
+/// What a limit allows, in words.
+fn words(limits: LaneLimits) -> String {
+    let per_hour = limits.per_hour.map(|most| format!(", {most} an hour")).unwrap_or_default();
+    let LaneLimits { rate, burst, concurrency, .. } = limits;
+    format!("{rate}, burst {burst}, {concurrency} at a time{per_hour}")
 }
 
 fn as_they_are(specs: &[LaneSpec]) -> Query {

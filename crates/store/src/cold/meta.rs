@@ -40,6 +40,8 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     18 "0018_parked_webhooks" "0018_parked_webhooks"
     19 "0019_github_apps" "0019_github_apps"
     20 "0020_broker_says" "0020_broker_says"
+    22 "0022_audit" "0022_audit"
+    23 "0023_credentials" "0023_credentials"
     24 "0024_streaks" "0024_streaks"
 };
 

@@ -1,7 +1,8 @@
 //! Webhooks that are parked (W1-W5), for people and for the monitor.
 
-use postrider_domain::{HoldCause, WebhookId, WebhookUuid};
+use postrider_domain::{AuditAction, AuditKind, HoldCause, WebhookId, WebhookUuid};
 
+use super::audit::Change;
 use super::query::Query;
 use crate::fault::Fault;
 use crate::{ParkedWebhook, Store, StoreError, codec};
@@ -49,8 +50,9 @@ impl Store {
         if self.webhook(uuid).await?.is_none() {
             return Ok(None);
         }
-        let released = self.run("release_webhook", Query::new(RELEASE).bind(uuid.as_str()));
-        Ok(Some(released.await? > 0))
+        let release = Query::new(RELEASE).bind(uuid.as_str());
+        let change = Change::new(AuditKind::Webhook, uuid.as_str(), AuditAction::Released);
+        Ok(Some(self.run_noted("release_webhook", release, change).await? > 0))
     }
 
     /// Enabled webhooks that are parked, longest first, at most 1,000. What waits is counted up to

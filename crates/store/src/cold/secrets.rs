@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use postrider_domain::GithubApp;
+use postrider_domain::{AuditAction, AuditKind, GithubApp};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::audit::Change;
 use super::parked::unpark;
 use super::query::Query;
 use super::row::Row;
@@ -26,15 +27,41 @@ macro_rules! columns {
     () => {
         "uuid, name, description, team_uuid, rev, key_id, github_app, created_at, updated_at"
     };
+    ($of:literal) => {
+        concat!(
+            $of,
+            "uuid, ",
+            $of,
+            "name, ",
+            $of,
+            "description, ",
+            $of,
+            "team_uuid, ",
+            $of,
+            "rev, ",
+            $of,
+            "key_id, ",
+            $of,
+            "github_app, ",
+            $of,
+            "created_at, ",
+            $of,
+            "updated_at"
+        )
+    };
 }
+pub(super) use columns;
 
-/// Of the row there is, unless the name is to be free, only value and key change.
+/// Of the row there is, unless the name is to be free, only value and key change; what was to
+/// follow the old value follows no other.
 const PUT: &str = concat!(
     "insert into secrets (uuid, name, sealed, key_id, description, team_uuid, github_app, created_at,
          updated_at)
      values ($1, $2, $3, $4, $5, $6, $8, {now}, {now})
      on conflict (name) do update set sealed = excluded.sealed, key_id = excluded.key_id,
-         github_app = excluded.github_app, rev = secrets.rev + 1, updated_at = {now} where not $7
+         github_app = excluded.github_app, pending = null, pending_at = null,
+         rev = secrets.rev + 1, updated_at = {now}
+     where not $7
      returning ",
     columns!()
 );
@@ -43,13 +70,28 @@ const FIND: &str = "select name, team_uuid, sealed, github_app, rev from secrets
 
 const BY_NAME: &str = "select uuid from secrets where name = $1";
 
-/// Unless it changed since it was read.
+/// Unless it changed since it was read. Values beside it are sealed under its name.
 const REPLACE: &str = concat!(
     "update secrets set name = $3, sealed = $4, key_id = $5, description = $6, team_uuid = $7,
-         github_app = $8, rev = rev + 1, updated_at = {now}
+         github_app = $8,
+         pending = case when name = $3 and $9 then pending end,
+         pending_at = case when name = $3 and $9 then pending_at end,
+         previous = case when name = $3 then previous end,
+         previous_at = case when name = $3 then previous_at end,
+         rev = rev + 1, updated_at = {now}
      where uuid = $1 and rev = $2 returning ",
     columns!()
 );
+
+/// What is known is of the old value.
+pub(super) const FORGET: &str = "
+update credential_facts set owner = null, scopes = null, expires_at = null where name = $1";
+
+/// Of a name that no secret has any more.
+const FORGET_ALL: [&str; 2] = [
+    "delete from credential_facts where name = $1",
+    "delete from credential_probes where name = $1",
+];
 
 const LIST: &str = concat!("select ", columns!(), " from secrets order by name");
 
@@ -129,8 +171,12 @@ impl Store {
         };
         for _ in 0..TRIES {
             let args = (uuid, write.clone(), self.key().clone());
-            let replaced = self.change("replace_secret", args, |(uuid, write, key), tx| {
-                Box::pin(replace(*uuid, write, key, tx))
+            let replaced = self.change_noted("replace_secret", args, |(uuid, write, key), tx| {
+                Box::pin(async move {
+                    let put = replace(*uuid, write, key, tx).await?;
+                    let written = put.as_ref().and_then(|put| noted(put, write));
+                    Ok((put, written.into_iter().collect()))
+                })
             });
             if let Some(put) = replaced.await? {
                 return Ok(put);
@@ -156,13 +202,16 @@ impl Store {
             .bind(&write.team_uuid)
             .bind(is_new)
             .bind(github_app);
-        self.change("set_secret", (write.name.clone(), put), |(name, put), mut tx| {
+        self.change_noted("set_secret", (write.clone(), put), |(write, put), mut tx| {
             Box::pin(async move {
                 let Some(row) = tx.row(put).await? else {
-                    return Ok(SecretPut::NameTaken);
+                    return Ok((SecretPut::NameTaken, Vec::new()));
                 };
-                let opened = open_lanes(&mut tx, &[name]).await?;
-                Ok(SecretPut::Written { secret: info(&row)?, opened })
+                tx.run(&Query::new(FORGET).bind(&write.name)).await?;
+                let opened = open_lanes(&mut tx, &[&write.name]).await?;
+                let put = SecretPut::Written { secret: info(&row)?, opened };
+                let written = noted(&put, write);
+                Ok((put, written.into_iter().collect()))
             })
         })
         .await
@@ -176,14 +225,17 @@ impl Store {
 
     /// Removes one; `false` when there is none. Lanes that use it are held at their next send.
     pub async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
-        self.change("delete_secret", name.to_owned(), |name, mut tx| {
+        self.change_noted("delete_secret", name.to_owned(), |name, mut tx| {
             Box::pin(async move {
                 let delete = Query::new("delete from secrets where name = $1").bind(name);
-                let is_gone = tx.run(&delete).await? > 0;
-                if is_gone {
-                    new_secret_rev(&mut tx, &[name]).await?;
+                if tx.run(&delete).await? == 0 {
+                    return Ok((false, Vec::new()));
                 }
-                Ok(is_gone)
+                for of_it in FORGET_ALL {
+                    tx.run(&Query::new(of_it).bind(name)).await?;
+                }
+                new_secret_rev(&mut tx, &[name]).await?;
+                Ok((true, vec![Change::new(AuditKind::Secret, name, AuditAction::Deleted)]))
             })
         })
         .await
@@ -259,6 +311,24 @@ fn app(row: &Row) -> Result<Option<GithubApp>, Fault> {
     Ok(row.text_opt("github_app")?.map(read).transpose()?)
 }
 
+/// What the audit log says of a secret that was written.
+fn noted(put: &SecretPut, write: &SecretWrite) -> Option<Change> {
+    let SecretPut::Written { secret, opened } = put else { return None };
+    let is_new = secret.rev == 1;
+    let action = if is_new { AuditAction::Created } else { AuditAction::Changed };
+    let what = match &write.value {
+        Some(SecretContent::Value(_)) => "a new value",
+        Some(SecretContent::GithubApp { .. }) => "a GitHub App",
+        None => "the value is kept",
+    };
+    let opened = match opened.len() {
+        0 => String::new(),
+        opened => format!(", lanes opened: {opened}"),
+    };
+    let detail = format!("{what}, revision {}{opened}", secret.rev);
+    Some(Change::new(AuditKind::Secret, &secret.name, action).saying(detail))
+}
+
 fn random_uuid() -> Uuid {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }
@@ -287,10 +357,18 @@ async fn replace(
         .bind(key_id(&sealed))
         .bind(&write.description)
         .bind(&write.team_uuid)
-        .bind(github_app);
+        .bind(github_app)
+        .bind(write.value.is_none());
     let Some(row) = tx.row(&replace).await? else {
         return Ok(None);
     };
+    if write.name != name {
+        for of_it in FORGET_ALL {
+            tx.run(&Query::new(of_it).bind(&name)).await?;
+        }
+    } else if write.value.is_some() {
+        tx.run(&Query::new(FORGET).bind(&name)).await?;
+    }
     let opened = if write.affects_lanes(&name, old.text_opt("team_uuid")?) {
         open_lanes(&mut tx, &[&name, &write.name]).await?
     } else {
@@ -314,7 +392,7 @@ fn resealed(old: &Row, name: &str, write: &SecretWrite, key: &MasterKey) -> Resu
 
 /// L5: lanes that use one of these secrets look again, those that are held open, unless by hand
 /// (`RELEASE_GEN`).
-async fn open_lanes(tx: &mut Tx<'_>, secrets: &[&String]) -> Result<Vec<String>, Fault> {
+pub(super) async fn open_lanes(tx: &mut Tx<'_>, secrets: &[&String]) -> Result<Vec<String>, Fault> {
     let (mut ids, mut names) = (Vec::new(), Vec::new());
     for lane in new_secret_rev(tx, secrets).await? {
         if lane.text_opt("hold_cause")?.is_some_and(|cause| cause != "manual") {
@@ -337,7 +415,7 @@ async fn new_secret_rev(tx: &mut Tx<'_>, secrets: &[&String]) -> Result<Vec<Row>
     Ok(lanes)
 }
 
-fn info(row: &Row) -> Result<SecretInfo, Fault> {
+pub(super) fn info(row: &Row) -> Result<SecretInfo, Fault> {
     Ok(SecretInfo {
         uuid: row.uuid("uuid")?.to_string(),
         name: row.string("name")?,

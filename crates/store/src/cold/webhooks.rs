@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use postrider_domain::{LaneId, WebhookId, WebhookState, WebhookUuid};
+use postrider_domain::{AuditAction, AuditKind, LaneId, WebhookId, WebhookState, WebhookUuid};
 
+use super::audit::Change;
 use super::query::Query;
 use super::row::Row;
 use super::{Tx, limits, revisions};
@@ -118,25 +119,45 @@ impl Store {
     /// its park (W5).
     pub async fn put_webhook(&self, write: &WebhookWrite) -> Result<Put, StoreError> {
         let new = New::of(write, self.key())?;
-        let (put, limited) =
-            self.change("put_webhook", new, |new, tx| Box::pin(put(new, tx))).await?;
+        let put = self.change_noted("put_webhook", new, |new, tx| {
+            Box::pin(async move {
+                let (put, limited) = put(new, tx).await?;
+                let written = noted(&put);
+                Ok(((put, limited), vec![written]))
+            })
+        });
+        let (put, limited) = put.await?;
         self.fresh_due_now(&limited).await?;
         Ok(put)
     }
 
     /// Deletes softly; `false` when there is none. What waits for it is discarded (J4).
     pub async fn delete_webhook(&self, uuid: &WebhookUuid) -> Result<bool, StoreError> {
-        self.change("delete_webhook", uuid.clone(), |uuid, mut tx| {
+        self.change_noted("delete_webhook", uuid.clone(), |uuid, mut tx| {
             Box::pin(async move {
                 if tx.row(&Query::new(BY_UUID).bind(uuid.as_str())).await?.is_none() {
-                    return Ok(false);
+                    return Ok((false, Vec::new()));
                 }
                 raise_version(&mut tx).await?;
-                Ok(tx.run(&Query::new(DELETE).bind(uuid.as_str())).await? > 0)
+                let is_gone = tx.run(&Query::new(DELETE).bind(uuid.as_str())).await? > 0;
+                let deleted = Change::new(AuditKind::Webhook, uuid.as_str(), AuditAction::Deleted);
+                Ok((is_gone, if is_gone { vec![deleted] } else { Vec::new() }))
             })
         })
         .await
     }
+}
+
+/// What the audit log says of a webhook that was written.
+fn noted(put: &Put) -> Change {
+    let (stored, action) = match put {
+        Put::Created(stored) => (stored, AuditAction::Created),
+        Put::Replaced(stored) => (stored, AuditAction::Changed),
+    };
+    let (webhook, lane) = (&stored.webhook, &stored.lane);
+    let detail = format!("{}, lane {lane}, revision {}", stored.state.as_str(), stored.rev);
+    let name = webhook.description.as_deref().map(|name| format!("; {name}")).unwrap_or_default();
+    Change::new(AuditKind::Webhook, webhook.uuid.as_str(), action).saying(detail + &name)
 }
 
 /// Reads a row that has the columns of a webhook.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a case panics where it fails")]
 
 mod acts;
+mod audit;
 mod claims;
 mod deadlines;
 mod executions;
@@ -151,8 +152,14 @@ cases! {
         what_a_write_leaves_out_is_kept_and_names_are_unique
         a_secret_is_resolved_for_its_team_only
         a_github_app_stands_for_no_value
+        nothing_follows_a_github_app
         a_change_of_name_or_team_opens_lanes_and_of_words_none
         nothing_secret_stands_in_the_rows
+    }
+    audit {
+        each_change_is_written_down_with_its_author
+        what_changed_nothing_is_not_written_down
+        the_audit_log_is_filtered_and_comes_in_pages
     }
     executions {
         a_test_goes_before_all_that_wait

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use postrider_domain::GithubApp;
-use postrider_store::{SecretContent, SecretInfo, SecretPut, SecretWrite, Store};
+use postrider_domain::{GithubApp, ProbeVerdict, WhichValue};
+use postrider_store::{
+    AuditFilter, Author, CredentialNews, CredentialRow, GithubFacts, PendingPut, ProbeAsked,
+    ProbeFindings, SecretContent, SecretInfo, SecretPut, SecretWrite, Store, Switched,
+};
 use postrider_testkit::acts::*;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -143,6 +146,75 @@ pub(crate) async fn a_github_app_stands_for_no_value(world: World) {
     assert!(again.github_app.is_some() && found().await.values.is_empty());
     let listed = store.secrets().await.unwrap();
     assert_eq!(listed[0].github_app.as_deref(), Some(&app));
+}
+
+/// What is known of the only secret.
+async fn known(store: &Store) -> CredentialRow {
+    store.credentials().await.unwrap().pop().unwrap()
+}
+
+/// What follows the only secret's value, if a value may follow it.
+async fn prepare(store: &Store, value: &str) -> PendingPut {
+    store.set_pending("token", &value.into()).await.unwrap()
+}
+
+pub(crate) async fn nothing_follows_a_github_app(world: World) {
+    let author = Author { who: "ci".to_owned(), route: "PUT /x".to_owned() };
+    let store = &world.store().by(author);
+    put_write(store, &write(webhook("one"), &unlimited("one"), &["token"])).await;
+    let (secret, _) = store.set_secret("token", &"v".into()).await.unwrap();
+    assert!(matches!(prepare(store, "next").await, PendingPut::Pending(_)));
+    // A value that is written is the one that counts, whichever way; words change nothing.
+    let keep = SecretWrite { uuid: Some(secret.uuid), value: None, ..new("token", "", None) };
+    written(store, &keep).await;
+    assert!(known(store).await.pending_at.is_some());
+    written(store, &SecretWrite { value: Some("w".into()), ..keep }).await;
+    assert!(known(store).await.pending_at.is_none());
+    assert!(matches!(prepare(store, "next").await, PendingPut::Pending(_)));
+    assert!(matches!(
+        store.ask_probe("token", WhichValue::Pending).await.unwrap(),
+        ProbeAsked::No(1)
+    ));
+    let app = GithubApp::new("12", Some(7), None, true, None).unwrap();
+    let content = SecretContent::GithubApp { app, private_key: "the private key".into() };
+    store.set_secret_to("token", content).await.unwrap();
+    assert!(known(store).await.pending_at.is_none());
+    assert!(store.take_probe(HOUR).await.unwrap().is_none(), "there is nothing to try any more");
+    assert_eq!(prepare(store, "next").await, PendingPut::GithubApp);
+    let switched = store.switch_secret("token", None, true).await.unwrap();
+    assert!(matches!(switched, Switched::GithubApp), "{switched:?}");
+    for which in WhichValue::ALL {
+        assert_eq!(store.ask_probe("token", which).await.unwrap(), ProbeAsked::GithubApp);
+    }
+    assert_eq!(store.ask_due_probes(std::time::Duration::ZERO).await.unwrap(), 0);
+    // What GitHub says of one of its tokens is over with it.
+    let facts = GithubFacts {
+        owner: Some("octo".to_owned()),
+        scopes: Some(Vec::new()),
+        expires_at: Some(jiff::Timestamp::now()),
+    };
+    let news = CredentialNews {
+        name: "token".to_owned(),
+        github: Some(facts),
+        succeeded: Some(std::time::Duration::ZERO),
+        refused: None,
+    };
+    store.save_credential_news(std::slice::from_ref(&news)).await.unwrap();
+    let of_app = known(store).await;
+    assert!(of_app.secret.github_app.is_some() && of_app.last_success_at.is_some(), "{of_app:?}");
+    assert_eq!((of_app.owner, of_app.scopes, of_app.expires_at), (None, None, None));
+    let told = store.audit(&AuditFilter::default(), None, 1).await.unwrap().entries;
+    assert!(told[0].detail.starts_with("a GitHub App, revision "), "{told:?}");
+    // A value in its place is tried and known like any other.
+    store.set_secret("token", &"x".into()).await.unwrap();
+    store.save_credential_news(&[news]).await.unwrap();
+    assert_eq!(known(store).await.owner.as_deref(), Some("octo"));
+    assert!(matches!(prepare(store, "next").await, PendingPut::Pending(_)));
+    store.ask_probe("token", WhichValue::Pending).await.unwrap();
+    let task = store.take_probe(HOUR).await.unwrap().unwrap();
+    store.finish_probe(&task, ProbeVerdict::Ok, &ProbeFindings::default()).await.unwrap();
+    let switched = store.switch_secret("token", None, false).await.unwrap();
+    assert!(matches!(switched, Switched::Done { .. }), "{switched:?}");
 }
 
 pub(crate) async fn a_change_of_name_or_team_opens_lanes_and_of_words_none(world: World) {

@@ -26,7 +26,7 @@ fn filled() -> Metrics {
     }]);
     metrics.set_incidents(vec![("credential".to_owned(), 1)]);
     metrics.set_github_ratelimit_remaining("api.github.com/a", 4999);
-    metrics.set_credential_expiry("a", Some(1_790_000_000));
+    metrics.set_credential_expiries(vec![("a".to_owned(), 1_790_000_000)]);
     metrics.set_verification_ages(vec![VerificationSample {
         consumer: "checkout".to_owned(),
         provider: "billing".to_owned(),
@@ -92,7 +92,7 @@ fn what_vanished_is_no_longer_shown() {
     metrics.set_webhooks(Vec::new());
     metrics.set_queue_depths(Vec::new());
     metrics.set_incidents(Vec::new());
-    metrics.set_credential_expiry("a", None);
+    metrics.set_credential_expiries(Vec::new());
     metrics.set_verification_ages(Vec::new());
     let text = metrics.render().unwrap();
     assert_line(&text, r#"postrider_lane_state{lane="other",state="held"} 1"#);

@@ -101,7 +101,9 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
         }
         IncidentKind::BrokerUnreachable => filter.broker = Some(subject.to_owned()),
         // They are about no deliveries.
-        IncidentKind::FactUnreadable | IncidentKind::PairsFull => filter.ids = Some(Vec::new()),
+        IncidentKind::FactUnreadable
+        | IncidentKind::PairsFull
+        | IncidentKind::CredentialExpiring => filter.ids = Some(Vec::new()),
         IncidentKind::LocalTrouble => filter.scope = Some(DeliveryScope::Open),
     }
     Ok(())

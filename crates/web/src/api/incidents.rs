@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::api::example::{LANE, TIME, UUID};
 use crate::api::params::{Params, Segment, cursor_of, cursor_text, wrong};
-use crate::server::App;
+use crate::server::{App, Changes};
 
 /// `GET /api/v1/incidents`, newest first; `open=true` leaves the resolved ones out.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
@@ -83,10 +83,10 @@ fn of_one(id: &str, summary: &str) -> Operation {
 /// `POST /api/v1/incidents/{id}/ack`: somebody has seen it. It stays open and nothing else
 /// changes; the first time counts.
 pub(super) async fn acknowledge(
-    State(app): State<App>,
+    Changes(changes): Changes,
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
-    match app.store().acknowledge_incident(read_id(&id)?).await? {
+    match changes.acknowledge_incident(read_id(&id)?).await? {
         Acknowledged::Yes(incident) => Ok(Json(document(incident)).into_response()),
         Acknowledged::Resolved(incident) => {
             let at = incident.resolved_at.unwrap_or(incident.updated_at);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::api::example::{LANE, TIME};
 use crate::api::{read_object, required_text};
-use crate::server::App;
+use crate::server::{App, Changes};
 
 /// `GET /api/v1/lanes`.
 pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
@@ -64,11 +64,12 @@ fn example() -> Value {
 /// `POST /api/v1/lanes/hold`.
 pub(super) async fn hold(
     State(app): State<App>,
+    Changes(changes): Changes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let name = lane_name(&app, &headers, body).await?;
-    match app.store().hold_by_hand(&name).await? {
+    match changes.hold_by_hand(&name).await? {
         Some(lane) => shown(&app, &lane).await,
         None => Err(unknown(&app, &name).await?),
     }
@@ -86,11 +87,12 @@ pub(super) fn hold_described() -> Operation {
 /// `POST /api/v1/lanes/release`.
 pub(super) async fn release(
     State(app): State<App>,
+    Changes(changes): Changes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let name = lane_name(&app, &headers, body).await?;
-    match app.store().release_by_hand(&name).await? {
+    match changes.release_by_hand(&name).await? {
         Some(lane) => {
             app.wake(vec![lane.id]);
             shown(&app, &lane).await

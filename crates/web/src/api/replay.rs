@@ -13,7 +13,7 @@ use postrider_domain::DeliveryId;
 use postrider_http_server::Problem;
 use postrider_http_server::json::kind;
 use postrider_http_server::openapi::{Operation, Tag};
-use postrider_store::{BulkKind, BulkPlan, LaneInfo};
+use postrider_store::{BulkKind, BulkPlan, LaneInfo, Store};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::api::example::LANE;
 use crate::api::filter;
 use crate::api::lanes::drain_seconds;
 use crate::api::{flag, read_object};
-use crate::server::App;
+use crate::server::{App, Changes};
 
 const NAMES: [&str; 11] = DeliveryFilter::NAMES;
 
@@ -32,6 +32,7 @@ const MAX_IDS: usize = 10_000;
 /// `POST /api/v1/deliveries/replay`.
 pub(super) async fn replay(
     State(app): State<App>,
+    Changes(changes): Changes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -42,7 +43,7 @@ pub(super) async fn replay(
     let ReplayRequest { ids, dry_run, forget_marks, id, resume, filter } = request;
     let (dry_run, which) = (dry_run.unwrap_or_default(), Which { ids, filter, id });
     let kind = BulkKind::Replay { forget_marks: forget_marks.unwrap_or_default() };
-    let (plan, lanes) = act(&app, kind, dry_run, resume, which).await?;
+    let (plan, lanes) = act((&app, &changes), kind, dry_run, resume, which).await?;
     if !dry_run {
         let touched = lanes.iter().filter(|lane| count(&plan, &lane.name) > 0);
         app.wake(touched.map(|lane| lane.id).collect());
@@ -76,6 +77,7 @@ pub(super) fn replay_described() -> Operation {
 /// `POST /api/v1/deliveries/discard`.
 pub(super) async fn discard(
     State(app): State<App>,
+    Changes(changes): Changes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -83,7 +85,7 @@ pub(super) async fn discard(
     let object = read_object(&app, &headers, body, &known).await?;
     let DiscardRequest { ids, dry_run, id, resume, filter } = typed(object)?;
     let (dry_run, which) = (dry_run.unwrap_or_default(), Which { ids, filter, id });
-    let (plan, lanes) = act(&app, BulkKind::Discard, dry_run, resume, which).await?;
+    let (plan, lanes) = act((&app, &changes), BulkKind::Discard, dry_run, resume, which).await?;
     let plan = DiscardPlan {
         id: plan.id,
         dry_run,
@@ -122,21 +124,21 @@ struct Which {
 
 /// Does it, or goes on with what an earlier call began, or tells what would be done.
 async fn act(
-    app: &App,
+    (app, changes): (&App, &Store),
     kind: BulkKind,
     dry_run: bool,
     resume: Option<Uuid>,
     which: Which,
 ) -> Result<(BulkPlan, Vec<LaneInfo>), Problem> {
     let plan = if let Some(id) = resume {
-        app.store().resume_bulk(id).await?.ok_or_else(no_act)?
+        changes.resume_bulk(id).await?.ok_or_else(no_act)?
     } else {
         let id = which.id;
         let filter = which.read(app).await?;
         match id {
             _ if dry_run => app.store().plan_bulk(kind, &filter).await?,
-            None => app.store().bulk(kind, &filter).await?,
-            Some(id) => app.store().bulk_as(id, kind, &filter).await?.ok_or_else(other_act)?,
+            None => changes.bulk(kind, &filter).await?,
+            Some(id) => changes.bulk_as(id, kind, &filter).await?.ok_or_else(other_act)?,
         }
     };
     Ok((plan, app.store().lanes().await?))

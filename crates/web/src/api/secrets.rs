@@ -11,14 +11,13 @@ use postrider_api::{
 use postrider_domain::{GithubApp, InvalidSecret, secret_value, secret_warnings};
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag, refer};
-use postrider_store::SecretContent;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use crate::api::example::{LANE, TIME, WEBHOOK};
 use crate::api::params::Segment;
 use crate::api::{github_app, read_object, required_text};
-use crate::server::App;
+use crate::server::{App, Changes};
 
 /// Bytes of a value.
 pub(crate) const MAX_VALUE: usize = 64 * 1024;
@@ -49,6 +48,7 @@ pub(super) fn list_described() -> Operation {
 /// `PUT /api/v1/secrets/{name}`.
 pub(super) async fn set(
     State(app): State<App>,
+    Changes(changes): Changes,
     Segment(name): Segment,
     headers: HeaderMap,
     body: Body,
@@ -56,7 +56,10 @@ pub(super) async fn set(
     check_name(&name)?;
     let object = read_object(&app, &headers, body, &["value", "github_app"]).await?;
     let (content, warnings) = match object.get("github_app") {
-        None => value(&object)?,
+        None => {
+            let (value, warnings) = usable(&object)?;
+            (value.into(), warnings)
+        }
         Some(_) if object.contains_key("value") => {
             let detail = "cannot be given with value: send one of both";
             return Err(Problem::bad("/github_app", detail));
@@ -69,30 +72,13 @@ pub(super) async fn set(
             (content, Vec::new())
         }
     };
-    let (info, opened) = app.store().set_secret_to(&name, content).await?;
+    let (info, opened) = changes.set_secret_to(&name, content).await?;
     wake_opened(&app, &opened).await;
     let is_new = info.created_at == info.updated_at;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let name = SecretName(info.name);
     let set = SecretSet { name, rev: info.rev, lanes_opened: opened, warnings };
     Ok((status, Json(set)).into_response())
-}
-
-/// A value as it is sent, with what is odd about it.
-fn value(object: &Map<String, Value>) -> Result<(SecretContent, Vec<String>), Problem> {
-    let given = required_text(object, "value")?;
-    let value = secret_value(given).map_err(|error| match error {
-        InvalidSecret::Empty => Problem::bad("/value", "is empty: send a value"),
-        InvalidSecret::ControlCharacter { .. } => {
-            Problem::bad("/value", error.to_string()).status(StatusCode::UNPROCESSABLE_ENTITY)
-        }
-    })?;
-    if value.len() > MAX_VALUE {
-        let found = value.len();
-        let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
-        return Err(Problem::bad("/value", detail));
-    }
-    Ok((SecretString::from(value).into(), secret_warnings(value)))
 }
 
 pub(super) fn set_described() -> Operation {
@@ -110,7 +96,24 @@ pub(super) fn set_described() -> Operation {
         .answers_nothing(422, "The value holds a control character, which no request can carry.")
 }
 
-fn of_one(id: &str, summary: &str) -> Operation {
+/// The member `value` as it is stored, and what is odd about it.
+pub(super) fn usable(object: &Map<String, Value>) -> Result<(SecretString, Vec<String>), Problem> {
+    let given = required_text(object, "value")?;
+    let value = secret_value(given).map_err(|error| match error {
+        InvalidSecret::Empty => Problem::bad("/value", "is empty: send a value"),
+        InvalidSecret::ControlCharacter { .. } => {
+            Problem::bad("/value", error.to_string()).status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    })?;
+    if value.len() > MAX_VALUE {
+        let found = value.len();
+        let detail = format!("is {found} bytes long: must be 1 to {MAX_VALUE}");
+        return Err(Problem::bad("/value", detail));
+    }
+    Ok((SecretString::from(value), secret_warnings(value)))
+}
+
+pub(super) fn of_one(id: &str, summary: &str) -> Operation {
     Operation::new(Tag::Operations, id, summary).knows::<SecretName>().path(
         "name",
         "Name of the secret.",
@@ -120,10 +123,10 @@ fn of_one(id: &str, summary: &str) -> Operation {
 
 /// `DELETE /api/v1/secrets/{name}`.
 pub(super) async fn delete(
-    State(app): State<App>,
+    Changes(changes): Changes,
     Segment(name): Segment,
 ) -> Result<Response, Problem> {
-    if check_name(&name).is_ok() && app.store().delete_secret(&name).await? {
+    if check_name(&name).is_ok() && changes.delete_secret(&name).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Problem::new(StatusCode::NOT_FOUND, "there is no secret of this name"))
@@ -150,7 +153,7 @@ pub(crate) async fn wake_opened(app: &App, opened: &[String]) {
     app.wake(ids);
 }
 
-fn check_name(name: &str) -> Result<(), Problem> {
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
     if is_name(name) {
         Ok(())
     } else {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::api::params::Segment;
 use crate::api::{example, read_any_object};
 use crate::broker_api;
-use crate::server::App;
+use crate::server::{App, Changes};
 
 /// `POST /api/v1/webhooks/check`.
 pub(super) async fn check(
@@ -43,12 +43,13 @@ pub(super) fn check_described() -> Operation {
 /// `POST /api/v1/webhooks/{uuid}/release`.
 pub(super) async fn release(
     State(app): State<App>,
+    Changes(changes): Changes,
     Segment(uuid): Segment,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is no webhook with this uuid");
     let uuid: WebhookUuid = uuid.parse().map_err(|_| unknown())?;
     let webhook = app.store().webhook(&uuid).await?.ok_or_else(unknown)?;
-    let was_held = app.store().release_webhook(&uuid).await?.ok_or_else(unknown)?;
+    let was_held = changes.release_webhook(&uuid).await?.ok_or_else(unknown)?;
     app.wake(vec![webhook.lane_id]);
     Ok(Json(WebhookReleased { uuid, was_held }).into_response())
 }

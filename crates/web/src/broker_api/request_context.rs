@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use http::request::Parts;
+use postrider_store::Store;
 use serde_json::Value;
 
 use crate::broker_api::base::Bases;
@@ -29,6 +30,11 @@ impl RequestContext {
         let bases = Bases::of(&app.config, &parts, peer.map(|ConnectInfo(peer)| peer.ip()));
         let accept = Accept::of(&parts.headers, has_json_suffix);
         Self { app, parts, bases, accept }
+    }
+
+    /// The store, for changes on behalf of whoever makes the request.
+    pub(super) fn changes(&self) -> Store {
+        self.app.changes(&self.parts)
     }
 
     /// How to write errors.

@@ -121,7 +121,7 @@ async fn show(context: &RequestContext, uuid: &str) -> Answer {
 async fn delete(context: &RequestContext, uuid: &str) -> Answer {
     context.takes_hal()?;
     let secret = find(context, uuid).await?;
-    if context.app.store().delete_secret(&secret.name).await? {
+    if context.changes().delete_secret(&secret.name).await? {
         Ok(response::no_content())
     } else {
         Err(Failure::NotFound)
@@ -161,7 +161,7 @@ async fn put(
     let Draft { value, description, team_uuid, name: _ } = draft;
     let value = value.map(SecretContent::from);
     let write = SecretWrite { uuid, name, description, team_uuid, value };
-    match context.app.store().put_secret(&write).await? {
+    match context.changes().put_secret(&write).await? {
         SecretPut::Written { secret, opened } => {
             api::wake_opened(&context.app, &opened).await;
             Ok(secret)

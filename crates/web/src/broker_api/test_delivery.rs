@@ -21,7 +21,6 @@ use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
 use crate::broker_api::scope::Scope;
 use crate::broker_api::webhooks;
-use crate::server::App;
 use crate::shown::ShownRequest;
 use crate::test_delivery::{Ending, obstacle};
 
@@ -59,14 +58,14 @@ impl Tested {
 pub(super) async fn saved(context: &RequestContext, uuid: &str) -> Answer {
     context.takes_hal()?;
     let stored = webhooks::stored(context, uuid).await?.ok_or(Failure::NotFound)?;
-    test(&context.app, &context.bases, &Tested::Saved(Box::new(stored))).await
+    test(context, &Tested::Saved(Box::new(stored))).await
 }
 
 /// `/webhooks/execute`: judged as if it were to be created.
 pub(super) async fn unsaved(context: &RequestContext, body: Body) -> Answer {
     let webhook = webhooks::described(context, &Scope::all(), body).await?;
     let write = webhooks::to_write(&context.app, webhook).await?;
-    test(&context.app, &context.bases, &Tested::Unsaved(Box::new(write))).await
+    test(context, &Tested::Unsaved(Box::new(write))).await
 }
 
 pub(super) fn operations() -> [Described; 2] {
@@ -100,7 +99,8 @@ pub(super) fn operations() -> [Described; 2] {
     [("POST", "/webhooks/{uuid}/execute", saved), ("POST", "/webhooks/execute", unsaved)]
 }
 
-async fn test(app: &App, bases: &Bases, tested: &Tested) -> Answer {
+async fn test(context: &RequestContext, tested: &Tested) -> Answer {
+    let (app, bases) = (&context.app, &context.bases);
     let event = data::event(app.store(), tested.webhook(), &bases.base).await?;
     let new = NewExecution {
         id: DeliveryId(Uuid::now_v7()),
@@ -110,7 +110,8 @@ async fn test(app: &App, bases: &Bases, tested: &Tested) -> Answer {
         subject: tested.subject(),
         wait: app.test_deliveries.wait(),
     };
-    let ending = app.test_deliveries.run(new, tested.webhook().extensions.timeout).await?;
+    let (changes, timeout) = (context.changes(), tested.webhook().extensions.timeout);
+    let ending = app.test_deliveries.run(changes, new, timeout).await?;
     let told = match &ending {
         Ending::Gone => return Err(Failure::NotFound),
         Ending::Made { delivery, lane } => made(delivery, obstacle(lane), tested, bases),

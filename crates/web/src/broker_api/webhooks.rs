@@ -186,7 +186,7 @@ async fn delete(context: &RequestContext, uuid: &str) -> Answer {
     context.takes_hal()?;
     let known = uuid.parse::<WebhookUuid>().map_err(|_| Failure::NotFound)?;
     let _turn = context.app.shared.webhook_writes.read().await;
-    if context.app.store().delete_webhook(&known).await? {
+    if context.changes().delete_webhook(&known).await? {
         Ok(response::no_content())
     } else {
         Err(Failure::NotFound)
@@ -226,7 +226,7 @@ async fn replace(context: &RequestContext, uuid: &str, body: Body) -> Answer {
 async fn write(context: &RequestContext, webhook: Webhook) -> Result<StoredWebhook, Failure> {
     let write = to_write(&context.app, webhook).await?;
     let _turn = context.app.shared.webhook_writes.read().await;
-    match context.app.store().put_webhook(&write).await? {
+    match context.changes().put_webhook(&write).await? {
         Put::Created(stored) | Put::Replaced(stored) => Ok(stored),
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, StatusCode, header};
 use postrider_domain::{
-    FreshnessRules, HostWhitelist, LaneId, LaneRules, QuietDays, Rate, RetryPolicy,
+    FreshnessRules, HostWhitelist, LaneId, LaneRules, Pattern, QuietDays, Rate, RetryPolicy,
 };
 use postrider_http_server::body::REQUEST_TIMEOUT;
 use postrider_http_server::{Shared, Tokens};
@@ -218,6 +218,7 @@ fn web_config() -> WebConfig {
         host_whitelist: HostWhitelist::default(),
         lane_rules: LaneRules::default(),
         retry: RetryPolicy::default(),
+        machine_users: vec![Pattern::parse("pactflow-*")],
         freshness: FreshnessRules {
             max_age: FreshnessRules::MAX_AGE,
             quiet: QuietDays::none(),

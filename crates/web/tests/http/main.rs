@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has to fail")]
 
 mod api;
+mod audit;
 mod churn;
 mod contract;
+mod credentials;
 mod divergences;
 mod harness;
 mod idempotency;

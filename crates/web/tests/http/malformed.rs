@@ -214,7 +214,7 @@ async fn every_wrong_call_is_refused_with_its_place() {
 async fn roles_are_enforced() {
     let harness = Harness::with_tokens("ingest:in read:re operate:op").await;
     let calls = [
-        ("POST", "/events", [202, 403, 403]),
+        ("POST", "/events", [202, 403, 202]),
         ("GET", "/webhooks", [401, 200, 200]),
         ("POST", "/webhooks", [401, 401, 201]),
         ("GET", "/api/v1/stats", [403, 200, 200]),

@@ -161,7 +161,9 @@ async fn faults(harness: &Harness) {
             }
         }
         let is_named = call.template.ends_with('}')
-            || ["/ack", "}/release"].iter().any(|end| call.template.ends_with(end));
+            || ["/ack", "}/release", "/pending", "/probe"]
+                .iter()
+                .any(|end| call.template.ends_with(end));
         let bad = if is_named {
             call.path.replace("/x", "/%FF")
         } else {
@@ -183,11 +185,37 @@ async fn faults(harness: &Harness) {
         }
     }
     unknown_events(harness).await;
+    // Nothing is to follow.
+    let fresh = "/api/v1/secrets/fresh";
+    harness.json("PUT", fresh, &json!({"value": "x"})).await;
+    let switched = harness.json("POST", &format!("{fresh}/switch"), &json!({"force": true})).await;
+    assert_eq!(switched.status, StatusCode::CONFLICT);
+    let unusable =
+        harness.json("PUT", &format!("{fresh}/pending"), &json!({"value": "a\nb"})).await;
+    assert_eq!(unusable.status, StatusCode::UNPROCESSABLE_ENTITY);
     for (method, path) in [("PUT", "/api/v1/secrets/fresh"), ("POST", "/secrets")] {
         let unusable = json!({"name": "odd", "value": "a\nb"});
         let body = if method == "PUT" { json!({"value": "a\nb"}) } else { unusable };
         let answer = harness.json(method, path, &body).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    of_an_app(harness).await;
+}
+
+/// Nothing follows an app, and none of its values is tried.
+async fn of_an_app(harness: &Harness) {
+    let app = postrider_domain::GithubApp::new("12", Some(7), None, false, None).unwrap();
+    let private_key = "the private key".into();
+    let content = postrider_store::SecretContent::GithubApp { app, private_key };
+    harness.store.set_secret_to("fresh", content).await.unwrap();
+    for (method, end, body) in [
+        ("PUT", "pending", json!({"value": "x"})),
+        ("POST", "switch", json!({"force": true})),
+        ("POST", "probe", json!({"which": "current"})),
+    ] {
+        let answer = harness.json(method, &format!("/api/v1/secrets/fresh/{end}"), &body).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{answer:?}");
+        assert!(answer.text.contains("fresh is a GitHub App"), "{answer:?}");
     }
 }
 

@@ -297,6 +297,7 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         finding(IncidentKind::VerificationSilent, "other/C/Q"),
         finding(IncidentKind::BrokerUnreachable, "default"),
         finding(IncidentKind::LocalTrouble, "01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"),
+        finding(IncidentKind::CredentialExpiring, "githubToken"),
     ];
     open(&harness, lease, findings).await;
     for (kind, expected) in [
@@ -308,6 +309,7 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         ("verification_silent", 0),
         ("broker_unreachable", 1),
         ("local_trouble", 2),
+        ("credential_expiring", 0),
     ] {
         let incident = incidents(&harness, &format!("kind={kind}")).await.remove(0);
         let id = incident["id"].as_str().unwrap();

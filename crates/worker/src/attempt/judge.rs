@@ -14,6 +14,7 @@ use super::prepare::Ready;
 use super::send::{Made, Story, error_json};
 use super::{Context, Finished, HeldClaim};
 use crate::WorkerConfig;
+use crate::credentials::Saw;
 use crate::log::{self, Attempted};
 use crate::traced::Traced;
 use postrider_scheduler::Verdict;
@@ -52,6 +53,7 @@ pub(super) fn conclude(
         github_request_id: made.github_request_id.as_deref(),
         duration: made.duration,
     };
+    tell_credential(context, ready, &made, classified.outcome, &transition);
     log::attempted(&attempted);
     log::measure(&context.metrics, &attempted);
     traced.attempted(&attempted, made.span.as_ref().map(|span| (span, made.started_at)));
@@ -91,6 +93,26 @@ fn is_worth_another(
     let is_refused = classified.outcome == Outcome::Credential && made.status_code == Some(401);
     let another = |all, token| context.tokens.refused(token) && all;
     is_refused && !ready.used.is_empty() && ready.used.iter().fold(true, another)
+}
+
+/// What an answer says of the secret that its request was authenticated with. A token that is worth
+/// another says nothing of its app.
+fn tell_credential(
+    context: &Context,
+    ready: &Ready,
+    made: &Made<'_>,
+    outcome: Outcome,
+    transition: &Transition,
+) {
+    if matches!(transition, Transition::Released { .. }) {
+        return;
+    }
+    let (Some(secret), Some(target)) = (ready.prepared.own_secret(), made.target) else { return };
+    let answer = match &made.story {
+        Story::Answered { status, headers, .. } => Some((*status, headers)),
+        Story::Unanswered { .. } | Story::Unsent(_) => None,
+    };
+    context.credentials.sees(secret, Saw::of(outcome, target, answer));
 }
 
 /// The answer's text with the part of the webhook's own rule that it failed.

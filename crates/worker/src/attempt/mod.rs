@@ -40,6 +40,7 @@ use crate::WorkerConfig;
 use crate::app_tokens::AppTokens;
 use crate::cache::Cache;
 use crate::clock::BoottimeInstant;
+use crate::credentials::Book;
 use crate::traced::Traced;
 use crate::trouble::Troubles;
 use postrider_scheduler::{Unsent, Verdict};
@@ -53,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) troubles: Troubles,
+    pub(crate) credentials: Book,
 }
 
 /// A claim with the moment before it was asked for.

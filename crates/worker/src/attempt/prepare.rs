@@ -168,10 +168,10 @@ impl Ready {
 
     /// What the answer says beside its meaning.
     pub(super) fn measure(&self, context: &Context, target: Target, reply: &Reply) {
-        if let Reply::Answered { status, headers, .. } = reply
+        if let Reply::Answered { headers, .. } = reply
             && postrider_github::is_answer_of_github(target, headers)
         {
-            log::measure_github(&context.metrics, &self.prepared, *status, headers);
+            log::measure_github(&context.metrics, &self.prepared, headers);
         }
     }
 }

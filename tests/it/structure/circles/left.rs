@@ -85,6 +85,8 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
         "web",
         &[
             "api.rs",
+            "api/audit.rs",
+            "api/credentials.rs",
             "api/deliveries.rs",
             "api/freshness.rs",
             "api/incidents.rs",

@@ -43,7 +43,7 @@ async fn fresh() -> (String, PostgresStore) {
         statement_timeout: Duration::from_secs(10),
     };
     let pg = PostgresStore::connect(&url_of(&name), 4, &config, Duration::ZERO).await.unwrap();
-    Store(Backend::Postgres(pg.clone())).migrate().await.unwrap();
+    Store(Backend::Postgres(pg.clone()), None).migrate().await.unwrap();
     (name, pg)
 }
 
@@ -124,7 +124,7 @@ async fn a_day_goes_whole_and_what_is_open_of_it_moves() {
     let open = old_delivery(&name, 8, true).await;
     let recent = old_delivery(&name, 2, false).await;
     let keep = Duration::from_hours(24 * 5);
-    let pruned = Store(Backend::Postgres(pg.clone())).prune(keep, keep, 100).await;
+    let pruned = Store(Backend::Postgres(pg.clone()), None).prune(keep, keep, 100).await;
     let mut conn = connect(&name).await;
     let left: Vec<String> =
         sqlx::query_scalar(partitions::PARTITIONS).fetch_all(&mut conn).await.unwrap();

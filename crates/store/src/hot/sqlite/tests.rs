@@ -40,7 +40,7 @@ impl Fixture {
         let path = dir.path().join("postrider.db");
         let key = MasterKey::generate();
         let lite = open(&path, &key).await;
-        let store = Store(Backend::Sqlite(lite.clone()));
+        let store = Store(Backend::Sqlite(lite.clone()), None);
         store.migrate().await.unwrap();
         Self { lite, store, key, path, _dir: dir }
     }
@@ -192,7 +192,7 @@ async fn a_panic_undoes_its_turn_and_the_writer_goes_on() {
     let (dir, supervisor) = (tempfile::tempdir().unwrap(), Supervisor::default());
     let path = dir.path().join("postrider.db");
     let lite = open_supervised(&path, &MasterKey::generate(), &supervisor).await;
-    let store = Store(Backend::Sqlite(lite.clone()));
+    let store = Store(Backend::Sqlite(lite.clone()), None);
     store.migrate().await.unwrap();
     store.put_webhook(&webhook_write("webhook-0000000000", "a/b", LIMITED)).await.unwrap();
     let (panicked, neighbour) = tokio::join!(renames_and_panics(&lite), store.hold_by_hand("a/b"));
@@ -266,7 +266,7 @@ async fn what_was_answered_survives_a_process_that_just_ends() {
         std::fs::copy(name(&store.path), name(&copy)).unwrap();
     }
     let again = open(&copy, &store.key).await;
-    Store(Backend::Sqlite(again.clone())).check_key().await.unwrap();
+    Store(Backend::Sqlite(again.clone()), None).check_key().await.unwrap();
     assert_eq!(again.count_unclaimed(10).await.unwrap(), 3);
     let expired = again.expire_claims(10).await.unwrap();
     assert_eq!(expired.given_back.len(), 2);
@@ -307,7 +307,7 @@ async fn the_file_holds_no_secret_in_clear() {
     for secret in ["ghp_veryplain", "in-clear"] {
         assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
     }
-    let other = Store(Backend::Sqlite(open(&store.path, &MasterKey::generate()).await));
+    let other = Store(Backend::Sqlite(open(&store.path, &MasterKey::generate()).await), None);
     assert!(matches!(other.check_key().await, Err(StoreError::WrongKey { .. })));
 }
 

@@ -20,6 +20,7 @@ fn config(base_url: Option<&str>) -> WebConfig {
         host_whitelist: HostWhitelist::default(),
         lane_rules: LaneRules::default(),
         retry: RetryPolicy::default(),
+        machine_users: Vec::new(),
         master_key: MasterKey::generate(),
         request_timeout: Duration::from_secs(1),
         freshness: FreshnessRules {

@@ -29,6 +29,7 @@ fn config(double: &Double) -> WorkerConfig {
         poll: Duration::from_secs(1),
         janitor: Duration::from_secs(1),
         probe: WITHIN,
+        credentials: WITHIN,
         grace: WITHIN,
         concurrency: 16,
         retry: RetryPolicy::default(),
