@@ -17,6 +17,7 @@ pub(crate) mod list;
 mod looked;
 pub(crate) mod meta;
 pub(crate) mod notifications;
+mod pace;
 pub(crate) mod pairs;
 pub(crate) mod parked;
 mod pending;

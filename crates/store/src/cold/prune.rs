@@ -1,16 +1,17 @@
 //! Retention. Open deliveries stay, however old, and so do their events, keys and attempts.
 //!
-//! Deliveries and events are walked in the order of their ids, a chunk a statement, and each
-//! statement is followed by a pause of three times what it took: retention may last, but takes
-//! no more than a quarter of one connection's time from deliveries. Over Postgres attempts go by
-//! whole days ([`crate::hot`]), over SQLite with their deliveries.
+//! Deliveries and events are walked in the order of their ids, in short statements with pauses
+//! ([`super::pace`]): retention may last, but takes little from deliveries. Over Postgres attempts
+//! go by whole days ([`crate::hot`]), over SQLite with their deliveries.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::Tx;
 use super::list::first_id;
+use super::pace::Pace;
 use super::query::{Dialect, Query};
 use super::row::Row;
 use crate::fault::Fault;
@@ -74,12 +75,12 @@ where unused_since < {now-ms:$1}
 const LIMITS: &str = "
 delete from limits where not exists (select 1 from lanes l where l.limit_id = limits.id)";
 
-/// Chunks of one kind that one call removes at most; the next call goes on.
-const CHUNKS: u32 = 10_000;
+/// Rows of one kind that one call looks at, at least; the next call goes on.
+const ROWS: u64 = 20_000_000;
+/// Nobody waits for the disk: what a crash brings back goes with the next round.
+const UNFLUSHED: &str = "set local synchronous_commit = off";
 /// What tells instants apart.
 const INSTANT: SignedDuration = SignedDuration::from_micros(1);
-/// How much longer the pause is than what it follows.
-const PAUSE: u32 = 3;
 
 /// Rows that are looked at in the order of their ids.
 #[derive(Clone, Copy)]
@@ -90,8 +91,8 @@ enum Walk {
 
 impl Store {
     /// Retention: drops final deliveries, their events and attempts older than `keep`, and
-    /// idempotency keys older than `keep_keys` whose event has nothing open; in chunks of
-    /// `limit`, with pauses between them, so that it takes a while. Makes the attempts'
+    /// idempotency keys older than `keep_keys` whose event has nothing open; at most `limit` rows
+    /// a statement, with pauses between them, so that it takes a while. Makes the attempts'
     /// partitions of the coming days. Open deliveries stay, however old. Returns how many
     /// deliveries went.
     pub async fn prune(
@@ -155,9 +156,12 @@ impl Store {
             Walk::Deliveries => DELIVERIES,
             Walk::Events => EVENTS,
         };
-        for _ in 0..CHUNKS {
+        let mut pace = Pace::new(limit);
+        let mut seen = 0;
+        while seen < ROWS {
             let began = Instant::now();
-            let look = Query::new(text).bind(after).bind(bound).bind(cutoff).bind(limit);
+            let most = pace.rows();
+            let look = Query::new(text).bind(after).bind(bound).bind(cutoff).bind(most);
             let rows = self.rows("prune_walk", &look).await?;
             let Some(last) = rows.last() else { break };
             after = last.uuid("id")?;
@@ -170,14 +174,15 @@ impl Store {
                 gone += match what {
                     Walk::Deliveries => self.drop_deliveries(ids, cutoff).await?,
                     Walk::Events => {
-                        self.run("prune_events", Query::new(DROP_EVENTS).bind(ids)).await?
+                        self.drop_rows("prune_events", Query::new(DROP_EVENTS).bind(ids)).await?
                     }
                 };
             }
-            if (rows.len() as u64) < u64::from(limit) {
+            if rows.len() < most as usize {
                 break;
             }
-            tokio::time::sleep(began.elapsed() * PAUSE).await;
+            seen += u64::from(most);
+            tokio::time::sleep(pace.pause(began.elapsed())).await;
         }
         Ok(gone)
     }
@@ -197,6 +202,7 @@ impl Store {
         let drop = Query::new(DROP_DELIVERIES).bind(ids).bind(cutoff);
         self.change("prune_deliveries", (drop, beside), |(drop, beside), mut tx| {
             Box::pin(async move {
+                unflushed(&mut tx).await?;
                 let rows = tx.rows(drop).await?;
                 let gone: Vec<Uuid> =
                     rows.iter().map(|row| row.uuid("id")).collect::<Result<_, _>>()?;
@@ -209,24 +215,46 @@ impl Store {
         .await
     }
 
+    /// How many rows a statement removed.
+    async fn drop_rows(&self, name: &'static str, query: Query) -> Result<u64, StoreError> {
+        self.change(name, query, |query, mut tx| {
+            Box::pin(async move {
+                unflushed(&mut tx).await?;
+                tx.run(query).await
+            })
+        })
+        .await
+    }
+
     /// A walk over keys in the order of their age, which leaves behind what it has seen.
     async fn prune_keys(&self, keep: Duration, limit: u32) -> Result<(), StoreError> {
         let cutoff = self.now().await?.saturating_sub(keep).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut after = Timestamp::UNIX_EPOCH;
-        for _ in 0..CHUNKS {
+        let mut pace = Pace::new(limit);
+        let mut seen = 0;
+        while seen < ROWS {
             let began = Instant::now();
-            let look = Query::new(KEYS).bind(after).bind(cutoff).bind(limit);
+            let most = pace.rows();
+            let look = Query::new(KEYS).bind(after).bind(cutoff).bind(most);
             let rows = self.rows("prune_keys_walk", &look).await?;
             let Some(last) = rows.last() else { break };
             let last = last.at("at")?;
-            self.run("prune_keys", Query::new(DROP_KEYS).bind(after).bind(last)).await?;
-            if (rows.len() as u64) < u64::from(limit) {
+            self.drop_rows("prune_keys", Query::new(DROP_KEYS).bind(after).bind(last)).await?;
+            if rows.len() < most as usize {
                 break;
             }
             after = last.saturating_add(INSTANT).unwrap_or(Timestamp::MAX);
-            tokio::time::sleep(began.elapsed() * PAUSE).await;
+            seen += u64::from(most);
+            tokio::time::sleep(pace.pause(began.elapsed())).await;
         }
         Ok(())
+    }
+}
+
+async fn unflushed(tx: &mut Tx<'_>) -> Result<(), Fault> {
+    match tx {
+        Tx::Postgres(_) => tx.run(&Query::new(UNFLUSHED)).await.map(drop),
+        Tx::Sqlite(_) => Ok(()),
     }
 }
 

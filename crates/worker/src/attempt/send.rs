@@ -16,7 +16,7 @@ use crate::traced::{self, Traced};
 
 /// Rule SEND_CHECK: the answer must be able to arrive within the claim.
 pub(super) fn too_late(held: &HeldClaim) -> bool {
-    held.asked_at.elapsed() + held.claim.timeout > held.claim.length
+    time_left(held).is_zero()
 }
 
 /// For how long the request may still leave.
