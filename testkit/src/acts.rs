@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postrider_domain::{
-    Body, BodyMode, DeliveryId, DeliveryStatus, Event, EventId, EventName, Extensions, LaneId,
-    LaneLimits, LimitId, Outcome, Pacticipant, Rate, RequestTemplate, Webhook,
+    Body, BodyMode, DeliveryId, DeliveryStatus, Event, EventId, EventName, EventSource, Extensions,
+    LaneId, LaneLimits, LimitId, Outcome, Pacticipant, Rate, RequestTemplate, Webhook,
 };
 use postrider_store::{
     AttemptRow, Claim, ClaimTerms, EventDocument, IntakeBatch, IntakeEntry, IntakeResult,
@@ -120,6 +120,7 @@ pub fn entry(key: Option<&str>, webhooks: &[&StoredWebhook]) -> IntakeEntry {
     IntakeEntry {
         event: NewEvent {
             id: EventId(Uuid::now_v7()),
+            source: EventSource::Api,
             key: key.map(ToOwned::to_owned),
             term: None,
             fingerprint: *Uuid::now_v7().as_bytes(),

@@ -31,6 +31,7 @@ macro_rules! hot_cases {
                 an_older_claim_of_the_same_delivery_keeps_nothing
                 claims_of_others_and_of_other_lanes_stay
                 a_leaders_claim_goes_back_with_its_count
+                a_leaders_claim_goes_back_though_its_lane_has_left
                 a_late_one_gives_nothing_back
                 a_worker_without_a_heartbeat_gives_nothing_back
             }
@@ -38,6 +39,7 @@ macro_rules! hot_cases {
                 a_dead_workers_claims_come_back_before_their_sweep
                 a_silent_worker_keeps_claims_that_have_not_ended
                 a_claim_that_ends_too_far_ahead_has_ended
+                a_silent_worker_keeps_the_claim_of_a_slow_webhook
             }
             intake {
                 an_event_that_nobody_wants_is_recorded

@@ -5,8 +5,9 @@ use std::time::Duration;
 use postrider_domain::{DeliveryId, LaneId, LimitId, WebhookUuid};
 use postrider_store::{
     Beat, Claim, ClaimTerms, Expired, GivenBack, IntakeBatch, IntakeResult, Kept, LanePage,
-    LaneShare, LaneSpec, Lease, LimitedClaim, ParkedWebhook, Poll, ProbeClaim, Put, RecordReport,
-    Recorded, Store, StoreError, UnclaimNo, Unsettled, WebhookTable, WebhookWrite, WorkerId,
+    LaneShare, LaneSpec, Lease, LimitedClaim, ManualHold, ParkedWebhook, Poll, ProbeClaim, Put,
+    RecordReport, Recorded, Store, StoreError, UnclaimNo, Unsettled, WebhookTable, WebhookWrite,
+    WorkerId,
 };
 
 use crate::Seen;
@@ -258,7 +259,7 @@ impl HotStore for Store {
     }
 
     async fn hold_by_hand(&self, name: &str) -> Result<bool, StoreError> {
-        Ok(Self::hold_by_hand(self, name).await?.is_some())
+        Ok(Self::hold_by_hand(self, name, &ManualHold::default()).await?.is_some())
     }
 
     async fn release_by_hand(&self, name: &str) -> Result<bool, StoreError> {

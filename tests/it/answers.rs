@@ -1,9 +1,10 @@
 //! What unusual answers lead to: pages in place of answers, waits that the target names, refusals
 //! that are the credential's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Looking, Mode, Plan, SOON, Scripted, ScriptedTarget, event, wait_until};
@@ -199,5 +200,49 @@ async fn unusual_answers() -> Result<()> {
     let first = gaps.first().context("a second request")?;
     ensure!(gaps.last() >= Some(first) && gaps.len() < 8, "{gaps:?}");
     ensure!(api.delivery(&flooded).await?["status"] != "failed");
+    cluster.finish().await
+}
+
+const STATUSES: &str = "/repos/acme/budget/statuses/5f0c1d9";
+
+/// Nothing is left until then; afterwards there is.
+fn spent_until(reset: i64) -> &'static [Scripted] {
+    let reset: &'static str = reset.to_string().leak();
+    let spent = vec![JSON, ID, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset)];
+    let left = vec![JSON, ID, ("x-ratelimit-remaining", "4870"), ("x-ratelimit-reset", reset)];
+    let refused = Scripted { status: 403, headers: spent.leak(), body: "{}" };
+    vec![refused, Scripted { status: 201, headers: left.leak(), body: "{}" }].leak()
+}
+
+/// What GitHub says of the budget at a commit status counts as at a dispatch: the lane waits for
+/// its reset, and shows what is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_budget_is_read_at_commit_statuses_too() -> Result<()> {
+    let begun = (Instant::now(), Timestamp::now());
+    let reset = begun.1.as_second() + 8;
+    let target = ScriptedTarget::start(&[(STATUSES, spent_until(reset))]).await?;
+    let host = target.url().trim_start_matches("http://");
+    let plan = Plan::new(Mode::Embedded).set("GITHUB_HOSTS", host);
+    let cluster = plan.set("WEBHOOK_RETRY_SCHEDULE", "1 1").start().await?;
+    let api = cluster.api()?;
+    let id = deliver(&api, target.url(), STATUSES).await?;
+    let delivery = wait_until("the status to be set", SOON, async || {
+        let delivery = api.delivery(&id).await?;
+        let is_so = delivery["status"] == "delivered";
+        Ok(if is_so { Looking::Found(delivery) } else { Looking::NotYet(delivery.to_string()) })
+    })
+    .await?;
+    ensure!(outcomes(&delivery) == ["rate_limited", "accepted"], "{delivery}");
+    let second = *target.asked(STATUSES).get(1).context("a second request")?;
+    let at = begun.1 + second.duration_since(begun.0);
+    ensure!(at.as_second() >= reset, "asked at {at}, before {reset} s");
+    wait_until("the budget to be shown", SOON, async || {
+        let text = cluster.admin("serve")?.get("/metrics").await?.text;
+        let lines = text.lines().filter(|line| line.contains("github_ratelimit_remaining{"));
+        let shown: Vec<_> = lines.collect();
+        let is_so = shown.len() == 1 && shown[0].ends_with(" 4870");
+        Ok(Looking::when(is_so, || format!("{shown:?}")))
+    })
+    .await?;
     cluster.finish().await
 }

@@ -348,10 +348,20 @@ async fn commands_on_a_running_postrider() -> Result<()> {
     say(&["lanes", "hold", &lane], "").await?;
     ensure!(say(&["lanes", "list"], "").await?.contains("held"), "the lane is held");
     say(&["lanes", "release", &lane], "").await?;
+    let held = say(&["lanes", "hold", &lane, "--reason", "a look", "--until", "2h"], "").await?;
+    ensure!(held.contains(" until 20"), "{held}");
+    let reason = api.lane("/githubToken").await?.context("a lane")?["reason"].clone();
+    ensure!(reason == "a look", "{reason}");
+    say(&["lanes", "hold", &lane, "--until", "1s"], "").await?;
+    wait_until("the lane to open by itself", SOON, async || {
+        let lane = api.lane("/githubToken").await?.context("a lane")?;
+        Ok(Looking::when(lane["state"] == "open", || lane.to_string()))
+    })
+    .await?;
     say(&["deliveries", "replay", &id, "--yes"], "").await?;
     double.wait_for(4, SOON).await?;
     say(&["incidents", "list"], "").await?;
-    say(&["secrets", "delete", "githubToken"], "").await?;
+    say(&["secrets", "delete", "githubToken", "--yes"], "").await?;
     let refused =
         run(&["events", "publish", "-f", "-"], &settings, r#"{"event_name":"x"}"#).await?;
     check(&refused, 1, &[])?;

@@ -6,16 +6,22 @@ use anyhow::{Context, Result, ensure};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Canaries, run, run_with};
+use crate::harness::{Canaries, Mode, Plan, Receiver, hook_webhook, run, run_with};
 use crate::webhook_broker::{Behaviour, WebhookBroker};
 
 const PUBLIC: &str = "https://postrider.example/base";
+
+/// What every relay asks for.
+const ASKED: &str = "contract_requiring_verification_published";
+const VERIFIED: &str = "provider_verification_published";
 
 /// Runs `connect` with a token that may show nowhere.
 struct Connecting {
     broker: WebhookBroker,
     token: String,
     credential: Vec<(String, String)>,
+    /// Where postrider is; by default nowhere.
+    postrider: String,
     canaries: Canaries,
 }
 
@@ -24,13 +30,15 @@ impl Connecting {
         let mut canaries = Canaries::new();
         let token = canaries.make("the ingest token");
         let broker = WebhookBroker::start(behaviour).await?;
-        Ok(Self { broker, token, credential: Vec::new(), canaries })
+        let postrider = "http://127.0.0.1:9".to_owned();
+        Ok(Self { broker, token, credential: Vec::new(), postrider, canaries })
     }
 
     async fn run(&mut self, args: &[&str]) -> Result<Output> {
         let token = ("POSTRIDER_INGEST_TOKEN".to_owned(), self.token.clone());
         let variables = [&[token][..], &self.credential].concat();
-        let whole = [&["connect", "--broker", self.broker.url()], args].concat();
+        let places = ["connect", "--broker", self.broker.url(), "--url", &self.postrider];
+        let whole = [&places, args].concat();
         let output = run_with(&whole, &variables, "").await?;
         self.canaries.look("standard output", &output.stdout)?;
         self.canaries.look("standard error", &output.stderr)?;
@@ -64,16 +72,19 @@ async fn the_relay_is_registered_once() -> Result<()> {
     let start = "https://postrider.example/base/hooks/broker?";
     let query = url.strip_prefix(start).with_context(|| url.to_owned())?;
     let names: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
-    ensure!(names.len() == 19 && names.contains(&"eventName"), "{names:?}");
+    ensure!(names.len() == 20 && names.contains(&"eventName"), "{names:?}");
+    let uuid = relay["uuid"].as_str().context("a uuid")?;
+    ensure!(query.ends_with(&format!("&relay={uuid}")), "its own uuid is in it: {query}");
     ensure!(query.contains("consumerName=${pactbroker.consumerName}"), "{query}");
     ensure!(!query.contains("currentlyDeployed"), "{query}");
     ensure!(request["method"] == "POST", "{request}");
     ensure!(request["headers"] == json!({ "Content-Type": "application/json" }), "{request}");
     ensure!(request["username"] == "postrider" && request["password"] == connecting.token);
     ensure!(relay.get("consumer").is_none() && relay.get("provider").is_none(), "{relay}");
-    ensure!(relay["events"].as_array().context("events")?.len() == 6, "{relay}");
+    ensure!(relay["events"] == json!([{"name": ASKED}, {"name": VERIFIED}]), "{relay}");
 
-    connecting.broker.take_calls();
+    let puts = connecting.broker.take_writes();
+    ensure!(puts.len() == 1 && puts[0].method == Method::PUT, "the uuid is ours: {puts:?}");
     let (out, _) = connecting.expect(0, &["--public-url", PUBLIC]).await?;
     ensure!(out.contains("already connected"), "{out}");
     ensure!(connecting.broker.take_writes().is_empty(), "the second time changes nothing");
@@ -102,7 +113,9 @@ async fn an_edited_relay_is_found_and_mended() -> Result<()> {
     ensure!(relay["request"]["password"] == connecting.token, "the broker keeps the token");
     ensure!(relay["description"] == "our bridge, please keep", "{relay}");
     ensure!(relay["teamUuid"] == "team-of-ours", "{relay}");
-    ensure!(relay["enabled"] == true && relay["events"].as_array().is_some_and(|e| e.len() == 6));
+    ensure!(relay["enabled"] == true, "{relay}");
+    let by_hand = json!([{ "name": "contract_published" }]);
+    ensure!(relay["events"] == by_hand, "what somebody chose stays: {relay}");
     let (out, _) = connecting.expect(0, &["--public-url", PUBLIC]).await?;
     ensure!(out.contains("already connected"), "{out}");
     Ok(())
@@ -164,7 +177,8 @@ async fn two_relays_to_one_place_are_told_and_left() -> Result<()> {
 async fn a_dry_run_sends_nothing_and_shows_all() -> Result<()> {
     let mut connecting = Connecting::to(Behaviour::default()).await?;
     let (out, _) = connecting.expect(0, &["--public-url", PUBLIC, "--dry-run"]).await?;
-    ensure!(connecting.broker.take_calls().is_empty(), "nothing was asked");
+    ensure!(connecting.broker.take_writes().is_empty(), "nothing is changed");
+    ensure!(out.contains("at the broker it would be created"), "{out}");
     ensure!(out.contains("/hooks/broker?") && out.contains("${pactbroker.eventName}"), "{out}");
     ensure!(out.contains("PACT_BROKER_WEBHOOK_HOST_WHITELIST=\"postrider.example\""), "{out}");
     ensure!(!out.contains("SCHEME_WHITELIST"), "https needs no setting: {out}");
@@ -174,6 +188,78 @@ async fn a_dry_run_sends_nothing_and_shows_all() -> Result<()> {
     ensure!(out["webhook"]["request"]["password"] == "**********", "{out}");
     let settings = out["broker_settings"].to_string();
     ensure!(settings.contains("PACT_BROKER_WEBHOOK_SCHEME_WHITELIST"), "{settings}");
+    ensure!(out["would"] == "created", "{out}");
+
+    connecting.expect(0, &["--public-url", PUBLIC]).await?;
+    connecting.broker.take_calls();
+    let dry = ["--public-url", PUBLIC, "--dry-run", "--output", "json"];
+    let (out, _) = connecting.expect(0, &dry).await?;
+    ensure!(serde_json::from_str::<Value>(&out)?["would"] == "unchanged", "{out}");
+    let (out, _) = connecting.expect(0, &[&dry[..], &["--events", "all"]].concat()).await?;
+    let out: Value = serde_json::from_str(&out)?;
+    ensure!(out["would"] == "updated" && out["changed"] == json!(["events"]), "{out}");
+    ensure!(connecting.broker.take_writes().is_empty(), "nothing is changed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_relay_asks_for_what_webhooks_want() -> Result<()> {
+    let mut connecting = Connecting::to(Behaviour::default()).await?;
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    connecting.postrider = api.base().to_owned();
+    let target = Receiver::start(&[]).await?;
+    let mut webhook = hook_webhook(target.url(), "a", "billing");
+    webhook["events"] = json!([{ "name": "contract_content_changed" }]);
+    api.create_webhook(&webhook).await?;
+    let names = |connecting: &Connecting| -> Result<Vec<String>> {
+        let relay = connecting.one_webhook()?;
+        let events = relay["events"].as_array().context("events")?;
+        let mut names: Vec<String> =
+            events.iter().filter_map(|one| Some(one["name"].as_str()?.to_owned())).collect();
+        names.sort();
+        Ok(names)
+    };
+    connecting.expect(0, &["--public-url", PUBLIC]).await?;
+    ensure!(names(&connecting)? == ["contract_content_changed", ASKED, VERIFIED]);
+    webhook["events"] = json!([{ "name": "contract_published" }]);
+    api.create_webhook(&webhook).await?;
+    let (out, _) = connecting.expect(0, &["--public-url", PUBLIC]).await?;
+    ensure!(out.contains("updated: ") && out.contains("events"), "{out}");
+    let wider = ["contract_content_changed", "contract_published", ASKED, VERIFIED];
+    ensure!(names(&connecting)? == wider, "{:?}", names(&connecting)?);
+    let one = ["--public-url", PUBLIC, "--events", VERIFIED];
+    connecting.expect(0, &one).await?;
+    ensure!(names(&connecting)? == [VERIFIED]);
+    connecting.expect(0, &["--public-url", PUBLIC, "--events", "all"]).await?;
+    ensure!(names(&connecting)?.len() == 6);
+    let (_, err) = connecting.expect(0, &["--public-url", PUBLIC]).await?;
+    ensure!(names(&connecting)?.len() == 6, "what somebody chose stays");
+    ensure!(err.contains("no webhook here wants provider_verification_succeeded"), "{err}");
+    connecting.expect(0, &["--public-url", PUBLIC, "--events", "wanted"]).await?;
+    ensure!(names(&connecting)? == wider, "{:?}", names(&connecting)?);
+    let (_, err) = connecting.expect(2, &["--public-url", PUBLIC, "--events", "nonsense"]).await?;
+    ensure!(err.contains("is no event"), "{err}");
+    cluster.finish().await
+}
+
+/// No token goes to what is no broker.
+#[tokio::test]
+async fn what_is_no_broker_gets_no_token() -> Result<()> {
+    let stranger = Receiver::start(&[]).await?;
+    let variables = [
+        ("POSTRIDER_INGEST_TOKEN".to_owned(), "a-token-of-some-length".to_owned()),
+        ("PACT_BROKER_TOKEN".to_owned(), "the-brokers-token".to_owned()),
+        ("POSTRIDER_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
+    ];
+    let args = ["connect", "--broker", stranger.url(), "--public-url", PUBLIC];
+    let output = run_with(&args, &variables, "").await?;
+    let errors = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(3), "{}: {errors}", output.status);
+    ensure!(errors.contains("is no Pact Broker: it answered 200"), "{errors}");
+    let received = stranger.received();
+    ensure!(received.len() == 1, "{received:?}");
+    ensure!(received[0].headers.get("authorization").is_none(), "{received:?}");
     Ok(())
 }
 

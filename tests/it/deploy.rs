@@ -5,6 +5,7 @@
 mod compose;
 mod image;
 mod kubernetes;
+mod packages;
 mod processes;
 
 use std::collections::BTreeMap;

@@ -211,22 +211,27 @@ fn owing() -> [Row; 2] {
 async fn a_brokers_matrix_tells_what_nobody_relayed() -> Result<()> {
     let broker = ScriptedBroker::start().await?;
     broker.ask_for("token-of-the-broker");
-    broker.set("checkout", "Orders", &owing());
+    let [_, older] = owing();
+    broker.set("checkout", "Orders", std::slice::from_ref(&older));
     broker.set("checkout", "Stock", &[row("11", ago(120), Some((true, ago(5))))]);
     let plan = Plan::new(Mode::Embedded)
-        .set("FRESHNESS", "1h")
+        .set("FRESHNESS", "3s")
         .set("QUIET_DAYS", "none")
         .set("BROKER_INTERVAL", "300ms")
         .set("PACT_BROKER_BASE_URL", broker.url())
         .set("PACT_BROKER_TOKEN", "token-of-the-broker");
     let cluster = plan.start().await?;
     let api = cluster.api()?;
+    pair_is(&api, "provider=Orders", |pair| pair["state"] == "fresh").await?;
+    broker.set("checkout", "Orders", &[row("11", Timestamp::now(), None), older.clone()]);
     let stale = incident(&api, "verification_stale", is_open).await?;
     ensure!(stale["subject"] == "default/checkout/Orders", "{stale}");
     let verified = pair_is(&api, "provider=Stock", |pair| pair["state"] == "fresh").await?;
     ensure!(verified["last_verification_success"] == true, "{verified}");
 
-    // The token is withdrawn: what was late stays so, nothing else becomes it.
+    // The token is withdrawn: what was late stays so, nothing else becomes it. It is judged as of
+    // the broker's last answer, which lies a moment back.
+    pair_is(&api, "provider=Orders", |pair| pair["age_seconds"].as_u64() >= Some(6)).await?;
     broker.trouble(Some((401, None, "{}")));
     let away = incident(&api, "broker_unreachable", is_open).await?;
     ensure!(away["cause"] == "credential" && away["subject"] == "default", "{away}");
@@ -235,7 +240,6 @@ async fn a_brokers_matrix_tells_what_nobody_relayed() -> Result<()> {
     ensure!(orders["state"] == "stale", "it was so when the broker last answered: {orders}");
 
     // It answers again, and there is a result.
-    let [_, older] = owing();
     let verified = row("11", ago(120), Some((true, Timestamp::now())));
     broker.set("checkout", "Orders", &[verified, older]);
     broker.trouble(None);

@@ -14,6 +14,8 @@ use crate::harness::{Mode, Plan, SOON, run, setting};
 use crate::webhook_broker::{Behaviour, WebhookBroker};
 
 const FRONT: &str = "## Two commands";
+/// Its command runs in `terminal::the_first_five_minutes`.
+const TRYING: &str = "## Trying it out";
 const FIRST: &str = "## The first five minutes";
 const HOUR: &str = "## The first hour: your broker";
 const EARNEST: &str = "## In earnest";
@@ -204,10 +206,44 @@ fn every_command_is_run_by_a_test() -> Result<()> {
         read("tests/run")?.contains("cargo run --release"),
         "tests/run runs the demo as the README does"
     );
-    let run: usize = [FRONT, FIRST, HOUR, EARNEST]
+    ensure!(commands(section(&readme, TRYING)?) == ["postrider serve --dev"], "another command");
+    let run: usize = [FRONT, TRYING, FIRST, HOUR, EARNEST]
         .iter()
         .map(|heading| section(&readme, heading).map(|text| commands(text).len()))
         .sum::<Result<usize>>()?;
     ensure!(run == commands(&readme).len(), "a command stands outside the sections that are run");
     Ok(())
+}
+
+/// Commands that the manuals name are there, with their options.
+#[tokio::test]
+async fn the_manuals_name_commands_that_there_are() -> Result<()> {
+    // A command in backquotes or at the beginning of a line, up to its end.
+    let command = Regex::new(r"(?m)(?:`|^ *)postrider ([a-z][^`\n]*)")?;
+    let flag = Regex::new(r"--[a-z-]+")?;
+    let mut seen = 0;
+    for page in ["operate", "migrate", "github", "threats"] {
+        let text = read(&format!("docs/{page}.md"))?;
+        for found in command.captures_iter(&text) {
+            let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+            let words: Vec<&str> = found[1].split(' ').take_while(is_word).take(2).collect();
+            // Of prose only what the program calls so is a command.
+            let Some(help) = help(&words).await? else {
+                ensure!(!text.contains(&format!("`postrider {}", words[0])), "{page}: {words:?}");
+                continue;
+            };
+            for flag in flag.find_iter(&found[1]).map(|flag| flag.as_str()) {
+                ensure!(help.contains(flag), "docs/{page}.md: {words:?} has no {flag}");
+            }
+            seen += 1;
+        }
+    }
+    ensure!(seen > 30, "only {seen} commands");
+    Ok(())
+}
+
+/// What a command says of itself; `None` when there is none.
+async fn help(words: &[&str]) -> Result<Option<String>> {
+    let output = run(&[words, &["--help"]].concat(), &[], "").await?;
+    Ok(if output.status.success() { Some(String::from_utf8(output.stdout)?) } else { None })
 }

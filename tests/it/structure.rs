@@ -28,8 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("broker", &["domain", "render", "telemetry", "http-client"]),
     // Above the adapters, below the two roles that answer HTTP.
     ("http-server", &["domain", "api", "store", "telemetry"]),
-    ("ingest", &["domain", "render", "api", "queue", "store", "telemetry", "http-server"]),
-    ("web", &["domain", "render", "api", "queue", "store", "telemetry", "http-server"]),
+    (
+        "ingest",
+        &["domain", "render", "api", "queue", "store", "broker", "telemetry", "http-server"],
+    ),
+    ("web", &["domain", "render", "api", "queue", "store", "broker", "telemetry", "http-server"]),
     // What roles are given, in the words of those who write it down.
     (
         "config",

@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Api, Mode, Plan, SOON, run, setting};
+use crate::harness::{Api, Mode, Plan, SOON, event, run, setting};
 
 fn address(api: &Api) -> Result<&str> {
     api.base().trim_end_matches('/').strip_prefix("http://").context("an address")
@@ -83,4 +84,32 @@ async fn a_key_that_others_may_read_keeps_the_program_from_starting() -> Result<
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(2) && said.contains("chmod 600"), "{said}");
     Ok(())
+}
+
+/// A caller that speaks HTTP/2 from the start meets the same limits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_callers_meet_the_same_limits() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).set("INTAKE_RATE", "40/min").start().await?;
+    let base = cluster.api()?.base().to_owned();
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build()?;
+    let post = |body: Vec<u8>| {
+        let call = client.post(format!("{base}/events")).header("content-type", "application/json");
+        async move { anyhow::Ok(call.timeout(SOON).body(body).send().await?) }
+    };
+    let one = post(serde_json::to_vec(&event(1, "billing"))?).await?;
+    ensure!(one.status() == 202 && one.version() == reqwest::Version::HTTP_2, "{one:?}");
+    let large = post(vec![b' '; 9 * 1024 * 1024]).await?;
+    ensure!(large.status() == 413, "{large:?}");
+    let read = client.get(format!("{base}/webhooks")).send().await?;
+    let index = read.json::<serde_json::Value>().await?;
+    ensure!(index["_links"]["self"]["href"] == format!("{base}/webhooks"), "{index}");
+    let elsewhere = client.post(format!("{base}/events")).header("origin", "https://other.example");
+    ensure!(elsewhere.send().await?.status() == 403);
+    // All at once, on one connection.
+    let events = (0..80).map(|number| post(event(number, "billing").to_string().into_bytes()));
+    let answers = try_join_all(events).await?;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status() == 429).collect();
+    ensure!(refused.len() >= 20, "{} of 80 were refused", refused.len());
+    ensure!(refused.iter().all(|answer| answer.headers().contains_key("retry-after")));
+    cluster.finish().await
 }

@@ -134,6 +134,7 @@ async fn answer(
     }
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let (status, document) = match (method.as_str(), segments.as_slice()) {
+        ("GET", [""]) => (200, recorded("index").unwrap_or_default()),
         ("GET", ["webhooks"]) => (200, collection(&behaviour.webhooks)),
         ("POST", ["webhooks"]) => stored(behaviour, None, body),
         ("GET", ["webhooks", uuid]) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use postrider_domain::{DeliveryId, Event, EventId, EventName, Outcome, Pacticipant};
+use postrider_domain::{DeliveryId, Event, EventId, EventName, EventSource, Outcome, Pacticipant};
 use postrider_store::{
     AttemptRow, ClaimTerms, EventDocument, IntakeBatch, IntakeEntry, KeptRequest, NewDelivery,
     NewEvent, Recorded, Store, StoredWebhook, Transition, WorkerId,
@@ -66,6 +66,7 @@ fn entry(webhook: &StoredWebhook, number: u32) -> Result<IntakeEntry> {
     };
     let new = NewEvent {
         id: EventId(Uuid::now_v7()),
+        source: EventSource::Api,
         key: Some(Uuid::now_v7().to_string()),
         term: None,
         fingerprint: [0; 16],

@@ -262,6 +262,10 @@ pub struct DeliveryFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(nullable = false)]
     pub provider: Option<String>,
+    /// Version number of the consumer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub version: Option<String>,
     /// Name of the event. Test executions are listed only under `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::EventOrTestName>)]
@@ -293,16 +297,19 @@ pub struct DeliveryFilter {
 
 impl DeliveryFilter {
     /// The words that filter.
-    pub const NAMES: [&str; 11] = [
-        "status", "webhook", "broker", "consumer", "provider", "event", "event_id", "lane",
-        "incident", "since", "until",
+    pub const NAMES: [&str; 12] = [
+        "status", "webhook", "broker", "consumer", "provider", "version", "event", "event_id",
+        "lane", "incident", "since", "until",
     ];
 
     /// The words with their values, in the order of [`Self::NAMES`].
-    fn members(&self) -> [&Option<String>; 11] {
-        let Self { status, webhook, broker, consumer, provider, event, .. } = self;
+    fn members(&self) -> [&Option<String>; 12] {
+        let Self { status, webhook, broker, consumer, provider, version, event, .. } = self;
         let Self { event_id, lane, incident, since, until, .. } = self;
-        [status, webhook, broker, consumer, provider, event, event_id, lane, incident, since, until]
+        [
+            status, webhook, broker, consumer, provider, version, event, event_id, lane, incident,
+            since, until,
+        ]
     }
 
     /// What filters: no empty values.

@@ -1,5 +1,9 @@
 //! Events, and what became of them.
 
+mod kept;
+
+pub use kept::{EventDetail, EventFilter, EventList, EventSummary, UnwantedBy};
+
 use jiff::Timestamp;
 use postrider_domain::{DeliveryId, EventId, WebhookUuid};
 use serde::{Deserialize, Serialize};

@@ -48,6 +48,12 @@ pub struct Lane {
     /// Since when it is held.
     #[schema(required)]
     pub since: Option<Timestamp>,
+    /// What was said by whoever holds it by hand.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// When a hold by hand ends by itself; null: when somebody releases it.
+    #[schema(required)]
+    pub until: Option<Timestamp>,
     /// Webhooks of the lane that are held by themselves, while the others go on.
     pub held_webhooks: Vec<HeldWebhook>,
     /// Deliveries per time, such as `75/min`, or `unlimited`.
@@ -96,6 +102,21 @@ pub struct HeldWebhook {
 pub struct LaneList {
     /// The lanes.
     pub lanes: Vec<Lane>,
+}
+
+/// Which lane is to be held, why and how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldLane {
+    /// Name of the lane.
+    pub lane: String,
+    /// Why, for those who wonder; at most 500 characters on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+    /// When it opens by itself, RFC 3339; without it: when somebody releases it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// Which lane.

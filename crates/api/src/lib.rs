@@ -4,8 +4,10 @@
 
 mod audit;
 pub mod broker;
+mod brokers;
 mod credentials;
 mod deliveries;
+mod doctor;
 mod events;
 mod freshness;
 mod health;
@@ -15,10 +17,12 @@ mod page;
 mod problem;
 mod secrets;
 mod stats;
+mod stream;
 mod webhooks;
 pub mod words;
 
 pub use audit::{AuditEntry, AuditList, AuditQuery};
+pub use brokers::{Broker, BrokerList};
 pub use credentials::{
     Credential, CredentialList, CredentialUsers, CredentialWarning, FollowingValue, NotProbed,
     PendingSet, PendingValue, ProbeFindings, ProbeQuery, ProbeRequest, ProbedRepository,
@@ -28,21 +32,24 @@ pub use deliveries::{
     Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, DiscardPlan, DiscardRequest,
     ReplayLane, ReplayPlan, ReplayRequest, RequestOrigin, Run,
 };
+pub use doctor::{DoctorHop, DoctorQuery, DoctorReport, OtherVerdict};
 pub use events::{
-    AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventResult,
-    Provider, RelayedEvent, StoredEvent,
+    AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventDetail,
+    EventFilter, EventList, EventResult, EventSummary, Provider, RelayedEvent, StoredEvent,
+    UnwantedBy,
 };
 pub use freshness::{
     Basis, FailedVersion, FreshnessList, FreshnessQuery, HeldBackVersion, OwedResult, PairFreshness,
 };
 pub use health::{Health, Unhealthy};
 pub use incidents::{Incident, IncidentList, IncidentQuery};
-pub use lanes::{HeldWebhook, Lane, LaneList, LaneName, LaneState};
+pub use lanes::{HeldWebhook, HoldLane, Lane, LaneList, LaneName, LaneState};
 pub use page::{NextPage, Page, PageQuery};
 pub use problem::{FieldError, Problem};
 pub use secrets::{
     GithubAppInfo, GithubAppSecret, SecretInfo, SecretKind, SecretList, SecretName, SecretSet,
     SecretValue,
 };
-pub use stats::{LaneBacklog, Stats};
+pub use stats::{HourStats, LaneBacklog, Stats, StatsQuery};
+pub use stream::{Skipped, StreamQuery};
 pub use webhooks::{WebhookCheck, WebhookReleased};

@@ -1,7 +1,8 @@
 //! Where things stand.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What waits in a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,4 +23,44 @@ pub struct Stats {
     /// Age of the oldest delivery that waits in an open lane.
     #[schema(required)]
     pub oldest_pending_seconds: Option<u64>,
+    /// With `by=hour`: what each hour brought, newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub hours: Option<Vec<HourStats>>,
+}
+
+/// Deliveries of one hour, by the status that they have now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HourStats {
+    /// When the hour begins.
+    pub hour: Timestamp,
+    /// Not attempted yet.
+    pub queued: u64,
+    /// Taken by their targets.
+    pub delivered: u64,
+    /// To be tried again.
+    pub retrying: u64,
+    /// Held.
+    pub held: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Discarded.
+    pub discarded: u64,
+    /// There are no more: very many are not counted to the end.
+    pub is_exact: bool,
+}
+
+/// How figures are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StatsQuery {
+    /// `hour`: what each hour brought, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false, pattern = "^hour$")]
+    pub by: Option<String>,
+    /// The first hour, up to seven days back: RFC 3339, or back from now such as `24h`, which it
+    /// is unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
+    pub since: Option<String>,
 }

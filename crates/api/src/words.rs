@@ -50,6 +50,9 @@ words! {
     EventName = postrider_domain::EventName::ALL.map(postrider_domain::EventName::as_str);
     /// What happened; `test` for the execution of a webhook by hand.
     EventOrTestName = with_test();
+    /// How an event came in: posted by somebody, told by a broker's own webhook, found at the
+    /// broker, or found lost by `postrider reconcile`.
+    EventSource = postrider_domain::EventSource::ALL.map(postrider_domain::EventSource::as_str);
     /// `queued` waits for its first attempt, `retrying` for another one, `held` for its lane;
     /// `delivered`, `failed` and `discarded` (its webhook was deleted or disabled) are final.
     DeliveryStatus =
@@ -90,6 +93,14 @@ words! {
     /// or the credential does not see it. `forbidden`: it is known and kept out.
     RepositoryAccess =
         postrider_domain::RepositoryAccess::ALL.map(postrider_domain::RepositoryAccess::as_str);
+    /// What is wrong with a verification, if anything is.
+    DoctorVerdict = postrider_domain::doctor::DoctorVerdict::ALL
+        .map(postrider_domain::doctor::DoctorVerdict::as_str);
+    /// A hop on the way from a contract's publication to what may be deployed.
+    DoctorHopName = postrider_domain::doctor::Hop::ALL.map(postrider_domain::doctor::Hop::as_str);
+    /// `ok`: it is behind us. `waiting`: it is still to come. `unknown`: it can't be seen.
+    DoctorHopState =
+        postrider_domain::doctor::HopState::ALL.map(postrider_domain::doctor::HopState::as_str);
     /// Why a lane is held.
     HoldCause = postrider_domain::HoldCause::ALL.map(postrider_domain::HoldCause::as_str);
 }

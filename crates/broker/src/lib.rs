@@ -18,6 +18,8 @@ mod listing;
 mod matrix;
 mod pact;
 mod survey;
+mod told;
+mod triggered;
 mod versions;
 
 pub use answer::{Answer, error_list, error_text, retry_after};
@@ -28,5 +30,7 @@ pub use error::BrokerError;
 pub use listing::Pair;
 pub use matrix::{MatrixRow, Verification};
 pub use pact::{LatestResult, PublishedPact};
-pub use survey::{LineChoice, PairView, Scope, SideChoice, Survey};
+pub use survey::{LineChoice, PairView, Places, Scope, SideChoice, Survey, VersionFound};
+pub use told::{RelayWebhook, TriggeredCall, is_a_relay};
+pub use triggered::Triggered;
 pub use versions::{Pacticipant, Version};

@@ -30,7 +30,17 @@ struct Integration {
 impl Broker {
     /// Every pair that the broker has an integration for (`GET /integrations`).
     pub async fn pairs(&self) -> Result<Vec<Pair>, BrokerError> {
-        let answer = self.ok(self.get_json("/integrations").await?)?;
+        self.integrations("/integrations").await
+    }
+
+    /// A page of the pairs, newest change first; pages count from 1, and one that is not full is
+    /// the last. Pairs of one publication have no order of their own (Pact Broker 2.120).
+    pub async fn pairs_page(&self, page: u32, size: u32) -> Result<Vec<Pair>, BrokerError> {
+        self.integrations(&format!("/integrations?pageNumber={page}&pageSize={size}")).await
+    }
+
+    async fn integrations(&self, link: &str) -> Result<Vec<Pair>, BrokerError> {
+        let answer = self.ok(self.get_json(link).await?)?;
         let integrations: Vec<Integration> = self.embedded(&answer, "integrations")?;
         let pair = |found: Integration| Pair {
             consumer: found.consumer.name,

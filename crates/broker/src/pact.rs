@@ -25,6 +25,8 @@ pub struct LatestResult {
     pub success: bool,
     /// The provider version that verified.
     pub provider_version: String,
+    /// When; `None` when the broker does not say.
+    pub at: Option<Timestamp>,
     /// Where it can be read.
     pub url: String,
 }
@@ -55,6 +57,8 @@ struct WireResult {
     success: bool,
     #[serde(default)]
     provider_application_version: String,
+    #[serde(default)]
+    verification_date: Option<Timestamp>,
     #[serde(rename = "_links")]
     links: WireResultLinks,
 }
@@ -100,6 +104,7 @@ impl Broker {
         Ok(found.map(|result| LatestResult {
             success: result.success,
             provider_version: result.provider_application_version,
+            at: result.verification_date,
             url: result.links.own.href,
         }))
     }

@@ -9,6 +9,9 @@ mod event;
 mod history;
 mod known;
 mod lines;
+mod version;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postrider_domain::Event;
@@ -18,11 +21,13 @@ use crate::client::Broker;
 use crate::error::BrokerError;
 use crate::listing::Pair;
 use crate::matrix::MatrixRow;
+use crate::versions::Version;
 use known::Known;
 use lines::Lines;
 
 pub use choice::{LineChoice, SideChoice};
-pub use known::Scope;
+pub use known::{Places, Scope};
+pub use version::VersionFound;
 
 /// What a broker knows of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,6 +52,44 @@ impl<'a> Survey<'a> {
     /// Knows nothing yet.
     pub fn new(broker: &'a Broker, scope: Scope) -> Self {
         Self { known: Known::new(broker, scope) }
+    }
+
+    /// Knows already what is deployed and supported.
+    pub fn knowing(broker: &'a Broker, places: &Places) -> Self {
+        Self { known: Known::with_places(broker, places) }
+    }
+
+    /// What is deployed and supported of all applications, to be known to another reading.
+    pub async fn places(&self) -> Result<Places, BrokerError> {
+        self.known.places().await
+    }
+
+    /// The newest versions of an application, newest first: one page, and further ones while
+    /// they are of versions that became known after `since`. Empty when there is none of that
+    /// name.
+    pub async fn newest_versions(
+        &self,
+        name: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Arc<Vec<Version>>, BrokerError> {
+        self.known.newest(name, since).await
+    }
+
+    /// What these consumer versions published for the provider, with the results of the versions
+    /// that count. A version that published nothing for it is left out.
+    pub async fn contracts(
+        &self,
+        pair: &Pair,
+        versions: &[&str],
+        counts: &[Counted],
+    ) -> Result<Vec<Contract>, BrokerError> {
+        let providers: Vec<&str> = counts.iter().map(|one| one.version.as_str()).collect();
+        let rows = self.known.broker().results(pair, versions, &providers).await?;
+        let found = versions.iter().filter_map(|version| {
+            let at = published_at(&rows, version)?;
+            Some(contract(&rows, version, &[], at))
+        });
+        Ok(found.collect())
     }
 
     /// Names of all environments.
@@ -107,6 +150,40 @@ impl<'a> Survey<'a> {
             })
             .collect();
         Ok(view)
+    }
+
+    /// One version of the consumer with the provider's versions that count, whichever line it is
+    /// of; without a number the newest contract of its main line. The view holds that contract
+    /// alone, if there is one.
+    pub async fn version_view(
+        &self,
+        pair: &Pair,
+        number: Option<&str>,
+        side: &SideChoice,
+    ) -> Result<(VersionFound, PairView), BrokerError> {
+        let Some(number) = number else {
+            let mut view = self.view(pair, &LineChoice::default(), side).await?;
+            let is_main = |contract: &Contract| contract.lines.contains(&Role::Main);
+            let at = view.contracts.iter().position(is_main).unwrap_or(0);
+            view.contracts = view.contracts.into_iter().skip(at).take(1).collect();
+            let found = match view.contracts.first() {
+                Some(contract) => VersionFound::Contract(contract.consumer_version.clone()),
+                None if view.is_dropped => VersionFound::Dropped("its newest version".to_owned()),
+                None => VersionFound::Nothing,
+            };
+            return Ok((found, view));
+        };
+        let found = version::of(&self.known, pair, number).await?;
+        let counts = self.counts(&pair.provider, side).await?;
+        let mut view = PairView { counts, ..PairView::default() };
+        let VersionFound::Contract(number) = &found else { return Ok((found, view)) };
+        let Some(pact) = self.known.broker().pact(pair, number).await? else {
+            return Ok((VersionFound::Nothing, view));
+        };
+        let providers: Vec<&str> = view.counts.iter().map(|one| one.version.as_str()).collect();
+        view.rows = self.known.broker().results(pair, &[number], &providers).await?;
+        view.contracts = vec![contract(&view.rows, number, &[], pact.published_at)];
+        Ok((found, view))
     }
 
     /// Looks closer at a debt: whether it came with another main branch, and since when its line

@@ -18,10 +18,14 @@ use crate::{Exit, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// A stream ends by itself after an hour.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(2);
 /// How long a call is made again while the token calls too often, and the pause between when no
 /// other is told.
 const LIMITED_WITHIN: Duration = Duration::from_secs(30);
 const LIMITED_PAUSE: Duration = Duration::from_secs(1);
+/// Servers and proxies take no longer addresses.
+const MAX_URL: usize = 8 * 1024;
 /// Answers beyond this are not postrider's.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// HAL first, for the broker's routes; problem documents so that refusals name the field.
@@ -33,6 +37,8 @@ pub struct Api {
     http: Client,
     base: Url,
     authorization: Option<HeaderValue>,
+    /// Where the token was given.
+    token_from: Option<String>,
 }
 
 /// What to send.
@@ -55,6 +61,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// The document; null when there is none or it is no JSON.
     pub(crate) body: Value,
+    /// A call of our own API, which refuses in documents.
+    pub(crate) is_own: bool,
 }
 
 impl Api {
@@ -73,7 +81,8 @@ impl Api {
             None => None,
             Some(token) => Some(bearer(token.expose_secret())?),
         };
-        Ok(Self { http, base: settings.url.clone(), authorization })
+        let (base, token_from) = (settings.url.clone(), settings.token_from.clone());
+        Ok(Self { http, base, authorization, token_from })
     }
 
     /// GET of a document.
@@ -117,6 +126,11 @@ impl Api {
         query: &[(&str, String)],
         body: Body<'_>,
     ) -> Result<Answer, Failure> {
+        let length = self.url(path, query).as_str().len();
+        if length > MAX_URL {
+            let what = format!("what is asked for makes an address of {length} characters");
+            return Err(Failure::usage(what).fix("give shorter values"));
+        }
         let until = Instant::now() + LIMITED_WITHIN;
         loop {
             let answer = self.once(method.clone(), path, query, body).await?;
@@ -127,6 +141,31 @@ impl Api {
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// A stream of events, `last` being the id of the last one seen; its answer is not read yet.
+    pub(crate) async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> Result<Response, Failure> {
+        let mut request = self.http.get(self.url(path, query)).timeout(STREAM_TIMEOUT);
+        request = request.header(ACCEPT, "text/event-stream");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let bytes = self.read(response).await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Err(self.refusal(&Answer { status, retry_after, body, is_own: is_own(path) }))
     }
 
     async fn once(
@@ -146,7 +185,7 @@ impl Api {
         let retry_after = retry_after(response.headers());
         let bytes = self.read(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, retry_after, body, is_own: is_own(path) })
     }
 
     /// The document of a successful answer, else the failure that the status stands for.
@@ -157,7 +196,7 @@ impl Api {
         serde_json::from_value(answer.body).map_err(|error| {
             let what = format!("{} answered what this command can't read: {error}", self.base);
             Failure::new(Exit::Unreachable, what)
-                .fix("use a command of the version of the running postrider")
+                .fix("is it postrider? Then use a command of the version of the running one")
         })
     }
 
@@ -168,8 +207,7 @@ impl Api {
             status.canonical_reason().unwrap_or("no reason given").to_lowercase()
         });
         match status.as_u16() {
-            401 => Failure::new(Exit::Credential, format!("postrider refused the token: {detail}"))
-                .fix("give a token with --token-file, POSTRIDER_TOKEN or POSTRIDER_TOKEN_FILE"),
+            401 => self.unauthorised(&detail),
             403 => Failure::new(Exit::Credential, format!("the token may not do this: {detail}"))
                 .fix("use a token whose role covers it: ingest, read or operate"),
             429 => Failure::new(Exit::RateLimited, format!("rate limited: {detail}"))
@@ -179,9 +217,29 @@ impl Api {
                 format!("{} answered {}: {detail}", self.base, status.as_u16()),
             )
             .fix("look at /healthz and at the log of the running postrider"),
+            404 if answer.is_own && answer.body.is_null() => self.other_server(404),
             404 => Failure::new(Exit::No, format!("not found: {detail}")),
             code => Failure::new(Exit::No, format!("refused ({code}): {detail}")),
         }
+    }
+
+    fn unauthorised(&self, detail: &str) -> Failure {
+        const GIVE: &str = "give a token with --token-file, POSTRIDER_TOKEN, POSTRIDER_TOKEN_FILE, \
+                            or keep one with `postrider context add`";
+        let what = match &self.token_from {
+            Some(from) => format!("postrider refused the token from {from}: {detail}"),
+            None => format!("{} wants a token: {detail}", self.base),
+        };
+        Failure::new(Exit::Credential, what).fix(GIVE)
+    }
+
+    /// What answers there is not the API.
+    fn other_server(&self, status: u16) -> Failure {
+        let what = format!("{} answered {status}, as no postrider does", self.base);
+        Failure::new(Exit::Unreachable, what).fix(
+            "is it another server, or the port of health and metrics (9394)? The API's is \
+             POSTRIDER_LISTEN (9393)",
+        )
     }
 
     fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
@@ -215,6 +273,10 @@ impl Api {
         }
         Ok(bytes)
     }
+}
+
+fn is_own(path: &[&str]) -> bool {
+    matches!(path.first(), Some(&("api" | "events")))
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
@@ -251,6 +313,7 @@ mod tests {
         let settings = ClientSettings {
             url: "http://h/base/".parse().unwrap(),
             token: None,
+            token_from: None,
             ingest_token: None,
             proxies: postrider_http_client::ProxyRules::default(),
         };

@@ -38,6 +38,9 @@ pub struct ListArgs {
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    cursor: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -62,10 +65,14 @@ pub async fn run(
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
     let api = connect(&args.connection)?;
-    let (entries, next) = pages::read::<AuditList>(&api, "audit", &filter, args.limit).await?;
+    let (entries, next) =
+        pages::read_from::<AuditList>(&api, "audit", &filter, args.cursor, args.limit).await?;
     match args.output.format() {
         Format::Json => out.json(&serde_json::json!({"entries": entries, "next": next})),
-        Format::Table => print(&entries, out),
+        Format::Table => {
+            print(&entries, out);
+            out.more(entries.len(), next.0.as_deref());
+        }
     }
     Ok(Exit::Fine)
 }

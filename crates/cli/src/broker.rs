@@ -97,6 +97,20 @@ impl BrokerAccess {
         Broker::new(config).map_err(|error| failure(&error))
     }
 
+    /// The same broker, to which no credential is sent.
+    pub(crate) fn without_credential(
+        &self,
+        url: Option<&str>,
+        env: &Env,
+    ) -> Result<Broker, Failure> {
+        let mut config = BrokerConfig::new(base_url(url, env)?);
+        config.timeout = self.timeout;
+        if !is_loopback(&config.base_url) {
+            config.outbound = outbound(env)?;
+        }
+        Broker::new(config).map_err(|error| failure(&error))
+    }
+
     /// Flags win over the environment as a whole, so that a flag's user never meets another's
     /// token.
     fn auth(&self, env: &Env) -> Result<BrokerAuth, Failure> {

@@ -1,6 +1,8 @@
 //! `postrider deliveries`.
 
 mod args;
+mod last;
+mod tail;
 
 use std::time::Duration;
 
@@ -9,14 +11,18 @@ use postrider_api::{
     Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryList, DiscardPlan, DiscardRequest,
     ReplayLane, ReplayPlan, ReplayRequest,
 };
-use postrider_domain::Outcome;
+use postrider_domain::DeliveryId;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Api, pages};
+use super::pages::{read, read_from};
+use super::{Api, follow};
 use crate::{Connection, Exit, Failure, Format, Out, cell_of, complain, printable, seconds};
-use args::{BulkArgs, ListArgs, ReplayArgs, ShowArgs};
+use args::{BulkArgs, ListArgs, ReplayArgs, ShowArgs, TailArgs};
+
+pub(crate) use last::last;
+pub use tail::run as tail;
 
 /// What to do with deliveries.
 #[derive(Debug, Subcommand)]
@@ -31,6 +37,11 @@ pub enum DeliveriesCommand {
         after_help = "Example:\n  postrider deliveries show 01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"
     )]
     Show(ShowArgs),
+    /// Follow deliveries as they change, until Ctrl-C
+    #[command(
+        after_help = "Example:\n  postrider deliveries tail --provider billing\n\nWith -o json each line is the delivery as the list has it. A lost connection is made again, and what\nhappened meanwhile is told; what was too much for that is said on standard error."
+    )]
+    Tail(TailArgs),
     /// Send finished deliveries again
     #[command(
         after_help = "Example:\n  postrider deliveries replay --status failed --since 2h --yes\n\nWithout --yes it says what it would do and how long the lanes need for it."
@@ -56,15 +67,19 @@ pub async fn run(
             let filter: Vec<_> =
                 words.given().map(|(name, value)| (name, value.to_owned())).collect();
             let (deliveries, next) =
-                pages::read::<DeliveryList>(&api, "deliveries", &filter, args.limit).await?;
+                read_from::<DeliveryList>(&api, "deliveries", &filter, args.cursor, args.limit)
+                    .await?;
             match args.output.format() {
                 Format::Json => out.json(&json!({"deliveries": deliveries, "next": next})),
-                Format::Table => print_list(&deliveries, out),
+                Format::Table => {
+                    print_list(&deliveries, out);
+                    out.more(deliveries.len(), next.0.as_deref());
+                }
             }
             Ok(Exit::Fine)
         }
         DeliveriesCommand::Show(args) => {
-            let path = ["api", "v1", "deliveries", &args.id.to_string()];
+            let path = ["api", "v1", "deliveries", &args.id];
             let answer: DeliveryDetail = connect(&args.connection)?.get(&path, &[]).await?;
             match args.output.format() {
                 Format::Json => out.json(&answer),
@@ -72,9 +87,8 @@ pub async fn run(
             }
             Ok(Exit::Fine)
         }
-        DeliveriesCommand::Replay(args) => {
-            bulk(args.bulk, Act::Replay { forget_marks: args.forget_marks }, connect, out).await
-        }
+        DeliveriesCommand::Tail(args) => tail(&args, connect, out).await,
+        DeliveriesCommand::Replay(args) => replay(args, connect, out).await,
         DeliveriesCommand::Discard(args) => bulk(args, Act::Discard, connect, out).await,
     }
 }
@@ -102,12 +116,6 @@ fn print_list(deliveries: &[Delivery], out: &mut Out) {
         deliveries.iter().map(row).collect(),
         "no deliveries",
     );
-}
-
-/// `server_error 503`, `timeout`, `-`.
-pub(super) fn last(outcome: Option<Outcome>, code: Option<u16>) -> String {
-    let outcome = cell_of(outcome);
-    code.map_or(outcome.clone(), |code| format!("{outcome} {code}"))
 }
 
 fn print_one(delivery: &DeliveryDetail, out: &mut Out) {
@@ -151,6 +159,50 @@ fn print_one(delivery: &DeliveryDetail, out: &mut Out) {
             out.line(format_args!("attempt {number} started run {id}: {}", printable(&run.url)));
         }
     }
+}
+
+/// Sends them again and, where that was asked for, follows them.
+async fn replay(
+    args: ReplayArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let ReplayArgs { bulk: which, forget_marks, wait } = args;
+    let act = Act::Replay { forget_marks };
+    if !wait.wait {
+        return bulk(which, act, connect, out).await;
+    }
+    if !which.yes {
+        return Err(Failure::usage("--wait waits for what is sent: it needs --yes").into());
+    }
+    names_some(&which, act)?;
+    let api = connect(&which.connection)?;
+    let format = which.output.format();
+    let followed = named(&api, &which).await?;
+    let exit = bulk(which, act, connect, out).await?;
+    let ended = follow::to_the_end(&api, followed, wait.timeout).await?;
+    match format {
+        Format::Json => complain(&serde_json::to_string(&ended)?),
+        Format::Table => ended.print(out),
+    }
+    Ok(if exit == Exit::Fine { ended.exit() } else { exit })
+}
+
+/// Those that ids and filter name before anything is done.
+async fn named(api: &Api, args: &BulkArgs) -> Result<Vec<DeliveryId>, Failure> {
+    let words = args.filter.words();
+    let filter: Vec<_> = words.given().map(|(name, value)| (name, value.to_owned())).collect();
+    if filter.is_empty() {
+        return Ok(args.ids.clone());
+    }
+    let most = u32::try_from(follow::MOST).unwrap_or(u32::MAX);
+    let (rows, next) = read::<DeliveryList>(api, "deliveries", &filter, most).await?;
+    if next.0.is_some() {
+        let what = format!("more than {most} deliveries are too many to wait for");
+        return Err(Failure::usage(what).fix("leave --wait out, or narrow the filter"));
+    }
+    let is_asked = |id: &DeliveryId| args.ids.is_empty() || args.ids.contains(id);
+    Ok(rows.into_iter().map(|row| row.id).filter(is_asked).collect())
 }
 
 /// What is done to many deliveries.

@@ -43,6 +43,7 @@ pub async fn run(admin_url: Url, out: &mut Out) -> Result<Exit, Failure> {
     let api = Api::new(&ClientSettings {
         url: admin_url.clone(),
         token: None,
+        token_from: None,
         ingest_token: None,
         proxies: ProxyRules::default(),
     })?;

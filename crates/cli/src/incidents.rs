@@ -40,6 +40,9 @@ pub struct ListArgs {
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    cursor: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -68,7 +71,10 @@ pub async fn run(
             let answer = list(&connect(&args.connection)?, &args).await?;
             match args.output.format() {
                 Format::Json => out.json(&answer),
-                Format::Table => print_list(&answer, out),
+                Format::Table => {
+                    print_list(&answer, out);
+                    out.more(answer.incidents.len(), answer.next.0.as_deref());
+                }
             }
         }
         IncidentsCommand::Show(args) => {
@@ -92,8 +98,14 @@ async fn list(api: &Api, args: &ListArgs) -> anyhow::Result<IncidentList> {
         filter.push(("open", "true".to_owned()));
     }
     filter.extend(args.kind.map(|kind| ("kind", kind.as_str().to_owned())));
-    let (incidents, next) =
-        pages::read::<IncidentList>(api, "incidents", &filter, args.limit).await?;
+    let (incidents, next) = pages::read_from::<IncidentList>(
+        api,
+        "incidents",
+        &filter,
+        args.cursor.clone(),
+        args.limit,
+    )
+    .await?;
     Ok(IncidentList { incidents, next })
 }
 

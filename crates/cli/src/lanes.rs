@@ -1,13 +1,15 @@
 //! `postrider lanes`.
 
+use std::fmt;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use postrider_api::{Lane, LaneList, LaneName};
+use jiff::Timestamp;
+use postrider_api::{HoldLane, Lane, LaneList, LaneName};
 use postrider_domain::HoldCause;
 
 use super::Api;
-use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, seconds};
+use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, moment_ahead, seconds};
 
 /// What to do with lanes.
 #[derive(Debug, Subcommand)]
@@ -15,9 +17,11 @@ pub enum LanesCommand {
     /// List lanes: state, reason, since when, limits, backlog, time to drain
     #[command(after_help = "Example:\n  postrider lanes list -o json")]
     List(ListArgs),
-    /// Let a lane's deliveries wait until it is released
-    #[command(after_help = "Example:\n  postrider lanes hold api.github.com/githubToken")]
-    Hold(LaneArgs),
+    /// Let a lane's deliveries wait until it is released, or until a time
+    #[command(
+        after_help = "Example:\n  postrider lanes hold api.github.com/githubToken --reason 'new token' --until 2h"
+    )]
+    Hold(HoldArgs),
     /// Open a lane, whatever held it, and let its webhooks go on
     #[command(after_help = "Example:\n  postrider lanes release api.github.com/githubToken")]
     Release(LaneArgs),
@@ -43,6 +47,23 @@ pub struct LaneArgs {
     connection: Connection,
 }
 
+/// Which lane, why and how long.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Why, for those who wonder
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// When it opens by itself: 2h or 3d from now, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = until)]
+    until: Option<Timestamp>,
+    #[command(flatten)]
+    lane: LaneArgs,
+}
+
+fn until(text: &str) -> Result<Timestamp, String> {
+    moment_ahead(text, Timestamp::now())
+}
+
 /// Carries it out.
 pub async fn run(
     command: LanesCommand,
@@ -58,25 +79,29 @@ pub async fn run(
                 Format::Table => print(&answer, out),
             }
         }
-        LanesCommand::Hold(args) => change(&connect(&args.connection)?, "hold", &args, out).await?,
+        LanesCommand::Hold(HoldArgs { reason, until, lane }) => {
+            let hold = HoldLane { lane: lane.lane.clone(), reason, until };
+            let api = connect(&lane.connection)?;
+            let lane_now: Lane = api.post(&["api", "v1", "lanes", "hold"], &hold).await?;
+            let until =
+                lane_now.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+            tell(&lane_now, &lane, format_args!("held {}{until}", lane_now.name), out);
+        }
         LanesCommand::Release(args) => {
-            change(&connect(&args.connection)?, "release", &args, out).await?;
+            let name = LaneName { lane: args.lane.clone() };
+            let api = connect(&args.connection)?;
+            let lane: Lane = api.post(&["api", "v1", "lanes", "release"], &name).await?;
+            tell(&lane, &args, format_args!("released {}", lane.name), out);
         }
     }
     Ok(Exit::Fine)
 }
 
-async fn change(api: &Api, verb: &str, args: &LaneArgs, out: &mut Out) -> anyhow::Result<()> {
-    let name = LaneName { lane: args.lane.clone() };
-    let lane: Lane = api.post(&["api", "v1", "lanes", verb], &name).await?;
+fn tell(lane: &Lane, args: &LaneArgs, done: fmt::Arguments<'_>, out: &mut Out) {
     match args.output.format() {
-        Format::Json => out.json(&lane),
-        Format::Table => {
-            let done = if verb == "hold" { "held" } else { "released" };
-            out.line(format_args!("{done} {}", args.lane));
-        }
+        Format::Json => out.json(lane),
+        Format::Table => out.line(done),
     }
-    Ok(())
 }
 
 fn print(answer: &LaneList, out: &mut Out) {

@@ -1,24 +1,31 @@
 //! What goes to standard output and standard error.
 
+mod table;
+mod terminal;
+
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
-use postrider_domain::without_bidirectional_controls;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub use table::printable;
+pub(crate) use table::seconds;
+pub use terminal::Style;
+use terminal::Terminal;
+
+/// Which of both kinds of output a command makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people.
-    #[default]
     Table,
     /// For programs.
     Json,
 }
 
-/// `-o table|json`, `--json`.
+/// `-o table|wide|name|yaml|json`, `--json`.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct OutputArgs {
     /// Output for people or for programs
@@ -29,7 +36,7 @@ pub struct OutputArgs {
         value_enum,
         default_value = "table"
     )]
-    output: Format,
+    output: Style,
     /// Same as `-o json`
     #[arg(long, conflicts_with = "output")]
     json: bool,
@@ -38,7 +45,11 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// What was asked for.
     pub fn format(self) -> Format {
-        if self.json { Format::Json } else { self.output }
+        match self.output {
+            _ if self.json => Format::Json,
+            Style::Json | Style::Yaml => Format::Json,
+            Style::Table | Style::Wide | Style::Name => Format::Table,
+        }
     }
 }
 
@@ -48,51 +59,97 @@ pub fn complain(line: &str) {
 }
 
 /// Standard output. A reader that goes away (`| head`) ends the writing, not the command: its
-/// exit code still says what happened.
+/// exit code still says what happened. Anything else that keeps a line from being written is told
+/// at the end ([`Out::fault`]).
 #[derive(Debug, Default)]
 pub struct Out {
+    style: Style,
+    terminal: Option<Terminal>,
     closed: bool,
+    fault: Option<io::Error>,
 }
 
 impl Out {
+    /// Written in this way, cut to the terminal if it is one.
+    pub fn new(style: Style, env: &BTreeMap<String, String>) -> Self {
+        Self { style, terminal: Terminal::of_stdout(env), ..Self::default() }
+    }
+
+    /// Why something could not be written.
+    pub fn fault(&self) -> Option<&io::Error> {
+        self.fault.as_ref()
+    }
+
+    /// Whether somebody still reads.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed
+    }
+
+    /// Whether somebody looks at it, rather than a program.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
     /// Writes a line.
     pub fn line(&mut self, line: impl Display) {
         if !self.closed {
             let mut stdout = io::stdout().lock();
             let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-            self.closed = written.is_err();
+            if let Err(error) = written {
+                self.closed = true;
+                self.fault = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+            }
         }
     }
 
-    /// Writes a JSON document.
+    /// Writes a document, as YAML where that was asked for.
     pub fn json(&mut self, document: &impl Serialize) {
         // What is written here was read, or made, as JSON.
         let value = serde_json::to_value(document).unwrap_or_default();
-        self.line(format_args!("{value:#}"));
+        if self.style == Style::Yaml
+            && let Ok(yaml) = serde_norway::to_string(&value)
+        {
+            self.line(yaml.trim_end());
+        } else {
+            self.line(format_args!("{value:#}"));
+        }
     }
 
-    /// Writes a table, or `nothing` when it has no rows.
+    /// Writes a table, or `nothing` when it has no rows. On a terminal it is as wide as that,
+    /// cells that do not fit are cut, and instants are told from now.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>, nothing: &str) {
+        if self.style == Style::Name {
+            let place = naming(header);
+            for name in rows.iter().filter_map(|row| row.get(place)) {
+                self.line(printable(name));
+            }
+            return;
+        }
         if rows.is_empty() {
             self.line(nothing);
             return;
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header.iter().map(|name| name.to_uppercase()));
-        for row in rows {
-            table.add_row(row.iter().map(|cell| printable(cell)));
+        let terminal = self.terminal.as_ref().filter(|_| self.style == Style::Table);
+        let lines = table::lines(header, rows, terminal, Timestamp::now());
+        for line in lines {
+            self.line(line);
         }
-        for line in table.lines() {
-            self.line(line.trim_end());
+    }
+
+    /// Says that a list goes on, after a table.
+    pub(crate) fn more(&mut self, shown: usize, next: Option<&str>) {
+        if let (Some(next), true) = (next, self.style != Style::Name) {
+            self.line(format_args!("{shown} shown, more: --cursor {next}"));
         }
     }
 }
 
-/// Text from elsewhere without what would steer a terminal or turn a line around.
-pub fn printable(text: &str) -> String {
-    let text = without_bidirectional_controls(text);
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// The column by which rows are named: the first of id, uuid and name, else the first of all.
+fn naming(header: &[&str]) -> usize {
+    let found = ["id", "uuid", "name", "lane"]
+        .iter()
+        .find_map(|name| header.iter().position(|column| column == name));
+    found.unwrap_or(0)
 }
 
 /// A value as a cell: nothing, and an empty text, as `-`.
@@ -111,47 +168,13 @@ pub(crate) fn cell(object: &Value, key: &str) -> String {
     }
 }
 
-/// Seconds as people say them: `45s`, `12m`, `3h 20m`, `2d 4h`.
-pub(crate) fn seconds(total: f64) -> String {
-    if !total.is_finite() || total < 0.0 {
-        return "-".to_owned();
-    }
-    if total < 60.0 {
-        return format!("{total:.0}s");
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked: finite and not negative; a cast saturates"
-    )]
-    let minutes = (total / 60.0) as u64;
-    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, m) => format!("{m}m"),
-        (0, h, m) => format!("{h}h {m}m"),
-        (d, h, _) => format!("{d}d {h}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn terminals_are_not_steered_by_data() {
-        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
-    }
-
-    #[test]
-    fn seconds_read_well() {
-        for (given, expected) in [
-            (0.0, "0s"),
-            (59.4, "59s"),
-            (61.0, "1m"),
-            (12_000.0, "3h 20m"),
-            (187_200.0, "2d 4h"),
-            (f64::NAN, "-"),
-        ] {
-            assert_eq!(seconds(given), expected);
-        }
+    fn rows_are_named_by_what_other_commands_take() {
+        assert_eq!(naming(&["status", "id", "name"]), 1);
+        assert_eq!(naming(&["at", "who"]), 0);
     }
 }

@@ -13,16 +13,27 @@ const PAGE: u32 = 1000;
 /// twenty thousand and found none.
 const EMPTY_MOST: u32 = 50;
 
-/// Follows the pages of `/api/v1/{list}` until there are `limit` rows, no more, or none for long;
-/// what comes second tells then where to go on.
+/// [`read_from`] the beginning.
 pub(super) async fn read<P: Page + DeserializeOwned>(
     api: &Api,
     list: &str,
     filter: &[(&'static str, String)],
     limit: u32,
 ) -> Result<(Vec<P::Row>, NextPage), Failure> {
+    read_from::<P>(api, list, filter, None, limit).await
+}
+
+/// Follows the pages of `/api/v1/{list}` behind `cursor` until there are `limit` rows, no more, or none for long;
+/// what comes second tells then where to go on.
+pub(super) async fn read_from<P: Page + DeserializeOwned>(
+    api: &Api,
+    list: &str,
+    filter: &[(&'static str, String)],
+    cursor: Option<String>,
+    limit: u32,
+) -> Result<(Vec<P::Row>, NextPage), Failure> {
     let mut all = Vec::new();
-    let mut next = NextPage::default();
+    let mut next = NextPage(cursor);
     let mut left = limit;
     let mut empty = 0;
     loop {

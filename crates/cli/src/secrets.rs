@@ -1,6 +1,7 @@
 //! `postrider secrets`. A value is never an argument: arguments are seen by every user of the
 //! machine and kept by the shell.
 
+mod drain;
 mod list;
 mod probe;
 mod rotate;
@@ -10,14 +11,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use postrider_api::{GithubAppSecret, SecretSet, SecretValue};
+use postrider_api::{CredentialList, GithubAppSecret, SecretSet, SecretValue};
 use postrider_config::read_text;
 use postrider_domain::secret_warnings;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 
 use super::{Api, Body};
-use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain};
+use crate::follow::WaitArgs;
+use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
 use value::{Source, name, value};
 
 /// What to do with secrets.
@@ -31,8 +33,10 @@ pub enum SecretsCommand {
     /// List secrets: who uses them, whose they are, when they end; never their values
     #[command(after_help = "Example:\n  postrider secrets list")]
     List(list::ListArgs),
-    /// Delete a secret; lanes that use it are held
-    #[command(after_help = "Example:\n  postrider secrets delete githubToken")]
+    /// Delete a secret; what uses it waits from then on
+    #[command(
+        after_help = "Example:\n  postrider secrets delete githubToken --yes\n\nWithout --yes it says what would stop."
+    )]
     Delete(DeleteArgs),
     /// Try a value by reads of all repositories that webhooks dispatch to with it
     #[command(
@@ -56,6 +60,8 @@ pub struct SetArgs {
     source: Source,
     #[command(flatten)]
     app: AppArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -117,6 +123,9 @@ pub struct DeleteArgs {
     /// Name of the secret
     #[arg(value_parser = name)]
     name: String,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -131,15 +140,13 @@ pub async fn run(
     match command {
         SecretsCommand::Set(args) => {
             let api = connect(&args.connection)?;
-            set(&api, &args, &content(&args, env)?, out).await?;
+            return set(&api, &args, &content(&args, env)?, out).await;
         }
         SecretsCommand::List(args) => {
             list::run(&connect(&args.connection)?, &args, out).await?;
         }
         SecretsCommand::Delete(args) => {
-            let path = ["api", "v1", "secrets", args.name.as_str()];
-            let () = connect(&args.connection)?.send(Method::DELETE, &path, Body::None).await?;
-            out.line(format_args!("deleted {}", args.name));
+            return Ok(delete(&connect(&args.connection)?, &args, out).await?);
         }
         SecretsCommand::Probe(args) => {
             return Ok(probe::run(&connect(&args.connection)?, &args, out).await?);
@@ -163,7 +170,7 @@ fn content(args: &SetArgs, env: &BTreeMap<String, String>) -> Result<SecretValue
     Ok(SecretValue { value: Some(value.expose_secret().to_owned()), github_app: None })
 }
 
-async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> anyhow::Result<()> {
+async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> anyhow::Result<Exit> {
     let path = ["api", "v1", "secrets", args.name.as_str()];
     let body = serde_json::to_value(body)?;
     let answer: SecretSet = api.send(Method::PUT, &path, Body::Json(&body)).await?;
@@ -176,5 +183,37 @@ async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> an
             }
         }
     }
-    Ok(())
+    if !args.wait.wait {
+        return Ok(Exit::Fine);
+    }
+    let (exit, line) = drain::until_nothing_waits(api, &args.name, args.wait.timeout).await?;
+    match args.output.format() {
+        Format::Json => complain(&line),
+        Format::Table => out.line(line),
+    }
+    Ok(exit)
+}
+
+/// What uses the secret is told first; it stops only with `--yes`.
+async fn delete(api: &Api, args: &DeleteArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let name = args.name.as_str();
+    let all: CredentialList = api.get(&["api", "v1", "credentials"], &[]).await?;
+    let found = all.credentials.into_iter().find(|credential| credential.name == name);
+    let users = found.map(|credential| credential.used_by);
+    let (webhooks, lanes) =
+        users.map_or_else(Default::default, |users| (users.webhooks, users.lanes));
+    for webhook in &webhooks {
+        out.line(format_args!("webhook {webhook} uses it: its deliveries wait from then on"));
+    }
+    for lane in &lanes {
+        out.line(format_args!("lane {} uses it", printable(lane)));
+    }
+    if !args.yes {
+        let what = if webhooks.is_empty() { "nothing uses it. " } else { "" };
+        out.line(format_args!("{what}nothing was done yet: add --yes to delete {name}"));
+        return Ok(Exit::Fine);
+    }
+    let () = api.send(Method::DELETE, &["api", "v1", "secrets", name], Body::None).await?;
+    out.line(format_args!("deleted {name}"));
+    Ok(Exit::Fine)
 }

@@ -20,7 +20,7 @@ const TOKEN: &str = "PACT_BROKER_TOKEN";
 const USERNAME: &str = "PACT_BROKER_USERNAME";
 const PASSWORD: &str = "PACT_BROKER_PASSWORD";
 
-const ASKERS: &[Role] = &[Role::Monitor, Role::Command];
+const ASKERS: &[Role] = &[Role::Ingest, Role::Monitor, Role::Command];
 
 settings! {
     /// The broker named default.

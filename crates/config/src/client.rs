@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::access::{admin_listen, listen};
 use crate::command::CommandSettings;
+use crate::contexts::Context;
 use crate::problem::{Problem, Problems};
 use crate::reader::{Readable, Reader, Sources};
 use crate::settings::Settings;
@@ -22,6 +23,8 @@ pub struct ClientSettings {
     pub url: Url,
     /// The API token.
     pub token: Option<SecretString>,
+    /// Where the token was given.
+    pub token_from: Option<String>,
     /// The API token that a broker shall send.
     pub ingest_token: Option<SecretString>,
     /// Proxies, of which an address of this machine needs none.
@@ -30,19 +33,29 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Reads them. What is wrong with a role's settings is no concern of a client's, misspelt
-    /// names aside.
-    pub fn resolve(sources: &Sources<'_>) -> Result<Self, Problems> {
+    /// names aside. Without an address the context says where to, and its token goes nowhere else.
+    pub fn resolve(sources: &Sources<'_>, context: Option<&Context>) -> Result<Self, Problems> {
         let mut reader = beside_the_roles(sources);
         let given = CommandSettings::read(&mut reader);
         let listen = listen().read(&mut reader);
         reader.refuse_unknown();
         if let (Ok(given), true) = (given, reader.problems.is_empty()) {
             let CommandSettings { url, token, ingest_token } = given;
+            let context = context.filter(|context| url.as_ref().is_none_or(|u| *u == context.url));
+            let (token, token_from) = match (token, context) {
+                (None, Some(context)) => {
+                    (context.token.clone(), Some(format!("the context {}", context.name)))
+                }
+                (token, _) => (token, reader.origin("TOKEN")),
+            };
+            let url = url.or_else(|| context.map(|context| context.url.clone()));
             match url
                 .or_else(|| reachable(listen.ok()?))
                 .map(|url| (proxies_to(&url, sources), url))
             {
-                Some((Ok(proxies), url)) => return Ok(Self { url, token, ingest_token, proxies }),
+                Some((Ok(proxies), url)) => {
+                    return Ok(Self { url, token, token_from, ingest_token, proxies });
+                }
                 Some((Err((name, wrong)), _)) => reader.variable_problem(name, wrong),
                 None => {
                     reader.problem("URL", "is not set", "set it to postrider's address");

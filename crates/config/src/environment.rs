@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use crate::client::{self, ClientSettings};
+use crate::contexts::Contexts;
 use crate::problem::Problems;
 use crate::reader::{Flags, Sources};
 use crate::settings::Settings;
@@ -48,6 +49,21 @@ impl Input {
         Ok(Self { env, file: settings_file(config)? })
     }
 
+    /// The same, with values for variables that are not set and whose setting stands in no file.
+    #[must_use]
+    pub fn with_defaults(&self, defaults: &[(&str, &str)]) -> Self {
+        let mut env = self.env.clone();
+        let text = self.file.as_ref().map_or("", |(_, text)| text.as_str());
+        let file: toml::Table = text.parse().unwrap_or_default();
+        for (name, value) in defaults {
+            let key = name.trim_start_matches("POSTRIDER_").to_lowercase();
+            if !file.contains_key(&key) {
+                env.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+            }
+        }
+        Self { env, file: self.file.clone() }
+    }
+
     /// Everything that a role needs.
     pub fn settings(&self, flags: &Flags) -> Result<Settings, Problems> {
         Settings::resolve(&self.sources(flags))
@@ -55,7 +71,13 @@ impl Input {
 
     /// What a command needs to reach a running postrider.
     pub fn client(&self, flags: &Flags) -> Result<ClientSettings, Problems> {
-        ClientSettings::resolve(&self.sources(flags))
+        let context = match Contexts::read(&self.env)
+            .and_then(|all| all.map_or(Ok(None), |contexts| contexts.current()))
+        {
+            Ok(context) => context,
+            Err(error) => return Err(Problems::of_contexts(&error)),
+        };
+        ClientSettings::resolve(&self.sources(flags), context.as_ref())
     }
 
     /// Where a role answers for its health: as given, else where one with these settings does.

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_hours(24 * 3650);
 settings! {
     /// When a pair is late.
     struct FreshnessSettings {
-        /// How long a verification counts; `auto` is 24 h.
+        /// How long a verification may be owed before its pair is late; `auto` is 24 h.
         max_age: Duration =
             Setting::new("FRESHNESS", "auto, or a duration up to 3650d", max_age)
                 .of(INGEST_AND_MONITOR)
@@ -59,8 +59,8 @@ pub(crate) const TABLE: TableDeclaration = TableDeclaration {
     keys: &[BROKER, CONSUMER, PROVIDER, MAX_AGE, CRITICAL],
 };
 
-/// Reads all of it.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Result<FreshnessRules, Reported> {
+/// Reads all of it; `is_watched` says whether publications become events by themselves.
+pub(crate) fn read(reader: &mut Reader<'_>, is_watched: bool) -> Result<FreshnessRules, Reported> {
     let settings = FreshnessSettings::read(reader);
     let problems = reader.problems.len();
     let pairs = tables::read(reader, &TABLE, |_, table, faults| pair(table, faults));
@@ -68,7 +68,8 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<FreshnessRules, Reported> 
         return Err(Reported);
     }
     let FreshnessSettings { max_age, zone, days } = settings?;
-    Ok(FreshnessRules { max_age, quiet: QuietDays::new(days, zone), pairs })
+    let quiet = QuietDays::new(days, zone);
+    Ok(FreshnessRules { max_age, quiet, pairs, is_watched })
 }
 
 /// `auto` is 24 h: what is right for a pair that little is known of.

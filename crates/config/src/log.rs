@@ -12,8 +12,10 @@ settings! {
     /// What is logged.
     struct Lines {
         /// Whether log lines are JSON, or text for people.
-        format: LogFormat =
-            Setting::new("LOG_FORMAT", "json or text", log_format).example("text").default("json"),
+        format: Option<LogFormat> =
+            Setting::new("LOG_FORMAT", "json or text", log_format)
+                .example("text")
+                .else_in_words("text on a terminal, else json"),
         /// What is logged, in the syntax of the crate `tracing-subscriber`.
         filter: Given =
             variable(&["RUST_LOG"], "directives, separated by commas")
@@ -25,8 +27,8 @@ settings! {
 /// What is logged.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// One line of JSON, or text for people.
-    pub format: LogFormat,
+    /// One line of JSON, or text for people; `None`: text where standard output is a terminal.
+    pub format: Option<LogFormat>,
     /// In the syntax of `RUST_LOG`.
     pub filter: String,
 }

@@ -49,6 +49,12 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
+    /// The user's contexts can't be read.
+    pub(crate) fn of_contexts(error: &std::io::Error) -> Self {
+        let wrong = Wrong::new(format!("can't be read: {error}"), "mend or remove contexts.toml");
+        Self(vec![Problem::new("contexts".to_owned(), "file".to_owned(), wrong)])
+    }
+
     /// One line each, for standard error.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|problem| format!("error: {problem}").replace(['\n', '\r'], " "))

@@ -301,6 +301,16 @@ impl<'a> Reader<'a> {
         self.sources.file.map_or_else(String::new, |(path, _)| path.display().to_string())
     }
 
+    /// Where a setting of ours was given; `None` when nobody did.
+    pub(crate) fn origin(&self, ending: &str) -> Option<String> {
+        let name = format!("{PREFIX}{ending}");
+        let shown = self.effective.iter().rev().find(|shown| shown.name == name)?;
+        Some(shown.origin.clone()).filter(|origin| *origin != Origin::Default).map(|origin| {
+            let given = origin.given_as(&name);
+            format!("{given} ({})", origin.kind())
+        })
+    }
+
     fn show(&mut self, declaration: Declaration, found: Option<&Found>) {
         let name = found.map_or_else(|| declaration.variable(), |found| found.name.clone());
         let value = match (found, declaration.unset) {

@@ -1,6 +1,6 @@
 //! All settings of the roles, and the order in which they are read, shown and documented.
 
-use postrider_domain::{FreshnessRules, LaneRules};
+use postrider_domain::{FreshnessRules, LaneRules, WatchMode};
 use postrider_http_client::ProxyRules;
 
 use crate::access::{
@@ -102,7 +102,8 @@ impl Settings {
         let worker = WorkerSettings::read(reader);
         let credentials = CredentialSettings::read(reader);
         let monitor = MonitorSettings::read(reader);
-        let freshness = freshness::read(reader);
+        let is_watched = monitor.as_ref().is_ok_and(|monitor| monitor.watch == WatchMode::On);
+        let freshness = freshness::read(reader, is_watched);
         let brokers = brokers::read(reader);
         let alerts = AlertSettings::read(reader);
         let alert_receiver = alerts::receiver(reader);

@@ -41,7 +41,7 @@ impl StoredStatus {
     }
 }
 
-/// The state shown to people and programs (contract section 5).
+/// The state shown to people and programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {

@@ -74,6 +74,53 @@ impl FromStr for EventName {
     }
 }
 
+/// How an event came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventSource {
+    /// Somebody posted it to `POST /events`.
+    Api,
+    /// A broker's own webhook told it.
+    Relay,
+    /// It was found at the broker, which had told nobody.
+    Watch,
+    /// `postrider reconcile` found it lost.
+    Reconcile,
+}
+
+/// The text names no way in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown source of an event")]
+pub struct UnknownEventSource;
+
+impl EventSource {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Api, Self::Relay, Self::Watch, Self::Reconcile];
+
+    /// Its name in rows and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Relay => "relay",
+            Self::Watch => "watch",
+            Self::Reconcile => "reconcile",
+        }
+    }
+}
+
+impl fmt::Display for EventSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventSource {
+    type Err = UnknownEventSource;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|source| source.as_str() == text).ok_or(UnknownEventSource)
+    }
+}
+
 /// One side of a contract as an event names it. Missing values are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -8,7 +8,7 @@
 //! | `failed` | a version that counts does not keep a line's contract |
 //! | `stale` | a verification is owed for longer than the pair's threshold |
 //! | `unguarded` | no version of the provider counts, so that nobody is ever told of a contract |
-//! | `silent` | a publication that no event told of: the broker's webhook does not reach us |
+//! | `silent` | a publication that no event told of, where none is made of it: the broker's webhook does not reach us |
 //! | `unknown` | the broker could not tell of the pair, or nothing is known of it |
 //! | `owing` | a verification is owed, and not late yet |
 //! | `fresh` | else: a contract that is verified and does not change is fresh for ever |
@@ -190,6 +190,9 @@ pub struct FreshnessRules {
     pub quiet: QuietDays,
     /// Exceptions; the first that covers a pair counts.
     pub pairs: Vec<PairRule>,
+    /// Whether a publication that no event told of becomes an event by itself: then no pair is
+    /// silent.
+    pub is_watched: bool,
 }
 
 impl FreshnessRules {
@@ -335,12 +338,13 @@ fn by_broker(
 ) -> StateAndAge {
     let owed = says.owed_since().map(|since| age(&rules.quiet, since, now));
     let newest = facts.last_verification.map(|newest| age(&rules.quiet, newest.at, now));
+    let is_silent = !rules.is_watched && says.untold(facts.told_publication, now).is_some();
     let state = match owed {
         _ if says.trouble.is_some() => FreshnessState::Unknown,
         _ if !says.failed.is_empty() => FreshnessState::Failed,
         Some(age) if age > max_age => FreshnessState::Stale,
         _ if !says.is_guarded => FreshnessState::Unguarded,
-        _ if says.untold(facts.told_publication, now).is_some() => FreshnessState::Silent,
+        _ if is_silent => FreshnessState::Silent,
         Some(_) => FreshnessState::Owing,
         None => FreshnessState::Fresh,
     };

@@ -12,6 +12,8 @@ pub enum IncidentKind {
     SustainedFailures,
     /// A lane is held.
     LaneHeld,
+    /// What waits for a limit would leave too late.
+    LaneLate,
     /// A webhook is parked.
     WebhookHeld,
     /// A delivery took workers down.
@@ -30,13 +32,18 @@ pub enum IncidentKind {
     LocalTrouble,
     /// A credential has expired, or will soon.
     CredentialExpiring,
+    /// Verifications were late already when their broker was first asked.
+    FirstContact,
+    /// What is deployed of a consumer stops its provider's deployment.
+    HoldsBack,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::SustainedFailures,
         Self::LaneHeld,
+        Self::LaneLate,
         Self::WebhookHeld,
         Self::Poison,
         Self::VerificationStale,
@@ -46,6 +53,8 @@ impl IncidentKind {
         Self::PairsFull,
         Self::LocalTrouble,
         Self::CredentialExpiring,
+        Self::FirstContact,
+        Self::HoldsBack,
     ];
 
     /// Its name in rows, JSON and metrics.
@@ -53,6 +62,7 @@ impl IncidentKind {
         match self {
             Self::SustainedFailures => "sustained_failures",
             Self::LaneHeld => "lane_held",
+            Self::LaneLate => "lane_late",
             Self::WebhookHeld => "webhook_held",
             Self::Poison => "poison",
             Self::VerificationStale => "verification_stale",
@@ -62,6 +72,8 @@ impl IncidentKind {
             Self::PairsFull => "pairs_full",
             Self::LocalTrouble => "local_trouble",
             Self::CredentialExpiring => "credential_expiring",
+            Self::FirstContact => "first_contact",
+            Self::HoldsBack => "holds_back",
         }
     }
 }

@@ -44,6 +44,19 @@ impl LaneLimits {
         self.rate.usable_burst(self.burst)
     }
 
+    /// How long the limits make `waiting` deliveries take; 0 without a limit.
+    pub fn drain_seconds(&self, waiting: u64) -> u64 {
+        let by_rate = self.interval().map_or(0, |interval| {
+            let nanos = interval.as_nanos().saturating_mul(u128::from(waiting));
+            u64::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
+        });
+        let by_hour = self.per_hour.map_or(0, |per_hour| {
+            let full_hours = waiting.saturating_sub(1) / u64::from(per_hour.max(1));
+            full_hours.saturating_mul(3_600)
+        });
+        by_rate.max(by_hour)
+    }
+
     /// Whether one worker at a time sends for the lane.
     pub fn is_limited(&self) -> bool {
         matches!(self.rate, Rate::Limited { .. }) || self.per_hour.is_some()
@@ -95,4 +108,29 @@ pub enum LaneState {
     Open,
     /// They wait, however long.
     Held(HoldCause),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_to_drain() {
+        let limits = |rate: &str, per_hour| LaneLimits {
+            rate: rate.parse().unwrap(),
+            burst: 1,
+            concurrency: 1,
+            per_hour,
+        };
+        assert_eq!(limits("unlimited", None).drain_seconds(1_000_000), 0);
+        assert_eq!(limits("unlimited", Some(100)).drain_seconds(250), 7_200);
+        assert_eq!(limits("unlimited", Some(100)).drain_seconds(100), 0);
+        let rate: Rate = "60/min".parse().unwrap();
+        let interval = rate.interval().unwrap();
+        assert!(interval > Duration::from_secs(1));
+        let drained = Duration::from_secs(limits("60/min", None).drain_seconds(60));
+        let exact = interval * 60;
+        assert!(exact <= drained && drained < exact + Duration::from_secs(1), "{drained:?}");
+        assert_eq!(limits("60/min", None).drain_seconds(0), 0);
+    }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod classify;
 mod credential;
 mod delivery;
+pub mod doctor;
 mod duration;
 mod event;
 mod extensions;
@@ -37,6 +38,7 @@ pub mod suggestions;
 mod target;
 mod transition;
 mod transport_header;
+mod watch;
 mod webhook;
 
 pub use address::{AddressPolicy, BlockedAddress};
@@ -48,7 +50,7 @@ pub use credential::{
 };
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
-pub use event::{Event, EventName, Pacticipant, UnknownEventName};
+pub use event::{Event, EventName, EventSource, Pacticipant, UnknownEventName, UnknownEventSource};
 pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
 };
@@ -68,7 +70,7 @@ pub use lane_policy::{
     FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LaneEvidence, LanePolicy, LimitPolicy,
 };
 pub use lane_rules::{LaneError, LanePlace, LaneRule, LaneRules, is_credential_header};
-pub use matching::wants;
+pub use matching::{Unwanted, distance, unwanted, wants};
 pub use next_row::{
     Due, LOST_WAIT, LastOutcome, MAX_LOST_CLAIMS, MAX_REJECTIONS, NextRow, Rejection, RowFacts,
     after_discard, after_lost_claim, after_outcome,
@@ -85,4 +87,5 @@ pub use streak::StreakNews;
 pub use target::{HostPatterns, InvalidHostPattern, Target, TargetKind};
 pub use transition::{Refusal, Transition};
 pub use transport_header::is_transport_header;
+pub use watch::{UnknownWatchMode, WatchMode};
 pub use webhook::{Body, BodyMode, RequestTemplate, Selector, Webhook, WebhookState};

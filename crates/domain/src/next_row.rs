@@ -1,5 +1,7 @@
 //! What a delivery's row does next: after an outcome (T6-T11), after a lost claim (J1, J2), after
-//! its webhook is gone (J4). The stores write what is decided here and decide nothing themselves.
+//! its webhook is gone (J4). What follows an outcome the stores write as it is decided here; what
+//! the janitor does to many rows at once (J1, J2, J4) is said again in SQL (`hot/*/janitor.rs`),
+//! and the tests of `crates/sim/tests/stores` hold it to this.
 //!
 //! | what happened                        | status    | due        | attempt    |
 //! |--------------------------------------|-----------|------------|------------|

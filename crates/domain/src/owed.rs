@@ -18,6 +18,7 @@
 
 mod contract;
 mod deployable;
+mod fate;
 mod judged;
 mod role;
 mod since;
@@ -25,6 +26,7 @@ mod standing;
 
 pub use contract::{Contract, Debt, Due, FailedResult, HeldBack, VersionResult};
 pub use deployable::{Deployable, Needed, deployable};
+pub use fate::{Fate, Looked, Sight, fate};
 pub use judged::{Judged, PairState, judge_pair};
 pub use role::Role;
 pub use since::{HistoricResult, Step, owing_since};

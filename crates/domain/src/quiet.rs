@@ -77,6 +77,11 @@ impl QuietDays {
         self.days.is_empty()
     }
 
+    /// Whether this moment is on a day that does not count.
+    pub fn is_quiet(&self, now: Timestamp) -> bool {
+        !self.days.is_empty() && self.days.contains(&self.zone.to_datetime(now).weekday())
+    }
+
     /// The time from `since` to `now` without what of it fell on quiet days. A day is as long
     /// as the zone makes it: 23 or 25 hours where clocks change. Negative when `since` is later
     /// than `now`; quiet days are not left out then.

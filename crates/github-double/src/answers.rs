@@ -31,6 +31,7 @@ pub(crate) fn check_content(request: &Request<'_>) -> Result<(), Refusal> {
             | Route::RateLimit
             | Route::User
             | Route::Repo { .. }
+            | Route::Actions { .. }
             | Route::Versions
             | Route::App(_)
             | Route::Journal
@@ -60,10 +61,23 @@ pub(crate) fn accepted(request: &Request<'_>) -> Reply {
         Route::Repo { repo } => request
             .case("get-repo-200")
             .edit_body(|body| body["full_name"] = Value::String(repo.clone())),
+        Route::Actions { what, .. } => actions(request, what),
         Route::Versions => Reply::json(StatusCode::OK, &json!(["2026-03-10", "2022-11-28"])),
         Route::App(_) | Route::Journal | Route::Control | Route::Unknown => {
             request.case("not-found-404")
         }
+    }
+}
+
+/// A repository with one workflow, of which nothing ran.
+fn actions(request: &Request<'_>, what: &str) -> Reply {
+    match what {
+        "runs" => request.case("list-runs-200-empty"),
+        "workflows" => {
+            let workflow = json!({"id": 1, "name": "verify", "state": "active"});
+            Reply::json(StatusCode::OK, &json!({"total_count": 1, "workflows": [workflow]}))
+        }
+        _ => request.case("not-found-404"),
     }
 }
 

@@ -123,6 +123,7 @@ async fn answer(
         | Route::RateLimit
         | Route::User
         | Route::Repo { .. }
+        | Route::Actions { .. }
         | Route::Versions
         | Route::App(_)
         | Route::Unknown => {}

@@ -298,7 +298,11 @@ impl State {
                 return request.case("not-found-404");
             }
             Route::Dispatch { .. } | Route::WorkflowDispatch { .. } => Cost::Write,
-            Route::RateLimit | Route::User | Route::Repo { .. } | Route::Versions => Cost::Read,
+            Route::RateLimit
+            | Route::User
+            | Route::Repo { .. }
+            | Route::Actions { .. }
+            | Route::Versions => Cost::Read,
         };
         if let Some(refused) = self.gate(request, cost) {
             return refused;

@@ -8,12 +8,25 @@ use crate::journal::Kind;
 /// A call that the double knows. `repo` is `owner/repo` as in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    Dispatch { repo: String },
-    WorkflowDispatch { repo: String },
-    Hook { name: String },
+    Dispatch {
+        repo: String,
+    },
+    WorkflowDispatch {
+        repo: String,
+    },
+    Hook {
+        name: String,
+    },
     RateLimit,
     User,
-    Repo { repo: String },
+    Repo {
+        repo: String,
+    },
+    /// What an Actions list or run tells; `what` is `runs`, `runs/{id}` or `workflows`.
+    Actions {
+        repo: String,
+        what: String,
+    },
     Versions,
     App(AppCall),
     Journal,
@@ -42,6 +55,12 @@ impl Route {
             ("GET", ["repos", owner, repo]) if !repo.is_empty() => {
                 Self::Repo { repo: slug(owner, repo) }
             }
+            ("GET", ["repos", owner, repo, "actions", what @ ("runs" | "workflows")]) => {
+                Self::Actions { repo: slug(owner, repo), what: (*what).to_owned() }
+            }
+            ("GET", ["repos", owner, repo, "actions", "runs", id]) if !id.is_empty() => {
+                Self::Actions { repo: slug(owner, repo), what: format!("runs/{id}") }
+            }
             ("GET", ["versions"]) => Self::Versions,
             ("GET", ["_journal"]) => Self::Journal,
             ("POST", ["_control"]) => Self::Control,
@@ -53,7 +72,11 @@ impl Route {
         match self {
             Self::Dispatch { .. } | Self::WorkflowDispatch { .. } => Kind::Dispatch,
             Self::Hook { .. } => Kind::Hook,
-            Self::RateLimit | Self::User | Self::Repo { .. } | Self::Versions => Kind::Read,
+            Self::RateLimit
+            | Self::User
+            | Self::Repo { .. }
+            | Self::Actions { .. }
+            | Self::Versions => Kind::Read,
             Self::App(_) => Kind::App,
             Self::Journal | Self::Control | Self::Unknown => Kind::Other,
         }
@@ -61,9 +84,10 @@ impl Route {
 
     pub(crate) fn repo(&self) -> Option<&str> {
         match self {
-            Self::Dispatch { repo } | Self::WorkflowDispatch { repo } | Self::Repo { repo } => {
-                Some(repo)
-            }
+            Self::Dispatch { repo }
+            | Self::WorkflowDispatch { repo }
+            | Self::Repo { repo }
+            | Self::Actions { repo, .. } => Some(repo),
             Self::Hook { .. }
             | Self::RateLimit
             | Self::User
@@ -81,6 +105,7 @@ impl Route {
             Self::Dispatch { .. }
             | Self::WorkflowDispatch { .. }
             | Self::Repo { .. }
+            | Self::Actions { .. }
             | Self::RateLimit
             | Self::User
             | Self::Versions
@@ -96,11 +121,13 @@ impl Route {
         match self {
             Self::Dispatch { repo } | Self::WorkflowDispatch { repo } => Some(repo.clone()),
             Self::Hook { name } => Some(name.clone()),
-            Self::RateLimit | Self::User | Self::Repo { .. } | Self::Versions => {
-                Some(format!("GET {}", without_root(path)))
-            }
             Self::App(AppCall::Token(_)) => Some(format!("POST {}", without_root(path))),
-            Self::App(_) => Some(format!("GET {}", without_root(path))),
+            Self::RateLimit
+            | Self::User
+            | Self::Repo { .. }
+            | Self::Actions { .. }
+            | Self::Versions
+            | Self::App(_) => Some(format!("GET {}", without_root(path))),
             Self::Journal | Self::Control | Self::Unknown => None,
         }
     }
@@ -114,6 +141,7 @@ impl Route {
             Self::RateLimit
             | Self::User
             | Self::Repo { .. }
+            | Self::Actions { .. }
             | Self::Versions
             | Self::App(_)
             | Self::Journal

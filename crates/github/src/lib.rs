@@ -12,6 +12,7 @@ mod message;
 mod probe;
 mod read;
 mod run;
+mod runs;
 
 pub use access::{TokenFacts, read_repository, read_user, token_facts, user_url};
 pub use app::{
@@ -23,3 +24,6 @@ pub use headers::{rate_remaining, request_id, token_expiry};
 pub use probe::{ProbeReading, probe_url, read_probe};
 pub use read::{answer, asks_too_long, is_answer_of_github, read};
 pub use run::{Run, started_run};
+pub use runs::{
+    RUN_PAGES, RunsReading, read_run, read_runs, read_workflows, run_url, runs_url, workflows_url,
+};

@@ -143,12 +143,32 @@ impl Tokens {
 
     /// The place of the token that the request presents.
     pub(crate) fn place(&self, headers: &HeaderMap) -> Option<usize> {
-        let presented = presented_token(headers)?;
-        let presented = digest(&SHA256, presented.as_bytes());
+        self.find(&presented_token(headers)?)
+    }
+
+    /// The place of a token.
+    pub(crate) fn find(&self, token: &str) -> Option<usize> {
+        let presented = digest(&SHA256, token.as_bytes());
         let matches = |known: &Known| {
             verify_slices_are_equal(known.hash().as_ref(), presented.as_ref()).is_ok()
         };
         self.0.iter().position(matches)
+    }
+
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the token of this place may do what `needed` asks for.
+    pub(crate) fn may(&self, place: usize, needed: Role) -> bool {
+        let token = self.0.get(place).map(|known| known.token.expose_secret());
+        token.is_some_and(|token| self.judge(token.as_bytes(), needed) == Access::Granted)
+    }
+
+    /// The hash of the token of this place.
+    pub(crate) fn hash(&self, place: usize) -> Option<Digest> {
+        self.0.get(place).map(Known::hash)
     }
 
     /// How a token is called where it must not be shown: its name, else its role and a keyed hash.

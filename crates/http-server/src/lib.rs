@@ -13,6 +13,7 @@ pub mod openapi;
 mod problem;
 pub mod query;
 mod routes;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use limits::{Caller, Limit};
 pub use media_type::media_type;
 pub use problem::Problem;
 pub use routes::{Route, router};
+pub use sign_in::{Session, SignedIn};
 
 /// What those roles share within a process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub struct Shared {
     /// Memory for what both take in.
     pub memory: MemoryBudget,
     /// Read by whoever writes webhooks, written by a commit of events that they keep from coming
-    /// to its end.
+    /// to its end. Those of other processes wait in the store.
     pub webhook_writes: Arc<RwLock<()>>,
 }
 

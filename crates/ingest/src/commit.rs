@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_domain::{DeliveryId, EventId, LaneId, WebhookUuid};
+use postrider_domain::{DeliveryId, EventId, EventSource, LaneId, WebhookUuid};
 use postrider_http_server::{MemoryBudget, Shared};
 use postrider_queue::Fresh;
 use postrider_store::{
@@ -39,12 +39,12 @@ const QUEUE: usize = 8_192;
 /// How long a batch gathers while another commit runs.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// How often a batch is matched again because webhooks changed under it, before this process
-/// writes no more of them until the batch is in.
-const MATCHES_BEFORE_PAUSE: u32 = 8;
+/// How often a batch is matched while webhooks change under it, before nobody writes any more of
+/// them until the batch is in.
+const MATCHES: u32 = 8;
 
-/// And how often in all: other processes may go on writing them.
-const MAX_MATCHES: u32 = 24;
+/// And how often then: once, unless the store could not keep other processes from writing them.
+const MATCHES_AT_LAST: u32 = 16;
 
 /// How long one statement may take before its clients are told to try again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,6 +55,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(50);
 /// A parsed event that wants to be committed.
 #[derive(Debug)]
 pub(crate) struct Candidate {
+    pub(crate) source: EventSource,
     pub(crate) key: Option<String>,
     pub(crate) term: Option<KeyTerm>,
     pub(crate) fingerprint: [u8; 16],
@@ -197,6 +198,9 @@ struct Done {
     results: Vec<IntakeResult>,
 }
 
+/// The webhooks that a batch was matched with, and what became of its entries.
+type Matched = (Arc<Webhooks>, Vec<IntakeResult>);
+
 impl Parts {
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store
@@ -236,29 +240,43 @@ impl Parts {
         self.dispatcher.dispatch(self.store(), ready, handover).await;
     }
 
-    /// Matches and commits until the webhooks stood still in between (VERSION_IN_COMMIT).
-    async fn commit(
-        &self,
-        batch: &mut IntakeBatch,
-    ) -> Result<(Arc<Webhooks>, Vec<IntakeResult>), StoreError> {
+    /// Matches and commits until the webhooks stood still in between (VERSION_IN_COMMIT); where
+    /// they never do, they are made to.
+    async fn commit(&self, batch: &mut IntakeBatch) -> Result<Matched, StoreError> {
         let mut table = self.webhooks.get(self.store()).await?;
-        let mut pause = None;
-        for matches in 0..MAX_MATCHES {
-            if matches >= MATCHES_BEFORE_PAUSE && pause.is_none() {
-                pause = Some(self.shared.webhook_writes.write().await);
-                table = self.webhooks.reload(self.store()).await?;
-            }
-            batch.webhooks_version = table.version;
-            for entry in Arc::make_mut(&mut batch.entries) {
-                entry.deliveries = table.deliveries(entry.event.event.event());
-            }
-            if let Some(results) = self.store().commit_events(batch).await? {
-                reached(Step::Committed, results.len());
+        for _ in 0..MATCHES {
+            if let Some(results) = self.commit_as_matched(batch, &table).await? {
                 return Ok((table, results));
             }
             table = self.webhooks.reload(self.store()).await?;
         }
+        let _pause = self.shared.webhook_writes.write().await;
+        let at_last = Box::pin(self.commit_at_last(batch));
+        Box::pin(self.store().while_webhooks_stand_still(at_last)).await
+    }
+
+    async fn commit_at_last(&self, batch: &mut IntakeBatch) -> Result<Matched, StoreError> {
+        for _ in 0..MATCHES_AT_LAST {
+            let table = self.webhooks.reload(self.store()).await?;
+            if let Some(results) = self.commit_as_matched(batch, &table).await? {
+                return Ok((table, results));
+            }
+        }
         Err(StoreError::Unavailable("webhooks keep changing".to_owned()))
+    }
+
+    /// `None`: they have changed since.
+    async fn commit_as_matched(
+        &self,
+        batch: &mut IntakeBatch,
+        table: &Webhooks,
+    ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
+        batch.webhooks_version = table.version;
+        for entry in Arc::make_mut(&mut batch.entries) {
+            entry.deliveries = table.deliveries(entry.event.event.event());
+        }
+        let results = self.store().commit_events(batch).await?;
+        Ok(results.inspect(|results| reached(Step::Committed, results.len())))
     }
 
     /// Nobody was answered and nothing was published, but it may have been committed: then the
@@ -279,6 +297,7 @@ impl Parts {
 fn entry(candidate: Candidate) -> IntakeEntry {
     let event = NewEvent {
         id: EventId(Uuid::now_v7()),
+        source: candidate.source,
         key: candidate.key,
         term: candidate.term,
         fingerprint: candidate.fingerprint,

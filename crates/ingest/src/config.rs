@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use postrider_broker::BrokerConfig;
 use postrider_domain::Rate;
 use postrider_http_server::Tokens;
 use postrider_store::MasterKey;
@@ -25,4 +26,7 @@ pub struct IngestConfig {
     /// A relayed call is answered with 200 within this time, else with 503. Below the 15 s after
     /// which a broker gives an answer up.
     pub relay_answer_within: Duration,
+    /// The brokers whose calls are relayed, by their names here, as far as they may be asked
+    /// what they triggered.
+    pub brokers: Vec<(String, BrokerConfig)>,
 }

@@ -4,6 +4,9 @@
 //! to a bound; beyond, answers to clients wait a moment, which slows them down; beyond that, rows
 //! are made due in the store (T2), where workers find them without the queue. So while the queue
 //! is there intake goes on publishing, however large a burst is.
+//!
+//! While the queue is away all rows are made due; once more than `POSTRIDER_MAX_UNPUBLISHED` rows
+//! that were never claimed wait (counted every five seconds), events are refused with 503.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -15,9 +15,11 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use postrider_api::AcceptedEvent;
+use postrider_domain::EventSource;
 use postrider_http_server::Problem;
 use postrider_http_server::body::{self, Limits};
 use postrider_http_server::json::{self, JsonFault};
+use postrider_http_server::query;
 use postrider_store::EventDocument;
 use postrider_telemetry::TraceContext;
 use serde_json::Value;
@@ -50,13 +52,14 @@ pub(crate) const MAX_EVENTS: usize = 10_000;
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     app.is_open()?;
     let caller = app.caller(&request);
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (Parts { headers, uri, .. }, body) = request.into_parts();
+    let source = source_of(uri.query().unwrap_or_default())?;
     let form = Form::of(&headers)?;
     let header_key = idempotency_key(&headers)?;
     let mut permit = app.memory().enter()?;
     let limits = Limits { bytes: MAX_CALL, time: app.config.request_timeout };
     let bytes = body::read(&headers, body, app.memory(), &mut permit, limits).await?;
-    let call = Call { form, header_key, trace: trace_of(&headers) };
+    let call = Call { form, source, header_key, trace: trace_of(&headers) };
     let Pieces { many, pieces } = form.split(text_of(&bytes)?)?;
     app.count_events(caller, pieces.len())?;
     let answers = call.take(&app, &headers, &pieces).await;
@@ -66,6 +69,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
 /// What the whole call says of each of its events.
 struct Call {
     form: Form,
+    source: EventSource,
     header_key: Option<String>,
     trace: TraceContext,
 }
@@ -118,7 +122,14 @@ impl Call {
         };
         let event = EventDocument::new(sent.event)?;
         let fingerprint = fingerprint(event.text().as_bytes());
-        Ok(Candidate { key, term: None, fingerprint, event, trace: self.trace })
+        Ok(Candidate {
+            source: self.source,
+            key,
+            term: None,
+            fingerprint,
+            event,
+            trace: self.trace,
+        })
     }
 }
 
@@ -169,6 +180,20 @@ pub(crate) fn fingerprint(content: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&digest(&SHA256, content).as_ref()[..16]);
     short
+}
+
+/// Who reconciles says so; nothing else is asked of the query.
+fn source_of(text: &str) -> Result<EventSource, Problem> {
+    for pair in query::pairs(text) {
+        let (name, value) = pair?;
+        if name == "source" {
+            return match value.as_str() {
+                "reconcile" => Ok(EventSource::Reconcile),
+                _ => Err(Problem::bad("", "the parameter source must be reconcile, or left out")),
+            };
+        }
+    }
+    Ok(EventSource::Api)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -63,6 +63,7 @@ impl Ingest {
         cancel: CancellationToken,
     ) -> Self {
         let (tracker, supervisor) = tasks;
+        shared.metrics.expect_events();
         let memory = shared.memory.clone();
         let (webhooks, dispatcher) = (WebhookCache::default(), Dispatcher::new(queue));
         let parts = Arc::new(Parts { shared, webhooks, dispatcher });

@@ -10,12 +10,15 @@
 //!
 //! * Up to the end of the term the broker has no 200: it calls again, and the repeat finds the
 //!   event. Where time runs out the answer is therefore 503, although the event may be on disk.
+//! * A call may meet an event that the watch made of the same publication, because it was faster
+//!   ([`merged`]): the first one is merged with it, the next one is a new event.
 //! * A crash between the end of the term and the answer makes the broker's next call a new event:
 //!   one dispatch more. In the other order it would be one less: with the 200 given and the term
 //!   still running, the next equal call would be taken for a repeat.
 
 mod described;
 mod event;
+mod merged;
 mod params;
 mod repeat;
 
@@ -28,7 +31,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use postrider_api::RelayedEvent;
-use postrider_domain::Event;
+use postrider_domain::{Event, EventSource};
 use postrider_http_server::Problem;
 use postrider_http_server::body::{self, Limits};
 use postrider_render::BrokerVar;
@@ -39,6 +42,7 @@ use crate::commit::{Candidate, CommitResult};
 use crate::events;
 use crate::intake::App;
 use crate::payload::{DEFAULT_BROKER, check_key};
+use crate::relay::merged::Relay;
 use crate::relay::params::{BodyFault, Params};
 use crate::relay::repeat::Identity;
 
@@ -94,7 +98,8 @@ impl Call {
         let mut permit = app.memory().enter()?;
         let limits = Limits { bytes: MAX_BODY, time: app.config.request_timeout };
         let bytes = body::read(&head.headers, body, app.memory(), &mut permit, limits).await?;
-        let params = self.read(app, head.uri.query().unwrap_or_default(), &bytes)?;
+        let query = head.uri.query().unwrap_or_default();
+        let params = self.read(app, query, &bytes)?;
         drop(bytes);
         if params.event_name() == TEST {
             return self.test_run(app).await;
@@ -102,7 +107,8 @@ impl Call {
         let event = event::event(self.broker, &params)?;
         let identity = Identity::of(&event, self.arrived)?;
         let trace = events::trace_of(&head.headers);
-        commit(app, identity, event, trace).await
+        let relay = Relay::of(head.uri.path(), query);
+        commit(app, identity, event, (&relay, trace)).await
     }
 
     /// Query and body together. A body that is no JSON does no harm beside a query that suffices.
@@ -142,18 +148,36 @@ fn broken(fault: &str, missing: &[BrokerVar]) -> Problem {
 
 async fn commit(
     app: &App,
-    identity: Identity,
+    mut identity: Identity,
     event: Event,
-    trace: TraceContext,
+    (relay, trace): (&Relay, TraceContext),
 ) -> Result<Response, Problem> {
-    let Identity { key, fingerprint, term } = identity;
     let event = EventDocument::new(event)?;
-    let candidate = Candidate { key: key.clone(), term, fingerprint, event, trace };
-    let result = app.committer.submit(vec![candidate]).await.pop().unwrap_or(CommitResult::Away);
-    if let (Some(key), CommitResult::Accepted { event_id, .. }) = (&key, &result) {
+    let mut result = submit(app, &identity, &event, trace).await;
+    if let (Some(key), CommitResult::Accepted { event_id: met, duplicate: true, .. }) =
+        (&identity.key, &result)
+        && merged::is_another((app.store(), &app.config), relay, event.event(), *met).await?
+    {
+        app.store().free_key(key, *met).await?;
+        identity.arrives_now();
+        result = submit(app, &identity, &event, trace).await;
+    }
+    if let (Some(key), CommitResult::Accepted { event_id, .. }) = (&identity.key, &result) {
         app.store().free_key(key, *event_id).await?;
     }
     Ok(Json(events::accepted(result)?).into_response())
+}
+
+async fn submit(
+    app: &App,
+    identity: &Identity,
+    event: &EventDocument,
+    trace: TraceContext,
+) -> CommitResult {
+    let Identity { key, fingerprint, term } = identity.clone();
+    let (source, event) = (EventSource::Relay, event.clone());
+    let candidate = Candidate { source, key, term, fingerprint, event, trace };
+    app.committer.submit(vec![candidate]).await.pop().unwrap_or(CommitResult::Away)
 }
 
 #[cfg(test)]

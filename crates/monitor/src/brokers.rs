@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use postrider_broker::{
-    Broker, BrokerConfig, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey,
-};
-use postrider_domain::owed::Judged;
-use postrider_domain::{BrokerSays, PairFacts, PairKey};
+use postrider_broker::{Broker, BrokerConfig, BrokerError};
+use postrider_domain::WatchMode;
 use postrider_store::{BrokerRead, BrokerTrouble, MonitorLease, StoreError};
+use postrider_telemetry::Metrics;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::fold::{Learned, facts_of};
 use crate::pairs::Pairs;
+use crate::watch::{Memory, Teller, Walk, WalkError, Walked};
 
-/// Pairs that are asked for at one time.
-const SIDE_BY_SIDE: usize = 4;
+/// What is known of debts is kept as long as they are seen, and for so long after.
+const KEEP_DEBTS: Duration = Duration::from_hours(7 * 24);
 /// Longest time that a broker is left alone because it asked for it.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -35,27 +33,46 @@ pub(crate) struct Asker {
     name: String,
     broker: Broker,
     pairs: Pairs,
+    teller: Teller,
+    memory: Memory,
     every: Duration,
+    sweep: Duration,
     lease: watch::Receiver<Option<MonitorLease>>,
+}
+
+/// How a broker is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking {
+    /// How often what changed is looked for.
+    pub(crate) every: Duration,
+    /// How long until every consumer was looked at once more.
+    pub(crate) sweep: Duration,
+    /// What becomes of verifications that are owed.
+    pub(crate) mode: WatchMode,
 }
 
 impl Asker {
     pub(crate) fn new(
         named: NamedBroker,
         pairs: Pairs,
-        every: Duration,
+        asking: Asking,
+        metrics: Metrics,
         lease: watch::Receiver<Option<MonitorLease>>,
     ) -> Result<Self, BrokerError> {
-        Ok(Self { name: named.name, broker: Broker::new(named.config)?, pairs, every, lease })
+        let Asking { every, sweep, mode } = asking;
+        let teller = Teller::new(named.name.clone(), mode, pairs.store().clone(), metrics);
+        let broker = Broker::new(named.config)?;
+        let memory = Memory::new(sweep);
+        Ok(Self { name: named.name, broker, pairs, teller, memory, every, sweep, lease })
     }
 
     /// Asks for ever; cancel it by dropping.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut lease = self.lease.clone();
         loop {
             let Ok(held) = lease.wait_for(Option::is_some).await.map(|held| *held) else { return };
             let Some(held) = held else { continue };
-            let wait = self.round(held).await.unwrap_or_else(|error| {
+            let wait = Box::pin(self.round(held)).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, broker = self.name, "broker.store_failed");
                 self.every
             });
@@ -65,60 +82,75 @@ impl Asker {
     }
 
     /// Asks once; how long to wait now.
-    async fn round(&self, lease: MonitorLease) -> Result<Duration, StoreError> {
-        let began = Timestamp::now();
-        match self.read(began).await {
-            Ok(read) => {
-                if self.pairs.learn(lease, &self.name, &read).await? {
-                    self.note(lease, Some(began), None).await?;
-                }
+    async fn round(&mut self, lease: MonitorLease) -> Result<Duration, StoreError> {
+        if !self.memory.is_of(lease) {
+            self.resume(lease).await?;
+        }
+        let of = (self.name.as_str(), &self.broker);
+        let walk = Walk::new(of, &self.pairs, &self.teller, lease, &self.memory);
+        let began = walk.began;
+        match Box::pin(walk.run(&mut self.memory)).await {
+            Ok(walked) => {
+                self.tell(&walked);
+                self.write_down(lease, walked.swept_since).await?;
+                self.note(lease, Some(began), None).await?;
                 Ok(self.every)
             }
-            Err(error) => {
+            Err(WalkError::Broker(error)) => {
                 let (trouble, asked) = trouble_of(&error);
                 self.note(lease, None, Some((began, trouble, error.to_string()))).await?;
                 Ok(asked.unwrap_or_default().clamp(self.every, LONGEST_WAIT.max(self.every)))
             }
+            Err(WalkError::Store(error)) => Err(error),
+            Err(WalkError::LeaseLost) => Ok(self.every),
         }
     }
 
-    /// Everything that the broker knows of pairs. One pair that it can't tell of leaves the
-    /// others; that it can't tell of any is trouble of the broker.
-    async fn read(&self, now: Timestamp) -> Result<Vec<(PairKey, Learned)>, BrokerError> {
-        let pairs = self.broker.pairs().await?;
-        let survey = Survey::new(&self.broker, Scope::Many);
-        let mut asked = stream::iter(pairs)
-            .map(|pair| async {
-                let learned = ask(&survey, &pair, now).await;
-                (self.key(pair), learned)
-            })
-            .buffer_unordered(SIDE_BY_SIDE);
-        let (mut read, mut refused, mut told) = (Vec::new(), None, false);
-        while let Some((key, learned)) = asked.next().await {
-            let learned = match learned {
-                Ok(facts) => Learned::Facts(Box::new(facts)),
-                // It holds for every pair.
-                Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    let trouble = error.to_string();
-                    tracing::debug!(broker = self.name, pair = %key, trouble, "broker.pair_unknown");
-                    refused = Some(error);
-                    Learned::Trouble(trouble, now)
-                }
-            };
-            told |= matches!(learned, Learned::Facts(_));
-            read.push((key, learned));
-        }
-        match refused {
-            Some(error) if !told && read.len() > 1 => Err(error),
-            _ => Ok(read),
-        }
+    /// Goes on where the last walk ended, whoever made it. Who only reads for freshness begins
+    /// anew each time: what is owed meanwhile stays owed when the broker is met.
+    async fn resume(&mut self, lease: MonitorLease) -> Result<(), StoreError> {
+        let walk = match self.teller.mode() {
+            WatchMode::On | WatchMode::Observe => {
+                self.pairs.store().broker_walk(&self.name).await?
+            }
+            WatchMode::Off => None,
+        };
+        self.memory.resume(lease, walk, self.sweep);
+        Ok(())
     }
 
-    fn key(&self, pair: Pair) -> PairKey {
-        PairKey { broker: self.name.clone(), consumer: pair.consumer, provider: pair.provider }
+    /// Writes down how far the broker was read, and forgets debts that a whole sweep did not see.
+    async fn write_down(
+        &mut self,
+        lease: MonitorLease,
+        swept_since: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        if self.teller.mode() == WatchMode::Off {
+            return Ok(());
+        }
+        let store = self.pairs.store();
+        if let Some(walk) = self.memory.due_walk(Instant::now()) {
+            store.save_broker_walk(lease, &self.name, &walk).await?;
+        }
+        if let Some(since) = swept_since {
+            let before = since.saturating_sub(KEEP_DEBTS).unwrap_or(Timestamp::UNIX_EPOCH);
+            store.forget_debts(lease, &self.name, before).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what a look came to, if it came to anything.
+    fn tell(&self, walked: &Walked) {
+        if walked.told > 0 || walked.first_contact > 0 {
+            tracing::info!(
+                broker = self.name,
+                mode = self.teller.mode().as_str(),
+                told = walked.told,
+                first_contact = walked.first_contact,
+                examined = walked.examined,
+                "watch.walked"
+            );
+        }
     }
 
     /// Notes whether it answered; the beginning of a trouble stays what it was.
@@ -144,23 +176,6 @@ impl Asker {
             BrokerRead { broker: self.name.clone(), answered_at: answered_at.or(before), failing };
         self.pairs.store().save_broker_read(lease, &read).await.map(drop)
     }
-}
-
-/// What a broker says of a pair, and the newest publication and verification of its lines.
-async fn ask(survey: &Survey<'_>, pair: &Pair, now: Timestamp) -> Result<PairFacts, BrokerError> {
-    let view = match survey.view(pair, &LineChoice::default(), &SideChoice::Broker).await {
-        Ok(view) => view,
-        // Deleted between the two requests.
-        Err(BrokerError::UnknownName { .. }) => return Ok(PairFacts::default()),
-        Err(error) => return Err(error),
-    };
-    let mut judged = Judged::of(&view.contracts, &view.counts);
-    for debt in &mut judged.owes {
-        survey.refine(pair, debt).await?;
-    }
-    judged.owes.sort_by_key(|debt| debt.since);
-    let says = BrokerSays::of(&judged, &view.contracts, &view.counts, now);
-    Ok(PairFacts { says: Some(says), ..facts_of(&view.rows) })
 }
 
 fn trouble_of(error: &BrokerError) -> (BrokerTrouble, Option<Duration>) {

@@ -21,6 +21,8 @@ pub(crate) enum Fact {
     Streaks,
     /// Lanes that are held.
     HeldLanes,
+    /// What waits in lanes.
+    Lanes,
     /// Webhooks that are parked.
     ParkedWebhooks,
     /// Deliveries that were set aside.
@@ -41,6 +43,7 @@ impl Fact {
         match self {
             Self::Streaks => "streaks",
             Self::HeldLanes => "held_lanes",
+            Self::Lanes => "lanes",
             Self::ParkedWebhooks => "parked_webhooks",
             Self::Poisoned => "poisoned",
             Self::Brokers => "brokers",
@@ -55,18 +58,23 @@ impl Fact {
         match self {
             Self::Streaks => &[IncidentKind::SustainedFailures],
             Self::HeldLanes => &[IncidentKind::LaneHeld],
+            Self::Lanes => &[IncidentKind::LaneLate],
             Self::ParkedWebhooks => &[IncidentKind::WebhookHeld],
             Self::Poisoned => &[IncidentKind::Poison],
             Self::Brokers => &[
                 IncidentKind::BrokerUnreachable,
                 IncidentKind::VerificationStale,
                 IncidentKind::VerificationSilent,
+                IncidentKind::FirstContact,
+                IncidentKind::HoldsBack,
             ],
             Self::Workers => &[IncidentKind::LocalTrouble],
             Self::Credentials => &[IncidentKind::CredentialExpiring],
             Self::Pairs => &[
                 IncidentKind::VerificationStale,
                 IncidentKind::VerificationSilent,
+                IncidentKind::FirstContact,
+                IncidentKind::HoldsBack,
                 IncidentKind::PairsFull,
             ],
         }
@@ -77,6 +85,7 @@ impl Fact {
             Self::Pairs => PAIRS_DEADLINE,
             Self::Streaks
             | Self::HeldLanes
+            | Self::Lanes
             | Self::ParkedWebhooks
             | Self::Poisoned
             | Self::Brokers

@@ -13,8 +13,10 @@ mod fold;
 mod pairs;
 mod rules;
 mod run;
+mod samples;
 mod tally;
 mod tasks;
+mod watch;
 
 pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey, send_test};
 pub use brokers::NamedBroker;

@@ -94,13 +94,15 @@ impl Pairs {
         Ok(self.look_after(lease, &mut see).await?.then_some(folded))
     }
 
-    /// Folds in what a broker knows of all its pairs. `false` when the lease is lost.
+    /// Folds in what a broker knows of some of its pairs. `false` when the lease is lost.
     pub(crate) async fn learn(
         &self,
         lease: MonitorLease,
-        broker: &str,
         known: &[(PairKey, Learned)],
     ) -> Result<bool, StoreError> {
+        if known.is_empty() {
+            return Ok(true);
+        }
         let _state = self.state.lock().await;
         let mut room = self.room().await?;
         for chunk in known.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX)) {
@@ -114,17 +116,18 @@ impl Pairs {
                 return Ok(false);
             }
         }
-        self.forget_gone(lease, broker, known).await
+        Ok(true)
     }
 
-    /// What a broker said of pairs that it does not name any more counts no longer.
-    async fn forget_gone(
+    /// What a broker said of pairs that it does not name any more counts no longer. `false` when
+    /// the lease is lost.
+    pub(crate) async fn forget_gone(
         &self,
         lease: MonitorLease,
         broker: &str,
-        known: &[(PairKey, Learned)],
+        named: &BTreeSet<PairKey>,
     ) -> Result<bool, StoreError> {
-        let named: BTreeSet<&PairKey> = known.iter().map(|(key, _)| key).collect();
+        let _state = self.state.lock().await;
         let filter = PairFilter { broker: Some(broker.to_owned()), ..PairFilter::default() };
         let mut after: Option<PairKey> = None;
         loop {

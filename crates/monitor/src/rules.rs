@@ -3,30 +3,37 @@
 //! | kind | opens when | ends when |
 //! |---|---|---|
 //! | `sustained_failures` | since a webhook's last success `POSTRIDER_SUSTAINED_FAILURES` different deliveries failed, over at least `POSTRIDER_SUSTAINED_FAILURES_FOR`; the streak never expires, so that a webhook used once a day alarms on its third day | it succeeds once, or its lane or the webhook itself is held: one cause is one incident |
-//! | `lane_held` | a lane is held, whatever the cause | it is open |
+//! | `lane_held` | a lane is held by a credential or a secret; by hand it is none | it is open, or held by hand |
+//! | `lane_late` | the newest delivery that waits for a limit would leave later than `POSTRIDER_DELIVERY_OBJECTIVE` from now, because of its rate or of a pause that its target asked for; what waits in held lanes does not count | it would leave in time, or nothing waits |
 //! | `webhook_held` | a webhook is parked | it is parked no more |
 //! | `poison` | a delivery's claims were lost five times | seven days later, or when it is replayed |
 //! | `verification_stale` | a pair owes a verification for longer than its threshold | it is verified |
 //! | `verification_silent` | a broker has a publication that no event told of | an event tells of one, or it is verified and published anew |
-//! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval | it answers |
+//! | `broker_unreachable` | a broker refuses the credential, or could not be asked for a whole interval, of short ones a minute | it answers |
 //! | `fact_unreadable` | a part of what is judged could not be read in three rounds | it was read |
 //! | `pairs_full` | there are more pairs than are kept | all find room |
 //! | `credential_expiring` | GitHub said that a secret's value expires within 14 days, or has | GitHub says otherwise, or another value is set |
+//! | `first_contact` | pairs of a broker were late already when it was first asked about them | none of them is late any more |
+//! | `holds_back` | what is deployed of a consumer has had no result of its provider's main head for a day | it has one, or something else is deployed |
 //! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
 mod credential;
+mod lane;
 mod pair;
 mod streak;
+mod words;
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
-use postrider_domain::{BrokerReach, FreshnessRules, HoldCause, WebhookUuid};
+use jiff::{SignedDuration, Timestamp};
+use postrider_domain::{BrokerReach, FreshnessRules, HoldCause, PairKey, WebhookUuid};
 use postrider_store::{
-    BrokerRead, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, PairRow,
+    BrokerRead, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, LaneInfo, PairRow,
     ParkedWebhook, Severity, StreakFact, TroubledWorker,
 };
 use uuid::Uuid;
+
+use words::age;
 
 /// Thresholds, from settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +42,29 @@ pub struct Rules {
     pub sustained_failures: u64,
     /// How long they must have failed.
     pub sustained_for: Duration,
+    /// A limit whose newest waiting delivery would leave later than this is an incident.
+    pub delivery_objective: Duration,
     /// When a pair is late.
     pub freshness: FreshnessRules,
-    /// How often brokers are asked; one that can't be asked for longer is an incident.
+    /// How often brokers are asked.
     pub broker_interval: Duration,
 }
 
-/// How long a broker's answer counts, in intervals: a read may be slow, and one may fail.
+/// How long a broker's answer counts, compared with how long it may fail: a read may be slow, and
+/// one may fail.
 const ANSWERS_COUNT_FOR: u32 = 3;
+/// A broker that is asked every few seconds may fail so many times in a row, and a minute at most.
+const FAILS: u32 = 12;
+const FAILS_FOR: Duration = Duration::from_mins(1);
 
 /// How long a broker's answer counts when it is asked this often.
 pub fn broker_patience(interval: Duration) -> Duration {
-    interval.saturating_mul(ANSWERS_COUNT_FOR)
+    may_fail_for(interval).saturating_mul(ANSWERS_COUNT_FOR)
+}
+
+/// How long a broker that is asked this often may fail before that is an incident.
+fn may_fail_for(interval: Duration) -> Duration {
+    interval.saturating_mul(FAILS).min(FAILS_FOR).max(interval)
 }
 
 /// What the store tells of webhooks, lanes and deliveries.
@@ -75,6 +93,8 @@ pub struct Facts {
     pub troubled: Vec<TroubledWorker>,
     /// Secrets, with what is known of them.
     pub credentials: Vec<CredentialRow>,
+    /// Lanes, with what waits in them.
+    pub lanes: Vec<LaneInfo>,
 }
 
 impl Facts {
@@ -95,6 +115,26 @@ pub(crate) fn reach(
     read.map_or(BrokerReach::NotAsked, |read| {
         read.reach(now, broker_patience(rules.broker_interval))
     })
+}
+
+/// Whether a pair's verification was late already when its broker was first asked about it.
+pub(crate) fn was_late_when_met(
+    rules: &Rules,
+    row: &PairRow,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> bool {
+    pair::was_late_when_met(&rules.freshness, row, reach, now)
+}
+
+/// The incident of so many pairs of a broker that were late already when it was first asked.
+pub(crate) fn first_contact(broker: &str, pairs: u64, one: &PairKey) -> IncidentFinding {
+    pair::first_contact(broker, pairs, one)
+}
+
+/// The incident of a pair whose deployed content holds its provider back.
+pub(crate) fn holds_back(row: &PairRow, now: Timestamp) -> Option<IncidentFinding> {
+    pair::holds_back(row, now)
 }
 
 /// The incident of a pair whose verification is late.
@@ -131,11 +171,11 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .iter()
         .filter(|streak| is_sustained(streak, rules, now) && !is_explained(streak, &facts.store))
         .map(|streak| streak::sustained(streak, now));
-    let held = facts
-        .store
-        .held
-        .iter()
-        .map(|(lane, cause, since, backlog)| lane_held(lane, *cause, *since, *backlog, now));
+    let held =
+        facts.store.held.iter().filter_map(|(lane, cause, since, backlog)| {
+            lane_held(lane, *cause, *since, *backlog, now)
+        });
+    let slow = lane::late(&facts.lanes, rules.delivery_objective, now);
     let parked = facts.store.parked.iter().map(|parked| webhook_held(parked, now));
     let poisoned = facts.store.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
         kind: IncidentKind::Poison,
@@ -154,11 +194,12 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
     let brokers = facts
         .brokers
         .iter()
-        .filter_map(|read| broker_unreachable(read, rules.broker_interval, now));
+        .filter_map(|read| broker_unreachable(read, may_fail_for(rules.broker_interval), now));
     let troubled = facts.troubled.iter().map(|worker| local_trouble(worker, now));
     let expiring = facts.credentials.iter().filter_map(|one| credential::expiring(one, now));
     streaks
         .chain(held)
+        .chain(slow)
         .chain(parked)
         .chain(poisoned)
         .chain(late)
@@ -204,7 +245,7 @@ fn lane_held(
     since: Timestamp,
     backlog: u64,
     now: Timestamp,
-) -> IncidentFinding {
+) -> Option<IncidentFinding> {
     let (why, next) = match cause {
         HoldCause::Credential => {
             ("its target refused the credential", streak::set_secret(lane, "new-token"))
@@ -213,11 +254,10 @@ fn lane_held(
         HoldCause::SecretUnusable => {
             ("a secret's value can't be sent", streak::set_secret(lane, "token"))
         }
-        HoldCause::Manual => {
-            ("an operator held it", format!("postrider lanes release {}", quoted(lane)))
-        }
+        // Whoever held it knows.
+        HoldCause::Manual => return None,
     };
-    IncidentFinding {
+    Some(IncidentFinding {
         kind: IncidentKind::LaneHeld,
         subject: lane.to_owned(),
         cause: cause.as_str(),
@@ -227,14 +267,14 @@ fn lane_held(
             age(since, now)
         ),
         next,
-    }
+    })
 }
 
 fn webhook_held(parked: &ParkedWebhook, now: Timestamp) -> IncidentFinding {
     let ParkedWebhook { uuid, lane, cause, since, backlog, .. } = parked;
     let why = match cause {
         HoldCause::Credential | HoldCause::Manual => {
-            "its target refused the credential, and other webhooks of its lane were not refused"
+            "its target refused the credential, and no other webhook of its lane was refused"
         }
         HoldCause::SecretMissing => "a secret that it uses has no value",
         HoldCause::SecretUnusable => "the value of a secret that it uses can't be sent",
@@ -249,7 +289,8 @@ fn webhook_held(parked: &ParkedWebhook, now: Timestamp) -> IncidentFinding {
              is dropped",
             age(*since, now)
         ),
-        next: format!("postrider webhooks test {uuid}"),
+        next: streak::set_own_secret(lane, "new-token")
+            .unwrap_or_else(|| format!("postrider webhooks test {uuid}")),
     }
 }
 
@@ -283,28 +324,6 @@ fn broker_unreachable(
         ),
         next,
     })
-}
-
-/// Time passed, in whole minutes from the first minute on.
-fn age(since: Timestamp, now: Timestamp) -> String {
-    told_duration(now.duration_since(since))
-}
-
-fn told_duration(passed: SignedDuration) -> String {
-    let unit = if passed.as_secs() < 60 { Unit::Second } else { Unit::Minute };
-    let rounded = jiff::Span::try_from(passed)
-        .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour).smallest(unit)));
-    rounded.map_or_else(|_| "a long time".to_owned(), |span| format!("{span:#}"))
-}
-
-/// A word of a command line, quoted for a shell where it has to be.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@%+=,-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

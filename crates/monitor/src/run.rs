@@ -8,22 +8,23 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use postrider_broker::BrokerError;
-use postrider_domain::{LaneRules, LaneState};
+use postrider_domain::{LaneRules, LaneState, WatchMode};
 use postrider_store::{
-    Author, BrokerRead, Incident, IncidentKind, IncidentSync, LaneInfo, LaneSpec, MonitorLease,
-    Store, StoreError, StreakFact, WorkerId,
+    Author, BrokerRead, Incident, IncidentKind, IncidentSync, LaneSpec, MonitorLease, Store,
+    StoreError, StreakFact, WorkerId,
 };
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{LaneGauge, LaneSample, Metrics, WebhookSample};
+use postrider_telemetry::{Metrics, MonitorSample, WebhookSample};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Sender;
-use crate::brokers::Asker;
+use crate::brokers::{Asker, Asking};
 use crate::facts::{Fact, Reads};
 use crate::pairs::{PAIRS_MOST, Pairs};
 use crate::rules::{MonitorFacts, pairs_full};
+use crate::samples;
 use crate::tally::Tally;
 use crate::tasks::Task;
 use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, evaluate};
@@ -43,8 +44,12 @@ const HASH_CHUNKS_MAX: u32 = 1_000;
 const KEEP_KEYS: Duration = Duration::from_hours(7 * 24);
 
 /// What can't be judged before all events are folded into pairs.
-const OF_PAIRS: [IncidentKind; 2] =
-    [IncidentKind::VerificationStale, IncidentKind::VerificationSilent];
+const OF_PAIRS: [IncidentKind; 4] = [
+    IncidentKind::VerificationStale,
+    IncidentKind::VerificationSilent,
+    IncidentKind::FirstContact,
+    IncidentKind::HoldsBack,
+];
 
 /// Settings of the monitor.
 #[derive(Debug, Clone)]
@@ -59,6 +64,10 @@ pub struct MonitorConfig {
     pub lanes: LaneRules,
     /// Brokers that are asked for verifications.
     pub brokers: Vec<NamedBroker>,
+    /// Whether owed verifications become events although no call of their broker came.
+    pub watch: WatchMode,
+    /// How long until every consumer of a broker was looked at once more.
+    pub sweep: Duration,
     /// Who is told of incidents.
     pub alerts: AlertConfig,
 }
@@ -105,10 +114,11 @@ impl Monitor {
     ) -> Result<Self, MonitorError> {
         let (lease, held) = watch::channel(None);
         let pairs = Pairs::new(store.clone());
-        let senders = Sender::all(&config.alerts, &store, &held, config.interval)?;
-        let every = config.rules.broker_interval;
+        let senders = Sender::all(&config.alerts, (&store, &metrics), &held, config.interval)?;
+        let (every, sweep, mode) = (config.rules.broker_interval, config.sweep, config.watch);
+        let asking = Asking { every, sweep, mode };
         let asker = |named: &NamedBroker| {
-            Asker::new(named.clone(), pairs.clone(), every, held.clone())
+            Asker::new(named.clone(), pairs.clone(), asking, metrics.clone(), held.clone())
                 .map_err(|error| MonitorError::Broker { name: named.name.clone(), error })
         };
         let askers = config.brokers.iter().map(asker).collect::<Result<_, _>>()?;
@@ -143,6 +153,7 @@ impl Monitor {
             tokio::join!(
                 self.task("retention", PRUNE_EVERY).run(&cancel, || self.prune()),
                 self.task("lanes", LANES_EVERY).run(&cancel, || self.look_after_lanes()),
+                self.task("holds", self.config.interval).run(&cancel, || self.open_due_holds()),
             );
         };
         tokio::select! {
@@ -262,6 +273,7 @@ impl Monitor {
             self.show_streaks(streaks);
         }
         let held = reads.read(Fact::HeldLanes, self.store.held_lanes()).await;
+        let lanes = reads.read(Fact::Lanes, self.store.lanes()).await;
         let parked = reads.read(Fact::ParkedWebhooks, self.store.parked_webhooks()).await;
         let poisoned = reads.read(Fact::Poisoned, self.store.poisoned()).await;
         let brokers = reads.read(Fact::Brokers, self.store.broker_reads()).await;
@@ -278,6 +290,7 @@ impl Monitor {
             brokers: brokers.unwrap_or_default(),
             troubled: troubled.unwrap_or_default(),
             credentials: credentials.unwrap_or_default(),
+            lanes: lanes.unwrap_or_default(),
         }
     }
 
@@ -300,6 +313,7 @@ impl Monitor {
         let names: Vec<String> =
             self.config.brokers.iter().map(|broker| broker.name.clone()).collect();
         self.store.keep_broker_reads(lease, &names).await?;
+        self.store.keep_broker_walks(lease, &names).await?;
         let known = self.store.broker_reads().await?;
         for broker in names.into_iter().filter(|name| known.iter().all(|read| read.broker != *name))
         {
@@ -358,6 +372,12 @@ impl Monitor {
         self.store.prune_webhooks(self.config.retention, PRUNE_CHUNK).await.map(drop)
     }
 
+    /// L8: lanes that were held by hand until a time.
+    async fn open_due_holds(&self) -> Result<(), StoreError> {
+        let author = Author { who: "postrider".to_owned(), route: "lanes/hold until".to_owned() };
+        self.store.by(author).release_due_holds().await.map(drop)
+    }
+
     /// Figures, which every process shows, whether it judges or not.
     async fn show_until(&self, cancel: &CancellationToken) {
         let mut ticks = self.ticks();
@@ -376,8 +396,10 @@ impl Monitor {
         let open = lanes.iter().filter(|lane| lane.state == LaneState::Open);
         let oldest = open.filter_map(|lane| lane.open_since).min();
         let age = oldest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+        let quiet_day = self.config.rules.freshness.quiet.is_quiet(now);
+        self.metrics.set_monitor(MonitorSample { active: self.is_active(), quiet_day });
         self.metrics.set_oldest_pending_age(age.unwrap_or_default());
-        self.metrics.set_lanes(lanes.iter().map(sample).collect());
+        self.metrics.set_lanes(lanes.iter().map(samples::lane).collect());
         let credentials = self.store.credentials().await?.into_iter();
         let ends =
             credentials.filter_map(|one| Some((one.secret.name, one.expires_at?.as_second())));
@@ -388,6 +410,8 @@ impl Monitor {
     fn show_streaks(&self, streaks: &[StreakFact]) {
         let samples = streaks.iter().map(|streak| WebhookSample {
             webhook: streak.webhook.to_string(),
+            description: streak.description.clone(),
+            lane: streak.lane.clone(),
             consecutive_failures: streak.failures,
             last_success: streak.last_success_at.map(Timestamp::as_second),
         });
@@ -403,16 +427,6 @@ impl Monitor {
         self.metrics.set_incidents(counts.collect());
         Ok(())
     }
-}
-
-fn sample(lane: &LaneInfo) -> LaneSample {
-    let paused = lane.paused_until.is_some_and(|until| until > Timestamp::now());
-    let state = match lane.state {
-        LaneState::Held(_) => LaneGauge::Held,
-        LaneState::Open if paused => LaneGauge::Paused,
-        LaneState::Open => LaneGauge::Open,
-    };
-    LaneSample { lane: lane.name.clone(), state, backlog: lane.backlog }
 }
 
 /// How long something took, for who wants to know it.

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{BrokerReach, FreshnessState, age, judge};
+use postrider_domain::{BrokerReach, FreshnessState, PairKey, age, judge};
 use postrider_store::{BrokerRead, IncidentFinding, PairRow};
 use postrider_telemetry::{Metrics, VerificationSample};
 
-use crate::rules::{Rules, late, reach};
+use crate::rules::{Rules, first_contact, holds_back, late, reach, was_late_when_met};
 
 /// Pairs whose age is shown by name.
 const SHOWN: usize = 1_000;
@@ -22,9 +22,11 @@ pub(crate) struct Tally<'a> {
     brokers: &'a [BrokerRead],
     now: Timestamp,
     findings: Vec<IncidentFinding>,
+    /// By broker how many pairs were late when it was met, and one of them.
+    late_when_met: BTreeMap<String, (u64, PairKey)>,
     states: [u64; FreshnessState::ALL.len()],
     /// The youngest of them on top.
-    oldest: BinaryHeap<Reverse<(Duration, String, String)>>,
+    oldest: BinaryHeap<Reverse<(Duration, String, String, Duration)>>,
 }
 
 impl<'a> Tally<'a> {
@@ -34,6 +36,7 @@ impl<'a> Tally<'a> {
             brokers,
             now,
             findings: Vec::new(),
+            late_when_met: BTreeMap::new(),
             states: [0; FreshnessState::ALL.len()],
             oldest: BinaryHeap::new(),
         }
@@ -47,19 +50,26 @@ impl<'a> Tally<'a> {
             for (count, state) in self.states.iter_mut().zip(FreshnessState::ALL) {
                 *count += u64::from(state == verdict.state);
             }
-            self.findings.extend(late(self.rules, row, reach, self.now));
-            self.show_age(row);
+            if was_late_when_met(self.rules, row, reach, self.now) {
+                let broker = row.key.broker.clone();
+                let met = self.late_when_met.entry(broker);
+                met.or_insert_with(|| (0, row.key.clone())).0 += 1;
+            } else {
+                self.findings.extend(late(self.rules, row, reach, self.now));
+            }
+            self.findings.extend(holds_back(row, self.now));
+            self.show_age(row, verdict.max_age);
         }
     }
 
-    fn show_age(&mut self, row: &PairRow) {
+    fn show_age(&mut self, row: &PairRow, max_age: Duration) {
         let Some(newest) = row.facts.last_verification else { return };
         let age = age(&self.rules.freshness.quiet, newest.at, self.now);
         let is_shown = self.oldest.len() < SHOWN
             || self.oldest.peek().is_some_and(|Reverse((youngest, ..))| *youngest < age);
         if is_shown {
             let (consumer, provider) = (row.key.consumer.clone(), row.key.provider.clone());
-            self.oldest.push(Reverse((age, consumer, provider)));
+            self.oldest.push(Reverse((age, consumer, provider, max_age)));
         }
         if self.oldest.len() > SHOWN {
             self.oldest.pop();
@@ -68,46 +78,42 @@ impl<'a> Tally<'a> {
 
     /// Shows the figures; of equal pairs at several brokers the oldest age.
     pub(crate) fn show(&self, metrics: &Metrics) {
-        let mut shown: BTreeMap<(&str, &str), Duration> = BTreeMap::new();
-        for Reverse((age, consumer, provider)) in &self.oldest {
+        let mut shown: BTreeMap<(&str, &str), (Duration, Duration)> = BTreeMap::new();
+        for Reverse((age, consumer, provider, max_age)) in &self.oldest {
             let oldest = shown.entry((consumer, provider)).or_default();
-            *oldest = (*oldest).max(*age);
+            *oldest = (*oldest).max((*age, *max_age));
         }
-        let samples = shown.into_iter().map(|((consumer, provider), age)| VerificationSample {
-            consumer: consumer.to_owned(),
-            provider: provider.to_owned(),
-            age,
-        });
-        metrics.set_verification_ages(samples.collect());
+        let sample = |((consumer, provider), (age, max_age)): ((&str, &str), _)| {
+            let (consumer, provider) = (consumer.to_owned(), provider.to_owned());
+            VerificationSample { consumer, provider, age, max_age }
+        };
+        metrics.set_verification_ages(shown.into_iter().map(sample).collect());
         let states = FreshnessState::ALL.iter().zip(self.states);
         metrics.set_pairs(states.map(|(state, n)| (state.as_str().to_owned(), n)).collect());
     }
 
     /// The incidents of late pairs.
     pub(crate) fn into_findings(self) -> Vec<IncidentFinding> {
-        self.findings
+        let met = self.late_when_met.iter();
+        let met = met.map(|(broker, (pairs, one))| first_contact(broker, *pairs, one));
+        self.findings.into_iter().chain(met).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use postrider_domain::{FreshnessRules, PairFacts, PairKey, QuietDays, Verified};
+    use postrider_domain::owed::Due;
+    use postrider_domain::{
+        BrokerSays, FreshnessRules, PairFacts, QuietDays, SaidDebt, SaidHold, Verified,
+    };
+    use postrider_store::IncidentKind;
 
     use super::*;
 
     #[test]
     fn the_oldest_thousand_are_shown_and_all_are_counted() {
-        let rules = Rules {
-            sustained_failures: 3,
-            sustained_for: Duration::from_mins(10),
-            freshness: FreshnessRules {
-                max_age: FreshnessRules::MAX_AGE,
-                quiet: QuietDays::none(),
-                pairs: Vec::new(),
-            },
-            broker_interval: Duration::from_mins(5),
-        };
+        let rules = rules();
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let row = |number: usize| {
             let at = now - SignedDuration::from_secs(i64::try_from(number).unwrap());
@@ -126,5 +132,86 @@ mod tests {
         assert_eq!(tally.oldest.len(), SHOWN);
         let youngest = tally.oldest.peek().map(|Reverse((age, ..))| age.as_secs());
         assert_eq!(youngest, Some(1_500));
+    }
+
+    fn rules() -> Rules {
+        Rules {
+            sustained_failures: 3,
+            sustained_for: Duration::from_mins(10),
+            delivery_objective: Duration::from_mins(5),
+            freshness: FreshnessRules {
+                max_age: FreshnessRules::MAX_AGE,
+                quiet: QuietDays::none(),
+                pairs: Vec::new(),
+                is_watched: true,
+            },
+            broker_interval: Duration::from_secs(5),
+        }
+    }
+
+    /// A pair of a broker that was first asked 30 hours ago, of which a version has owed, and a
+    /// head was held back, for so many hours.
+    fn row(now: Timestamp, number: usize, owing: i64, held: Option<i64>) -> PairRow {
+        let ago = |hours| now - SignedDuration::from_hours(hours);
+        let debt = SaidDebt {
+            consumer_version: "1".to_owned(),
+            lines: vec!["main".to_owned()],
+            provider_version: "p".to_owned(),
+            branch: None,
+            because: vec!["main".to_owned()],
+            due: Due::Published,
+            blocking: false,
+            since: ago(owing),
+        };
+        let of_hours = |hours| SaidHold {
+            consumer_version: "1".to_owned(),
+            lines: vec!["deployed:prod".to_owned()],
+            provider_version: "p".to_owned(),
+            since: ago(hours),
+        };
+        let says = BrokerSays {
+            owes: vec![debt],
+            holds_back: held.map(of_hours).into_iter().collect(),
+            trouble: None,
+            ..BrokerSays::troubled(None, String::new(), ago(30))
+        };
+        let facts = PairFacts { says: Some(says), ..PairFacts::default() };
+        let (consumer, provider) = (format!("c{number}"), "P".to_owned());
+        let key = PairKey { broker: "default".to_owned(), consumer, provider };
+        PairRow { key, facts, watched: Vec::new() }
+    }
+
+    fn found(rows: &[PairRow], now: Timestamp) -> Vec<(IncidentKind, String)> {
+        let answers =
+            BrokerRead { broker: "default".to_owned(), answered_at: Some(now), failing: None };
+        let (rules, brokers) = (rules(), [answers]);
+        let mut tally = Tally::new(&rules, &brokers, now);
+        tally.see(rows);
+        let findings = tally.into_findings().into_iter();
+        findings.map(|finding| (finding.kind, finding.subject)).collect()
+    }
+
+    #[test]
+    fn what_was_late_when_the_broker_was_met_is_one_incident() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        // 400 that were late already, one that became late since, one that is not late.
+        let mut rows: Vec<PairRow> = (0..400).map(|number| row(now, number, 90, None)).collect();
+        rows.push(row(now, 400, 25, None));
+        rows.push(row(now, 401, 20, None));
+        let expected = [
+            (IncidentKind::VerificationStale, "default/c400/P".to_owned()),
+            (IncidentKind::FirstContact, "default".to_owned()),
+        ];
+        assert_eq!(found(&rows, now), expected);
+    }
+
+    #[test]
+    fn a_provider_that_is_held_back_for_a_day_is_an_incident() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        for (hours, expected) in [(24, 0), (25, 1)] {
+            let found = found(&[row(now, 1, 1, Some(hours))], now);
+            assert_eq!(found.len(), expected, "{found:?}");
+            assert!(found.iter().all(|(kind, _)| *kind == IncidentKind::HoldsBack));
+        }
     }
 }

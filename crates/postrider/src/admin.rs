@@ -13,7 +13,7 @@ use postrider_api::Unhealthy;
 use postrider_http_server::openapi::{Document, Operation, Tag};
 use postrider_http_server::{Route, route, router};
 use postrider_store::Store;
-use postrider_telemetry::Metrics;
+use postrider_telemetry::{Metrics, PoolSample};
 
 /// A store that does not answer a ping by then counts as away.
 const PING_WITHIN: Duration = Duration::from_secs(2);
@@ -43,6 +43,18 @@ impl Health {
     /// The process is about to end: no more traffic, please.
     pub(crate) fn stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What the store says of itself, for the metrics.
+    fn measure(&self, metrics: &Metrics) {
+        let pool = |(pool, size, idle): (&'static str, u32, u32)| PoolSample {
+            pool,
+            used: size.saturating_sub(idle),
+            idle,
+        };
+        let pools = self.store.connections().into_iter().map(pool).collect();
+        let oldest = self.store.oldest_step().map(|(_, age)| age);
+        metrics.set_database(pools, oldest.unwrap_or_default());
     }
 
     /// Why this process should get no traffic, if so. `RabbitMQ` being away is no reason: events
@@ -149,6 +161,7 @@ fn verdict(unready: Option<&str>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.health.measure(&admin.metrics);
     match admin.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
             .into_response(),

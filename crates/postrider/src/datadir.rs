@@ -51,8 +51,20 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// The database file, its owner's alone also in a directory that others may read: SQLite gives
+    /// its other files the same rights. Once there is a key for it.
+    pub(crate) fn private_database(&self) -> Result<PathBuf, Failure> {
+        let path = self.database();
+        let database =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        database
+            .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)))
+            .map_err(|error| unusable(&path, "cannot be made private", &error))?;
+        Ok(path)
+    }
+
     /// Where the database is.
-    pub(crate) fn database(&self) -> PathBuf {
+    fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
 
@@ -135,7 +147,19 @@ mod tests {
         let key = dir.master_key().unwrap();
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join("master.key")), 0o600);
+        assert_eq!(mode(&dir.private_database().unwrap()), 0o600);
         assert_eq!(dir.master_key().unwrap().id(), key.id());
+    }
+
+    #[test]
+    fn a_database_that_others_could_read_becomes_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join(DATABASE);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let dir = DataDir::open(parent.path()).unwrap();
+        assert_eq!(dir.private_database().unwrap(), path);
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! Everything is real but GitHub: the roles of `serve` on a temporary data dir, events through
 //! the HTTP intake, a stand-in for GitHub that answers 401 as GitHub does.
 
-mod say;
-mod seed;
+pub(crate) mod say;
+pub(crate) mod seed;
 mod tour;
 
 use std::process::ExitCode;
@@ -35,10 +35,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         print_line(&serde_json::to_string(&summary)?);
     }
     if args.keep {
-        say.line(&format!(
-            "Running until Ctrl-C: try `postrider deliveries list --url {}`",
-            tour.url()
-        ));
+        say.next(&tour.url());
         interrupted.await?;
     }
     tour.stop().await;

@@ -52,16 +52,11 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// Files that a process needs beside its callers' connections: store, queue, targets, and health.
 const RESERVED_FILES: u64 = 256;
 
-/// Raises the process's limit of open files as far as it may; how many connections of callers it
-/// leaves room for.
+/// How many connections of callers the process's limit of open files leaves room for; it was raised
+/// as far as it may when the process started.
 pub(crate) fn room_for_connections(wanted: usize) -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limits = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limits.maximum,
-        Err(_) => limits.current,
-    };
+    use rustix::process::{Resource, getrlimit};
+    let current = getrlimit(Resource::Nofile).current;
     let Some(files) = current else { return wanted };
     let room = usize::try_from(files.saturating_sub(RESERVED_FILES).max(files / 2));
     let room = room.unwrap_or(usize::MAX);

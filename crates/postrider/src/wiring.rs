@@ -40,7 +40,7 @@ pub(crate) fn store_config(
     let (target, master_key, sweep_after) = match (&settings.mode, data_dir) {
         (Mode::Embedded { .. }, Some(dir)) => {
             let key = configured.map_or_else(|| dir.master_key(), Ok)?;
-            (Target::Sqlite { path: dir.database() }, key, Duration::ZERO)
+            (Target::Sqlite { path: dir.private_database()? }, key, Duration::ZERO)
         }
         (Mode::Embedded { .. }, None) => {
             return Err(Failure::usage("the embedded store needs its data dir"));
@@ -109,7 +109,12 @@ pub(crate) fn queue_config(settings: &Settings, role: &str) -> Result<QueueConfi
 }
 
 /// What the intake needs to know.
-pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> IngestConfig {
+pub(crate) fn ingest_config(
+    settings: &Settings,
+    master_key: MasterKey,
+    outbound: &Outbound,
+) -> IngestConfig {
+    let brokers = settings.brokers.iter();
     IngestConfig {
         trusted_proxies: settings.listen.trusted_proxies.clone(),
         intake_rate: settings.way_in.intake_rate,
@@ -118,11 +123,18 @@ pub(crate) fn ingest_config(settings: &Settings, master_key: MasterKey) -> Inges
         max_unpublished: settings.queue.max_unpublished,
         request_timeout: REQUEST_TIMEOUT,
         relay_answer_within: settings.relay.answer_within,
+        brokers: brokers
+            .map(|broker| (broker.name.clone(), broker_config(broker, outbound)))
+            .collect(),
     }
 }
 
 /// What the APIs need to know.
-pub(crate) fn web_config(settings: &Settings, master_key: MasterKey) -> WebConfig {
+pub(crate) fn web_config(
+    settings: &Settings,
+    master_key: MasterKey,
+    outbound: &Outbound,
+) -> WebConfig {
     WebConfig {
         base_url: settings.listen.base_url.clone(),
         trusted_proxies: settings.listen.trusted_proxies.clone(),
@@ -138,10 +150,25 @@ pub(crate) fn web_config(settings: &Settings, master_key: MasterKey) -> WebConfi
         machine_users: settings.credentials.machine_users.clone(),
         freshness: settings.freshness.clone(),
         broker_patience: broker_patience(settings.monitor.broker_interval),
+        brokers: settings
+            .brokers
+            .iter()
+            .map(|broker| (broker.name.clone(), broker_config(broker, outbound)))
+            .collect(),
+        doctor_patience: settings.monitor.sustained_for,
         master_key,
         request_timeout: REQUEST_TIMEOUT,
         execute_wait: settings.webhook.execute_wait,
         webhook_timeout: settings.webhook.timeout,
+    }
+}
+
+/// Where a broker is, and how it is called.
+fn broker_config(broker: &BrokerSettings, outbound: &Outbound) -> BrokerConfig {
+    BrokerConfig {
+        auth: broker.auth.clone(),
+        outbound: outbound.clone(),
+        ..BrokerConfig::new(broker.base_url.clone())
     }
 }
 
@@ -150,21 +177,20 @@ pub(crate) fn monitor_config(settings: &Settings, outbound: &Outbound) -> Monito
     let monitor = &settings.monitor;
     let broker = |broker: &BrokerSettings| NamedBroker {
         name: broker.name.clone(),
-        config: BrokerConfig {
-            auth: broker.auth.clone(),
-            outbound: outbound.clone(),
-            ..BrokerConfig::new(broker.base_url.clone())
-        },
+        config: broker_config(broker, outbound),
     };
     MonitorConfig {
         rules: Rules {
             sustained_failures: u64::from(monitor.sustained_failures),
             sustained_for: monitor.sustained_for,
+            delivery_objective: monitor.delivery_objective,
             freshness: settings.freshness.clone(),
             broker_interval: monitor.broker_interval,
         },
         interval: monitor.interval,
         retention: monitor.retention,
+        watch: monitor.watch,
+        sweep: monitor.broker_sweep,
         lanes: settings.lanes.clone(),
         brokers: settings.brokers.iter().map(broker).collect(),
         alerts: alert_config(settings, outbound),

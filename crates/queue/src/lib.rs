@@ -22,6 +22,7 @@ mod traced;
 pub use config::{MAX_OLD_QUEUES, MAX_PREFETCH, QueueConfig};
 pub use consume::{Consumer, MessageContext, Received, Settler, Tag};
 pub use error::QueueError;
+pub use link::try_out;
 pub use message::{Fresh, MAX_DELIVERIES, Message, MessageError, pack};
 pub use publish::{Published, Publisher};
 pub use topology::{Argument, Exchange, ExchangeKind, PREFIX, Queue, Topology, topology};

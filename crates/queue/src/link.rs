@@ -149,6 +149,13 @@ pub(crate) async fn connect(
     }
 }
 
+/// Whether RabbitMQ lets somebody in with these settings; nothing is declared.
+pub async fn try_out(config: &QueueConfig) -> Result<(), QueueError> {
+    let connection = connect(config, "check").await?;
+    disconnect(&connection).await;
+    Ok(())
+}
+
 /// Sets a connection up; a broker that is busy electing may take its time, but not for ever.
 pub(crate) async fn in_time<T>(
     work: impl Future<Output = Result<T, QueueError>>,

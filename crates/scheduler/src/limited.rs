@@ -1,5 +1,10 @@
 //! Limited limits in the process that leads them: claims are asked for ahead of their tokens,
 //! and a token is used when a request leaves.
+//!
+//! How many are asked for is [`super::limit`]'s matter: the tokens of the next second, while the
+//! lease lasts, counted from before it was asked for. The store grants by the database's clock. A
+//! claim must leave early enough for its answer to arrive within it ([`send_by`]), and a new
+//! leader waits until nothing that its predecessor claimed can leave any more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

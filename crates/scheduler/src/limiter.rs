@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Millis, Pace};
+use postrider_domain::Rate;
 
-/// How late a send may be and still count as in its turn. The interval pays for it.
-const TOLERANCE: Duration = Duration::from_millis(5);
+use super::{Millis, Pace};
 
 const NANOS: u64 = 1_000_000;
 
@@ -25,7 +24,7 @@ impl Limiter {
     pub(super) fn starting(pace: Pace, start: Millis) -> Self {
         let interval = nanos(pace.interval).max(1);
         let burst = interval.saturating_mul(u64::from(pace.burst.max(1) - 1));
-        let ahead = burst.saturating_add(nanos(TOLERANCE));
+        let ahead = burst.saturating_add(nanos(Rate::TOLERANCE));
         Self { interval, ahead, tat: at(start).saturating_add(ahead) }
     }
 

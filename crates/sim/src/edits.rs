@@ -112,7 +112,6 @@ impl World {
             }
             Edit::Join { lane, to } => {
                 let LaneSpec { limit, limits, .. } = self.plan.specs[*to].clone();
-                self.joined_at.insert(self.plan.specs[*lane].name.clone(), self.now);
                 self.plan.specs[*lane].limit = limit;
                 self.plan.specs[*lane].limits = limits;
                 self.sync();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use postrider_domain::{DeliveryId, EventId, LaneId};
+use postrider_domain::{DeliveryId, EventId, EventSource, LaneId};
 use postrider_store::{
     EventDocument, IntakeBatch, IntakeEntry, NewDelivery, NewEvent, WebhookTable,
 };
@@ -66,6 +66,7 @@ impl World {
             }
             let event = NewEvent {
                 id: EventId(self.new_id()),
+                source: EventSource::Api,
                 key: None,
                 term: None,
                 fingerprint: [0; 16],

@@ -18,9 +18,6 @@ struct Over {
     id: DeliveryId,
     worker: WorkerId,
     claimed_at: u64,
-    /// It was made under a lease, and its lane has another limit by now: an UNCLAIM, which looks
-    /// among the lanes of the limit, finds it no more.
-    has_left_its_limit: bool,
 }
 
 impl World {
@@ -55,15 +52,7 @@ impl World {
         sending
             .filter_map(|(id, row)| {
                 let claimed_at = self.time_of(row.updated_at);
-                let lane = self.model.all_lanes().find(|(lane, _)| *lane == row.lane)?.1;
-                let joined_at = self.joined_at.get(&lane.name);
-                Some(Over {
-                    id,
-                    worker: row.claimed_by?,
-                    claimed_at,
-                    has_left_its_limit: row.claim_epoch != 0
-                        && joined_at.is_some_and(|at| *at >= claimed_at),
-                })
+                Some(Over { id, worker: row.claimed_by?, claimed_at })
             })
             .collect()
     }
@@ -77,7 +66,6 @@ impl World {
         // After a jump nobody knows any more when that was.
         let has_jumped = self.disturbed_at > 0 && self.now < self.disturbed_at + 120_000;
         let is_disturbed = has_jumped
-            || claim.has_left_its_limit
             || process.disturbed_at >= claim.claimed_at
             || process.frozen_until >= claim.claimed_at
             || process.store_cut_until >= claim.claimed_at

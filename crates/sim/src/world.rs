@@ -67,8 +67,6 @@ pub(crate) struct World {
     pub(crate) clock_moved: u64,
     /// When something happened that may cost any worker its claims.
     pub(crate) disturbed_at: u64,
-    /// When lanes were joined to another limit, by name.
-    pub(crate) joined_at: BTreeMap<String, u64>,
     pub(crate) rows_left: usize,
     pub(crate) commits_open: u32,
     pub(crate) made: u128,
@@ -142,7 +140,6 @@ impl World {
             store_ahead: 0,
             clock_moved: 0,
             disturbed_at: 0,
-            joined_at: BTreeMap::new(),
             rows_left: plan.rows,
             commits_open: 0,
             made: 1 << 64,

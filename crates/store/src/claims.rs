@@ -1,4 +1,4 @@
-//! T3-T5: the right to make one attempt; J1-J4: the janitor.
+//! T3-T5: the right to make one attempt; J1-J6: the janitor.
 
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use postrider_domain::{
-    AuditAction, AuditKind, Event, EventName, HoldCause, LaneLimits, LaneState, Outcome,
-    ProbeVerdict, Rate, StoredStatus, WebhookId, WebhookState, WebhookUuid, WhichValue,
+    AuditAction, AuditKind, Event, EventName, EventSource, HoldCause, LaneLimits, LaneState,
+    Outcome, ProbeVerdict, Rate, StoredStatus, WebhookId, WebhookState, WebhookUuid, WhichValue,
 };
 
 use crate::{AlertStatus, BrokerTrouble, IncidentKind, Severity, StoreError};
@@ -148,6 +148,11 @@ pub(crate) fn event_name(text: &str) -> Result<EventName, StoreError> {
         return Ok(EventName::Test);
     }
     text.parse().map_err(|_| unreadable("event name", text))
+}
+
+/// How an event came in, as a stored word says.
+pub(crate) fn event_source(text: &str) -> Result<EventSource, StoreError> {
+    text.parse().map_err(|_| unreadable("source of an event", text))
 }
 
 /// The webhook uuid that a stored text says.

@@ -8,8 +8,11 @@
 mod access_path;
 mod audit;
 pub(crate) mod bulk;
+mod changes;
 mod credentials;
+mod events;
 pub(crate) mod executions;
+mod hours;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
 pub(crate) mod limits;
@@ -25,8 +28,10 @@ pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod revisions;
 pub(crate) mod row;
+mod runs;
 pub(crate) mod secrets;
 mod tasks;
+mod watch;
 pub(crate) mod webhooks;
 
 use std::time::Duration;

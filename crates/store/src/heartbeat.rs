@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postrider_domain::Extensions;
 
 use crate::{Expired, Store, StoreError, UnclaimNo, WorkerId};
 
@@ -11,7 +12,8 @@ use crate::{Expired, Store, StoreError, UnclaimNo, WorkerId};
 pub struct Beat {
     /// Who.
     pub worker: WorkerId,
-    /// The longest claim that it asks for.
+    /// The longest claim that it asks for when no webhook has a time-out of its own: silent for
+    /// longer, it counts as dead.
     pub claim: Duration,
     /// The longest lease that it asks for.
     pub lease: Duration,
@@ -20,6 +22,18 @@ pub struct Beat {
     pub unclaimed: UnclaimNo,
     /// What its machine lacks to make requests.
     pub trouble: Option<Trouble>,
+}
+
+/// As long as any claim may be: the longest time-out that a webhook may have, and more than the
+/// margin.
+const LONGEST_CLAIM: Duration = Extensions::LONGEST_TIMEOUT.saturating_add(Duration::from_secs(15));
+
+impl Beat {
+    /// AHEAD: how far ahead a claim ends that a clock which ran ahead wrote, of a worker whose
+    /// claims are usually this long. That of a webhook with a longer time-out is no such claim.
+    pub fn too_far(claim: Duration) -> Duration {
+        2 * claim.max(LONGEST_CLAIM)
+    }
 }
 
 /// What a worker's machine lacks.
@@ -66,8 +80,8 @@ impl Store {
     }
 
     /// J1, J2 for the first silent worker with an id after `after`: gives back at most `limit` of
-    /// its claims that have ended. A claim that ends further ahead than twice its worker's
-    /// longest counts as ended (AHEAD). Claims whose sweep comes later are found too, for which
+    /// its claims that have ended. A claim that ends further ahead than any claim
+    /// may counts as ended (AHEAD, [`Beat::too_far`]). Claims whose sweep comes later are found too, for which
     /// all that is open has to be looked through: once a dead worker, not each round. `None`: no
     /// more silent workers.
     pub async fn give_back(

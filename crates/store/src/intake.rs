@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postrider_domain::{DeliveryId, Event, EventId, LaneId, WebhookId, WebhookUuid};
+use postrider_domain::{DeliveryId, Event, EventId, EventSource, LaneId, WebhookId, WebhookUuid};
 
-use crate::{Store, StoreError, codec};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Backend, Store, StoreError, codec};
 
 /// Events to commit in one statement.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct IntakeEntry {
 pub struct NewEvent {
     /// Its new id (UUIDv7).
     pub id: EventId,
+    /// How it came in.
+    pub source: EventSource,
     /// The sender's idempotency key, scoped by the caller (e.g. `header:...`); `None` = none.
     pub key: Option<String>,
     /// When the key stops standing for this event; `None` = never.
@@ -125,6 +130,28 @@ impl Store {
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
         dispatch!(self, commit_events(batch))
+    }
+
+    /// Runs `work` while no process writes webhooks: for a commit that their changes would keep from
+    /// coming to its end (VERSION_IN_COMMIT). Where they can't be kept still `work` runs all the
+    /// same, and they are let go after some seconds: what it commits is conditional still. An
+    /// embedded store has no other process.
+    pub async fn while_webhooks_stand_still<T>(&self, work: impl Future<Output = T>) -> T {
+        let Backend::Postgres(postgres) = &self.0 else { return work.await };
+        let (still, over) = (Notify::new(), CancellationToken::new());
+        let hold = async {
+            if let Err(error) = postgres.hold_webhooks(&still, &over).await {
+                tracing::warn!(%error, "webhooks.not_still");
+            }
+            still.notify_one();
+        };
+        let work = async {
+            still.notified().await;
+            let done = work.await;
+            over.cancel();
+            done
+        };
+        tokio::join!(hold, work).1
     }
 
     /// T2. No message will bring these, or nobody can take them now: waiting deliveries that were

@@ -6,6 +6,7 @@
 //! Whoever locks several of them does so in one order: limits, lanes, counted minutes,
 //! deliveries, each by row number.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -122,6 +123,8 @@ pub struct LaneInfo {
     pub state: LaneState,
     /// Since when it is held.
     pub held_since: Option<Timestamp>,
+    /// What was said when it was held by hand; nothing otherwise.
+    pub hold: ManualHold,
     /// Until when its limit is paused.
     pub paused_until: Option<Timestamp>,
     /// When something was last sent under its limit.
@@ -136,6 +139,25 @@ pub struct LaneInfo {
     pub oldest_at: Option<Timestamp>,
     /// When the oldest that waits or is claimed was made.
     pub open_since: Option<Timestamp>,
+}
+
+/// What somebody says who holds a lane by hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManualHold {
+    /// Why.
+    pub reason: Option<String>,
+    /// When it opens by itself; `None`: when somebody releases it.
+    pub until: Option<Timestamp>,
+}
+
+impl fmt::Display for ManualHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            Some(until) => write!(f, "until {until:.0}")?,
+            None => f.write_str("until it is released")?,
+        }
+        self.reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+    }
 }
 
 /// What is open in a lane.

@@ -23,6 +23,8 @@ mod codec;
 mod cold;
 mod credentials;
 mod error;
+mod event_key;
+mod events;
 mod executions;
 mod fault;
 mod heartbeat;
@@ -39,6 +41,7 @@ mod revisions;
 mod seal;
 mod secrets;
 mod unclaim;
+mod watch;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -56,6 +59,8 @@ pub use credentials::{
     ProbeTask, ProbedRepository, Switched,
 };
 pub use error::StoreError;
+pub use event_key::EventKey;
+pub use events::{EventCursor, EventFilter, EventPage, EventRow, EventView, RunAnswer};
 pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
 pub use heartbeat::{Beat, GivenBack, Trouble, TroubledWorker};
 pub use incidents::{
@@ -66,10 +71,12 @@ pub use intake::{
     Committed, EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery,
     NewEvent,
 };
-pub use lanes::{LaneInfo, LanePage, LaneSpec, LaneStatus, Lease, LimitStatus, Poll, ProbeClaim};
+pub use lanes::{
+    LaneInfo, LanePage, LaneSpec, LaneStatus, Lease, LimitStatus, ManualHold, Poll, ProbeClaim,
+};
 pub use list::{
-    BulkKind, BulkPlan, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page,
-    Stats, Total,
+    BulkKind, BulkPlan, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView,
+    HourCounts, Page, Stats, Total,
 };
 pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification};
 pub use pairs::{
@@ -82,6 +89,7 @@ pub use secrets::{
     AppSecret, SecretContent, SecretInfo, SecretPut, SecretValues, SecretWrite, Secrets,
 };
 pub use unclaim::{Kept, UnclaimNo, Unsettled};
+pub use watch::{BrokerWalk, KnownDebt, ToldVersion, WhyKnown};
 pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
 
 /// Where the store is.
@@ -183,6 +191,15 @@ impl Store {
         match &self.0 {
             Backend::Postgres(pg) => pg.oldest_step(),
             Backend::Sqlite(lite) => lite.oldest_step(),
+        }
+    }
+
+    /// Connections to the database by what they are for: how many, and how many of them idle. None
+    /// for a file.
+    pub fn connections(&self) -> Vec<(&'static str, u32, u32)> {
+        match &self.0 {
+            Backend::Postgres(pg) => pg.connections(),
+            Backend::Sqlite(_) => Vec::new(),
         }
     }
 

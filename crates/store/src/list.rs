@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postrider_domain::{
     DeliveryId, DeliveryStatus, EventId, EventName, LaneState, Outcome, WebhookId, WebhookUuid,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::pairs::id_at;
 use crate::{AttemptView, LaneInfo};
 
 /// How far back [`Store::newest_deliveries`](crate::Store::newest_deliveries) looks, so that it ends soon for a webhook that has
@@ -43,6 +44,8 @@ pub struct DeliveryFilter {
     pub consumer: Option<String>,
     /// Provider's name.
     pub provider: Option<String>,
+    /// Version number of the consumer.
+    pub version: Option<String>,
     /// Of events of this name; `Test` names executions, which lists leave out unless they, an
     /// event or deliveries are named.
     pub event: Option<EventName>,
@@ -97,6 +100,8 @@ pub struct DeliveryRow {
     pub consumer: String,
     /// Provider's name.
     pub provider: String,
+    /// Version number of the consumer; empty when the event has none.
+    pub consumer_version: String,
     /// Shown status.
     pub status: DeliveryStatus,
     /// Lane's name.
@@ -169,6 +174,44 @@ pub struct BulkPlan {
     pub is_finished: bool,
 }
 
+/// Deliveries that one hour brought, by the status that they have now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HourCounts {
+    /// When the hour begins.
+    pub start: Timestamp,
+    /// In the order of [`DeliveryStatus::ALL`].
+    counts: [u64; DeliveryStatus::ALL.len()],
+    /// There are no more than those counted.
+    pub is_exact: bool,
+}
+
+impl HourCounts {
+    /// How long it is.
+    pub(crate) const LENGTH: SignedDuration = SignedDuration::from_hours(1);
+
+    pub(crate) fn new(start: Timestamp) -> Self {
+        Self { start, counts: [0; DeliveryStatus::ALL.len()], is_exact: true }
+    }
+
+    pub(crate) fn add(&mut self, status: DeliveryStatus, deliveries: u64) {
+        let all = DeliveryStatus::ALL.iter().zip(&mut self.counts);
+        if let Some((_, count)) = all.into_iter().find(|(known, _)| **known == status) {
+            *count += deliveries;
+        }
+    }
+
+    /// How many of them have this status.
+    pub fn of(&self, status: DeliveryStatus) -> u64 {
+        let all = DeliveryStatus::ALL.into_iter().zip(self.counts);
+        all.filter(|(known, _)| *known == status).map(|(_, count)| count).sum()
+    }
+
+    /// How many they are.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
 /// Figures for metrics and `/api/v1/stats`.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
@@ -194,6 +237,51 @@ impl Stats {
 }
 
 impl DeliveryFilter {
+    /// Whether it names a delivery that was read already.
+    pub fn names(&self, row: &DeliveryRow) -> bool {
+        let Self {
+            status,
+            scope,
+            broker,
+            webhook,
+            consumer,
+            provider,
+            version,
+            event,
+            event_id,
+            lane,
+            since,
+            until,
+            ids,
+        } = self;
+        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        let is_open = matches!(
+            row.status,
+            DeliveryStatus::Queued | DeliveryStatus::Retrying | DeliveryStatus::Held
+        );
+        let in_scope = match scope {
+            None => true,
+            Some(DeliveryScope::Open) => is_open,
+            Some(DeliveryScope::Failing) => {
+                row.status != DeliveryStatus::Delivered && row.last_outcome.is_some()
+            }
+        };
+        in_scope
+            && (self.shows_executions() || row.event_name != EventName::Test)
+            && status.is_none_or(|status| status == row.status)
+            && webhook.as_ref().is_none_or(|webhook| *webhook == row.webhook_uuid)
+            && same(broker, &row.broker)
+            && same(consumer, &row.consumer)
+            && same(provider, &row.provider)
+            && same(version, &row.consumer_version)
+            && same(lane, &row.lane)
+            && event.is_none_or(|event| event == row.event_name)
+            && event_id.is_none_or(|event| event == row.event_id)
+            && since.is_none_or(|since| row.id.0 >= id_at(since))
+            && until.is_none_or(|until| row.id.0 < id_at(until))
+            && ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
+    }
+
     /// Whether executions are among what is asked for.
     pub(crate) fn shows_executions(&self) -> bool {
         self.event == Some(EventName::Test) || self.event_id.is_some() || self.ids.is_some()

@@ -98,6 +98,16 @@ impl MasterKey {
         eight_hex(hash.sign().as_ref())
     }
 
+    /// A key of HMAC-SHA-256 for one purpose and what it is `of`; it tells nothing of this one.
+    pub fn derived(&self, purpose: &str, of: &[u8]) -> hmac::Key {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
+        let mut hash = hmac::Context::with_key(&key);
+        hash.update(purpose.as_bytes());
+        hash.update(b"\0");
+        hash.update(of);
+        hmac::Key::new(hmac::HMAC_SHA256, hash.sign().as_ref())
+    }
+
     /// Seals `clear`, which opens only as the same kind under the same name.
     pub(crate) fn seal(&self, kind: Sealed, name: &str, clear: &str) -> Result<String, StoreError> {
         let mut text = Zeroizing::new(clear.as_bytes().to_vec());

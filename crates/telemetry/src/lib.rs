@@ -11,7 +11,8 @@ mod trace;
 
 pub use logging::{LastLines, LogFormat, LoggingError, flush, guard_secrets, init, redact};
 pub use metrics::{
-    LaneGauge, LaneSample, Metrics, MetricsError, SpanLoss, VerificationSample, WebhookSample,
+    IntakeRoute, LaneGauge, LaneSample, Metrics, MetricsError, MonitorSample, PoolSample,
+    QueueLink, SpanLoss, VerificationSample, WebhookSample,
 };
 pub use supervise::Supervisor;
 pub use trace::{InvalidTraceparent, TRACEPARENT, TraceContext};

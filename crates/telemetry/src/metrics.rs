@@ -1,16 +1,27 @@
 //! What `/metrics` shows. Typed methods only: no other crate names a metric or a label.
 
+mod process;
+mod register;
+mod sampled;
+mod samples;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Encoder, Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 use crate::names;
+use process::Process;
+pub use register::MetricsError;
+use register::{counter, counters, gauges, histogram, show};
+use sampled::Sampled;
+use samples::Samples;
+pub use samples::{
+    LaneGauge, LaneSample, MonitorSample, PoolSample, QueueLink, SpanLoss, VerificationSample,
+    WebhookSample,
+};
 
 /// The source's revision, which whoever builds the program may give.
 const REVISION: &str = match option_env!("POSTRIDER_REVISION") {
@@ -28,86 +39,23 @@ const END_TO_END_BUCKETS: [f64; 16] = [
     172_800.0,
 ];
 
-/// The state of a lane as the metric shows it.
+/// Calls of an intake, as they are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneGauge {
-    /// Deliveries may go.
-    Open,
-    /// The target asked for a pause.
-    Paused,
-    /// Deliveries wait until somebody mends a cause.
-    Held,
+pub enum IntakeRoute {
+    /// `POST /events`.
+    Events,
+    /// A broker's own webhook.
+    Relay,
 }
 
-impl LaneGauge {
-    const ALL: [Self; 3] = [Self::Open, Self::Paused, Self::Held];
-
+impl IntakeRoute {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Open => "open",
-            Self::Paused => "paused",
-            Self::Held => "held",
+            Self::Events => "events",
+            Self::Relay => "relay",
         }
     }
 }
-
-/// One lane at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneSample {
-    /// The lane's name.
-    pub lane: String,
-    /// Its state.
-    pub state: LaneGauge,
-    /// Deliveries that wait in it.
-    pub backlog: u64,
-}
-
-/// One webhook at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookSample {
-    /// The webhook's uuid.
-    pub webhook: String,
-    /// Failures since its last success.
-    pub consecutive_failures: u64,
-    /// Time of its last success, in seconds since 1970, when there was one.
-    pub last_success: Option<i64>,
-}
-
-/// When a consumer's pact was last verified by a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerificationSample {
-    /// The consumer's name.
-    pub consumer: String,
-    /// The provider's name.
-    pub provider: String,
-    /// Time since its last verification.
-    pub age: Duration,
-}
-
-/// Why a span did not reach the collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpanLoss {
-    /// Too many spans waited to be exported.
-    QueueFull,
-    /// The collector was away, too slow or refused them.
-    NotExported,
-}
-
-impl SpanLoss {
-    const ALL: [Self; 2] = [Self::QueueFull, Self::NotExported];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::NotExported => "not_exported",
-        }
-    }
-}
-
-/// The metrics could not be set up or rendered.
-#[derive(Debug, thiserror::Error)]
-#[error("metrics")]
-pub struct MetricsError(#[from] prometheus::Error);
 
 /// All metrics of the process. A clone is another handle on the same numbers.
 #[derive(Clone)]
@@ -117,97 +65,130 @@ struct Inner {
     registry: Registry,
     events_received: IntCounter,
     events_duplicate: IntCounter,
+    intake_requests: IntCounterVec,
     relay_broken_bodies: IntCounterVec,
     http_limited: IntCounterVec,
-    deliveries: IntCounterVec,
-    attempt_duration: Histogram,
-    end_to_end: Histogram,
+    out: Out,
+    alerts: IntCounterVec,
     spans_dropped: IntCounterVec,
+    process: Process,
     sampled: Sampled,
     samples: Mutex<Samples>,
 }
 
-/// Gauges with labels that come and go; filled from [`Samples`] when rendered.
-struct Sampled {
-    oldest_pending_age: GaugeVec,
-    queue_depth: IntGaugeVec,
-    lane_state: IntGaugeVec,
-    lane_backlog: IntGaugeVec,
-    github_ratelimit_remaining: IntGaugeVec,
-    credential_expiry: IntGaugeVec,
-    consecutive_failures: IntGaugeVec,
-    last_success: IntGaugeVec,
-    incidents_open: IntGaugeVec,
-    verification_age: GaugeVec,
-    pairs: IntGaugeVec,
+/// What a worker counts.
+struct Out {
+    deliveries: IntCounterVec,
+    attempts: IntCounterVec,
+    finished: IntCounterVec,
+    attempt_duration: Histogram,
+    end_to_end: Histogram,
 }
 
-/// The latest of everything that comes and goes. Each list is replaced as a whole, so that what
-/// vanished is no longer shown; what nobody in this process knows is not shown at all.
-#[derive(Default)]
-struct Samples {
-    oldest_pending_age: Option<Duration>,
-    /// By lane.
-    github_ratelimit_remaining: BTreeMap<String, u64>,
-    /// By credential, in seconds since 1970.
-    credential_expiry: BTreeMap<String, i64>,
-    verification_ages: Vec<VerificationSample>,
-    pairs: Vec<(String, u64)>,
-    queues: Vec<(String, u32)>,
-    lanes: Vec<LaneSample>,
-    webhooks: Vec<WebhookSample>,
-    incidents: Vec<(String, u64)>,
-}
-
-impl Metrics {
-    /// All metrics at zero; `version` is the program's.
-    pub fn new(version: &str) -> Result<Self, MetricsError> {
-        let registry = Registry::new();
-        let build = &["version", "revision"];
-        gauges(&registry, names::BUILD_INFO, "The running version; always 1.", build)?
-            .with_label_values(&[version, REVISION])
-            .set(1);
-        Ok(Self(Arc::new(Inner {
-            events_received: counter(
-                &registry,
-                names::EVENTS_RECEIVED,
-                "Events accepted, without duplicates.",
-            )?,
-            events_duplicate: counter(
-                &registry,
-                names::EVENTS_DUPLICATE,
-                "Events that repeated an accepted one.",
-            )?,
-            relay_broken_bodies: relay_broken_bodies(&registry)?,
-            http_limited: http_limited(&registry)?,
-            deliveries: counters(
-                &registry,
+impl Out {
+    fn new(registry: &Registry) -> Result<Self, MetricsError> {
+        let by_labels = |name, help, labels: &[&str]| counters(registry, name, help, labels);
+        Ok(Self {
+            deliveries: by_labels(
                 names::DELIVERIES,
-                "Outcomes recorded, by class.",
-                "outcome",
+                "Attempts, by what they came to.",
+                &["outcome"],
+            )?,
+            attempts: by_labels(
+                names::ATTEMPTS,
+                "Attempts, by what they came to and by lane.",
+                &["outcome", "lane"],
+            )?,
+            finished: by_labels(
+                names::DELIVERIES_FINISHED,
+                "Deliveries that came to their end, by which.",
+                &["status"],
             )?,
             attempt_duration: histogram(
-                &registry,
                 names::DELIVERY_ATTEMPT_DURATION,
                 "Time that one attempt took.",
                 &ATTEMPT_BUCKETS,
             )?,
             end_to_end: histogram(
-                &registry,
                 names::DELIVERY_END_TO_END,
                 "Time from the acceptance of an event to its delivery.",
                 &END_TO_END_BUCKETS,
             )?,
-            spans_dropped: counters(
-                &registry,
+        })
+    }
+}
+
+impl Inner {
+    fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let by_labels = |name, help, labels: &[&str]| counters(&registry, name, help, labels);
+        Ok(Self {
+            events_received: counter(
+                names::EVENTS_RECEIVED,
+                "Events accepted, without duplicates.",
+            )?,
+            events_duplicate: counter(
+                names::EVENTS_DUPLICATE,
+                "Events that repeated an accepted one.",
+            )?,
+            intake_requests: by_labels(
+                names::INTAKE_REQUESTS,
+                "Calls that bring events, by the status of their answers.",
+                &["route", "status"],
+            )?,
+            relay_broken_bodies: by_labels(
+                names::RELAY_BROKEN_BODIES,
+                "Bodies of relayed calls that were no JSON, by whether the query sufficed.",
+                &["accepted"],
+            )?,
+            http_limited: by_labels(
+                names::HTTP_LIMITED,
+                "Calls refused because their caller called too often.",
+                &["token", "route"],
+            )?,
+            out: Out::new(&registry)?,
+            alerts: by_labels(
+                names::ALERTS,
+                "Alerts that a channel was sent, by what came of it.",
+                &["channel", "result"],
+            )?,
+            spans_dropped: by_labels(
                 names::SPANS_DROPPED,
                 "Spans that did not reach the collector.",
-                "reason",
+                &["reason"],
             )?,
+            process: Process::register(&registry)?,
             sampled: Sampled::register(&registry)?,
             samples: Mutex::default(),
             registry,
-        })))
+        })
+    }
+}
+
+impl Metrics {
+    /// All metrics; `version` is the program's. What an intake or a worker counts is shown once one
+    /// of them says that it is one.
+    pub fn new(version: &str) -> Result<Self, MetricsError> {
+        let inner = Inner::new()?;
+        let build = &["version", "revision"];
+        let help = "The running version; always 1.";
+        gauges(&inner.registry, names::BUILD_INFO, help, build)?
+            .with_label_values(&[version, REVISION])
+            .set(1.0);
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// This process takes events in: its counts are shown from zero, so that the first is seen as
+    /// an increase.
+    pub fn expect_events(&self) {
+        show(&self.0.registry, self.0.events_received.clone());
+        show(&self.0.registry, self.0.events_duplicate.clone());
+        for accepted in ["true", "false"] {
+            self.0.relay_broken_bodies.with_label_values(&[accepted]);
+        }
+        for route in [IntakeRoute::Events, IntakeRoute::Relay] {
+            self.0.intake_requests.with_label_values(&[route.as_str(), "503"]);
+        }
     }
 
     /// `count` events were accepted; duplicates are not among them.
@@ -232,27 +213,60 @@ impl Metrics {
         self.0.relay_broken_bodies.with_label_values(&[accepted]).inc();
     }
 
-    /// From now on these outcomes are shown, with zero as long as none was recorded, so that the
-    /// first of a class is seen as an increase.
+    /// A call that brings events was answered with this status.
+    pub fn intake_answered(&self, route: IntakeRoute, status: &str) {
+        self.0.intake_requests.with_label_values(&[route.as_str(), status]).inc();
+    }
+
+    /// This process delivers: these outcomes are shown, with zero as long as none was recorded, so
+    /// that the first of a class is seen as an increase.
     pub fn expect_outcomes(&self, outcomes: impl IntoIterator<Item = &'static str>) {
+        show(&self.0.registry, self.0.out.attempt_duration.clone());
+        show(&self.0.registry, self.0.out.end_to_end.clone());
         for outcome in outcomes {
-            self.0.deliveries.with_label_values(&[outcome]);
+            self.0.out.deliveries.with_label_values(&[outcome]);
+        }
+        for status in ["delivered", "failed", "discarded"] {
+            self.0.out.finished.with_label_values(&[status]);
         }
     }
 
     /// An outcome was recorded. `outcome` is the name of its class.
     pub fn outcome_recorded(&self, outcome: &'static str) {
-        self.0.deliveries.with_label_values(&[outcome]).inc();
+        self.0.out.deliveries.with_label_values(&[outcome]).inc();
+    }
+
+    /// An attempt in a lane came to this.
+    pub fn attempted(&self, lane: &str, outcome: &'static str) {
+        self.outcome_recorded(outcome);
+        self.0.out.attempts.with_label_values(&[outcome, lane]).inc();
+    }
+
+    /// So many deliveries are `delivered`, `failed` or `discarded` for good.
+    pub fn finished(&self, status: &'static str, count: u64) {
+        self.0.out.finished.with_label_values(&[status]).inc_by(count);
+    }
+
+    /// From now on these channels are shown, with zero as long as nothing was sent.
+    pub fn expect_alerts(&self, channel: &'static str, results: &[&'static str]) {
+        for result in results {
+            self.0.alerts.with_label_values(&[channel, result]);
+        }
+    }
+
+    /// A channel was sent an alert, with this result.
+    pub fn alert_tried(&self, channel: &'static str, result: &'static str) {
+        self.0.alerts.with_label_values(&[channel, result]).inc();
     }
 
     /// An attempt took this long.
     pub fn attempt_took(&self, duration: Duration) {
-        self.0.attempt_duration.observe(duration.as_secs_f64());
+        self.0.out.attempt_duration.observe(duration.as_secs_f64());
     }
 
     /// A delivery was accepted by its target this long after its event was accepted here.
     pub fn delivered_after(&self, duration: Duration) {
-        self.0.end_to_end.observe(duration.as_secs_f64());
+        self.0.out.end_to_end.observe(duration.as_secs_f64());
     }
 
     /// Age of the oldest delivery that waits; zero when none does.
@@ -263,6 +277,28 @@ impl Metrics {
     /// Replaces the depths of all queues.
     pub fn set_queue_depths(&self, queues: Vec<(String, u32)>) {
         self.samples().queues = queues;
+    }
+
+    /// Whether RabbitMQ can be used now.
+    pub fn set_queue_up(&self, link: QueueLink, is_up: bool) {
+        self.samples().queue_up.insert(link, is_up);
+    }
+
+    /// Replaces what is known of the connections to the database, and how long the oldest step on
+    /// deliveries has waited for it.
+    pub fn set_database(&self, pools: Vec<PoolSample>, oldest_step: Duration) {
+        let mut samples = self.samples();
+        (samples.pools, samples.oldest_step) = (pools, Some(oldest_step));
+    }
+
+    /// Deliveries that this worker has claimed and not recorded yet.
+    pub fn set_claims_in_flight(&self, claims: u64) {
+        self.samples().claims_in_flight = Some(claims);
+    }
+
+    /// What this monitor says of itself.
+    pub fn set_monitor(&self, monitor: MonitorSample) {
+        self.samples().monitor = Some(monitor);
     }
 
     /// Replaces the figures of all lanes.
@@ -316,6 +352,7 @@ impl Metrics {
     pub fn render(&self) -> Result<String, MetricsError> {
         let samples = self.samples();
         self.0.sampled.fill(&samples);
+        self.0.process.fill();
         let families = self.0.registry.gather();
         drop(samples);
         let mut text = Vec::new();
@@ -334,219 +371,12 @@ impl fmt::Debug for Metrics {
     }
 }
 
-impl Sampled {
-    fn register(registry: &Registry) -> Result<Self, MetricsError> {
-        let by_lane = &["lane"];
-        let by_webhook = &["webhook"];
-        Ok(Self {
-            oldest_pending_age: real_gauges(
-                registry,
-                names::OLDEST_PENDING_AGE,
-                "Age of the oldest delivery that waits.",
-                &[],
-            )?,
-            queue_depth: gauges(
-                registry,
-                names::QUEUE_DEPTH,
-                "Messages ready in a queue.",
-                &["queue"],
-            )?,
-            lane_state: gauges(
-                registry,
-                names::LANE_STATE,
-                "1 for the state that a lane is in.",
-                &["lane", "state"],
-            )?,
-            lane_backlog: gauges(
-                registry,
-                names::LANE_BACKLOG,
-                "Deliveries that wait in a lane.",
-                by_lane,
-            )?,
-            github_ratelimit_remaining: gauges(
-                registry,
-                names::GITHUB_RATELIMIT_REMAINING,
-                "What GitHub last said remains of a lane's hourly budget.",
-                by_lane,
-            )?,
-            credential_expiry: gauges(
-                registry,
-                names::CREDENTIAL_EXPIRY_TIMESTAMP,
-                "When GitHub says that a credential expires.",
-                &["credential"],
-            )?,
-            consecutive_failures: gauges(
-                registry,
-                names::CONSECUTIVE_FAILURES,
-                "Failures of a webhook since its last success.",
-                by_webhook,
-            )?,
-            last_success: gauges(
-                registry,
-                names::LAST_SUCCESS_TIMESTAMP,
-                "Time of a webhook's last success.",
-                by_webhook,
-            )?,
-            incidents_open: gauges(
-                registry,
-                names::INCIDENTS_OPEN,
-                "Incidents that are open.",
-                &["kind"],
-            )?,
-            verification_age: real_gauges(
-                registry,
-                names::VERIFICATION_AGE,
-                "Age of a pair's newest verification, quiet days left out.",
-                &["consumer", "provider"],
-            )?,
-            pairs: gauges(registry, names::PAIRS, "Pairs by how fresh they are.", &["state"])?,
-        })
-    }
-
-    fn fill(&self, samples: &Samples) {
-        self.oldest_pending_age.reset();
-        if let Some(age) = samples.oldest_pending_age {
-            self.oldest_pending_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
-        }
-        self.queue_depth.reset();
-        for (queue, depth) in &samples.queues {
-            self.queue_depth.with_label_values(&[queue]).set(i64::from(*depth));
-        }
-        self.fill_lanes(&samples.lanes);
-        self.fill_webhooks(&samples.webhooks);
-        self.incidents_open.reset();
-        for (kind, open) in &samples.incidents {
-            self.incidents_open.with_label_values(&[kind]).set(signed(*open));
-        }
-        self.pairs.reset();
-        for (state, pairs) in &samples.pairs {
-            self.pairs.with_label_values(&[state]).set(signed(*pairs));
-        }
-        self.verification_age.reset();
-        for VerificationSample { consumer, provider, age } in &samples.verification_ages {
-            let pair = [consumer.as_str(), provider.as_str()];
-            self.verification_age.with_label_values(&pair).set(age.as_secs_f64());
-        }
-        self.fill_github(samples);
-    }
-
-    fn fill_github(&self, samples: &Samples) {
-        self.github_ratelimit_remaining.reset();
-        for (lane, remaining) in &samples.github_ratelimit_remaining {
-            self.github_ratelimit_remaining.with_label_values(&[lane]).set(signed(*remaining));
-        }
-        self.credential_expiry.reset();
-        for (credential, at) in &samples.credential_expiry {
-            self.credential_expiry.with_label_values(&[credential]).set(*at);
-        }
-    }
-
-    fn fill_lanes(&self, lanes: &[LaneSample]) {
-        self.lane_state.reset();
-        self.lane_backlog.reset();
-        for sample in lanes {
-            let lane = sample.lane.as_str();
-            for state in LaneGauge::ALL {
-                let is = i64::from(state == sample.state);
-                self.lane_state.with_label_values(&[lane, state.as_str()]).set(is);
-            }
-            self.lane_backlog.with_label_values(&[lane]).set(signed(sample.backlog));
-        }
-    }
-
-    fn fill_webhooks(&self, webhooks: &[WebhookSample]) {
-        self.consecutive_failures.reset();
-        self.last_success.reset();
-        for sample in webhooks {
-            let webhook = sample.webhook.as_str();
-            let failures = self.consecutive_failures.with_label_values(&[webhook]);
-            failures.set(signed(sample.consecutive_failures));
-            if let Some(at) = sample.last_success {
-                self.last_success.with_label_values(&[webhook]).set(at);
-            }
-        }
-    }
-}
-
 /// Without an allocation when the key is known.
 fn put<T>(map: &mut BTreeMap<String, T>, key: &str, value: T) {
     match map.get_mut(key) {
         Some(slot) => *slot = value,
         None => drop(map.insert(key.to_owned(), value)),
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-/// Shown from the start, so that the first broken body is an increase.
-fn relay_broken_bodies(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
-    let help = "Bodies of relayed calls that were no JSON, by whether the query sufficed.";
-    let bodies = counters(registry, names::RELAY_BROKEN_BODIES, help, "accepted")?;
-    for accepted in ["true", "false"] {
-        bodies.with_label_values(&[accepted]).reset();
-    }
-    Ok(bodies)
-}
-
-fn http_limited(registry: &Registry) -> Result<IntCounterVec, MetricsError> {
-    let help = "Calls refused because their caller called too often.";
-    let opts = Opts::new(names::HTTP_LIMITED, help);
-    let limited = IntCounterVec::new(opts, &["token", "route"])?;
-    registry.register(Box::new(limited.clone()))?;
-    Ok(limited)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-) -> Result<IntCounterVec, MetricsError> {
-    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
-}
-
-fn real_gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<GaugeVec, MetricsError> {
-    let gauges = GaugeVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(gauges.clone()))?;
-    Ok(gauges)
-}
-
-fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntGaugeVec, MetricsError> {
-    let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(gauges.clone()))?;
-    Ok(gauges)
-}
-
-fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, MetricsError> {
-    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    let histogram = Histogram::with_opts(opts)?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 //! for GET and `operate` for the rest.
 
 mod audit;
+mod brokers;
 mod credentials;
 mod deliveries;
+mod doctor;
+mod events;
 pub(crate) mod example;
 mod filter;
 mod freshness;
@@ -13,19 +16,16 @@ mod lanes;
 mod params;
 mod replay;
 mod secrets;
+mod stats;
+pub(crate) mod stream;
 mod webhooks;
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, header};
-use postrider_api::{LaneBacklog, Stats};
 use postrider_http_server::body::{self, Limits};
 use postrider_http_server::json::{self, JsonFault, kind};
-use postrider_http_server::openapi::{Operation, Tag};
 use postrider_http_server::{Problem, Route, media_type, route};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::server::App;
 
@@ -40,10 +40,14 @@ pub(crate) const ROUTES: &[Route<App>] = &[
     route!(GET "/api/v1/deliveries/{id}" => deliveries::show, deliveries::show_described),
     route!(POST "/api/v1/deliveries/replay" => replay::replay, replay::replay_described),
     route!(POST "/api/v1/deliveries/discard" => replay::discard, replay::discard_described),
+    route!(GET "/api/v1/events" => events::list, events::list_described),
+    route!(GET "/api/v1/events/{id}" => events::show, events::show_described),
+    route!(GET "/api/v1/doctor" => doctor::examine, doctor::examine_described),
     route!(GET "/api/v1/lanes" => lanes::list, lanes::list_described),
     route!(POST "/api/v1/lanes/hold" => lanes::hold, lanes::hold_described),
     route!(POST "/api/v1/lanes/release" => lanes::release, lanes::release_described),
     route!(GET "/api/v1/freshness" => freshness::list, freshness::list_described),
+    route!(GET "/api/v1/brokers" => brokers::list, brokers::list_described),
     route!(GET "/api/v1/incidents" => incidents::list, incidents::list_described),
     route!(GET "/api/v1/incidents/{id}" => incidents::show, incidents::show_described),
     route!(POST "/api/v1/incidents/{id}/ack" => incidents::acknowledge, incidents::acknowledge_described),
@@ -57,30 +61,11 @@ pub(crate) const ROUTES: &[Route<App>] = &[
     route!(POST "/api/v1/secrets/{name}/probe" => credentials::ask_probe, credentials::ask_probe_described),
     route!(GET "/api/v1/secrets/{name}/probe" => credentials::show_probe, credentials::show_probe_described),
     route!(POST "/api/v1/secrets/{name}/switch" => credentials::switch, credentials::switch_described),
-    route!(GET "/api/v1/stats" => stats, stats_described),
+    route!(GET "/api/v1/stream" => stream::listen, stream::listen_described),
+    route!(GET "/api/v1/stats" => stats::show, stats::show_described),
     route!(POST "/api/v1/webhooks/check" => webhooks::check, webhooks::check_described),
     route!(POST "/api/v1/webhooks/{uuid}/release" => webhooks::release, webhooks::release_described),
 ];
-
-/// `GET /api/v1/stats`.
-async fn stats(State(app): State<App>) -> Result<Response, Problem> {
-    let stats = app.store().stats().await?;
-    let backlog = stats.backlog.into_iter();
-    let stats = Stats {
-        backlog: backlog.map(|(lane, waiting)| LaneBacklog { lane, waiting }).collect(),
-        sending: stats.sending,
-        oldest_pending_seconds: stats.oldest_pending.map(|age| age.as_secs()),
-    };
-    Ok(Json(stats).into_response())
-}
-
-fn stats_described() -> Operation {
-    let backlog = json!([{"lane": example::LANE, "waiting": 12}]);
-    let example = json!({"backlog": backlog, "sending": 1, "oldest_pending_seconds": 4});
-    Operation::new(Tag::Operations, "showStats", "Show where things stand")
-        .answers::<Stats>(200, "Fine.")
-        .example(200, example)
-}
 
 /// The body as a JSON object with no other members than `known`.
 async fn read_object(
@@ -140,6 +125,17 @@ fn required_text<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a st
     }
 }
 
+/// A text that may be missing or null.
+fn optional_text<'a>(
+    object: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a str>, Problem> {
+    match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => required_text(object, key).map(Some),
+    }
+}
+
 /// A member that is `false` when missing.
 fn flag(object: &Map<String, Value>, key: &str) -> Result<bool, Problem> {
     match object.get(key) {
@@ -151,6 +147,3 @@ fn flag(object: &Map<String, Value>, key: &str) -> Result<bool, Problem> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

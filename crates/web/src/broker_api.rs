@@ -37,7 +37,9 @@ use axum::response::Response;
 use http::Method;
 
 pub(crate) use crate::broker_api::check::check;
+pub(crate) use crate::broker_api::content_negotiation::wants_page;
 pub(crate) use crate::broker_api::described::describe;
+pub(crate) use crate::broker_api::document::display_description;
 pub(crate) use crate::broker_api::response::unauthorised;
 
 use crate::broker_api::request_context::RequestContext;

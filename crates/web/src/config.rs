@@ -1,8 +1,10 @@
 //! What the APIs need to know.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use postrider_broker::BrokerConfig;
 use postrider_domain::{
     AppTargets, FreshnessRules, HostWhitelist, LaneRules, Pattern, Rate, RetryPolicy,
 };
@@ -44,6 +46,10 @@ pub struct WebConfig {
     pub freshness: FreshnessRules,
     /// How long a broker's answer counts.
     pub broker_patience: Duration,
+    /// Brokers that are asked about single contracts, by their names here.
+    pub brokers: BTreeMap<String, BrokerConfig>,
+    /// How long a broker, a target and a run may take before it is called broken.
+    pub doctor_patience: Duration,
     /// Names inline credentials in lane names without telling them.
     pub master_key: MasterKey,
     /// How long the body of a request may take to arrive, and the answer to be made.

@@ -1,5 +1,5 @@
 //! Both APIs over HTTP: webhooks in the Pact Broker's shape ([`broker_api`]), and the operations
-//! API ([`api`]).
+//! API ([`api`]); and the page for people ([`page`]), which stands on them.
 //!
 //! The calls that bring events are those of the role `ingest`, which this one does not know: the
 //! program mounts their router here, behind the same checks of hosts, sites and tokens, and hands
@@ -8,11 +8,15 @@
 mod api;
 mod broker_api;
 mod config;
+mod doctor;
 mod openapi;
+mod page;
 mod routes;
 mod server;
 mod shown;
+mod stream;
 mod test_delivery;
+mod unwanted;
 mod way_in;
 
 pub use config::WebConfig;

@@ -12,16 +12,22 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
 use postrider_domain::LaneId;
 use postrider_http_server::openapi::Document;
-use postrider_http_server::{Access, Caller, Limit, MemoryBudget, Problem, Role, Shared, router};
+use postrider_http_server::{
+    Access, Caller, Limit, MemoryBudget, Problem, Role, Shared, SignedIn, router,
+};
 use postrider_queue::Fresh;
 use postrider_store::{Author, Store};
+use postrider_telemetry::IntakeRoute;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::page::{self, Admission, Desk, Gate};
+use crate::stream::Streams;
 use crate::test_delivery::TestDeliveries;
 use crate::{WebConfig, broker_api, routes, way_in};
 
@@ -40,7 +46,7 @@ pub enum Announcement {
 /// Tells workers; must return at once.
 pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
 
-/// Both APIs. Cheap to clone.
+/// Both APIs and the page. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Web(App);
 
@@ -52,10 +58,13 @@ pub(crate) struct Inner {
     pub(crate) config: WebConfig,
     pub(crate) shared: Shared,
     pub(crate) test_deliveries: TestDeliveries,
+    pub(crate) streams: Streams,
     /// The OpenAPI document.
     pub(crate) document: String,
     announce: Announce,
     limit: Limit,
+    /// Who may see the page.
+    gate: Arc<Gate>,
 }
 
 impl Web {
@@ -69,9 +78,21 @@ impl Web {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
+        let streams = Streams::new(tracker.clone(), cancel.clone());
         let test_deliveries = TestDeliveries::new(&config, Arc::clone(&announce), tracker, cancel);
         let limit = Limit::new(config.api_rate);
-        Self(App(Arc::new(Inner { config, shared, test_deliveries, document, announce, limit })))
+        let (tokens, key) = (config.tokens.clone(), config.master_key.clone());
+        let gate = Arc::new(Gate::new(tokens, key, config.base_url.as_ref()));
+        Self(App(Arc::new(Inner {
+            config,
+            shared,
+            test_deliveries,
+            streams,
+            document,
+            announce,
+            limit,
+            gate,
+        })))
     }
 
     /// Tells the OpenAPI document of both APIs.
@@ -79,21 +100,28 @@ impl Web {
         routes::describe(document);
     }
 
-    /// Everything under one address: the APIs, and the calls that bring events, which `intake`
-    /// answers. Serve it with connect info
+    /// Everything under one address: the APIs, the page, and the calls that bring events, which
+    /// `intake` answers. Serve it with connect info
     /// (`into_make_service_with_connect_info::<SocketAddr>()`), which trusted proxies need.
     pub fn router(&self, intake: Router) -> Router {
         let app = &self.0;
-        router(routes::all())
-            .merge(intake.with_state(()))
-            .fallback(elsewhere)
-            .method_not_allowed_fallback(wrong_method)
+        let page = page::router(Desk::new(Arc::clone(&app.gate), self.apis(Router::new())));
+        self.apis(intake.merge(page))
             .layer(from_fn_with_state(app.clone(), authorise))
             .layer(from_fn_with_state(app.clone(), within_time))
             .layer(way_in::same_site(app.config.base_url.as_ref()))
             .layer(from_fn_with_state(app.clone(), way_in::guard_host))
             .layer(CatchPanicLayer::custom(panicked))
-            .with_state(app.clone())
+            .layer(from_fn_with_state(app.clone(), count))
+    }
+
+    /// Both APIs beside something else, before anybody is asked for a token.
+    fn apis(&self, beside: Router) -> Router {
+        router(routes::all())
+            .merge(beside.with_state(()))
+            .fallback(elsewhere)
+            .method_not_allowed_fallback(wrong_method)
+            .with_state(self.0.clone())
     }
 }
 
@@ -116,7 +144,10 @@ impl App {
     /// The store, for changes on behalf of whoever makes this request.
     pub(crate) fn changes(&self, request: &Parts) -> Store {
         let (tokens, key) = (&self.config.tokens, &self.config.master_key);
-        let who = tokens.who(&request.headers, |token| key.short_hash(token));
+        let who = match request.extensions.get::<SignedIn>() {
+            Some(signed_in) => signed_in.name().to_owned(),
+            None => tokens.who(&request.headers, |token| key.short_hash(token)),
+        };
         let route = format!("{} {}", request.method, request.uri.path());
         self.shared.store.by(Author { who, route })
     }
@@ -148,6 +179,13 @@ impl fmt::Debug for App {
 }
 
 async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if page::is_page(path) {
+        return visit(&app, request, next).await;
+    }
+    if path == "/" && request.method() == Method::GET && broker_api::wants_page(request.headers()) {
+        return ([(header::VARY, "Accept")], page::on_to("/ui")).into_response();
+    }
     let needed = Role::needed(request.method(), request.uri().path());
     match app.config.tokens.check(request.headers(), needed) {
         Access::Granted => granted(&app, request, next).await,
@@ -172,13 +210,41 @@ async fn granted(app: &App, request: Request, next: Next) -> Response {
     if is_counted {
         let config = &app.config;
         let caller = Caller::of(&request, &config.tokens, &config.trusted_proxies);
-        if let Err(refused) = app.limit.take(caller, 1, Instant::now()) {
-            let name = caller.name(&config.tokens, &config.master_key);
-            app.shared.metrics.http_limited(&name, "api");
+        if let Err(refused) = take_one(app, caller) {
             return refused.into_response();
         }
     }
     next.run(request).await
+}
+
+/// One call more of a caller.
+fn take_one(app: &App, caller: Caller) -> Result<(), Problem> {
+    app.limit.take(caller, 1, Instant::now()).inspect_err(|_| {
+        let name = caller.name(&app.config.tokens, &app.config.master_key);
+        app.shared.metrics.http_limited(&name, "api");
+    })
+}
+
+/// A request to the page: its own checks take the place of those of tokens.
+async fn visit(app: &App, mut request: Request, next: Next) -> Response {
+    match app.gate.admit(&request, Timestamp::now()) {
+        Admission::Open => next.run(request).await,
+        Admission::Out(response) => response,
+        Admission::In(signed_in, cookie) => {
+            let (tokens, proxies) = (&app.config.tokens, &app.config.trusted_proxies);
+            let caller = signed_in.caller();
+            let caller = caller.unwrap_or_else(|| Caller::of(&request, tokens, proxies));
+            if let Err(refused) = take_one(app, caller) {
+                return page::strict(refused.into_response());
+            }
+            request.extensions_mut().insert(signed_in);
+            let mut response = next.run(request).await;
+            if let Some(cookie) = cookie {
+                response.headers_mut().entry(header::SET_COOKIE).or_insert(cookie);
+            }
+            response
+        }
+    }
 }
 
 fn unauthorised() -> Problem {
@@ -200,6 +266,20 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
         Ok(response) => response,
         Err(_) => Problem::away("the answer took too long: try again").into_response(),
     }
+}
+
+/// Counts answers to calls that bring events, refusals of every kind among them.
+async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = match request.uri().path() {
+        "/events" => Some(IntakeRoute::Events),
+        path if path.starts_with("/hooks/broker") => Some(IntakeRoute::Relay),
+        _ => None,
+    };
+    let response = next.run(request).await;
+    if let Some(route) = route {
+        app.shared.metrics.intake_answered(route, response.status().as_str());
+    }
+    response
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {

@@ -18,7 +18,7 @@ const SPARE_CONNECTIONS: usize = 1_024;
 pub struct WorkerConfig {
     /// Connect and total time of one request.
     pub timeout: Duration,
-    /// A claim lasts this much longer than `timeout`.
+    /// A claim lasts this much, and a second for a paced batch, longer than `timeout`.
     pub claim_margin: Duration,
     /// How long a lane's lease lasts; renewed every `poll`.
     pub lease: Duration,

@@ -1,9 +1,15 @@
 //! J1-J6, E6: gives back claims that ran out, follows webhooks to their lanes, discards what no
-//! webhook wants any more, moves aside what parked webhooks have waiting. Looks at no lane's state and holds no lease (EXPIRE, REASSIGN, DISCARD).
+//! webhook wants any more, moves aside what parked webhooks have waiting. Looks at no lane's state
+//! and holds no lease (EXPIRE, REASSIGN, DISCARD).
+//!
+//! A claim lasts as long as its webhook's time-out, `POSTRIDER_CLAIM_MARGIN` and a second, and the
+//! janitor of any worker looks every `POSTRIDER_JANITOR_INTERVAL`: what a dead worker had in hand
+//! is back, marked as a possible duplicate, within 24 s by default.
 
 use std::time::Duration;
 
 use postrider_store::{Expired, GivenBack, Store, StoreError};
+use postrider_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 /// Rows in one statement.
@@ -17,10 +23,15 @@ const KEEP_EXECUTIONS: Duration = Duration::from_hours(1);
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 
 /// Runs until cancelled.
-pub(crate) async fn run(store: Store, every: Duration, cancel: CancellationToken) {
+pub(crate) async fn run(
+    store: Store,
+    metrics: Metrics,
+    every: Duration,
+    cancel: CancellationToken,
+) {
     let mut wait = every;
     while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-        wait = match round(&store).await {
+        wait = match round(&store, &metrics).await {
             Ok(()) => every,
             Err(error) => {
                 tracing::warn!(%error, "janitor.failed");
@@ -31,7 +42,8 @@ pub(crate) async fn run(store: Store, every: Duration, cancel: CancellationToken
 }
 
 /// Tells of claims that were given back; whether that was a whole chunk.
-fn tell(expired: &Expired, what: &str) -> bool {
+fn tell(expired: &Expired, metrics: &Metrics, what: &str) -> bool {
+    metrics.finished("failed", expired.poisoned.len() as u64);
     for id in &expired.poisoned {
         tracing::error!(delivery_id = %id, "delivery.poisoned");
     }
@@ -43,7 +55,7 @@ fn tell(expired: &Expired, what: &str) -> bool {
 }
 
 /// What workers left that have gone silent (HEARTBEAT).
-async fn give_back(store: &Store) -> Result<(), StoreError> {
+async fn give_back(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     let mut after = None;
     for _ in 0..CHUNKS_MAX {
         let Some(GivenBack { worker, expired, complete }) = store.give_back(after, CHUNK).await?
@@ -53,21 +65,21 @@ async fn give_back(store: &Store) -> Result<(), StoreError> {
         if complete {
             tracing::warn!(worker = %worker.0, "worker.gone");
         }
-        if !tell(&expired, "claims.given_back") {
+        if !tell(&expired, metrics, "claims.given_back") {
             after = Some(worker);
         }
     }
     Ok(())
 }
 
-async fn round(store: &Store) -> Result<(), StoreError> {
+async fn round(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     store.adopt_lanes().await?;
     for _ in 0..CHUNKS_MAX {
-        if !tell(&store.expire_claims(CHUNK).await?, "claims.expired") {
+        if !tell(&store.expire_claims(CHUNK).await?, metrics, "claims.expired") {
             break;
         }
     }
-    give_back(store).await?;
+    give_back(store, metrics).await?;
     for lane in store.end_leases_ahead().await? {
         tracing::warn!(lane, "lease.ended_too_far_ahead");
     }
@@ -77,7 +89,9 @@ async fn round(store: &Store) -> Result<(), StoreError> {
         }
     }
     for _ in 0..CHUNKS_MAX {
-        if store.discard(CHUNK).await? < u64::from(CHUNK) {
+        let discarded = store.discard(CHUNK).await?;
+        metrics.finished("discarded", discarded);
+        if discarded < u64::from(CHUNK) {
             break;
         }
     }

@@ -1,5 +1,5 @@
 //! Credentials beside deliveries: writes down what answers said of them, and makes the probes that
-//! people ask for, or that are due.
+//! people ask for, or that are due. What people ask about runs is answered here, too.
 //!
 //! A probe reads and changes nothing: whose the value is, and each repository that webhooks
 //! dispatch to with it. It is made here because a value leaves a worker and nothing else, to the
@@ -27,6 +27,7 @@ use url::Url;
 use crate::attempt::{self, Context};
 use crate::cache::{Prepared, Unsealed, prepare};
 use crate::probe::request_of;
+use crate::runs;
 
 /// How often what is due is looked for, at least.
 const LOOK: Duration = Duration::from_mins(1);
@@ -80,7 +81,7 @@ impl Keeper {
         while let Some(task) = self.store.take_probe(PROBE_WITHIN + MARGIN).await? {
             self.probe(&task).await?;
         }
-        Ok(())
+        runs::answer_all(&self.context, &self.store).await
     }
 
     async fn probe(&self, task: &ProbeTask) -> Result<(), StoreError> {

@@ -20,6 +20,7 @@ mod messages;
 mod policy;
 mod probe;
 mod record;
+mod runs;
 mod traced;
 mod trouble;
 
@@ -32,7 +33,7 @@ use postrider_queue::Consumer;
 use postrider_scheduler::Scheduler;
 use postrider_store::{Recorded, Store, WorkerId};
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{Metrics, Supervisor};
+use postrider_telemetry::{Metrics, QueueLink, Supervisor};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,7 @@ pub struct Worker {
     outcomes: mpsc::Sender<Recorded>,
     queue: Option<Arc<Mutex<Consumer>>>,
     unusable: Arc<OnceLock<String>>,
+    live: live::LiveClaims,
 }
 
 /// Tells a worker of the same process that something was committed for lanes.
@@ -100,7 +102,7 @@ impl Worker {
         let (outcomes, to_record) = mpsc::channel(OUTCOMES_WAITING);
         metrics.expect_outcomes(Outcome::ALL.map(Outcome::as_str));
         let settings = config.scheduler();
-        let every = config.janitor;
+        let (every, live, counted) = (config.janitor, live::LiveClaims::default(), metrics.clone());
         let client = config.client(supervisor)?;
         let minter = app_tokens::Minter::new(client.clone(), store.clone(), &config);
         let hands = driver::hands::Hands {
@@ -116,7 +118,7 @@ impl Worker {
             store: store.clone(),
             worker,
             clock: clock::Clock::start(),
-            live: live::LiveClaims::default(),
+            live: live.clone(),
             recorder: outcomes.clone(),
             settler: queue.as_ref().map(Consumer::settler),
             attempts: TaskTracker::new(),
@@ -132,8 +134,10 @@ impl Worker {
         );
         supervisor.spawn(&tracker, "credentials", move || keeper.clone().run(stop.clone()));
         let stop = cancel.clone();
-        supervisor
-            .spawn(&tracker, "janitor", move || janitor::run(store.clone(), every, stop.clone()));
+        let of_janitor = counted.clone();
+        supervisor.spawn(&tracker, "janitor", move || {
+            janitor::run(store.clone(), of_janitor.clone(), every, stop.clone())
+        });
         let lasting = Arc::new(Mutex::new(Lasting::new(hands, settings, inbox)));
         let stop = cancel.clone();
         let driver = supervisor.spawn(&tracker, "scheduler", move || {
@@ -145,7 +149,8 @@ impl Worker {
             let (outside, unusable) = (outside.clone(), Arc::clone(&unusable));
             let stop = cancel.clone();
             supervisor.spawn(&tracker, "messages", move || {
-                read(Arc::clone(&queue), outside.clone(), Arc::clone(&unusable), stop.clone())
+                let told = (Arc::clone(&unusable), counted.clone());
+                read(Arc::clone(&queue), outside.clone(), told, stop.clone())
             });
         }
         Ok(Self {
@@ -159,12 +164,18 @@ impl Worker {
             outcomes,
             queue,
             unusable,
+            live,
         })
     }
 
     /// For ingest in the same process.
     pub fn waker(&self) -> Waker {
         Waker(self.outside.clone())
+    }
+
+    /// Deliveries that are claimed and not recorded yet.
+    pub fn claims_in_flight(&self) -> u64 {
+        self.live.count()
     }
 
     /// What is wrong with the queue that only a person can mend: queues that exist with other
@@ -210,11 +221,12 @@ fn settled(acknowledged: bool) {
     }
 }
 
-/// Reads the queue until cancelled; what only a person can mend is left in `unusable`.
+/// Reads the queue until cancelled; what only a person can mend is left in `unusable`, and whether
+/// it can be read in the metrics.
 async fn read(
     consumer: Arc<Mutex<Consumer>>,
     outside: mpsc::Sender<OutsideEvent>,
-    unusable: Arc<OnceLock<String>>,
+    (unusable, metrics): (Arc<OnceLock<String>>, Metrics),
     cancel: CancellationToken,
 ) {
     let mut consumer = consumer.lock().await;
@@ -224,6 +236,7 @@ async fn read(
         let count = tokio::select! {
             () = cancel.cancelled() => return,
             _ = look.tick() => {
+                metrics.set_queue_up(QueueLink::Consumer, consumer.is_up());
                 if let Some(error) = consumer.fatal() {
                     unusable.get_or_init(|| error.to_string());
                 }

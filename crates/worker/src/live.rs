@@ -90,6 +90,11 @@ impl LiveClaims {
         });
     }
 
+    /// How many claims are in hand.
+    pub(crate) fn count(&self) -> u64 {
+        self.with(|live| live.in_hand.len() as u64)
+    }
+
     /// What UNCLAIM must not touch.
     pub(crate) fn in_hand(&self) -> Vec<(DeliveryId, ClaimNo)> {
         self.with(|live| live.in_hand.iter().copied().collect())

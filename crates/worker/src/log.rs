@@ -77,9 +77,13 @@ pub(crate) fn measure(metrics: &Metrics, told: &Attempted<'_>) {
     if told.claim.execution {
         return;
     }
-    metrics.outcome_recorded(told.outcome.as_str());
+    metrics.attempted(told.lane, told.outcome.as_str());
     metrics.attempt_took(told.duration);
+    if matches!(told.transition, Transition::Failed { .. }) {
+        metrics.finished("failed", 1);
+    }
     if matches!(told.transition, Transition::Delivered) {
+        metrics.finished("delivered", 1);
         let age = Timestamp::now().duration_since(told.claim.created_at);
         metrics.delivered_after(Duration::try_from(age).unwrap_or_default());
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{Event, EventName, LaneId, Outcome, Pacticipant};
+use postrider_domain::{DeliveryId, Event, EventName, LaneId, Outcome, Pacticipant};
 use postrider_github::ProbeReading;
 use postrider_http_client::Reply;
 use postrider_render::{RenderedRequest, Variables};
@@ -184,12 +184,18 @@ pub(crate) async fn request_of(
     prepared: &Prepared,
     unsealed: Arc<Unsealed>,
 ) -> Option<Probing> {
-    let event = placeholder();
-    let variables = Variables {
-        event: &event,
-        event_name: "test",
-        delivery_id: postrider_domain::DeliveryId(Uuid::nil()),
-    };
+    request_for(context, prepared, unsealed, &placeholder(), DeliveryId(Uuid::nil())).await
+}
+
+/// The request for an event, as it would be sent now; `None` when it can't be sent at all.
+pub(crate) async fn request_for(
+    context: &Context,
+    prepared: &Prepared,
+    unsealed: Arc<Unsealed>,
+    event: &Event,
+    delivery_id: DeliveryId,
+) -> Option<Probing> {
+    let variables = Variables { event, event_name: event.event_name.as_str(), delivery_id };
     let of = (&context.tokens, &context.cache, &context.config);
     let patience = context.config.claim_margin;
     let Equipped { unsealed, used } =

@@ -23,6 +23,8 @@ pub(super) fn answer(model: &Model, base: &str, url: &Url) -> Document {
         [] => Some(json!({ "_links": { "self": { "href": base } } })),
         ["integrations"] => Some(integrations(model, url)),
         ["pacticipants"] => Some(pacticipants(model)),
+        ["webhooks"] => Some(webhooks(model, base)),
+        ["webhooks", uuid] => webhook(model, uuid),
         ["matrix"] => return matrix::matrix(model, base, url),
         ["environments"] => Some(environments(model, base)),
         ["environments", id, what, _] => places(
@@ -145,6 +147,17 @@ fn version_document(model: &Model, base: &str, party: &Party, version: &Version)
     document
 }
 
+fn webhooks(model: &Model, base: &str) -> Value {
+    let relays = model.relay.iter();
+    let links = relays.map(|(uuid, _)| json!({ "href": format!("{base}/webhooks/{uuid}") }));
+    json!({ "_links": { "pb:webhooks": links.collect::<Vec<_>>() } })
+}
+
+fn webhook(model: &Model, uuid: &str) -> Option<Value> {
+    let (_, url) = model.relay.as_ref().filter(|(known, _)| known == uuid)?;
+    Some(json!({ "uuid": uuid, "enabled": true, "request": { "method": "POST", "url": url } }))
+}
+
 /// An environment's uuid is made of its place in the list.
 fn environment_id(place: usize) -> String {
     format!("00000000-0000-4000-8000-{place:012}")
@@ -228,10 +241,13 @@ fn of_pact(
                     && trigger.provider == provider
             });
             let of_it = of_it.map(|trigger| {
+                let relay = model.relay.as_ref();
+                let webhook = relay.map(|(uuid, _)| json!({ "href": format!("{base}/webhooks/{uuid}") }));
                 json!({
                     "name": "POST postrider", "status": trigger.status.as_str(),
                     "eventName": trigger.event, "triggeredAt": time(trigger.triggered_at),
                     "triggerType": "resource_creation",
+                    "_links": webhook.map_or_else(|| json!({}), |link| json!({ "pb:webhook": link })),
                 })
             });
             Some(json!({ "_embedded": { "triggeredWebhooks": of_it.collect::<Vec<_>>() } }))

@@ -21,6 +21,8 @@ pub struct Model {
     /// Consumer and provider, oldest change first.
     pub(super) integrations: Vec<(String, String)>,
     pub(super) triggers: Vec<Trigger>,
+    /// Uuid and URL of the webhook that is triggered.
+    pub(super) relay: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -575,6 +577,12 @@ impl Model {
             is_forgotten: false,
         };
         self.triggers.push(trigger);
+    }
+
+    /// Says which webhook it is that is triggered.
+    pub fn relay_webhook(&mut self, uuid: &str, url: &str) -> &mut Self {
+        self.relay = Some((uuid.to_owned(), url.to_owned()));
+        self
     }
 
     /// What the broker's webhooks were triggered with so far.

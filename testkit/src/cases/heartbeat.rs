@@ -79,6 +79,19 @@ pub async fn a_silent_worker_keeps_claims_that_have_not_ended(world: &impl World
     assert_eq!(give_back_all(store, dead, 100).await, ids);
 }
 
+/// A webhook may have a longer time-out than the setting that the worker beats with.
+pub async fn a_silent_worker_keeps_the_claim_of_a_slow_webhook(world: &impl World) {
+    let store = &world.another(HOUR).await;
+    let silent = worker();
+    beat(store, silent, ms(100)).await;
+    claimed_by(store, silent, MINUTE, 1).await;
+    let found = wait_until(store, "it counts as silent", async || {
+        store.give_back(None, 100).await.unwrap()
+    })
+    .await;
+    assert!(!found.complete && found.expired.given_back.is_empty(), "{found:?}");
+}
+
 pub async fn a_claim_that_ends_too_far_ahead_has_ended(world: &impl World) {
     let store = &world.another(HOUR).await;
     let dead = worker();

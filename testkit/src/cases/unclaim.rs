@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use postrider_domain::{ClaimNo, DeliveryId, DeliveryStatus};
+use postrider_domain::{ClaimNo, DeliveryId, DeliveryStatus, LaneLimits};
 use postrider_store::{
     Beat, Claim, ClaimTerms, Kept, LimitedClaim, UnclaimNo, Unsettled, WorkerId,
 };
@@ -140,6 +140,39 @@ pub async fn a_leaders_claim_goes_back_with_its_count(world: &impl World) {
     assert_eq!(ids(&again), ids(&claims[1..]), "its place in the hour is free again");
     let full = store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap();
     assert!(matches!(full, LimitedClaim::HourFull { .. }), "{full:?}");
+}
+
+/// Settings joined the lane to another limit while the claim's answer was lost. Both limits are
+/// led by the worker, and both leases have the same number.
+pub async fn a_leaders_claim_goes_back_though_its_lane_has_left(world: &impl World) {
+    let store = world.store();
+    let spec = |lane: &str, limit: &str| {
+        let limits = LaneLimits { per_hour: Some(2), ..limited(lane).limits };
+        joined(lane, limit, limits)
+    };
+    let mut all = Vec::new();
+    for (lane, limit) in [("a", "one"), ("b", "one"), ("c", "two"), ("d", "three")] {
+        let webhook = put(store, lane, &spec(lane, limit)).await;
+        accept(store, &webhook, 1).await;
+        all.push(webhook);
+    }
+    let me = alive(store).await;
+    let mut leases = Vec::new();
+    for webhook in [&all[0], &all[2]] {
+        let lease = take_lead(store, webhook.lane_id, me, HOUR).await.unwrap();
+        let got = store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap();
+        leases.push((lease, claimed(got)));
+    }
+    let [(one, of_one), (two, of_two)] = &leases[..] else { unreachable!("two are led") };
+    assert_eq!((one.epoch, of_one.len(), of_two.len()), (two.epoch, 2, 1));
+    assert_eq!(store.sync_lanes(&[spec("b", "three")]).await.unwrap(), 1);
+    assert_eq!(unclaim(store, me, Unsettled::Limited(*one), NOTHING).await, 2, "its own two");
+    let late = record(store, &[delivered(&of_two[0])]).await.late;
+    assert!(late.is_empty(), "what the other limit got stays: {late:?}");
+    let three = take_lead(store, all[3].lane_id, me, HOUR).await.unwrap();
+    let again = claimed(store.claim_limited(three, 9, HOUR, false, of(me)).await.unwrap());
+    assert_eq!(again.len(), 2, "what came with the lane, and what was there");
+    assert!(again.iter().all(|claim| !claim.maybe_sent && claim.lost_claims == 0), "{again:?}");
 }
 
 /// Asked for first and carried out last, it must not take back what was claimed in between.

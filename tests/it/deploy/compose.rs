@@ -9,6 +9,7 @@ use super::{
     BEYOND_GRACE, DB_CONNECTIONS, PEOPLE_CONNECTIONS, Secrets, Start, VERSION, document, entries,
     image, path, read, seconds, text, texts,
 };
+use crate::harness::{run, setting};
 
 /// Where a secret is mounted unless the service says otherwise.
 const MOUNTED: &str = "/run/secrets/";
@@ -91,7 +92,7 @@ fn what_they_name_is_there() -> Result<()> {
             for volume in texts(&definition["volumes"]) {
                 let (source, _) = volume.split_once(':').context("SOURCE:TARGET")?;
                 let there = if source.starts_with('.') {
-                    dir.join(source).is_file()
+                    dir.join(source).exists()
                 } else {
                     compose["volumes"].get(source).is_some()
                 };
@@ -146,7 +147,9 @@ fn only_the_intake_is_published_and_only_to_this_machine() -> Result<()> {
         let compose = document(name)?;
         for (service, definition) in services(&compose) {
             let ports = texts(&definition["ports"]);
-            if service == intake {
+            if service == "grafana" {
+                ensure!(ports == ["${PUBLISH_GRAFANA:-127.0.0.1:3000}:3000"], "{ports:?}");
+            } else if service == intake {
                 ensure!(ports == [format!("${{PUBLISH:-127.0.0.1:{port}}}:{port}")], "{ports:?}");
             } else {
                 // With a name or a port of its own a service can't be scaled.
@@ -186,6 +189,52 @@ fn stops_are_waited_for_and_nothing_is_allowed_that_is_not_needed() -> Result<()
             ensure!(options == ["no-new-privileges:true"], "{service}: {options:?}");
         }
     }
+    Ok(())
+}
+
+/// What is copied from the example is read by all of ours, and names settings that there are.
+#[tokio::test]
+async fn more_settings_come_from_a_file() -> Result<()> {
+    for name in [DISTRIBUTED, EMBEDDED] {
+        let compose = document(name)?;
+        let dir = path(name).parent().context("a directory")?.to_owned();
+        for (service, definition) in services(&compose).filter(|(_, service)| is_ours(service)) {
+            let file = &definition["env_file"][0];
+            ensure!(file["required"] == false, "{service}: {file}");
+            let example = dir.join(format!("{}.example", text(&file["path"])?));
+            ensure!(example.is_file(), "{service}: {}", example.display());
+        }
+    }
+    let ignored =
+        super::read_lines(".gitignore")?.iter().any(|line| line == "/deploy/postrider.env");
+    ensure!(ignored, "it may hold secrets");
+    let lines = super::read_lines("deploy/postrider.env.example")?;
+    let given = lines.iter().filter_map(|line| line.strip_prefix('#')?.split_once('='));
+    let given = given.filter(|(name, _)| !name.starts_with(' '));
+    let given: Vec<_> =
+        given.map(|(name, value)| setting(name.trim_start_matches("POSTRIDER_"), value)).collect();
+    ensure!(given.len() > 8, "{given:?}");
+    let checked = run(&["config", "check"], &given, "").await?;
+    ensure!(checked.status.success(), "{checked:?}");
+    Ok(())
+}
+
+/// Who looks from outside the containers sees what Prometheus and Grafana are given.
+#[test]
+fn what_observes_is_started_on_demand_only() -> Result<()> {
+    let compose = document(DISTRIBUTED)?;
+    for service in ["prometheus", "grafana", "jaeger"] {
+        let definition = &compose["services"][service];
+        ensure!(texts(&definition["profiles"]) == ["observe"], "{service}");
+        ensure!(texts(&definition["networks"]) == ["outside"], "{service} reaches no database");
+    }
+    let config = document("deploy/prometheus/prometheus.yml")?;
+    let asked = &config["scrape_configs"][0]["dns_sd_configs"][0];
+    let roles = texts(&asked["names"]);
+    ensure!(roles == ["ingest", "worker", "monitor"], "{roles:?}");
+    let admin = image::environment()?["POSTRIDER_ADMIN_LISTEN"].clone();
+    let port = admin.rsplit(':').next().and_then(|port| port.parse().ok());
+    ensure!(asked["port"].as_u64() == port, "{asked}");
     Ok(())
 }
 

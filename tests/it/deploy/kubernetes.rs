@@ -108,14 +108,23 @@ fn every_manifest_is_applied() -> Result<()> {
     Ok(())
 }
 
+/// The settings that every pod gets.
+fn config() -> Result<BTreeMap<String, String>> {
+    let made = &file("kustomization.yaml")?["configMapGenerator"][0];
+    ensure!(made["name"] == "postrider" && texts(&made["envs"]) == ["config.env"], "{made}");
+    let lines = read(&format!("{DIR}/config.env"))?;
+    let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=').with_context(|| format!("{line}: NAME=VALUE"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    lines.map(pair).collect()
+}
+
 /// Everything of ours that the manifests start.
 fn starts() -> Result<Vec<Start>> {
     let objects = objects()?;
-    let config = of_kind(&objects, "ConfigMap");
-    let config = config.first().context("a config map")?;
-    let env =
-        entries(&config["data"]).map(|(key, value)| Ok((key.to_owned(), text(value)?.to_owned())));
-    let env: BTreeMap<String, String> = env.collect::<Result<_>>().context("values are texts")?;
+    let env = config()?;
     let secret = file("secret.example.yaml")?;
     let filled = entries(&secret["stringData"]).find(|(_, value)| **value != "");
     ensure!(filled.is_none(), "the example holds a value: {filled:?}");
@@ -125,7 +134,7 @@ fn starts() -> Result<Vec<Start>> {
         let container = container(workload)?;
         ensure!(container["env"].is_null(), "settings come from the config map");
         let from = &container["envFrom"][0]["configMapRef"]["name"];
-        ensure!(*from == config["metadata"]["name"], "{from} is no config map");
+        ensure!(*from == "postrider", "{from} is no config map");
         let volume = &pod(workload)["volumes"][0];
         ensure!(volume["secret"]["secretName"] == secret["metadata"]["name"], "{volume}");
         let mount = &container["volumeMounts"][0];
@@ -240,7 +249,8 @@ fn selectors_match_the_pods_that_they_are_for() -> Result<()> {
             }
         }
     }
-    ensure!(budgets == ["postrider-ingest", "postrider-worker"], "{budgets:?}");
+    let all = ["postrider-ingest", "postrider-worker", "postrider-monitor"];
+    ensure!(budgets == all, "{budgets:?}");
     for policy in of_kind(&objects, "NetworkPolicy") {
         let labels = &policy["spec"]["podSelector"]["matchLabels"];
         let matched = workloads(&objects).into_iter().filter(|one| selects(labels, one)).count();
@@ -250,10 +260,21 @@ fn selectors_match_the_pods_that_they_are_for() -> Result<()> {
 }
 
 #[test]
+fn the_example_of_an_ingress_leads_to_the_intake() -> Result<()> {
+    let ingress = file("optional/ingress.yaml")?;
+    let service = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+    let objects = objects()?;
+    let services = of_kind(&objects, "Service");
+    let found = services.iter().find(|one| one["metadata"]["name"] == service["name"]);
+    let port = &found.context("its service")?["spec"]["ports"][0]["name"];
+    ensure!(service["port"]["name"] == *port, "{service}");
+    Ok(())
+}
+
+#[test]
 fn pods_are_given_the_time_that_they_take() -> Result<()> {
     let objects = objects()?;
-    let config = of_kind(&objects, "ConfigMap");
-    let grace = super::seconds(&config[0]["data"]["POSTRIDER_SHUTDOWN_GRACE"])?;
+    let grace = super::seconds(&config()?["POSTRIDER_SHUTDOWN_GRACE"].clone().into())?;
     for deployment in of_kind(&objects, "Deployment") {
         let (name, container) = (name(deployment), container(deployment)?);
         let before = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
@@ -282,8 +303,7 @@ fn the_autoscaler_finds_its_metric_and_postgres_bears_it() -> Result<()> {
     ensure!(metric == "postrider_oldest_pending_age_seconds", "{metric}");
     let adapter = file("optional/prometheus-adapter.yaml")?;
     ensure!(adapter["rules"]["external"][0]["name"]["as"] == metric, "{adapter}");
-    let config = of_kind(&objects, "ConfigMap");
-    let each: u64 = text(&config[0]["data"]["POSTRIDER_DB_CONNECTIONS"])?.parse()?;
+    let each: u64 = config()?["POSTRIDER_DB_CONNECTIONS"].parse()?;
     let each = each + PEOPLE_CONNECTIONS;
     let mut processes = 1; // migrate
     for deployment in of_kind(&objects, "Deployment") {

@@ -31,7 +31,7 @@ pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use recorded::recorded;
 pub(crate) use scan::{Canaries, escaped};
 pub(crate) use seed::{EVENT_NAME, event, hook_webhook, webhook};
-pub(crate) use services::{Alertmanager, free_port};
+pub(crate) use services::{Alertmanager, Prometheus, free_port};
 pub(crate) use silence::{Moment, Silence};
 pub(crate) use target::{Scripted, ScriptedTarget};
 pub(crate) use wait::{Looking, wait_until};

@@ -1,5 +1,5 @@
 //! Postgres and RabbitMQ instances of a test's own, to be killed, wiped and started again; an
-//! Alertmanager.
+//! Alertmanager, a Prometheus.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -120,6 +120,35 @@ impl Alertmanager {
         let output = output.context("amtool: apt-get install prometheus-alertmanager")?;
         ensure!(output.status.success(), "amtool alert query: {output:?}");
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// A Prometheus of the test's own.
+#[derive(Debug)]
+pub(crate) struct Prometheus {
+    server: Server,
+}
+
+impl Prometheus {
+    /// One that asks these addresses for `/metrics` each second, under the names given with them.
+    pub(crate) async fn start(targets: &[(String, SocketAddr)]) -> Result<Self> {
+        let dir = readable_dir()?;
+        let target = |(name, address): &(String, SocketAddr)| {
+            format!("      - targets: ['{address}']\n        labels: {{instance: '{name}'}}\n")
+        };
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  \
+             - job_name: postrider\n    static_configs:\n{}",
+            targets.iter().map(target).collect::<String>()
+        );
+        fs::write(dir.path().join("prometheus.yml"), config)?;
+        let mut server = Server::new("prometheus", dir, free_port()?, &[])?;
+        server.up().await?;
+        Ok(Self { server })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
     }
 }
 

@@ -17,8 +17,6 @@ const STILL_LONGER: &[&str] = &[
     "crates/http-server/src/openapi/refusals.rs: broker_refusals",
     "crates/sim/src/calls.rs: execute",
     "crates/sim/tests/stores/side.rs",
-    "crates/telemetry/src/metrics.rs",
-    "crates/telemetry/src/metrics.rs: register",
     "crates/web/tests/http/webhooks.rs: no_mutation_is_a_server_error",
     "crates/worker/src/lib.rs: start",
 ];

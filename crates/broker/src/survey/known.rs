@@ -17,6 +17,10 @@ use crate::versions::{Pacticipant, Version};
 const RECENT: u32 = 100;
 /// The same, as a length.
 pub(super) const RECENT_MOST: usize = 100;
+/// Versions of a page when only the newest matter.
+const NEWEST: u32 = 20;
+/// Pages of as many that are read.
+const NEWEST_PAGES: u32 = 5;
 /// Pages of as many that are read to go back to a time.
 const BACK_PAGES: u32 = 50;
 
@@ -36,6 +40,10 @@ pub(super) struct Present {
     pub(super) released: Vec<Placed>,
 }
 
+/// What is deployed and supported of all applications at one time; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Places(Arc<HashMap<String, Present>>);
+
 /// Values by key, each read once; a reading that failed is tried again by the next who asks.
 #[derive(Debug)]
 struct Once<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
@@ -47,6 +55,11 @@ impl<K, V> Default for Once<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Once<K, V> {
+    /// Values of which one is known already.
+    fn knowing(key: K, value: V) -> Self {
+        Self(Mutex::new(HashMap::from([(key, Arc::new(OnceCell::new_with(Some(value))))])))
+    }
+
     async fn get(
         &self,
         key: K,
@@ -69,6 +82,7 @@ pub(super) struct Known<'a> {
     mains: Once<String, Option<Version>>,
     versions: Once<(String, String), Option<Version>>,
     recent: Once<String, Arc<Vec<Version>>>,
+    newest: Once<String, Arc<Vec<Version>>>,
     back: Once<(String, Timestamp), Arc<Vec<Version>>>,
     environments: Once<(), Arc<Vec<Environment>>>,
     present: Once<Option<String>, Arc<HashMap<String, Present>>>,
@@ -83,10 +97,22 @@ impl<'a> Known<'a> {
             mains: Once::default(),
             versions: Once::default(),
             recent: Once::default(),
+            newest: Once::default(),
             back: Once::default(),
             environments: Once::default(),
             present: Once::default(),
         }
+    }
+
+    /// As one of many pairs, with what is deployed and supported known already.
+    pub(super) fn with_places(broker: &'a Broker, places: &Places) -> Self {
+        let present = Once::knowing(None, Arc::clone(&places.0));
+        Self { present, ..Self::new(broker, Scope::Many) }
+    }
+
+    /// What is deployed and supported of all applications.
+    pub(super) async fn places(&self) -> Result<Places, BrokerError> {
+        self.present.get(None, Box::pin(self.read_present(None))).await.map(Places)
     }
 
     pub(super) fn broker(&self) -> &'a Broker {
@@ -145,6 +171,29 @@ impl<'a> Known<'a> {
     pub(super) async fn recent(&self, name: &str) -> Result<Arc<Vec<Version>>, BrokerError> {
         let read = async { Ok(Arc::new(self.broker.versions(name, 1, RECENT).await?)) };
         self.recent.get(name.to_owned(), read).await
+    }
+
+    /// The newest versions of an application: a page, and further ones while they are newer than
+    /// `since`.
+    pub(super) async fn newest(
+        &self,
+        name: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Arc<Vec<Version>>, BrokerError> {
+        let read = async {
+            let mut all: Vec<Version> = Vec::new();
+            for page in 1..=NEWEST_PAGES {
+                let found = self.broker.versions(name, page, NEWEST).await?;
+                let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= NEWEST);
+                all.extend(found);
+                let oldest = all.last().map(|version| version.created_at);
+                if !is_full || since.is_none_or(|since| oldest <= Some(since)) {
+                    break;
+                }
+            }
+            Ok(Arc::new(all))
+        };
+        self.newest.get(name.to_owned(), read).await
     }
 
     /// An application's versions since then, newest first; of very many the newest.

@@ -1,37 +1,41 @@
 //! `postrider connect`: registers the one relay webhook at a Pact Broker or PactFlow. It speaks to
-//! the broker and to nothing else.
+//! the broker, and asks a running postrider which events its webhooks want.
 
+mod events;
+mod identity;
 mod pactflow;
+mod password;
+mod register;
 mod relay;
 
 #[cfg(test)]
 mod tests;
 
 use clap::Args;
-use postrider_broker::{Answer, Broker, error_list};
-use postrider_config::Flags;
+use postrider_broker::Broker;
+use postrider_config::{ClientSettings, Flags};
 use postrider_render::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::broker::{BrokerAccess, Env, failure, secret_setting};
-use super::broker_webhooks::{webhook_path, webhooks};
-use super::webhooks::plan::{Action, compare};
+use super::broker_webhooks::webhook_path;
+use super::webhooks::plan::Action;
 use super::webhooks::print_differences;
-use crate::{Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
-use relay::{Relay, STARS, USERNAME, broker_settings, remedy};
+use crate::{Api, Exit, Failure, Format, Out, OutputArgs, complain, printable};
+use events::{Choice, Events};
+use password::Password;
+use register::{Done, Wish};
+use relay::{Relay, broker_settings};
 
-pub(crate) use relay::is_a_relay;
-
-/// Shown where the ingest token would stand.
-const TOKEN_SHOWN: &str = "the ingest token";
+pub(crate) use postrider_broker::is_a_relay;
 
 /// Which broker, and where postrider can be reached from it.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_help = "Example:\n  postrider connect --broker https://broker.example \\\n    --public-url https://postrider.example --ingest-token-file token.txt\n\nThe broker sends basic auth with the ingest token as the password. The token is read from\n--ingest-token-file, POSTRIDER_INGEST_TOKEN, or the ingest entry of POSTRIDER_API_TOKENS.\nRun it as often as you like: a relay that is there is compared, and changed only if it differs.\nThe broker does not show the token, so a new one is sent only with --rotate-token.\nExit codes: 0 connected, 1 the broker or the test refused, 2 usage, 3 the broker can't be\nreached, 4 it refused the credential."
+    after_help = "Example:\n  postrider connect --broker https://broker.example \\\n    --public-url https://postrider.example --ingest-token-file token.txt\n\nThe broker sends basic auth with the ingest token as the password. The token is read from\n--ingest-token-file, POSTRIDER_INGEST_TOKEN, or the ingest entry of POSTRIDER_API_TOKENS.\nRun it as often as you like: a relay that is there is compared, and changed only if it differs.\nThe broker does not show the token, so a new one is sent only with --rotate-token.\nNo token is sent before the address has answered as a Pact Broker does.\nExit codes: 0 connected, 1 the broker or the test refused, 2 usage, 3 the broker can't be\nreached, 4 it refused the credential."
 )]
 pub struct ConnectArgs {
     #[arg(
@@ -47,6 +51,16 @@ pub struct ConnectArgs {
     /// Where the broker reaches postrider
     #[arg(long, value_name = "URL", value_parser = public_url)]
     public_url: Url,
+    /// Events to be told of: `wanted` (what webhooks here want, and verifications), `all`, or a list
+    /// with commas. Without it a relay that is there keeps what it has
+    #[arg(long, value_name = "EVENTS")]
+    events: Option<Choice>,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Where postrider is asked what its webhooks want [env POSTRIDER_URL; token: POSTRIDER_TOKEN]"
+    )]
+    url: Option<String>,
     /// Name under which postrider shall know this broker, when there are several
     #[arg(long, value_name = "NAME", value_parser = relay::name)]
     name: Option<String>,
@@ -65,7 +79,7 @@ pub struct ConnectArgs {
     /// Let the broker send a test to postrider afterwards
     #[arg(long, conflicts_with = "dry_run")]
     test: bool,
-    /// Print the webhook and the settings that the broker needs, and send nothing
+    /// Print the webhook, how the broker's differs, and the settings that it needs; change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -75,33 +89,16 @@ pub struct ConnectArgs {
 impl ConnectArgs {
     /// Its flags by setting.
     pub fn flags(&self) -> Flags {
-        let token_file = self.ingest_token_file.clone();
-        token_file.map(|path| ("INGEST_TOKEN_FILE".to_owned(), path)).into_iter().collect()
+        let given = [("INGEST_TOKEN_FILE", &self.ingest_token_file), ("URL", &self.url)];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        given.map(|(name, value)| (name.to_owned(), value)).collect()
     }
-}
-
-/// What the broker shall send as its password.
-#[derive(Debug)]
-enum Password {
-    /// Nothing: an intake without tokens.
-    None,
-    /// The token itself.
-    Token(SecretString),
-    /// A reference to PactFlow's secret.
-    Secret(String),
-}
-
-/// What was done at the broker.
-#[derive(Debug)]
-struct Done {
-    action: Action,
-    uuid: String,
 }
 
 /// Carries it out.
 pub async fn run(
     args: &ConnectArgs,
-    ingest_token: Option<SecretString>,
+    settings: &ClientSettings,
     env: &Env,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
@@ -113,22 +110,69 @@ pub async fn run(
         .fix("put TLS in front of postrider, or add --insecure-http in a network that you trust")
         .into());
     }
-    let token = token(args, ingest_token, env)?;
+    let token = token(args, settings.ingest_token.clone(), env)?;
+    let address = args.broker.as_deref();
+    let open = args.access.without_credential(address, env);
+    let brokers = open.and_then(|open| Ok((open, args.access.connect(address, env)?)));
+    if !args.dry_run {
+        brokers.as_ref().map_err(Clone::clone)?;
+    }
+    let wanted = wanted(args, settings).await;
+    let (choice, wanted) = (args.events.as_ref(), wanted.as_ref());
+    let wish = Wish { relay: &relay, choice, wanted, rotate: args.rotate_token };
     if args.dry_run {
-        dry_run(args, &relay, token.is_some(), out);
+        dry_run(args, &wish, brokers, token, out).await;
         return Ok(Exit::Fine);
     }
-    let broker = args.access.connect(args.broker.as_deref(), env)?;
+    let (open, broker) = brokers?;
+    identity::ensure(&open, &broker).await?;
     let password = password(args, &broker, token.as_ref()).await?;
-    let done = register(args, &broker, &relay, &password).await?;
+    let current = register::find(&broker, &relay).await?;
+    let done = wish.carry_out(&broker, current.as_ref(), &password).await?;
     let tested =
         if args.test { Some(test(&broker, &done.uuid, token.as_ref()).await?) } else { None };
     match args.output.format() {
         Format::Json => out.json(&as_json(&done, &relay, tested.as_ref())),
         Format::Table => print(&done, &relay, &broker, tested.as_ref(), out),
     }
+    tell_unwanted(&done, wanted);
     let refused = tested.is_some_and(|outcome| outcome["success"] != true);
     Ok(if refused { Exit::No } else { Exit::Fine })
+}
+
+/// What webhooks here want; `None` where it does not matter or can't be known, which is said.
+async fn wanted(args: &ConnectArgs, settings: &ClientSettings) -> Option<Events> {
+    match args.events {
+        Some(Choice::All | Choice::These(_)) => return None,
+        Some(Choice::Wanted) | None => {}
+    }
+    let asked = match Api::new(settings) {
+        Ok(api) => events::wanted(&api).await,
+        Err(failure) => Err(failure),
+    };
+    match asked {
+        Ok(wanted) => Some(wanted),
+        Err(failure) => {
+            complain(&format!(
+                "note: which events webhooks want is not known ({}); set --url and POSTRIDER_TOKEN, \
+                 or name events with --events",
+                printable(&failure.message)
+            ));
+            None
+        }
+    }
+}
+
+/// Each event that nobody wants costs the others of the same request three seconds.
+fn tell_unwanted(done: &Done, wanted: Option<&Events>) {
+    let Some(wanted) = wanted else { return };
+    let unwanted = events::unwanted(&done.events, wanted);
+    if !unwanted.is_empty() {
+        complain(&format!(
+            "note: no webhook here wants {}; --events wanted leaves them out",
+            events::listed(&unwanted)
+        ));
+    }
 }
 
 /// The ingest token, if there is one.
@@ -174,106 +218,6 @@ async fn password(
     Ok(token.cloned().map_or(Password::None, Password::Token))
 }
 
-/// Creates the relay, or makes the one that is there what it should be.
-async fn register(
-    args: &ConnectArgs,
-    broker: &Broker,
-    relay: &Relay,
-    password: &Password,
-) -> Result<Done, Failure> {
-    let all = webhooks(broker).await?;
-    let found: Vec<&Value> = all.iter().filter(|webhook| relay.is(webhook)).collect();
-    for other in all.iter().filter(|webhook| is_a_relay(webhook) && !relay.is(webhook)) {
-        complain(&format!(
-            "note: webhook {} relays to another address or name; delete it if that is an old one",
-            printable(&cell(other, "uuid"))
-        ));
-    }
-    match found.as_slice() {
-        [] => create(broker, relay, password).await,
-        [current] => update(broker, relay, password, current, args.rotate_token).await,
-        several => {
-            let uuids: Vec<String> = several.iter().map(|webhook| cell(webhook, "uuid")).collect();
-            Err(Failure::new(
-                Exit::No,
-                format!(
-                    "{} webhooks of the broker go to {}, so every event arrives as often: {}",
-                    several.len(),
-                    relay.intake(),
-                    printable(&uuids.join(", "))
-                ),
-            )
-            .fix("delete all but one at the broker"))
-        }
-    }
-}
-
-async fn create(broker: &Broker, relay: &Relay, password: &Password) -> Result<Done, Failure> {
-    let document = relay.document(password.basic());
-    let answer = broker.post_json("/webhooks", &document).await.map_err(|error| failure(&error))?;
-    let created = accepted(broker, relay, answer)?;
-    Ok(Done { action: Action::Create, uuid: cell(&created, "uuid") })
-}
-
-async fn update(
-    broker: &Broker,
-    relay: &Relay,
-    password: &Password,
-    current: &Value,
-    rotate: bool,
-) -> Result<Done, Failure> {
-    let uuid = cell(current, "uuid");
-    let shown = wanted(relay, current, password.shown());
-    let mut action = compare(&shown, current, false);
-    if rotate && matches!(password, Password::Token(_) | Password::Secret(_)) {
-        action = compare(&shown, current, true);
-    }
-    let Action::Replace { differences, .. } = &action else {
-        return Ok(Done { action, uuid });
-    };
-    let sends_password = differences.iter().any(|one| one.field == "request.password");
-    let kept = password.basic().map(|(username, _)| (username, STARS));
-    let basic = if sends_password { password.basic() } else { kept };
-    let document = wanted(relay, current, basic);
-    let answer =
-        broker.put_json(&webhook_path(&uuid), &document).await.map_err(|error| failure(&error))?;
-    accepted(broker, relay, answer)?;
-    Ok(Done { action, uuid })
-}
-
-/// The relay's document beside the one that is there: what people may have changed for reasons
-/// of their own is kept, and so is a password when none is given.
-fn wanted(relay: &Relay, current: &Value, basic: Option<(&str, &str)>) -> Value {
-    let mut document = relay.document(basic);
-    for key in ["description", "teamUuid"] {
-        if let Some(value) = current.get(key) {
-            document[key] = value.clone();
-        }
-    }
-    let kept: &[&str] = if basic.is_none() { &["username", "password"] } else { &[] };
-    for key in kept {
-        if let Some(value) = current.pointer(&format!("/request/{key}")) {
-            document["request"][*key] = value.clone();
-        }
-    }
-    // No body and an empty object say the same to the intake.
-    let has_body = current.pointer("/request/body").is_some_and(|body| !body.is_null());
-    if !has_body && let Some(request) = document["request"].as_object_mut() {
-        request.shift_remove("body");
-    }
-    document
-}
-
-/// The document of a successful answer; what the broker refuses is told with its own words.
-fn accepted(broker: &Broker, relay: &Relay, answer: Answer) -> Result<Value, Failure> {
-    if answer.status.as_u16() == 400 {
-        let errors = error_list(answer.body.get("errors"));
-        let message = format!("the broker refused the webhook: {}", printable(&answer.said()));
-        return Err(Failure::new(Exit::No, message).fix(remedy(&errors, relay)));
-    }
-    broker.ok(answer).map_err(|error| failure(&error))
-}
-
 /// The broker sends a test event to the intake and tells what came of it.
 async fn test(broker: &Broker, uuid: &str, token: Option<&SecretString>) -> Result<Value, Failure> {
     let path = format!("{}/execute", webhook_path(uuid));
@@ -284,18 +228,42 @@ async fn test(broker: &Broker, uuid: &str, token: Option<&SecretString>) -> Resu
     Ok(json!({ "success": outcome.get("success"), "logs": logs }))
 }
 
-fn dry_run(args: &ConnectArgs, relay: &Relay, has_token: bool, out: &mut Out) {
+/// Shows what would be registered beside what is there; the broker is asked and changed in nothing.
+async fn dry_run(
+    args: &ConnectArgs,
+    wish: &Wish<'_>,
+    brokers: Result<(Broker, Broker), Failure>,
+    token: Option<SecretString>,
+    out: &mut Out,
+) {
     let by_secret = args.pactflow_secret.as_ref().map(|name| format!("${{user.{name}}}"));
-    let password = by_secret.as_deref().or(has_token.then_some(STARS));
-    let document = relay.document(password.map(|password| (USERNAME, password)));
-    let settings = broker_settings(relay);
+    let password = match (by_secret, token) {
+        (Some(reference), _) => Password::Secret(reference),
+        (None, Some(token)) => Password::Token(token),
+        (None, None) => Password::None,
+    };
+    let current = async {
+        let (open, broker) = brokers?;
+        identity::ensure(&open, &broker).await?;
+        register::find(&broker, wish.relay).await
+    };
+    let current = current.await;
+    let (planned, trouble) = match current {
+        Ok(current) => (wish.plan(current.as_ref(), &password), None),
+        Err(failure) => (wish.plan(None, &password), Some(failure.message)),
+    };
+    let settings = broker_settings(wish.relay);
     if args.output.format() == Format::Json {
         let row = |one: &relay::BrokerSetting| json!({ "name": one.variable, "value": one.value, "why": one.why });
         let settings: Vec<Value> = settings.iter().map(row).collect();
-        out.json(&json!({ "webhook": document, "broker_settings": settings }));
+        let would = if trouble.is_none() { json!(would(&planned.action)) } else { Value::Null };
+        out.json(&json!({
+            "webhook": planned.document, "broker_settings": settings, "would": would,
+            "changed": changed(&planned.action), "not_compared": trouble,
+        }));
         return;
     }
-    out.json(&document);
+    out.json(&planned.document);
     out.line("");
     out.line("Settings of the broker (PactFlow's are its operator's):");
     for setting in settings {
@@ -305,21 +273,43 @@ fn dry_run(args: &ConnectArgs, relay: &Relay, has_token: bool, out: &mut Out) {
     if let Some(name) = &args.pactflow_secret {
         out.line(format_args!("  PactFlow's secret {name} with the ingest token as its value"));
     }
-    out.line("nothing was sent: leave out --dry-run to register it");
+    match trouble {
+        Some(trouble) => {
+            out.line(format_args!("not compared with the broker: {}", printable(&trouble)));
+        }
+        None => out.line(format_args!("at the broker it would be {}", would(&planned.action))),
+    }
+    if let Action::Replace { differences, .. } = &planned.action {
+        print_differences(differences, out);
+    }
+    out.line("nothing was changed: leave out --dry-run to register it");
+}
+
+fn would(action: &Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Replace { .. } => "updated",
+        Action::Unchanged { .. } => "unchanged",
+    }
+}
+
+/// The fields that differ.
+fn changed(action: &Action) -> Vec<&str> {
+    match action {
+        Action::Replace { differences, .. } => {
+            differences.iter().map(|one| one.field.as_str()).collect()
+        }
+        Action::Create | Action::Unchanged { .. } => Vec::new(),
+    }
 }
 
 fn as_json(done: &Done, relay: &Relay, tested: Option<&Value>) -> Value {
-    let (action, differences) = match &done.action {
-        Action::Create => ("created", Vec::new()),
-        Action::Replace { differences, .. } => ("updated", differences.clone()),
-        Action::Unchanged { .. } => ("unchanged", Vec::new()),
-    };
-    let fields: Vec<&str> = differences.iter().map(|one| one.field.as_str()).collect();
     json!({
-        "action": action,
+        "action": would(&done.action),
         "uuid": done.uuid,
         "url": relay.intake().as_str(),
-        "changed": fields,
+        "events": done.events,
+        "changed": changed(&done.action),
         "test": tested,
     })
 }
@@ -348,25 +338,6 @@ fn print(done: &Done, relay: &Relay, broker: &Broker, tested: Option<&Value>, ou
     }
     let took = tested["success"] == true;
     out.line(if took { "the test arrived" } else { "the test did not arrive" });
-}
-
-impl Password {
-    /// What is sent.
-    fn basic(&self) -> Option<(&str, &str)> {
-        match self {
-            Self::None => None,
-            Self::Token(token) => Some((USERNAME, token.expose_secret())),
-            Self::Secret(reference) => Some((USERNAME, reference)),
-        }
-    }
-
-    /// The same for people.
-    fn shown(&self) -> Option<(&str, &str)> {
-        match self {
-            Self::Token(_) => Some((USERNAME, TOKEN_SHOWN)),
-            Self::None | Self::Secret(_) => self.basic(),
-        }
-    }
 }
 
 fn public_url(text: &str) -> Result<Url, String> {

@@ -2,11 +2,11 @@
 //! of a broker's webhooks it is.
 
 use postrider_broker::path;
-use postrider_domain::EventName;
 use postrider_render::BrokerVar;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::events::Events;
 use crate::Failure;
 
 /// What is shown, and sent, instead of a secret that stays as it is (Pact Broker 2.120).
@@ -15,6 +15,8 @@ pub(super) const STARS: &str = "**********";
 pub(super) const USERNAME: &str = "postrider";
 /// Path of the intake for relays.
 const INTAKE: [&str; 2] = ["hooks", "broker"];
+/// Parameter that names the relay itself.
+const RELAY: &str = "relay";
 /// Longest name of a broker, in bytes.
 const MAX_NAME: usize = 255;
 
@@ -54,25 +56,33 @@ impl Relay {
     ///
     /// `currentlyDeployedProviderVersionNumber` is left out: where a broker looks for it, it
     /// multiplies the event by the versions deployed, and none deployed would mean no event.
-    fn url(&self) -> String {
+    ///
+    /// The relay's own uuid stands there, too: equal calls of two relays are one event.
+    fn url(&self, uuid: &str) -> String {
         let named = BrokerVar::ALL
             .into_iter()
             .filter(|var| *var != BrokerVar::CurrentlyDeployedProviderVersionNumber)
             .map(|var| format!("{0}=${{pactbroker.{0}}}", var.as_str()));
-        format!("{}?{}", self.intake, named.collect::<Vec<_>>().join("&"))
+        let named: Vec<String> = named.chain([format!("{RELAY}={uuid}")]).collect();
+        format!("{}?{}", self.intake, named.join("&"))
     }
 
-    /// The webhook's document, with this basic authentication.
-    pub(super) fn document(&self, basic: Option<(&str, &str)>) -> Value {
+    /// The document of the webhook of this uuid, for these events, with this basic authentication.
+    pub(super) fn document(
+        &self,
+        uuid: &str,
+        events: &Events,
+        basic: Option<(&str, &str)>,
+    ) -> Value {
         let description = match &self.name {
-            None => "postrider: all events of this broker".to_owned(),
-            Some(name) => format!("postrider: all events of this broker, as {name}"),
+            None => "postrider: events of this broker".to_owned(),
+            Some(name) => format!("postrider: events of this broker, as {name}"),
         };
         let events: Vec<Value> =
-            EventName::ALL.iter().map(|name| json!({ "name": name.as_str() })).collect();
+            events.iter().map(|name| json!({ "name": name.as_str() })).collect();
         let mut request = json!({
             "method": "POST",
-            "url": self.url(),
+            "url": self.url(uuid),
             "headers": { "Content-Type": "application/json" },
             // Without a body the broker would send the four letters `null`.
             "body": {},
@@ -94,17 +104,6 @@ impl Relay {
             && url.port() == self.intake.port()
             && url.path().trim_end_matches('/') == self.intake.path()
     }
-}
-
-/// Whether a webhook is a relay to any postrider: it goes to the intake for relays and says
-/// which event it is about.
-pub(crate) fn is_a_relay(webhook: &Value) -> bool {
-    let Some(url) = target(webhook) else { return false };
-    let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
-    let intake = segments.windows(INTAKE.len()).rposition(|window| window == INTAKE);
-    // A broker's name may follow.
-    let ends_there = intake.is_some_and(|at| segments.len() - at - INTAKE.len() <= 1);
-    ends_there && url.query_pairs().any(|(name, _)| name == BrokerVar::EventName.as_str())
 }
 
 fn target(webhook: &Value) -> Option<Url> {
@@ -146,8 +145,13 @@ pub(super) fn broker_settings(relay: &Relay) -> Vec<BrokerSetting> {
 /// What to set at a broker that refused the webhook with these errors (Pact Broker 2.120:
 /// `webhook_request_contract.rb`).
 pub(super) fn remedy(errors: &[String], relay: &Relay) -> String {
+    // Named by a key, or by a pointer in a problem document.
+    let is_of = |error: &str, key: &str| {
+        let place = error.split_whitespace().next().unwrap_or_default();
+        place.trim_start_matches('/').replace('/', ".").starts_with(key)
+    };
     let about = |key: &str, words: &str| {
-        errors.iter().any(|error| error.starts_with(key) && error.contains(words))
+        errors.iter().any(|error| is_of(error, key) && error.contains(words))
     };
     let host = relay.intake().host_str().unwrap_or_default();
     if about("request.url", "scheme must be") {

@@ -1,8 +1,11 @@
 //! The relay's document, and how it is recognised.
 
+use postrider_domain::EventName;
 use serde_json::{Value, json};
 
-use super::relay::{Relay, broker_settings, is_a_relay, name, remedy};
+use super::events::Events;
+use super::is_a_relay;
+use super::relay::{Relay, broker_settings, name, remedy};
 
 fn relay(public: &str, name: Option<&str>) -> Relay {
     Relay::new(&public.parse().unwrap(), name).unwrap()
@@ -14,15 +17,18 @@ fn webhook(url: &str) -> Value {
 
 #[test]
 fn all_documented_variables_are_in_the_query() {
-    let document = relay("https://p.example/base/", Some("two words")).document(None);
+    let events: Events = EventName::ALL.into_iter().collect();
+    let relay = relay("https://p.example/base/", Some("two words"));
+    let document = relay.document("0a1b", &events, None);
     let url = document["request"]["url"].as_str().unwrap();
     let (intake, query) = url.split_once('?').unwrap();
     assert_eq!(intake, "https://p.example/base/hooks/broker/two%20words");
     let pairs: Vec<&str> = query.split('&').collect();
-    assert_eq!(pairs.len(), 19, "{query}");
+    assert_eq!(pairs.len(), 20, "{query}");
     assert!(pairs.contains(&"eventName=${pactbroker.eventName}"), "{query}");
     assert!(!query.contains("currentlyDeployed"), "{query}");
-    for pair in pairs {
+    assert!(pairs.contains(&"relay=0a1b"), "{query}");
+    for pair in pairs.into_iter().filter(|pair| !pair.starts_with("relay=")) {
         let (name, value) = pair.split_once('=').unwrap();
         assert_eq!(value, format!("${{pactbroker.{name}}}"));
     }
@@ -55,17 +61,12 @@ fn the_relay_is_recognised_by_where_it_goes() {
 }
 
 #[test]
-fn any_relay_is_told_from_other_webhooks() {
-    for (url, expected) in [
-        ("https://p.example/hooks/broker?eventName=${pactbroker.eventName}", true),
-        ("https://p.example/a/hooks/broker/name?x=1&eventName=${pactbroker.eventName}", true),
-        ("https://p.example/hooks/broker", false),
-        ("https://p.example/hooks/broker/a/b?eventName=x", false),
-        ("https://p.example/x?eventName=${pactbroker.eventName}", false),
-    ] {
-        assert_eq!(is_a_relay(&webhook(url)), expected, "{url}");
-    }
-    assert!(is_a_relay(&relay("https://p.example", Some("a/b")).document(None)));
+fn what_is_registered_is_a_relay() {
+    assert!(is_a_relay(&relay("https://p.example", Some("a/b")).document(
+        "u",
+        &Events::new(),
+        None
+    )));
 }
 
 #[test]
@@ -84,6 +85,7 @@ fn settings_of_the_broker_are_named() {
     let scheme =
         "request.url scheme must be https. See /doc/webhooks#whitelist for more information.";
     assert!(remedy(scheme).contains("SCHEME_WHITELIST"));
+    assert!(remedy("/request/url scheme must be https").contains("SCHEME_WHITELIST"));
     let host = "request.url host must be in the whitelist \"a\". See /doc/webhooks#whitelist for more information.";
     assert!(remedy(host).contains("p.example to PACT_BROKER_WEBHOOK_HOST_WHITELIST"));
     assert!(remedy("request.method must be PUT. See").contains("METHOD_WHITELIST"));

@@ -6,6 +6,7 @@ use postrider_api::DeliveryFilter;
 use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, WebhookUuid};
 use uuid::Uuid;
 
+use crate::follow::WaitArgs;
 use crate::{Connection, OutputArgs, moment};
 
 /// Which deliveries.
@@ -15,7 +16,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "STATUS", value_parser = status)]
     pub(super) status: Option<DeliveryStatus>,
     /// Of the webhook with this uuid
-    #[arg(long, value_name = "UUID", value_parser = webhook)]
+    #[arg(long, value_name = "UUID", value_parser = webhook, allow_hyphen_values = true)]
     pub(super) webhook: Option<WebhookUuid>,
     /// Of events of this broker
     #[arg(long, value_name = "NAME")]
@@ -26,6 +27,9 @@ pub(crate) struct Filter {
     /// Of this provider
     #[arg(long, value_name = "NAME")]
     pub(super) provider: Option<String>,
+    /// Of events of this consumer version
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) version: Option<String>,
     /// Of events of this name
     #[arg(long, value_name = "EVENT", value_parser = event)]
     pub(super) event: Option<EventName>,
@@ -56,6 +60,7 @@ impl Filter {
             broker: self.broker.clone(),
             consumer: self.consumer.clone(),
             provider: self.provider.clone(),
+            version: self.version.clone(),
             event: self.event.map(|event| event.to_string()),
             event_id: self.event_id.map(|id| id.to_string()),
             lane: self.lane.clone(),
@@ -74,6 +79,20 @@ pub struct ListArgs {
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) limit: u32,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    pub(super) cursor: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
+/// Which deliveries are followed.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    #[command(flatten)]
+    pub(super) filter: Filter,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
@@ -83,8 +102,9 @@ pub struct ListArgs {
 /// Which delivery.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Its id
-    pub(super) id: DeliveryId,
+    /// Its id, or as much of it as no other has
+    #[arg(value_parser = beginning)]
+    pub(super) id: String,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
@@ -118,6 +138,8 @@ pub struct ReplayArgs {
     /// Treat earlier attempts that may have arrived as not arrived
     #[arg(long)]
     pub(super) forget_marks: bool,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
 }
 
 fn status(text: &str) -> Result<DeliveryStatus, String> {
@@ -136,6 +158,14 @@ fn event(text: &str) -> Result<EventName, String> {
         let names: Vec<&str> = EventName::ALL.iter().map(|name| name.as_str()).collect();
         format!("use one of {}", names.join(", "))
     })
+}
+
+fn beginning(text: &str) -> Result<String, String> {
+    if text.len() >= 4 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no id, nor the beginning of one: 4 hexadecimal digits at least".to_owned())
+    }
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {

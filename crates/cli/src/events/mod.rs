@@ -1,20 +1,29 @@
-//! `postrider events publish`.
+//! `postrider events`: what is sent, and what came in.
 
 mod input;
+mod kept;
 mod send;
+mod why;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
+use postrider_api::AcceptedResult;
+use postrider_domain::{DeliveryId, EventId};
 use serde_json::{Value, json};
 
 use super::Api;
+use crate::follow::{Ended, MOST, WaitArgs, to_the_end};
+use crate::webhooks::{documents, uuids};
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
 use send::Verdict;
 
 /// Refusals that are told one by one; the rest is counted.
 const MAX_TOLD: usize = 100;
+/// Events whose ids are told.
+const MAX_IDS: usize = 20;
 
 /// What to do with events.
 #[derive(Debug, Subcommand)]
@@ -24,6 +33,16 @@ pub enum EventsCommand {
         after_help = "Example:\n  postrider events publish -f events.ndjson\n\nThe input is JSON, an array, JSON lines or CloudEvents. Nothing is sent when it can't be parsed.\nAn event's own id is its idempotency key; an event without one gets a key for this run, so that\nrepeats within the run do no harm."
     )]
     Publish(PublishArgs),
+    /// List what came in, newest first
+    #[command(
+        after_help = "Example:\n  postrider events list --consumer checkout --provider billing --unmatched --since 3d"
+    )]
+    List(kept::ListArgs),
+    /// Show an event, how it came in and what it led to; and if to nothing, why
+    #[command(
+        after_help = "Example:\n  postrider events show 01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"
+    )]
+    Show(kept::ShowArgs),
 }
 
 /// What to send.
@@ -32,6 +51,8 @@ pub struct PublishArgs {
     /// File to read; - is standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     file: PathBuf,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -45,6 +66,11 @@ struct Tally {
     duplicates: u64,
     refused: u64,
     told: Vec<Refusal>,
+    event_ids: Vec<EventId>,
+    deliveries: Vec<DeliveryId>,
+    /// The place of the first accepted event that no webhook wants, and how many those are.
+    unwanted: Option<usize>,
+    unwanted_count: u64,
 }
 
 /// One event that was refused.
@@ -62,17 +88,62 @@ pub async fn run(
     connect: impl Fn(&Connection) -> anyhow::Result<Api>,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let EventsCommand::Publish(args) = command;
+    match command {
+        EventsCommand::Publish(args) => send_all(args, connect, out).await,
+        EventsCommand::List(args) => kept::list(args, connect, out).await,
+        EventsCommand::Show(args) => kept::show(args, connect, out).await,
+    }
+}
+
+async fn send_all(
+    args: PublishArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
     let api = connect(&args.connection)?;
     let events = input::read(&args.file)?;
     let mut tally = Tally::default();
     let ended = publish(&api, &events, &mut tally).await;
+    let why = match tally.unwanted.and_then(|index| events.get(index)) {
+        Some(event) => why_not(&api, event).await,
+        None => Vec::new(),
+    };
+    let outcome = if args.wait.wait && ended.is_ok() {
+        Some(follow(&api, &tally, args.wait.timeout).await?)
+    } else {
+        None
+    };
     match args.output.format() {
-        Format::Json => out.json(&tally.json(events.len())),
-        Format::Table => tally.print(out),
+        Format::Json => out.json(&tally.json(events.len(), &why, outcome)),
+        Format::Table => tally.print(&why, outcome, out),
     }
     ended.map_err(|failure| tally.add_to(failure))?;
-    Ok(if tally.refused == 0 { Exit::Fine } else { Exit::No })
+    let exit = outcome.map_or(Exit::Fine, Ended::exit);
+    Ok(if tally.refused == 0 { exit } else { Exit::No })
+}
+
+/// Which webhooks there are, and why none of them wants the event; nothing where that can't be
+/// read, as with a token that sends events alone.
+async fn why_not(api: &Api, event: &input::Event) -> Vec<String> {
+    let Ok(event) = serde_json::from_str(&event.json) else { return Vec::new() };
+    match webhooks(api).await {
+        Ok(webhooks) => why::lines(&webhooks, &event),
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn webhooks(api: &Api) -> Result<Vec<Value>, Failure> {
+    let uuids = uuids(api).await?;
+    documents(api, &uuids).await
+}
+
+async fn follow(api: &Api, tally: &Tally, within: Duration) -> Result<Ended, Failure> {
+    if tally.deliveries.len() > MOST {
+        let count = tally.deliveries.len();
+        return Err(Failure::usage(format!("{count} deliveries are too many to wait for"))
+            .fix("look at them with `postrider deliveries list`; all events were sent"));
+    }
+    to_the_end(api, tally.deliveries.clone(), within).await
 }
 
 /// Draws on standard error, and only if that is a terminal.
@@ -100,8 +171,18 @@ async fn publish(api: &Api, events: &[input::Event], tally: &mut Tally) -> Resul
 impl Tally {
     fn count(&mut self, index: usize, verdict: Verdict) {
         match verdict {
-            Verdict::Accepted => self.accepted += 1,
-            Verdict::Duplicate => self.duplicates += 1,
+            Verdict::Accepted(accepted) => {
+                self.accepted += 1;
+                if accepted.deliveries.is_empty() {
+                    self.unwanted.get_or_insert(index);
+                    self.unwanted_count += 1;
+                }
+                self.note(&accepted);
+            }
+            Verdict::Duplicate(accepted) => {
+                self.duplicates += 1;
+                self.note(&accepted);
+            }
             Verdict::Refused { status, reasons } => {
                 self.refused += 1;
                 if self.told.len() < MAX_TOLD {
@@ -111,7 +192,12 @@ impl Tally {
         }
     }
 
-    fn json(&self, events: usize) -> Value {
+    fn note(&mut self, accepted: &AcceptedResult) {
+        self.event_ids.push(accepted.event_id);
+        self.deliveries.extend(accepted.deliveries.iter().map(|delivery| delivery.id));
+    }
+
+    fn json(&self, events: usize, why: &[String], outcome: Option<Ended>) -> Value {
         let told: Vec<Value> = self
             .told
             .iter()
@@ -129,10 +215,15 @@ impl Tally {
             "duplicates": self.duplicates,
             "refused": self.refused,
             "refusals": told,
+            "event_ids": self.event_ids,
+            "deliveries": self.deliveries.len(),
+            "unwanted": self.unwanted_count,
+            "why_unwanted": why,
+            "outcome": outcome,
         })
     }
 
-    fn print(&self, out: &mut Out) {
+    fn print(&self, why: &[String], outcome: Option<Ended>, out: &mut Out) {
         for Refusal { index, status, reasons } in &self.told {
             let reasons = printable(&reasons.join("; "));
             complain(&format!("event {} refused ({status}): {reasons}", index + 1));
@@ -143,6 +234,24 @@ impl Tally {
         }
         let Self { accepted, duplicates, refused, .. } = self;
         out.line(format_args!("accepted {accepted}, duplicate {duplicates}, refused {refused}"));
+        if self.event_ids.len() <= MAX_IDS {
+            for id in &self.event_ids {
+                out.line(format_args!("event {id}"));
+            }
+        }
+        out.line(format_args!("{} deliveries", self.deliveries.len()));
+        if self.unwanted_count > 0 {
+            let colon = if why.is_empty() { "" } else { ":" };
+            out.line(format_args!("no webhook wants {} of the events{colon}", self.unwanted_count));
+            for line in why {
+                out.line(format_args!("  {}", printable(line)));
+            }
+        }
+        match outcome {
+            Some(outcome) => outcome.print(out),
+            None if self.deliveries.is_empty() => {}
+            None => out.line("what becomes of them: `postrider deliveries tail`"),
+        }
     }
 
     /// What a run that ended early has done already.

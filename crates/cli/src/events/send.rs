@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_api::{EventResult, FieldError, Problem};
+use postrider_api::{AcceptedResult, EventResult, FieldError, Problem};
 use reqwest::{Method, StatusCode};
 
 use super::input::{Event, Kind};
@@ -18,9 +18,9 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is new and committed.
-    Accepted,
+    Accepted(AcceptedResult),
     /// It was known already.
-    Duplicate,
+    Duplicate(AcceptedResult),
     /// It was not taken.
     Refused {
         /// HTTP status.
@@ -91,8 +91,10 @@ fn judge(api: &Api, answer: &Answer, count: usize) -> Result<Vec<Option<Verdict>
 
 fn of_one(place: usize, result: &EventResult) -> Option<Verdict> {
     match result {
-        EventResult::Accepted(accepted) if accepted.duplicate => Some(Verdict::Duplicate),
-        EventResult::Accepted(_) => Some(Verdict::Accepted),
+        EventResult::Accepted(accepted) if accepted.duplicate => {
+            Some(Verdict::Duplicate(accepted.clone()))
+        }
+        EventResult::Accepted(accepted) => Some(Verdict::Accepted(accepted.clone())),
         EventResult::Refused(problem) if problem.status == 503 => None,
         EventResult::Refused(problem) => {
             let reasons = reasons(problem, Some(place));
@@ -117,7 +119,6 @@ fn reasons(problem: &Problem, place: Option<usize>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use postrider_api::AcceptedResult;
     use postrider_domain::EventId;
 
     use super::*;
@@ -137,8 +138,8 @@ mod tests {
             pointer: pointer.to_owned(),
             detail: "is missing".to_owned(),
         };
-        assert_eq!(of_one(0, &accepted(false)), Some(Verdict::Accepted));
-        assert_eq!(of_one(1, &accepted(true)), Some(Verdict::Duplicate));
+        assert!(matches!(of_one(0, &accepted(false)), Some(Verdict::Accepted(_))));
+        assert!(matches!(of_one(1, &accepted(true)), Some(Verdict::Duplicate(_))));
         assert_eq!(of_one(2, &refused(503, Vec::new())), None);
         let reasons = vec!["/consumer/name is missing".to_owned(), "is missing".to_owned()];
         assert_eq!(

@@ -17,8 +17,8 @@ use indicatif::ProgressBar;
 use jiff::{SignedDuration, Timestamp};
 use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
 use postrider_broker::{Broker, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey};
-use postrider_domain::Event;
 use postrider_domain::owed::Role;
+use postrider_domain::{Event, EventSource};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -266,8 +266,9 @@ async fn dispatch(
             *state = State::Gone;
             continue;
         };
-        let answer =
-            api.call(Method::POST, &["events"], &[], Body::Json(&sent(&event, owed)?)).await?;
+        let event = sent(&event, owed)?;
+        let source = [("source", EventSource::Reconcile.to_string())];
+        let answer = api.call(Method::POST, &["events"], &source, Body::Json(&event)).await?;
         *state = match answer.status.as_u16() {
             202 => {
                 let accepted: AcceptedEvent = api.ok(answer)?;

@@ -1,7 +1,7 @@
 //! Where a secret's value is read from: never from an argument.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal as _, stdin};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,10 +9,7 @@ use postrider_config::read_text;
 use postrider_domain::{InvalidSecret, secret_value};
 use secrecy::SecretString;
 
-use crate::{Failure, complain};
-
-/// Secrets larger than this are mistakes.
-const MAX_VALUE: u64 = 64 * 1024;
+use crate::{Failure, typed};
 
 /// Where the value is; on standard input unless told otherwise.
 #[derive(Debug, Clone, Args)]
@@ -82,19 +79,7 @@ fn usable(name: &str, text: &str) -> Result<SecretString, Failure> {
 }
 
 fn from_stdin() -> Result<String, Failure> {
-    if stdin().is_terminal() {
-        complain("type the value, then Enter and Ctrl-D; it is shown as you type");
-    }
-    let mut text = String::new();
-    stdin()
-        .lock()
-        .take(MAX_VALUE + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
-    if text.len() as u64 > MAX_VALUE {
-        return Err(Failure::usage(format!("the value is longer than {MAX_VALUE} bytes")));
-    }
-    Ok(text)
+    if stdin().is_terminal() { typed::hidden("the value") } else { typed::piped() }
 }
 
 /// `[A-Za-z0-9_-]{1,64}`, what stands in `${user.NAME}`.

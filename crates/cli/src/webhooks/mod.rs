@@ -7,7 +7,7 @@ mod execute;
 mod file;
 mod lint;
 pub(super) mod plan;
-mod read;
+pub(crate) mod read;
 
 use std::cmp::Reverse;
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub(super) use apply::{print_differences, refusal};
 pub(super) use execute::{execute, succeeded};
 pub(super) use plan::is_starred;
-pub(super) use read::documents;
+pub(super) use read::{documents, uuids};
 
 use super::broker::Env;
 use super::deliveries::last;
@@ -28,7 +28,7 @@ use super::import::{self, ImportArgs};
 use super::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, cell, cell_of};
 use args::{ApplyArgs, LintArgs, ListArgs, OneArgs};
-use read::{PARALLEL, last_delivery, uuids};
+use read::{PARALLEL, last_delivery};
 
 /// What to do with webhooks.
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use crate::{Api, Body, Failure, cell};
 pub(super) const PARALLEL: usize = 8;
 
 /// The uuids that the collection links to.
-pub(super) async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
+pub(crate) async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
     let collection: Value = api.get(&["webhooks"], &[]).await?;
     Ok(linked_uuids(&collection))
 }

@@ -4,10 +4,11 @@ use secrecy::ExposeSecret;
 
 use super::given::{Given, env, lines};
 use crate::client::ClientSettings;
+use crate::contexts::Context;
 
 #[test]
 fn clients_need_little() {
-    let resolve = |given: &Given| ClientSettings::resolve(&given.sources());
+    let resolve = |given: &Given| ClientSettings::resolve(&given.sources(), None);
     let client = resolve(&Given::default()).unwrap();
     assert_eq!(client.url.as_str(), "http://127.0.0.1:9393/");
     assert!(client.token.is_none());
@@ -29,4 +30,30 @@ fn clients_need_little() {
         lines(&resolve(&given).unwrap_err()).join("\n"),
         @"error: POSTRIDER_TOEKN (environment): is not a setting; fix: did you mean POSTRIDER_TOKEN?"
     );
+}
+
+/// A token is for the address that it was kept with.
+#[test]
+fn contexts_stand_behind_what_is_given() {
+    let context = Context {
+        name: "prod".to_owned(),
+        url: "https://prod.example".parse().unwrap(),
+        token: Some("kept".into()),
+        is_current: true,
+    };
+    let resolve = |given: &Given| {
+        let client = ClientSettings::resolve(&given.sources(), Some(&context)).unwrap();
+        let token = client.token.map(|token| token.expose_secret().to_owned());
+        (client.url.to_string(), token, client.token_from)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let prod = "https://prod.example/".to_owned();
+    let from = |name: &str| Some(format!("POSTRIDER_{name} (environment)"));
+    assert_eq!(resolve(&env(&[])), (prod.clone(), text("kept"), text("the context prod")));
+    let given = env(&[("POSTRIDER_TOKEN", "given")]);
+    assert_eq!(resolve(&given), (prod.clone(), text("given"), from("TOKEN")));
+    let given = env(&[("POSTRIDER_URL", "https://prod.example")]);
+    assert_eq!(resolve(&given), (prod, text("kept"), text("the context prod")));
+    let given = env(&[("POSTRIDER_URL", "https://other.example")]);
+    assert_eq!(resolve(&given), ("https://other.example/".to_owned(), None, None));
 }

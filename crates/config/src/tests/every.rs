@@ -10,7 +10,7 @@ use crate::reference::{declarations, reference, tables};
 use crate::value::Origin;
 
 /// Every setting with a value that differs from its default, and that value as it is shown.
-const ALL: [(&str, &str, &str); 37] = [
+const ALL: [(&str, &str, &str); 38] = [
     ("DATABASE_URL", "postgres://u:hunter2@db/p?x=hunter2", "postgres://u:***@db/p"),
     ("AMQP_URL", "amqps://u:hunter2@mq", "amqps://u:***@mq"),
     ("DATA_DIR", "/data", "/data"),
@@ -43,13 +43,14 @@ const ALL: [(&str, &str, &str); 37] = [
     ("MONITOR_INTERVAL", "1s", "1s"),
     ("SUSTAINED_FAILURES", "9", "9"),
     ("SUSTAINED_FAILURES_FOR", "5m", "5m"),
+    ("DELIVERY_OBJECTIVE", "7m", "7m"),
     ("RETENTION", "7d", "7d"),
     ("DB_CONNECTIONS", "5", "5"),
     ("SWEEP_AFTER", "30s", "30s"),
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 23] = [
+const MORE: [(&str, &str, &str); 25] = [
     ("ALLOWED_HOSTS", "postrider.internal", "postrider.internal"),
     ("API_RATE", "50/s", "50/s"),
     ("INTAKE_RATE", "100/s", "100/s"),
@@ -65,6 +66,8 @@ const MORE: [(&str, &str, &str); 23] = [
     ("TIMEZONE", "Europe/Berlin", "Europe/Berlin"),
     ("QUIET_DAYS", "fri", "fri"),
     ("BROKER_INTERVAL", "1m", "1m"),
+    ("BROKER_WATCH", "observe", "observe"),
+    ("BROKER_SWEEP", "1h", "1h"),
     ("ALERT_SLACK_URL", "https://hooks.slack.example/hunter2", "***"),
     ("ALERT_ALERTMANAGER_URL", "http://u:hunter2@am:9093/x", "http://u:***@am:9093/x"),
     ("ALERT_WEBHOOK_URL", "https://alerts.example/hunter2", "***"),

@@ -1,9 +1,12 @@
 //! What a broker says of a pair, as it is kept between two looks.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::owed::{Contract, Counted, Debt, Due, FailedResult, HeldBack, Judged, Role};
+use crate::{QuietDays, age};
 
 /// A broker repeats a call that was not taken for 42 minutes (Pact Broker 2.120): what it told
 /// nobody of after that it tells nobody of any more.
@@ -130,6 +133,13 @@ impl BrokerSays {
     /// The beginning of the oldest debt.
     pub fn owed_since(&self) -> Option<Timestamp> {
         self.owes.iter().map(|debt| debt.since).min()
+    }
+
+    /// Whether a debt was older than `max_age` already when the broker was first asked about the
+    /// pair: that it is late is no news.
+    pub fn was_late_when_met(&self, max_age: Duration, quiet: &QuietDays) -> bool {
+        let late = |since| age(quiet, since, self.first_asked_at) > max_age;
+        self.owed_since().is_some_and(late)
     }
 
     /// A publication that came after the first look, and that no event told of although it is

@@ -24,7 +24,12 @@ fn key(broker: &str, consumer: &str, provider: &str) -> PairKey {
 }
 
 fn rules() -> FreshnessRules {
-    FreshnessRules { max_age: FreshnessRules::MAX_AGE, quiet: QuietDays::none(), pairs: Vec::new() }
+    FreshnessRules {
+        max_age: FreshnessRules::MAX_AGE,
+        quiet: QuietDays::none(),
+        pairs: Vec::new(),
+        is_watched: false,
+    }
 }
 
 fn state(rules: &FreshnessRules, facts: &PairFacts, reach: BrokerReach) -> FreshnessState {
@@ -115,6 +120,17 @@ fn says(owes: &[i64]) -> BrokerSays {
         failed: Vec::new(),
         holds_back: Vec::new(),
         trouble: None,
+    }
+}
+
+#[test]
+fn what_was_late_when_the_broker_was_met_is_no_news() {
+    let day = FreshnessRules::MAX_AGE;
+    // It was first asked 200 hours ago.
+    for (owes, expected) in
+        [(&[225][..], true), (&[224], false), (&[300, 10], true), (&[30], false), (&[], false)]
+    {
+        assert_eq!(says(owes).was_late_when_met(day, &QuietDays::none()), expected, "{owes:?}");
     }
 }
 

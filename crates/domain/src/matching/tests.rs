@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 
-use super::wants;
+use super::{distance, unwanted, wants};
 use crate::{
     Body, BodyMode, Event, EventName, Extensions, Pacticipant, RequestTemplate, Selector, Webhook,
 };
@@ -109,4 +109,43 @@ fn a_disabled_webhook_wants_nothing() {
     let mut webhook = webhook(None, None);
     webhook.enabled = false;
     assert!(!wants(&webhook, &event(EventName::ContractRequiringVerificationPublished)));
+}
+
+#[test]
+fn whoever_is_not_told_is_told_why() {
+    let event = event(EventName::ContractRequiringVerificationPublished);
+    let reason = |webhook: &Webhook| unwanted(webhook, &event).map(|why| why.to_string());
+    assert_eq!(reason(&webhook(None, None)), None);
+    let mut other = webhook(None, Some(name("Till")));
+    assert_eq!(reason(&other).unwrap(), "provider.name is \"Till\", not \"Stock\"");
+    assert_eq!(distance(&other, &event), 1);
+    other.events = vec![EventName::ContractPublished];
+    let why = "events names contract_published, not contract_requiring_verification_published";
+    assert_eq!(reason(&other).unwrap(), why);
+    other.enabled = false;
+    assert_eq!(reason(&other).unwrap(), "enabled is false");
+    assert_eq!(distance(&other, &event), 3);
+    let labelled = webhook(Some(label("core")), None);
+    let why = "consumer.label is \"core\", which is none of the labels \"other, web\"";
+    assert_eq!(reason(&labelled).unwrap(), why);
+    let when = serde_json::json!({"when": {"consumerBranches": ["main"]}});
+    let mut kept = webhook(None, None);
+    kept.extensions = Extensions::read(&when).unwrap();
+    assert_eq!(reason(&kept).unwrap(), "postrider.when.consumerBranches does not match \"\"");
+}
+
+#[test]
+fn a_reason_is_there_exactly_where_nothing_is_wanted() {
+    let all = [EventName::ContractPublished, EventName::ContractRequiringVerificationPublished];
+    let sides = [None, Some(name("Shop")), Some(name("Till")), Some(label("core"))];
+    for event_name in all {
+        let event = event(event_name);
+        for (consumer, provider) in
+            sides.iter().flat_map(|one| sides.iter().map(move |two| (one, two)))
+        {
+            let webhook = webhook(consumer.clone(), provider.clone());
+            assert_eq!(wants(&webhook, &event), unwanted(&webhook, &event).is_none());
+            assert_eq!(wants(&webhook, &event), distance(&webhook, &event) == 0);
+        }
+    }
 }

@@ -37,6 +37,7 @@ fn taken(operation: Operation) -> Operation {
     let (event, cloud) = (refer::<Event>(), refer::<CloudEvent>());
     let one_or_more = json!({"anyOf": [event, several(&event)]});
     operation
+        .query_text("source", "`reconcile` where what was lost is sent again; else left out.")
         .header("Idempotency-Key", "Idempotency key of the call, printable ASCII.", &key)
         .header("ce-specversion", "CloudEvent in binary mode: always `1.0`.", &text)
         .header("ce-id", "CloudEvent in binary mode: its id.", &text)

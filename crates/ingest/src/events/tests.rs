@@ -13,7 +13,8 @@ fn read_with(headers: &[(&'static str, &str)], body: &[u8]) -> Read {
     }
     let form = Form::of(&map)?;
     let header_key = idempotency_key(&map)?;
-    let call = Call { form, header_key, trace: trace_of(&map) };
+    let source = EventSource::Api;
+    let call = Call { form, source, header_key, trace: trace_of(&map) };
     let Pieces { many, pieces } = form.split(text_of(body)?)?;
     Ok((many, pieces.iter().map(|piece| call.read_piece(&map, piece)).collect()))
 }

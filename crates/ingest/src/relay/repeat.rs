@@ -1,11 +1,10 @@
 //! How a call is known again.
 
-use postrider_domain::Event;
-use postrider_http_server::Problem;
-use postrider_store::KeyTerm;
 use std::time::{Duration, Instant};
 
-use crate::events::fingerprint;
+use postrider_domain::Event;
+use postrider_http_server::Problem;
+use postrider_store::{EventKey, KeyTerm};
 
 /// Longest time that the content stands for its event. A broker calls at 0, 10, 60, 120, 300, 600
 /// and 1200 s after the call before, each of which takes 15 s to connect and 15 s to read at most
@@ -13,7 +12,7 @@ use crate::events::fingerprint;
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Under what the event is committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) key: Option<String>,
     pub(super) fingerprint: [u8; 16],
@@ -21,26 +20,19 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// By what stays the same over a broker's repeats: it renders tags, branches and labels anew
-    /// for each. Without a pact's URL or a consumer version nothing tells a repeat from the next
-    /// publication, and each call is an event: better one dispatch more than one less.
+    /// By what stays the same over a broker's repeats ([`EventKey`]): it renders tags, branches
+    /// and labels anew for each. Where nothing tells a repeat from the next publication each call
+    /// is an event: better one dispatch more than one less.
     pub(super) fn of(event: &Event, arrived: Instant) -> Result<Self, Problem> {
-        let (consumer, provider) = (&event.consumer, &event.provider);
-        let content = serde_json::to_vec(&(
-            event.event_name,
-            &event.broker,
-            [&consumer.name, &consumer.version_number],
-            [&provider.name, &provider.version_number],
-            [&event.pact_url, &event.verification_result_url],
-        ));
-        let fingerprint = fingerprint(&content.map_err(|_| Problem::internal())?);
-        if event.pact_url.is_empty() && consumer.version_number.is_empty() {
-            return Ok(Self { key: None, fingerprint, term: None });
+        let EventKey { text: key, fingerprint } = EventKey::of(event)?;
+        let term = key.is_some().then_some(KeyTerm { arrived, longest: LONGEST });
+        Ok(Self { key, fingerprint, term })
+    }
+
+    /// From now on it is as if the call had arrived just now: what was freed in between is free.
+    pub(super) fn arrives_now(&mut self) {
+        if let Some(term) = &mut self.term {
+            term.arrived = Instant::now();
         }
-        Ok(Self {
-            key: Some(format!("relay:{}", hex::encode(fingerprint))),
-            fingerprint,
-            term: Some(KeyTerm { arrived, longest: LONGEST }),
-        })
     }
 }

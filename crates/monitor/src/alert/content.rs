@@ -100,6 +100,7 @@ fn alert_name(kind: IncidentKind) -> &'static str {
     match kind {
         IncidentKind::SustainedFailures => "PostriderSustainedFailures",
         IncidentKind::LaneHeld => "PostriderLaneHeld",
+        IncidentKind::LaneLate => "PostriderLaneLate",
         IncidentKind::WebhookHeld => "PostriderWebhookHeld",
         IncidentKind::Poison => "PostriderPoison",
         IncidentKind::VerificationStale => "PostriderVerificationStale",
@@ -109,6 +110,8 @@ fn alert_name(kind: IncidentKind) -> &'static str {
         IncidentKind::PairsFull => "PostriderPairsFull",
         IncidentKind::LocalTrouble => "PostriderLocalTrouble",
         IncidentKind::CredentialExpiring => "PostriderCredentialExpiring",
+        IncidentKind::FirstContact => "PostriderFirstContact",
+        IncidentKind::HoldsBack => "PostriderHoldsBack",
     }
 }
 
@@ -119,21 +122,20 @@ fn subject_labels(incident: &Incident) -> Texts {
     match incident.kind {
         IncidentKind::SustainedFailures | IncidentKind::WebhookHeld => one("webhook"),
         IncidentKind::LaneHeld => one("lane"),
+        IncidentKind::LaneLate => one("limit"),
         IncidentKind::Poison => one("delivery"),
-        IncidentKind::BrokerUnreachable => one("broker"),
+        IncidentKind::BrokerUnreachable | IncidentKind::FirstContact => one("broker"),
         IncidentKind::FactUnreadable => one("fact"),
         IncidentKind::PairsFull => Texts::new(),
         IncidentKind::LocalTrouble => one("worker"),
         IncidentKind::CredentialExpiring => one("credential"),
-        IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
-            match subject.parse::<PairKey>() {
-                Ok(PairKey { broker, consumer, provider }) => Texts::from([
-                    ("broker", broker),
-                    ("consumer", consumer),
-                    ("provider", provider),
-                ]),
-                Err(_) => one("pair"),
+        IncidentKind::VerificationStale
+        | IncidentKind::VerificationSilent
+        | IncidentKind::HoldsBack => match subject.parse::<PairKey>() {
+            Ok(PairKey { broker, consumer, provider }) => {
+                Texts::from([("broker", broker), ("consumer", consumer), ("provider", provider)])
             }
-        }
+            Err(_) => one("pair"),
+        },
     }
 }

@@ -9,6 +9,7 @@ use postrider_store::{
     AlertChannel, AlertResult, AlertStatus, Incident, IncidentCursor, IncidentFilter, MonitorLease,
     Notification, Store, StoreError,
 };
+use postrider_telemetry::Metrics;
 use tokio::sync::{Notify, watch};
 use url::Url;
 use uuid::Uuid;
@@ -21,6 +22,10 @@ use super::{AlertConfig, AlertError, Receiver, alertmanager, wait_after};
 const SIDE_BY_SIDE: u32 = 4;
 /// Beyond the request's time-out a notification is held this much longer.
 const HOLD_MARGIN: Duration = Duration::from_secs(10);
+/// Results as the metrics call them.
+const SENT: &str = "sent";
+const FAILED: &str = "failed";
+const GIVEN_UP: &str = "given_up";
 /// Pages of open incidents that are told again.
 const PAGES: u32 = 50;
 
@@ -30,6 +35,7 @@ pub(crate) struct Sender {
     channel: AlertChannel,
     receiver: Receiver,
     store: Store,
+    metrics: Metrics,
     lease: watch::Receiver<Option<MonitorLease>>,
     /// Says that there is something new.
     news: Arc<Notify>,
@@ -45,16 +51,20 @@ impl Sender {
     /// One for each channel that is set.
     pub(crate) fn all(
         config: &AlertConfig,
-        store: &Store,
+        (store, metrics): (&Store, &Metrics),
         lease: &watch::Receiver<Option<MonitorLease>>,
         every: Duration,
     ) -> Result<Vec<Self>, AlertError> {
         let sender = |channel| {
             let receiver = Receiver::new(config, channel)?;
+            if receiver.is_some() {
+                metrics.expect_alerts(channel.as_str(), &[SENT, FAILED, GIVEN_UP]);
+            }
             Ok(receiver.map(|receiver| Self {
                 channel,
                 receiver,
                 store: store.clone(),
+                metrics: metrics.clone(),
                 lease: lease.clone(),
                 news: Arc::default(),
                 every: every.min(config.retry),
@@ -138,6 +148,7 @@ impl Sender {
         let (channel, incident) = (self.channel.as_str(), &told.incident);
         let error = failed.map_or("", |failed| failed.what.as_str());
         let status = told.status.as_str();
+        self.metrics.alert_tried(channel, counted(result));
         match result {
             AlertResult::Delivered => {
                 tracing::info!(channel, status, incident_id = %incident.id, "alert.sent");
@@ -199,6 +210,15 @@ impl Sender {
             }
         }
         Ok(Ok(()))
+    }
+}
+
+/// What a result is called in the metrics.
+fn counted(result: AlertResult) -> &'static str {
+    match result {
+        AlertResult::Delivered => SENT,
+        AlertResult::Retry(_) => FAILED,
+        AlertResult::GivenUp => GIVEN_UP,
     }
 }
 

@@ -69,6 +69,8 @@ fn labels_name_what_it_is_about() {
         (IncidentKind::BrokerUnreachable, "broker=x"),
         (IncidentKind::LocalTrouble, "worker=x"),
         (IncidentKind::CredentialExpiring, "credential=x"),
+        (IncidentKind::LaneLate, "limit=x"),
+        (IncidentKind::FirstContact, "broker=x"),
     ] {
         assert!(labels(kind, "x").contains(&name.to_owned()), "{name}");
     }

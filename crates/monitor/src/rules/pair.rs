@@ -2,11 +2,76 @@
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_domain::{
-    BrokerReach, FreshnessRules, FreshnessState, PairFacts, PairKey, Verdict, judge, print_duration,
+    BrokerReach, BrokerSays, FreshnessRules, FreshnessState, PairFacts, PairKey, Verdict, judge,
+    print_duration,
 };
 use postrider_store::{IncidentFinding, IncidentKind, PairRow, Severity};
 
-use super::{quoted, told_duration};
+use super::words::{quoted, told_duration};
+
+/// How long a deployed content may hold its provider's main head back.
+const HOLDS_BACK: SignedDuration = SignedDuration::from_hours(24);
+
+/// The incident of a deployed content that has held its provider's main head back for a day.
+pub(super) fn holds_back(row: &PairRow, now: Timestamp) -> Option<IncidentFinding> {
+    let says = row.facts.says.as_ref()?;
+    let longest = says.holds_back.iter().min_by_key(|hold| hold.since)?;
+    let passed = now.duration_since(longest.since);
+    if says.trouble.is_some() || passed <= HOLDS_BACK {
+        return None;
+    }
+    let summary = format!(
+        "{} has no result of {} {}, the head of its main branch, for {}: what is deployed of {} \
+         ({}) stops the deployment of that version",
+        name(&row.key),
+        row.key.provider,
+        longest.provider_version,
+        told_duration(passed),
+        row.key.consumer,
+        longest.lines.join(", "),
+    );
+    Some(IncidentFinding {
+        kind: IncidentKind::HoldsBack,
+        subject: row.key.to_string(),
+        cause: "no_result",
+        severity: Severity::Warning,
+        summary,
+        next: format!("postrider check verification {} --max-age 24h", options(&row.key)),
+    })
+}
+
+/// Whether a pair is late that was so already when its broker was first asked about it. A critical
+/// one is told of by itself all the same.
+pub(super) fn was_late_when_met(
+    rules: &FreshnessRules,
+    row: &PairRow,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> bool {
+    let verdict = judge(rules, &row.key, &row.facts, reach, now);
+    let is_old = |says: &BrokerSays| says.was_late_when_met(verdict.max_age, &rules.quiet);
+    verdict.state == FreshnessState::Stale
+        && !verdict.critical
+        && row.facts.says.as_ref().is_some_and(is_old)
+}
+
+/// The incident of pairs that were late already when their broker was met: so many, and one of
+/// them.
+pub(super) fn first_contact(broker: &str, pairs: u64, one: &PairKey) -> IncidentFinding {
+    let (others, verb) = if pairs == 1 { ("pair", "was") } else { ("pairs", "were") };
+    IncidentFinding {
+        kind: IncidentKind::FirstContact,
+        subject: broker.to_owned(),
+        cause: "late_when_met",
+        severity: Severity::Warning,
+        summary: format!(
+            "{pairs} {others} of broker \"{broker}\" {verb} late already when it was first asked, \
+             e.g. {}; none of them is told of by itself",
+            name(one),
+        ),
+        next: format!("postrider freshness --state stale {}", option("--broker", broker)),
+    }
+}
 
 /// The incident of a pair that is late.
 pub(super) fn late(

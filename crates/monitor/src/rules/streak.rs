@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use postrider_domain::Outcome;
 use postrider_store::{IncidentFinding, IncidentKind, Severity, StreakFact};
 
-use super::{age, quoted};
+use super::words::{age, quoted};
 
 pub(super) fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
     let last = match (streak.last_status_code, streak.last_outcome) {
@@ -90,10 +90,12 @@ fn advice(streak: &StreakFact) -> (&'static str, String) {
 
 /// The command that mends a lane's credential; `file` is what the value is read from.
 pub(super) fn set_secret(lane: &str, file: &str) -> String {
-    match secret_of(lane) {
-        Some(name) => format!("postrider secrets set {} < {file}", quoted(name)),
-        None => "postrider webhooks list".to_owned(),
-    }
+    set_own_secret(lane, file).unwrap_or_else(|| "postrider webhooks list".to_owned())
+}
+
+/// The same, where the lane is named after a secret.
+pub(super) fn set_own_secret(lane: &str, file: &str) -> Option<String> {
+    secret_of(lane).map(|name| format!("postrider secrets set {} < {file}", quoted(name)))
 }
 
 /// The secret in a lane's name. A lane that settings named has none, and a credential that

@@ -1,7 +1,5 @@
 use postrider_domain::owed::Due;
-use postrider_domain::{
-    BrokerSays, EventName, Outcome, PairFacts, PairKey, PairRule, QuietDays, SaidDebt,
-};
+use postrider_domain::{BrokerSays, EventName, Outcome, PairFacts, PairRule, QuietDays, SaidDebt};
 
 use super::*;
 
@@ -27,10 +25,12 @@ fn rules(threshold: u64) -> Rules {
     Rules {
         sustained_failures: threshold,
         sustained_for: Duration::from_mins(10),
+        delivery_objective: Duration::from_mins(5),
         freshness: FreshnessRules {
             max_age: FreshnessRules::MAX_AGE,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
+            is_watched: false,
         },
         broker_interval: Duration::from_mins(5),
     }
@@ -74,6 +74,18 @@ fn a_streak_behind_a_hold_is_not_told_twice() {
     let found = judge(&MonitorFacts { streaks, held, ..MonitorFacts::default() }, 3);
     let kinds: Vec<IncidentKind> = found.iter().map(|found| found.kind).collect();
     assert_eq!(kinds, [IncidentKind::LaneHeld]);
+}
+
+/// Whoever held it by hand knows.
+#[test]
+fn a_hold_by_hand_is_no_incident() {
+    let lane = |cause| ("a/t".to_owned(), cause, at(NOW), 3);
+    let judged = |cause| {
+        judge(&MonitorFacts { held: vec![lane(cause)], ..MonitorFacts::default() }, 3).len()
+    };
+    for cause in HoldCause::ALL {
+        assert_eq!(judged(cause), usize::from(cause != HoldCause::Manual), "{cause:?}");
+    }
 }
 
 #[test]
@@ -155,7 +167,6 @@ fn every_cause_of_a_hold_has_its_own_next_step() {
     };
     assert_eq!(next(HoldCause::Credential), "postrider secrets set githubToken < new-token");
     assert_eq!(next(HoldCause::SecretMissing), "postrider secrets set githubToken < token");
-    assert_eq!(next(HoldCause::Manual), "postrider lanes release api.github.com/githubToken");
 }
 
 #[test]

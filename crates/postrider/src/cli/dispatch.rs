@@ -4,24 +4,38 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use postrider_cli::{
-    Api, Connection, Exit, Failure, Out, audit, check, complain, connect, deliveries, events,
-    freshness, health, incidents, lanes, reconcile, secrets, webhooks,
+    Api, Connection, Exit, Failure, Out, Style, audit, check, complain, connect, context,
+    deliveries, doctor, events, freshness, health, incidents, lanes, reconcile, secrets, webhooks,
 };
 use postrider_config::{Flags, Input, Mode, Settings};
 
-use super::{AlertsCommand, Cli, Command, ConfigCommand, manual, settings};
-use crate::{alerts, demo, migrate, roles, topology};
+use super::{AlertsCommand, Cli, Command, ConfigCommand, manual, reach, settings};
+use crate::{alerts, demo, dev, migrate, roles, topology};
 
 /// Exit code of a command that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
 
-/// Carries out one command.
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+/// Carries out one command. What could not be written is a failure, whatever the command came to.
+pub(crate) async fn run(cli: Cli, style: Style) -> anyhow::Result<ExitCode> {
     let input = Input::read(cli.config.as_deref())?;
-    let out = &mut Out::default();
-    match cli.command {
+    let mut out = Out::new(style, &input.env);
+    let exit = Box::pin(carry_out(cli.command, &input, &mut out)).await?;
+    match out.fault() {
+        Some(error) if exit == Exit::Fine.into() => {
+            let what = format!("cannot write to standard output: {error}");
+            Err(Failure::new(Exit::No, what).into())
+        }
+        _ => Ok(exit),
+    }
+}
+
+async fn carry_out(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Serve(args) => roles::serve(input.settings(args.flags())?).await,
+        Command::Serve(args) if args.dev => dev::serve(input, args.flags.flags()).await,
+        Command::Serve(args) => {
+            roles::serve(input.settings(args.flags.flags())?, roles::quietly).await
+        }
         Command::Ingest(args) => {
             roles::ingest(distributed(input.settings(args.flags())?, "ingest")?).await
         }
@@ -32,9 +46,14 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             roles::monitor(distributed(input.settings(args.flags())?, "monitor")?).await
         }
         Command::Migrate => migrate::run(&input.settings(&Flags::new())?, out).await,
-        Command::Config(ConfigCommand::Check) => {
-            settings::check(&input.settings(&Flags::new())?, out)?;
-            Ok(Exit::Fine.into())
+        Command::Config(ConfigCommand::Check(args)) => {
+            let settings = input.settings(&Flags::new())?;
+            let outbound = settings::check(&settings, out)?;
+            if !args.connect {
+                return Ok(Exit::Fine.into());
+            }
+            let check = Box::pin(reach::check(&settings, &outbound, out));
+            until_interrupted(async { Ok(check.await?.into()) }).await
         }
         Command::Config(ConfigCommand::Show(args)) => {
             settings::show(&input.settings(&Flags::new())?, &args, out);
@@ -58,21 +77,24 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let url = input.admin_url(args.admin_url())?;
             Ok(health::run(url, out).await?.into())
         }
-        client => until_interrupted(ask(client, &input, out)).await,
+        Command::Context(command) => Ok(context::run(command, &input.env, out)?.into()),
+        // It is followed until Ctrl-C.
+        Command::Deliveries(deliveries::DeliveriesCommand::Tail(args)) => {
+            Ok(deliveries::tail(&args, connect(input), out).await?.into())
+        }
+        client => until_interrupted(Box::pin(ask(client, input, out))).await,
     }
 }
 
 /// The commands that speak HTTP to a running postrider or to a broker, and nothing else.
 async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<ExitCode> {
-    let connect = |connection: &Connection| -> anyhow::Result<Api> {
-        Ok(Api::new(&input.client(connection.flags())?)?)
-    };
+    let connect = connect(input);
     let exit = match command {
         Command::Events(command) => events::run(command, connect, out).await?,
         Command::Webhooks(command) => webhooks::run(command, connect, &input.env, out).await?,
         Command::Connect(args) => {
             let settings = input.client(&args.flags())?;
-            connect::run(&args, settings.ingest_token, &input.env, out).await?
+            connect::run(&args, &settings, &input.env, out).await?
         }
         Command::Secrets(command) => secrets::run(command, connect, &input.env, out).await?,
         Command::Deliveries(command) => deliveries::run(command, connect, out).await?,
@@ -80,6 +102,7 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         Command::Incidents(command) => incidents::run(command, connect, out).await?,
         Command::Audit(command) => audit::run(command, connect, out).await?,
         Command::Freshness(args) => freshness::run(*args, connect, out).await?,
+        Command::Doctor(args) => doctor::run(*args, connect, out).await?,
         Command::Reconcile(args) => reconcile::run(*args, connect, &input.env, out).await?,
         Command::Check(command) => check::run(command, &input.env, out).await?,
         Command::Demo(_)
@@ -89,6 +112,7 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         | Command::Monitor(_)
         | Command::Migrate
         | Command::Config(_)
+        | Command::Context(_)
         | Command::Alerts(_)
         | Command::Completions(_)
         | Command::Man(_)
@@ -97,6 +121,11 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         | Command::Openapi => Exit::Usage,
     };
     Ok(exit.into())
+}
+
+/// How commands reach postrider.
+fn connect(input: &Input) -> impl Fn(&Connection) -> anyhow::Result<Api> {
+    |connection| Ok(Api::new(&input.client(connection.flags())?)?)
 }
 
 async fn until_interrupted(

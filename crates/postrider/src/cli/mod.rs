@@ -1,7 +1,9 @@
 //! The command line: what there is to say, and its help.
 
+mod arrange;
 mod dispatch;
 mod manual;
+mod reach;
 mod report;
 mod settings;
 
@@ -10,10 +12,10 @@ mod tests;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use postrider_cli::{
-    OutputArgs, RoleFlags, audit, check, connect, deliveries, events, freshness, health, incidents,
-    lanes, reconcile, secrets, webhooks,
+    OutputArgs, RoleFlags, Style, audit, check, connect, context, deliveries, doctor, events,
+    freshness, health, incidents, lanes, reconcile, secrets, webhooks,
 };
 
 pub(crate) use dispatch::run;
@@ -36,6 +38,23 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What was asked for, and how it is to be written; wrong usage ends the program.
+pub(crate) fn parse() -> (Cli, Style) {
+    let matches = Cli::command().get_matches_from(arrange::arranged(std::env::args_os()));
+    let style = style(&matches);
+    (Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), style)
+}
+
+/// What `-o` of the command says.
+fn style(matches: &ArgMatches) -> Style {
+    if let Some((_, below)) = matches.subcommand() {
+        return style(below);
+    }
+    let is_json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
+    let given = matches.try_get_one::<Style>("output").ok().flatten().copied();
+    if is_json { Style::Json } else { given.unwrap_or_default() }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -43,9 +62,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run all roles in one process
     #[command(
-        after_help = "Example:\n  POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393"
+        after_help = "Example:\n  POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393\n\nTo try things out on this machine, with a stand-in for GitHub and a webhook that is there:\n  postrider serve --dev"
     )]
-    Serve(RoleFlags),
+    Serve(ServeArgs),
     /// Run the role that takes events in (distributed mode)
     #[command(
         after_help = "Example:\n  POSTRIDER_DATABASE_URL=postgres://db/postrider POSTRIDER_AMQP_URL=amqp://mq \\\n    postrider ingest"
@@ -89,7 +108,7 @@ pub(crate) enum Command {
     /// Write manual pages into a folder
     #[command(after_help = "Example:\n  postrider man /usr/local/share/man/man1")]
     Man(manual::ManArgs),
-    /// Publish events
+    /// Publish, list and show events
     #[command(subcommand, after_help = "Example:\n  postrider events publish -f events.ndjson")]
     Events(events::EventsCommand),
     /// List, show, delete, apply, test, lint and import webhooks
@@ -100,13 +119,16 @@ pub(crate) enum Command {
     Webhooks(webhooks::WebhooksCommand),
     /// Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
     Connect(Box<connect::ConnectArgs>),
+    /// Keep addresses and tokens of running postriders under names
+    #[command(subcommand, after_help = "Example:\n  postrider context use prod")]
+    Context(context::ContextCommand),
     /// Set, list and delete the secrets that webhooks use as ${user.NAME}
     #[command(
         subcommand,
         after_help = "Example:\n  postrider secrets set githubToken --from-file token.txt"
     )]
     Secrets(secrets::SecretsCommand),
-    /// List, show and replay deliveries
+    /// List, show, follow and replay deliveries
     #[command(
         subcommand,
         after_help = "Example:\n  postrider deliveries list --status failed --since 2h"
@@ -123,6 +145,8 @@ pub(crate) enum Command {
     Audit(audit::AuditCommand),
     /// Tell how each pair of consumer and provider is, worst first
     Freshness(Box<freshness::FreshnessArgs>),
+    /// Tell why a verification is not there, and what to do about it
+    Doctor(Box<doctor::DoctorArgs>),
     /// Dispatch what the broker says is unverified and has no delivery here
     Reconcile(Box<reconcile::ReconcileArgs>),
     /// Ask the broker what a CI job wants to know
@@ -131,6 +155,17 @@ pub(crate) enum Command {
         after_help = "Example:\n  postrider check verification --consumer checkout --provider billing --max-age 24h"
     )]
     Check(check::CheckCommand),
+}
+
+/// Arguments of all roles in one process.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// For trying things out on this machine: targets over http and on this machine are allowed, a
+    /// stand-in for GitHub runs beside it, an example webhook is there
+    #[arg(long)]
+    pub(crate) dev: bool,
+    #[command(flatten)]
+    pub(crate) flags: RoleFlags,
 }
 
 /// Arguments of the demo.
@@ -164,11 +199,21 @@ pub(crate) enum AlertsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Report everything that is wrong with the settings
-    #[command(after_help = "Example:\n  postrider config check --config /etc/postrider.toml")]
-    Check,
+    #[command(
+        after_help = "Example:\n  postrider config check --config /etc/postrider.toml --connect"
+    )]
+    Check(CheckArgs),
     /// Show the settings in force, each with its origin; secrets are starred
     #[command(after_help = "Example:\n  postrider config show -o json")]
     Show(ShowArgs),
+}
+
+/// How far settings are checked.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Try store, queue and brokers, and say what is encrypted; exit 3 if one is not reachable
+    #[arg(long)]
+    pub(crate) connect: bool,
 }
 
 /// How settings are shown.

@@ -2,6 +2,7 @@
 
 use postrider_cli::{Failure, Format, Out, printable};
 use postrider_config::{Effective, Settings, Unset, tables};
+use postrider_http_client::Outbound;
 use serde_json::{Value, json};
 
 use super::ShowArgs;
@@ -9,10 +10,10 @@ use crate::wiring;
 
 /// Says that the settings are fine, files that they name included; that they are not was said
 /// when they were read.
-pub(crate) fn check(settings: &Settings, out: &mut Out) -> Result<(), Failure> {
-    wiring::outbound(settings)?;
+pub(crate) fn check(settings: &Settings, out: &mut Out) -> Result<Outbound, Failure> {
+    let outbound = wiring::outbound(settings)?;
     out.line(format_args!("settings are fine ({} mode)", settings.mode.as_str()));
-    Ok(())
+    Ok(outbound)
 }
 
 /// Writes the settings in force with their origin.

@@ -61,6 +61,8 @@ fn what_is_not_due_does_not_exist() {
     completions
     man
     events publish
+    events list
+    events show
     webhooks list
     webhooks show
     webhooks delete
@@ -70,6 +72,9 @@ fn what_is_not_due_does_not_exist() {
     webhooks lint
     webhooks import
     connect
+    context add
+    context use
+    context list
     secrets set
     secrets list
     secrets delete
@@ -77,6 +82,7 @@ fn what_is_not_due_does_not_exist() {
     secrets rotate
     deliveries list
     deliveries show
+    deliveries tail
     deliveries replay
     deliveries discard
     lanes list
@@ -87,6 +93,7 @@ fn what_is_not_due_does_not_exist() {
     incidents ack
     audit list
     freshness
+    doctor
     reconcile
     check verification
     "#);
@@ -113,15 +120,17 @@ fn help_of_the_program() {
       openapi      Print the OpenAPI document of everything that is answered over HTTP
       completions  Print a script that completes commands and options in a shell
       man          Write manual pages into a folder
-      events       Publish events
+      events       Publish, list and show events
       webhooks     List, show, delete, apply, test, lint and import webhooks
       connect      Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
+      context      Keep addresses and tokens of running postriders under names
       secrets      Set, list and delete the secrets that webhooks use as ${user.NAME}
-      deliveries   List, show and replay deliveries
+      deliveries   List, show, follow and replay deliveries
       lanes        List, hold and release lanes
       incidents    List what a person should know of
       audit        List who changed what
       freshness    Tell how each pair of consumer and provider is, worst first
+      doctor       Tell why a verification is not there, and what to do about it
       reconcile    Dispatch what the broker says is unverified and has no delivery here
       check        Ask the broker what a CI job wants to know
       help         Print this message or the help of the given subcommand(s)
@@ -155,6 +164,10 @@ fn help_of_serve() {
           --config <FILE>
               Settings file; without it ./postrider.toml is read if there is one
 
+          --dev
+              For trying things out on this machine: targets over http and on this machine are allowed,
+              a stand-in for GitHub runs beside it, an example webhook is there
+
           --data-dir <DIR>
               Directory of the embedded store [env POSTRIDER_DATA_DIR; default: ./postrider-data]
 
@@ -169,6 +182,9 @@ fn help_of_serve() {
 
     Example:
       POSTRIDER_API_TOKENS=operate:$TOKEN postrider serve --listen 0.0.0.0:9393
+
+    To try things out on this machine, with a stand-in for GitHub and a webhook that is there:
+      postrider serve --dev
     "#);
 }
 
@@ -188,12 +204,23 @@ fn help_of_events_publish() {
 
               [default: -]
 
+          --wait
+              Follow to the outcome; exit 1 if it is a failure, 3 if it is not known in time
+
+          --timeout <TIME>
+              How long to wait
+
+              [default: 1h]
+
       -o, --output <FORMAT>
               Output for people or for programs
 
               Possible values:
-              - table: For people
-              - json:  For programs
+              - table: For people: as wide as the terminal; whole where it goes into a pipe
+              - wide:  A table, whole
+              - name:  What names each row, and nothing else
+              - yaml:  YAML
+              - json:  JSON
 
               [default: table]
 
@@ -242,8 +269,11 @@ fn help_of_webhooks_apply() {
               Output for people or for programs
 
               Possible values:
-              - table: For people
-              - json:  For programs
+              - table: For people: as wide as the terminal; whole where it goes into a pipe
+              - wide:  A table, whole
+              - name:  What names each row, and nothing else
+              - yaml:  YAML
+              - json:  JSON
 
               [default: table]
 

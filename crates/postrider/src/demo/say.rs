@@ -43,6 +43,20 @@ impl Say {
         }
     }
 
+    /// What to look at while everything still runs.
+    pub(super) fn next(&mut self, url: &str) {
+        for line in [
+            "",
+            "Running until Ctrl-C. In another terminal:",
+            &format!("  export POSTRIDER_URL={url}"),
+            "  postrider deliveries list",
+            "  postrider lanes list",
+            "  postrider secrets list",
+        ] {
+            self.line(line);
+        }
+    }
+
     pub(super) fn summary(&mut self, summary: &Summary) {
         self.line("");
         self.line(&format!("events:     {}", summary.events));
@@ -57,7 +71,7 @@ impl Say {
 }
 
 /// A reader that has gone away is no error.
-pub(super) fn print_line(text: &str) {
+pub(crate) fn print_line(text: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
         complain("nobody reads standard output any more");

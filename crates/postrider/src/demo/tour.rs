@@ -20,12 +20,14 @@ const SECRET: &str = "githubToken";
 const CHUNK: u32 = 50;
 /// How often the tour looks whether something has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Nothing on the tour may take longer.
+/// No station of the tour may take longer, and so much for each event beside.
 const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE_EACH: Duration = Duration::from_millis(10);
 
 /// Everything that runs.
 pub(crate) struct Tour {
     events: u32,
+    patience: Duration,
     github: Double,
     running: Running,
     client: reqwest::Client,
@@ -43,8 +45,18 @@ impl Tour {
         let data_dir = tempfile::tempdir()?;
         let settings = settings(&data_dir, &github, events)?;
         let running = Running::start(&settings, Role::Serve).await?;
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        Ok(Self { events, github, running, client, old_token, new_token, _data_dir: data_dir })
+        let patience = PATIENCE + PATIENCE_EACH * events;
+        let client = reqwest::Client::builder().no_proxy().timeout(patience).build()?;
+        Ok(Self {
+            events,
+            patience,
+            github,
+            running,
+            client,
+            old_token,
+            new_token,
+            _data_dir: data_dir,
+        })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -110,7 +122,7 @@ impl Tour {
 
     /// The token should die under a lane that is at work.
     async fn until_attempted(&self) -> anyhow::Result<()> {
-        self.github.wait_for(1, PATIENCE).await?;
+        self.github.wait_for(1, self.patience).await?;
         Ok(())
     }
 
@@ -125,12 +137,12 @@ impl Tour {
     }
 
     async fn until_drained(&self) -> anyhow::Result<()> {
-        self.github.wait_for(u64::from(self.events), PATIENCE).await?;
+        self.github.wait_for(u64::from(self.events), self.patience).await?;
         self.until("the backlog to drain", |lane| (lane["backlog"] == 0).then_some(())).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while self.delivered().await? < u64::from(self.events) {
             if Instant::now() > deadline {
-                bail!("not all deliveries were recorded within {PATIENCE:?}");
+                bail!("not all deliveries were recorded within {:?}", self.patience);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -143,7 +155,7 @@ impl Tour {
         what: &str,
         wanted: impl Fn(&Value) -> Option<T>,
     ) -> anyhow::Result<T> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let lanes = answer(self.client.get(format!("{}/api/v1/lanes", self.url()))).await?;
             if let Some(found) =
@@ -152,7 +164,7 @@ impl Tour {
                 return Ok(found);
             }
             if Instant::now() > deadline {
-                bail!("waited {PATIENCE:?} in vain for {what}");
+                bail!("waited {:?} in vain for {what}", self.patience);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -10,11 +10,14 @@ mod role;
 mod running;
 mod store_handle;
 
+use std::io::{IsTerminal as _, stdout};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use postrider_cli::Exit;
 use postrider_config::Settings;
+use postrider_telemetry::LogFormat;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,24 +29,32 @@ const INTERRUPTED: u8 = 130;
 /// Log lines on their way out when the process ends.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(2);
 
-/// All roles in one process.
-pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    Box::pin(run(settings, Role::Serve)).await
+/// All roles in one process; `started` is called once when they answer, with the address.
+pub(crate) async fn serve(
+    settings: Settings,
+    started: impl AsyncFnOnce(Option<SocketAddr>) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    Box::pin(run(settings, Role::Serve, started)).await
+}
+
+/// Nobody waits for the start.
+pub(crate) async fn quietly(_: Option<SocketAddr>) -> anyhow::Result<()> {
+    Ok(())
 }
 
 /// HTTP in.
 pub(crate) async fn ingest(settings: Settings) -> anyhow::Result<ExitCode> {
-    Box::pin(run(settings, Role::Ingest)).await
+    Box::pin(run(settings, Role::Ingest, quietly)).await
 }
 
 /// Delivers.
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
-    Box::pin(run(settings, Role::Worker)).await
+    Box::pin(run(settings, Role::Worker, quietly)).await
 }
 
 /// Watches.
 pub(crate) async fn monitor(settings: Settings) -> anyhow::Result<ExitCode> {
-    Box::pin(run(settings, Role::Monitor)).await
+    Box::pin(run(settings, Role::Monitor, quietly)).await
 }
 
 /// Connections need descriptors, and many systems allow far fewer at first than they would give.
@@ -59,23 +70,34 @@ fn raise_descriptors() {
 }
 
 /// Runs until a signal, then drains; a second signal ends the process at once.
-async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
-    postrider_telemetry::init(&settings.log.filter, settings.log.format)?;
+async fn run(
+    settings: Settings,
+    role: Role,
+    started: impl AsyncFnOnce(Option<SocketAddr>) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let here = if stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    postrider_telemetry::init(&settings.log.filter, settings.log.format.unwrap_or(here))?;
     if let Some(at) = settings.test.crash_at {
         postrider_telemetry::step::arm(at);
     }
     raise_descriptors();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let started = tokio::select! {
-        started = Running::start(&settings, role) => started,
+    let running = tokio::select! {
+        running = Running::start(&settings, role) => running,
         _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
         _ = terminate.recv() => return Ok(Exit::Fine.into()),
     };
-    let running = started?;
+    let running = running?;
     running.announce();
+    let lives = async {
+        match started(running.listen()).await {
+            Ok(()) => running.failed().await,
+            Err(failed) => failed,
+        }
+    };
     let ended = tokio::select! {
-        failed = running.failed() => Err(failed),
+        failed = lives => Err(failed),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };

@@ -14,7 +14,7 @@ use postrider_monitor::Monitor;
 use postrider_queue::{Consumer, Publisher, QueueConfig};
 use postrider_store::WorkerId;
 use postrider_telemetry::names::CONNECTIONS;
-use postrider_telemetry::{Metrics, Supervisor, spans};
+use postrider_telemetry::{Metrics, QueueLink, Supervisor, spans};
 use postrider_web::{Announce, Announcement, Web};
 use postrider_worker::{Waker, Worker, WorkerConfig};
 use secrecy::ExposeSecret;
@@ -86,13 +86,14 @@ impl Running {
             rest_tasks: TaskTracker::new(),
         };
         running.start_admin(settings).await?;
-        let sends = role.delivers() || role.monitors();
+        let asks_brokers = role.ingests() && !settings.brokers.is_empty();
+        let sends = role.delivers() || role.monitors() || asks_brokers;
         let outbound = if sends { wiring::outbound(settings)? } else { Outbound::default() };
         if role.delivers() {
             running.start_worker(settings, &outbound)?;
         }
         if role.ingests() {
-            running.start_ingest(settings).await?;
+            running.start_ingest(settings, &outbound).await?;
         }
         if role.monitors() {
             running.start_monitor(settings, &outbound)?;
@@ -144,13 +145,23 @@ impl Running {
                     let failure = Failure::new(Exit::GaveUp, what);
                     return failure.fix("see the log; a supervisor may start the process again").into();
                 }
-                _ = tick.tick() => {}
+                _ = tick.tick() => self.measure(),
             }
             if let Some(what) = self.unusable_queue() {
                 return Failure::usage(what)
                     .fix("delete the queue once it is empty, or use another virtual host")
                     .into();
             }
+        }
+    }
+
+    /// What the process knows of its own work and its link to `RabbitMQ`.
+    fn measure(&self) {
+        if let Some(worker) = &self.worker {
+            self.metrics.set_claims_in_flight(worker.claims_in_flight());
+        }
+        if let Some(publisher) = &self.publisher {
+            self.metrics.set_queue_up(QueueLink::Publisher, publisher.is_up());
         }
     }
 
@@ -217,7 +228,11 @@ impl Running {
         Ok(())
     }
 
-    async fn start_ingest(&mut self, settings: &Settings) -> anyhow::Result<()> {
+    async fn start_ingest(
+        &mut self,
+        settings: &Settings,
+        outbound: &Outbound,
+    ) -> anyhow::Result<()> {
         let queue = match &settings.mode {
             Mode::Embedded { .. } => {
                 DispatchQueue::InProcess(wake(self.worker.as_ref().map(Worker::waker)))
@@ -234,7 +249,7 @@ impl Running {
         };
         let listener = bind(settings.listen.listen, "POSTRIDER_LISTEN").await?;
         self.listen = Some(listener.local_addr()?);
-        let router = self.router(settings, queue);
+        let router = self.router(settings, queue, outbound);
         let most = serving::room_for_connections(settings.way_in.max_connections);
         let (name, stop) = ("server", self.intake.clone());
         let server = Server { name, router, most, stop };
@@ -243,14 +258,14 @@ impl Running {
     }
 
     /// The intake of events and both APIs under one address.
-    fn router(&self, settings: &Settings, queue: DispatchQueue) -> Router {
+    fn router(&self, settings: &Settings, queue: DispatchQueue, outbound: &Outbound) -> Router {
         let shared = Shared::new(self.handle.store.clone(), self.metrics.clone());
         let master_key = &self.handle.master_key;
         let (tasks, stop) = (&self.intake_tasks, &self.intake);
-        let config = wiring::ingest_config(settings, master_key.clone());
+        let config = wiring::ingest_config(settings, master_key.clone(), outbound);
         let tasks_of_ingest = (tasks, &self.supervisor);
         let ingest = Ingest::start(config, shared.clone(), queue, tasks_of_ingest, stop.clone());
-        let config = wiring::web_config(settings, master_key.clone());
+        let config = wiring::web_config(settings, master_key.clone(), outbound);
         let count = config.tokens.short();
         if count > 0 {
             tracing::warn!(count, fix = "openssl rand -hex 24", "tokens.short");

@@ -8,4 +8,5 @@ mod events;
 mod lanes;
 mod server;
 mod settings;
+mod trouble;
 mod webhooks;

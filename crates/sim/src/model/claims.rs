@@ -150,7 +150,11 @@ impl Model {
             if kept.live.contains(&(id, row.claim_no)) || kept.pending.contains(&id) {
                 continue;
             }
-            self.uncount(id);
+            if let Unsettled::Limited(lease) = claim
+                && self.lanes.get(&row.lane).is_some_and(|lane| lane.limit == lease.limit)
+            {
+                self.uncount(id);
+            }
             self.change(id, |row| {
                 row.status = StoredStatus::Waiting;
                 row.attempt -= 1;
@@ -177,10 +181,23 @@ impl Model {
                 return ids.iter().filter(|id| is_held(id, 0) && first(id)).copied().collect();
             }
             Unsettled::Due(lanes) => (lanes.to_vec(), 0),
-            Unsettled::Limited(lease) => (self.lanes_of(lease.limit), lease.epoch),
+            Unsettled::Limited(lease) => (self.may_have_been_of(lease), lease.epoch),
         };
         let ahead = lanes.into_iter().flat_map(|lane| self.open_between(lane, self.now, i64::MAX));
         ahead.map(|(id, _)| id).filter(|id| is_held(id, epoch)).collect()
+    }
+
+    /// Lanes of a lease's limit, and those that may have left it since: not those of another limit
+    /// that is led by the same worker under the same number.
+    fn may_have_been_of(&self, lease: Lease) -> Vec<LaneId> {
+        let may_be = |limit: &LimitId| {
+            *limit == lease.limit
+                || self.limits.get(limit).is_some_and(|limit| {
+                    (limit.owner, limit.epoch) != (Some(lease.worker), lease.epoch)
+                })
+        };
+        let lanes = self.lanes.iter().filter(|(_, lane)| may_be(&lane.limit));
+        lanes.map(|(id, _)| *id).collect()
     }
 
     /// What a lane has due, oldest first.

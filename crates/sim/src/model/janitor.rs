@@ -125,7 +125,10 @@ impl Model {
         };
         let mut workers = self.workers.iter().filter(|(_, beat)| is_silent(beat));
         let (worker, beat) = workers.find(|(id, _)| after.is_none_or(|after| **id > after.0))?;
-        let (worker, too_far) = (WorkerId(*worker), now.saturating_add(2 * micros(beat.claim)));
+        let (worker, too_far) = (
+            WorkerId(*worker),
+            now.saturating_add(micros(postrider_store::Beat::too_far(beat.claim))),
+        );
         // What is due is found by every round of the janitor.
         let expired = self.expire(most, |row| {
             row.claimed_by == Some(worker)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use postrider_domain::{ClaimNo, DeliveryId, EventId, LaneId, LaneLimits};
+use postrider_domain::{ClaimNo, DeliveryId, EventId, EventSource, LaneId, LaneLimits};
 use postrider_store::{
     Beat, Claim, ClaimTerms, IntakeBatch, IntakeEntry, IntakeResult, Kept, LaneShare, LaneSpec,
     Lease, LimitedClaim, NewDelivery, NewEvent, Poll, ProbeClaim, Put, Recorded, StoredWebhook,
@@ -228,6 +228,7 @@ impl<'a, S: HotStore> Side<'a, S> {
         let new: Vec<DeliveryId> = deliveries.iter().map(|new| new.id).collect();
         let event = NewEvent {
             id: event,
+            source: EventSource::Api,
             key: key.map(|key| format!("key-{key}")),
             term: None,
             fingerprint: [1; 16],

@@ -178,7 +178,10 @@ impl Store {
     /// The pairs that the filter names: those of its consumer or its provider that the monitor
     /// has folded together, and those of events that it has not. `None` when it names none, when
     /// they are very many, or when not all events are found by their pair.
-    async fn by_pair(&self, filter: &DeliveryFilter) -> Result<Option<Vec<Query>>, StoreError> {
+    pub(crate) async fn by_pair(
+        &self,
+        filter: &DeliveryFilter,
+    ) -> Result<Option<Vec<Query>>, StoreError> {
         let (consumer, provider) = (&filter.consumer, &filter.provider);
         let of = |hash: i64| Query::new("pair_hash = $1").bind(hash);
         if consumer.is_none() && provider.is_none() {

@@ -45,8 +45,8 @@ const LANE_NAMED: &str = concat!(
 /// The fingerprint is never looked for.
 const EVENT: &str = "
 insert into events (id, name, broker, consumer, provider, body, fingerprint, traceparent,
-    pair_hash, received_at {delivery_ids})
-values ($1, $2, $3, $4, $5, $6, $7, $8, $10, {now} {delivery_ids:$9})";
+    pair_hash, source, received_at {delivery_ids})
+values ($1, $2, $3, $4, $5, $6, $7, $8, $10, 'api', {now} {delivery_ids:$9})";
 
 /// E1: before all that wait.
 const DELIVERY: &str = "

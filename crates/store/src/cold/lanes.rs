@@ -12,14 +12,14 @@ use super::query::Query;
 use super::row::Row;
 use crate::fault::Fault;
 use crate::lanes::Backlog;
-use crate::{LaneInfo, Store, StoreError, StoredWebhook, codec};
+use crate::{LaneInfo, ManualHold, Store, StoreError, StoredWebhook, codec};
 
 /// All lanes, or the one named `$1`.
 const LANES: &str = "
 select l.id, l.name, coalesce(m.name, l.name) as limit_name,
     coalesce(m.limited, l.limited) as limited, m.rate_count, m.rate_per_ms,
     coalesce(m.burst, 1) as burst, coalesce(m.concurrency, 1) as concurrency, m.per_hour,
-    l.hold_cause, l.held_since, m.last_send_at,
+    l.hold_cause, l.held_since, l.hold_reason, l.hold_until, m.last_send_at,
     case when m.pause_until > {now} then m.pause_until end as paused_until,
     exists (select 1 from deliveries d where d.lane_id = l.id and d.next_at is not null) as open
 from lanes l left join limits m on m.id = l.limit_id
@@ -55,7 +55,8 @@ from lanes l where l.id {in:$1}";
 /// L8.
 const HOLD_BY_HAND: &str = "
 update lanes set hold_cause = 'manual', hold_gen = hold_gen + 1,
-    held_since = coalesce(held_since, {now}), next_probe_at = null
+    held_since = coalesce(held_since, {now}), next_probe_at = null,
+    hold_reason = $2, hold_until = $3
 where name = $1";
 
 /// What ends a hold.
@@ -63,12 +64,16 @@ macro_rules! release {
     () => {
         "update lanes set hold_cause = null, held_since = null, next_probe_at = null, \
          strikes = 0, strike_webhook = null, probe_step = 0, probe_newest = null, \
-         probe_last = null where "
+         probe_last = null, hold_reason = null, hold_until = null where "
     };
 }
 
 /// L8.
 const RELEASE_BY_HAND: &str = concat!(release!(), "name = $1 and hold_cause is not null");
+
+/// L8: of holds that end by themselves.
+const RELEASE_DUE: &str =
+    concat!(release!(), "hold_cause = 'manual' and hold_until <= {now} returning name");
 
 /// L5.
 pub(crate) const OPEN: &str = concat!(release!(), "id {in:$1}");
@@ -97,9 +102,14 @@ impl Store {
     }
 
     /// L8. Holds a lane by hand; `None` when there is no such lane.
-    pub async fn hold_by_hand(&self, name: &str) -> Result<Option<LaneInfo>, StoreError> {
-        let held = Change::new(AuditKind::Lane, name, AuditAction::Held);
-        self.run_noted("hold_by_hand", Query::new(HOLD_BY_HAND).bind(name), held).await?;
+    pub async fn hold_by_hand(
+        &self,
+        name: &str,
+        hold: &ManualHold,
+    ) -> Result<Option<LaneInfo>, StoreError> {
+        let change = Change::new(AuditKind::Lane, name, AuditAction::Held).saying(hold.to_string());
+        let query = Query::new(HOLD_BY_HAND).bind(name).bind(&hold.reason).bind(hold.until);
+        self.run_noted("hold_by_hand", query, change).await?;
         Ok(self.lane_infos(Some(name)).await?.pop())
     }
 
@@ -117,6 +127,24 @@ impl Store {
         })
         .await?;
         Ok(self.lane_infos(Some(name)).await?.pop())
+    }
+
+    /// L8. Opens the lanes whose hold by hand has come to its end; their names.
+    pub async fn release_due_holds(&self) -> Result<Vec<String>, StoreError> {
+        self.change_noted("release_due_holds", (), |(), mut tx| {
+            Box::pin(async move {
+                let rows = tx.rows(&Query::new(RELEASE_DUE)).await?;
+                let names: Vec<String> =
+                    rows.iter().map(|row| row.string("name")).collect::<Result<_, _>>()?;
+                let released = |name: &String| {
+                    Change::new(AuditKind::Lane, name, AuditAction::Released)
+                        .saying("its hold was given until then".to_owned())
+                };
+                let changes = names.iter().map(released).collect();
+                Ok((names, changes))
+            })
+        })
+        .await
     }
 
     /// A webhook whose request can prove a lane's credential: an enabled webhook of the lane, the
@@ -186,6 +214,10 @@ fn info(row: &Row, backlog: Backlog) -> Result<LaneInfo, Fault> {
         limits: limit_columns(row)?.limits()?,
         state: codec::lane_state(row.text_opt("hold_cause")?)?,
         held_since: row.at_opt("held_since")?,
+        hold: ManualHold {
+            reason: row.string_opt("hold_reason")?,
+            until: row.at_opt("hold_until")?,
+        },
         paused_until: row.at_opt("paused_until")?,
         last_send_at: row.at_opt("last_send_at")?,
         backlog: backlog.waiting,

@@ -33,8 +33,9 @@ const COUNTED: u64 = 10_000;
 
 /// Columns of a list. A fresh delivery and one that is due wait for their turn: no instant is
 /// shown for them.
-const COLUMNS: &str = "
+pub(crate) const COLUMNS: &str = "
 select d.id, d.event_id, e.name as event_name, e.broker, e.consumer, e.provider,
+    {consumer_version} as consumer_version,
     w.uuid as webhook_uuid, d.status, l.name as lane,
     l.hold_cause is not null or w.hold_cause is not null as held,
     d.attempts_recorded, d.last_outcome, d.last_status_code,
@@ -51,6 +52,8 @@ where w.id = d.webhook_id and l.id = d.lane_id";
 const ONE: &str = ", d.webhook_id, e.body, e.traceparent
 from deliveries d cross join events e cross join webhooks w cross join lanes l
 where e.id = d.event_id and w.id = d.webhook_id and l.id = d.lane_id and d.id = $1";
+
+const BETWEEN: &str = "select id from deliveries where id >= $1 and id <= $2 order by id limit 2";
 
 const ATTEMPTS: &str = "
 select number, started_at, {attempt_ms} as duration_ms, outcome, status_code, github_request_id,
@@ -140,6 +143,18 @@ impl Store {
         }))
     }
 
+    /// The deliveries whose ids lie between these two, the first two of them.
+    pub async fn deliveries_between(
+        &self,
+        first: Uuid,
+        last: Uuid,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let between = Query::new(BETWEEN).bind(first).bind(last);
+        let rows = self.rows("deliveries_between", &between).await?;
+        let id = |row: &Row| Ok::<_, Fault>(DeliveryId(row.uuid("id")?));
+        Ok(rows.iter().map(id).collect::<Result<_, _>>()?)
+    }
+
     /// Of each of these webhooks (at most 150) and each event the newest delivery for the pair,
     /// oldest first, among the newest 10,000 deliveries of the webhook.
     pub async fn newest_deliveries(
@@ -172,7 +187,8 @@ impl Store {
         Ok(Stats::of(&self.lanes().await?, self.now().await?))
     }
 
-    pub(crate) async fn now(&self) -> Result<Timestamp, StoreError> {
+    /// The database's clock.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
         let row = self.row("now", &Query::new("select {now} as now")).await?;
         let row = row.ok_or_else(|| StoreError::Corrupt("no clock".to_owned()))?;
         Ok(row.at("now")?)
@@ -210,6 +226,7 @@ pub(crate) fn push_filter(query: &mut Query, filter: &DeliveryFilter) {
         broker,
         consumer,
         provider,
+        version,
         event,
         event_id,
         lane,
@@ -236,11 +253,12 @@ pub(crate) fn push_filter(query: &mut Query, filter: &DeliveryFilter) {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         query.push_with(" and d.id {in:$}", ids);
     }
-    let conditions: [(&str, Option<Value>); 8] = [
+    let conditions: [(&str, Option<Value>); 9] = [
         (" and w.uuid = $", webhook.as_ref().map(|uuid| uuid.as_str().into())),
         (" and e.broker = $", broker.as_ref().map(Value::from)),
         (" and e.consumer = $", consumer.as_ref().map(Value::from)),
         (" and e.provider = $", provider.as_ref().map(Value::from)),
+        (" and {consumer_version} = $", version.as_ref().map(Value::from)),
         (" and e.name = $", event.map(|event| event.as_str().into())),
         (" and e.id = $", event_id.map(Value::from)),
         (" and l.name = $", lane.as_ref().map(Value::from)),
@@ -282,7 +300,7 @@ fn shown(status: DeliveryStatus) -> &'static str {
     }
 }
 
-fn delivery_row(row: &Row) -> Result<DeliveryRow, Fault> {
+pub(crate) fn delivery_row(row: &Row) -> Result<DeliveryRow, Fault> {
     let stored: StoredStatus = codec::stored_status(row.text("status")?)?;
     let attempts = row.count("attempts_recorded")?;
     Ok(DeliveryRow {
@@ -293,6 +311,7 @@ fn delivery_row(row: &Row) -> Result<DeliveryRow, Fault> {
         webhook_uuid: codec::webhook_uuid(row.text("webhook_uuid")?)?,
         consumer: row.string("consumer")?,
         provider: row.string("provider")?,
+        consumer_version: row.string_opt("consumer_version")?.unwrap_or_default(),
         status: DeliveryStatus::shown(stored, row.is("held")?, attempts),
         lane: row.string("lane")?,
         attempts,

@@ -43,6 +43,9 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     22 "0022_audit" "0022_audit"
     23 "0023_credentials" "0023_credentials"
     24 "0024_streaks" "0024_streaks"
+    25 "0025_watch" "0025_watch"
+    26 "0026_event_source" "0026_event_source"
+    31 "0031_manual_holds" "0031_manual_holds"
 };
 
 const HAS_MIGRATIONS: &str = "select to_regclass('_sqlx_migrations') is not null as has";

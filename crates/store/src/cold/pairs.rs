@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// Writes only while the lease is valid; whether it is.
-    async fn under_lease(
+    pub(super) async fn under_lease(
         &self,
         name: &'static str,
         lease: MonitorLease,

@@ -11,6 +11,8 @@
 //! | `{lock}`, `{skip}` | rows are locked until the end; those that others have locked are left out |
 //! | `{each:c}` | a table `item (value)` of what the list in column `c` holds |
 //! | `{of_event}` | delivery `d` is one of event `e` |
+//! | `{made}` | how many deliveries event `e` led to |
+//! | `{consumer_version}`, `{provider_version}` | what event `e` says of them |
 //! | `{delivery_ids}`, `{delivery_ids:$n}` | in an insert into `events`: the column, and the value, that name its deliveries |
 //! | `{attempt_ms}` | how long an attempt took, milliseconds |
 //! | `{aside}` | from this instant on, deliveries of parked webhooks stand aside |
@@ -169,6 +171,9 @@ impl Query {
             "notin" => format!("not in ({})", self.listed(of)),
             "each" => format!("json_each({of}) as item"),
             "of_event" => "d.event_id = e.id".to_owned(),
+            "made" => "(select count(*) from deliveries o where o.event_id = e.id)".to_owned(),
+            "consumer_version" => "json_extract(e.body, '$.consumer.version_number')".to_owned(),
+            "provider_version" => "json_extract(e.body, '$.provider.version_number')".to_owned(),
             "attempt_ms" => "duration / 1000".to_owned(),
             "aside" => codec::ASIDE.to_string(),
             "by" => format!("indexed by {of}"),
@@ -241,6 +246,9 @@ fn postgres(token: &str, text: &mut String) {
         "skip" => "for update skip locked".to_owned(),
         "each" => format!("unnest({of}) as item (value)"),
         "of_event" => "d.id = any(e.delivery_ids)".to_owned(),
+        "made" => "cardinality(e.delivery_ids)".to_owned(),
+        "consumer_version" => "(e.body::jsonb #>> '{consumer,version_number}')".to_owned(),
+        "provider_version" => "(e.body::jsonb #>> '{provider,version_number}')".to_owned(),
         "delivery_ids" if of.is_empty() => ", delivery_ids".to_owned(),
         "delivery_ids" => format!(", array[{of}]"),
         "attempt_ms" => "duration_ms".to_owned(),

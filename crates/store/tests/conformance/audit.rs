@@ -2,7 +2,8 @@
 
 use postrider_domain::{AuditAction, AuditKind};
 use postrider_store::{
-    AuditEntry, AuditFilter, Author, BulkKind, DeliveryFilter, SecretWrite, Store, Total,
+    AuditEntry, AuditFilter, Author, BulkKind, DeliveryFilter, ManualHold, SecretWrite, Store,
+    Total,
 };
 use postrider_testkit::acts::*;
 
@@ -37,7 +38,7 @@ pub(crate) async fn each_change_is_written_down_with_its_author(world: World) {
         value: None,
     };
     store.put_secret(&described).await.unwrap();
-    store.hold_by_hand("a").await.unwrap().unwrap();
+    store.hold_by_hand("a", &ManualHold::default()).await.unwrap().unwrap();
     store.release_by_hand("a").await.unwrap().unwrap();
     store.sync_lanes(&[limited("a")]).await.unwrap();
     let filter = DeliveryFilter { lane: Some("a".to_owned()), ..DeliveryFilter::default() };
@@ -75,10 +76,10 @@ pub(crate) async fn what_changed_nothing_is_not_written_down(world: World) {
     let store = &world.store().by(author("ci"));
     put(world.store(), "one", &unlimited("a")).await;
     world.store().set_secret("token", &"v".into()).await.unwrap();
-    world.store().hold_by_hand("a").await.unwrap().unwrap();
+    world.store().hold_by_hand("a", &ManualHold::default()).await.unwrap().unwrap();
     assert!(audit(store, &AuditFilter::default()).await.is_empty(), "nobody's changes are not");
     world.store().release_by_hand("a").await.unwrap().unwrap();
-    assert!(store.hold_by_hand("unknown").await.unwrap().is_none());
+    assert!(store.hold_by_hand("unknown", &ManualHold::default()).await.unwrap().is_none());
     store.release_by_hand("a").await.unwrap().unwrap();
     assert!(!store.delete_secret("unknown").await.unwrap());
     let uuid = webhook("unknown").uuid;

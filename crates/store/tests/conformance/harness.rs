@@ -142,6 +142,15 @@ impl World {
         Lock(conn)
     }
 
+    /// Whether somebody waits in Postgres for what another one has locked.
+    pub(crate) async fn somebody_waits(&self) -> bool {
+        let Place::Postgres { name } = &self.0.place else { panic!("SQLite has one writer") };
+        let mut conn = PgConnection::connect(&url_of(name)).await.unwrap();
+        let waits = "select exists (select from pg_stat_activity \
+                     where datname = current_database() and wait_event_type = 'Lock')";
+        sqlx::query_scalar(waits).fetch_one(&mut conn).await.unwrap()
+    }
+
     /// A database without any schema.
     pub(crate) async fn empty_sibling(&self) -> Sibling {
         let place = match &self.0.place {

@@ -8,6 +8,7 @@ use postrider_store::{
     StoredWebhook,
 };
 use postrider_testkit::acts::*;
+use tokio::sync::Notify;
 
 use crate::acts::view;
 use crate::harness::World;
@@ -124,4 +125,29 @@ pub(crate) async fn equal_content_in_a_batch_counts_once(world: World) {
     assert_eq!(results[0], IntakeResult::Accepted);
     let IntakeResult::Duplicate(winner) = &results[1] else { panic!("accepted twice") };
     assert_eq!(winner.event_id, first.event.id);
+}
+
+/// Another process's write waits until it is done.
+pub(crate) async fn webhooks_stand_still_while_a_commit_needs_it(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let other = world.another(HOUR).await;
+    let known = version(store).await;
+    let still = Notify::new();
+    let work = async {
+        still.notify_one();
+        wait_until(store, "the other write waits", async || {
+            world.somebody_waits().await.then_some(())
+        })
+        .await;
+        commit(store, vec![entry(None, &[&one])]).await
+    };
+    let write = async {
+        still.notified().await;
+        put(&other, "two", &unlimited("a")).await
+    };
+    let work = Box::pin(store.while_webhooks_stand_still(work));
+    let (results, _) = tokio::join!(work, Box::pin(write));
+    assert_eq!(results, [IntakeResult::Accepted]);
+    assert!(version(store).await > known, "it came through");
 }

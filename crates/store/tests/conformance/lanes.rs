@@ -1,7 +1,7 @@
 //! L4-L10, without leases.
 
 use postrider_domain::{HoldCause, LaneState};
-use postrider_store::{LaneSpec, ProbeClaim};
+use postrider_store::{LaneSpec, ManualHold, ProbeClaim};
 use postrider_testkit::acts::*;
 
 use crate::acts::view;
@@ -37,7 +37,7 @@ pub(crate) async fn a_manual_hold_is_opened_by_hand_only(world: World) {
     let store = world.store();
     let one = put_write(store, &write(webhook("one"), &unlimited("a"), &["token"])).await;
     hold_with(store, &one).await;
-    let held = store.hold_by_hand("a").await.unwrap().unwrap();
+    let held = store.hold_by_hand("a", &ManualHold::default()).await.unwrap().unwrap();
     assert_eq!(held.state, LaneState::Held(HoldCause::Manual));
     assert!(held.held_since.is_some());
     assert_eq!(held.backlog, 1);
@@ -51,8 +51,34 @@ pub(crate) async fn a_manual_hold_is_opened_by_hand_only(world: World) {
     let open = store.release_by_hand("a").await.unwrap().unwrap();
     assert_eq!((open.state, open.held_since), (LaneState::Open, None));
     assert_eq!(due(store, one.lane_id).await.len(), 1);
-    assert!(store.hold_by_hand("unknown").await.unwrap().is_none());
+    assert!(store.hold_by_hand("unknown", &ManualHold::default()).await.unwrap().is_none());
     assert!(store.release_by_hand("unknown").await.unwrap().is_none());
+}
+
+pub(crate) async fn a_hold_by_hand_may_end_by_itself(world: World) {
+    let store = world.store();
+    put(store, "one", &unlimited("a")).await;
+    put(store, "two", &unlimited("b")).await;
+    let now = jiff::Timestamp::now();
+    let ends_in = |seconds| ManualHold {
+        reason: Some("maintenance".to_owned()),
+        until: Some(now + jiff::SignedDuration::from_secs(seconds)),
+    };
+    let later = ends_in(3_600);
+    let held = store.hold_by_hand("a", &later).await.unwrap().unwrap();
+    assert_eq!(held.hold.reason, later.reason);
+    assert_eq!(held.hold.until.unwrap().as_second(), later.until.unwrap().as_second());
+    store.hold_by_hand("b", &ends_in(-3_600)).await.unwrap().unwrap();
+    assert_eq!(store.release_due_holds().await.unwrap(), ["b"]);
+    assert!(store.release_due_holds().await.unwrap().is_empty());
+    let lanes = store.lanes().await.unwrap();
+    let of = |name: &str| lanes.iter().find(|lane| lane.name == name).unwrap();
+    assert_eq!((of("b").state, &of("b").hold), (LaneState::Open, &ManualHold::default()));
+    assert_eq!(of("a").state, LaneState::Held(HoldCause::Manual));
+    let open = store.release_by_hand("a").await.unwrap().unwrap();
+    assert_eq!(open.hold, ManualHold::default(), "nothing of it stays");
+    store.hold_by_hand("a", &ManualHold::default()).await.unwrap().unwrap();
+    assert!(store.release_due_holds().await.unwrap().is_empty(), "it has no end");
 }
 
 pub(crate) async fn pauses_end_by_themselves(world: World) {

@@ -1,7 +1,7 @@
 //! Lists, shown states, figures.
 
 use postrider_domain::{DeliveryId, DeliveryStatus, EventName, WebhookId};
-use postrider_store::{DeliveryFilter, DeliveryScope, Store};
+use postrider_store::{DeliveryFilter, DeliveryScope, ManualHold, Store};
 use postrider_testkit::acts::*;
 
 use crate::acts::view;
@@ -52,6 +52,7 @@ pub(crate) async fn filters_filter(world: World) {
     let mut other = entry(None, &[&two]);
     edit(&mut other, |event| {
         event.consumer = pacticipant("C2");
+        "7".clone_into(&mut event.consumer.version_number);
         event.provider = pacticipant("P2");
         event.event_name = EventName::ProviderVerificationFailed;
     });
@@ -73,6 +74,9 @@ pub(crate) async fn filters_filter(world: World) {
         (Box::new(|f| f.consumer = text("C2")), vec![c]),
         (Box::new(|f| f.consumer = text("c2")), vec![]),
         (Box::new(|f| f.provider = text("P")), vec![b, a]),
+        (Box::new(|f| f.version = text("7")), vec![c]),
+        (Box::new(|f| f.version = text("8")), vec![]),
+        (Box::new(|f| (f.version, f.consumer) = (text("7"), text("C"))), vec![]),
         (Box::new(|f| f.event = Some(EventName::ContractPublished)), vec![b, a]),
         (Box::new(|f| f.event_id = Some(plain.event.id)), vec![b, a]),
         (Box::new(|f| f.lane = text("a")), vec![a]),
@@ -114,7 +118,7 @@ pub(crate) async fn shown_states_follow_the_lane(world: World) {
     assert_eq!(scope(DeliveryScope::Failing).await, [accepted[3], accepted[1]]);
     let open = [accepted[5], accepted[4], accepted[1], accepted[0]];
     assert_eq!(scope(DeliveryScope::Open).await, open);
-    store.hold_by_hand("a").await.unwrap().unwrap();
+    store.hold_by_hand("a", &ManualHold::default()).await.unwrap().unwrap();
     // HELD_DERIVED: holding changed no delivery, and what is being sent is not held.
     assert_eq!(by(Held).await, [accepted[0], accepted[1]]);
     assert_eq!(by(Queued).await, [accepted[4], accepted[5]]);
@@ -213,7 +217,7 @@ pub(crate) async fn figures_add_up(world: World) {
     let made = view(store, accepted[2]).await.row.created_at;
     assert_eq!(lanes[1].oldest_at, Some(made));
     for name in ["a", "b"] {
-        store.hold_by_hand(name).await.unwrap().unwrap();
+        store.hold_by_hand(name, &ManualHold::default()).await.unwrap().unwrap();
     }
     assert_eq!(store.stats().await.unwrap().oldest_pending, None, "held lanes don't count");
 }

@@ -24,6 +24,7 @@ mod retention;
 mod schema;
 mod secrets;
 mod silence;
+mod watch;
 mod webhooks;
 
 macro_rules! cases {
@@ -69,13 +70,13 @@ macro_rules! hot {
 postrider_testkit::hot_cases!(hot);
 
 macro_rules! postgres_only {
-    ($module:ident { $($case:ident)* }) => { $(
+    ($($module:ident { $($case:ident)* })*) => { $($(
         #[tokio::test]
         async fn $case() {
             use crate::harness::{Kind, run};
             run(Kind::Postgres, crate::$module::$case).await;
         }
-    )* };
+    )*)* };
 }
 
 postgres_only! {
@@ -86,6 +87,9 @@ postgres_only! {
         a_connection_that_dies_after_its_answer_leaves_the_pool
         idle_connections_that_died_are_noticed
         what_is_locked_for_long_is_asked_for_again
+    }
+    intake {
+        webhooks_stand_still_while_a_commit_needs_it
     }
 }
 
@@ -134,6 +138,7 @@ cases! {
     lanes {
         a_poll_tells_what_a_worker_needs
         a_manual_hold_is_opened_by_hand_only
+        a_hold_by_hand_may_end_by_itself
         pauses_end_by_themselves
         limits_follow_the_settings
         what_was_sent_last_is_told
@@ -232,5 +237,10 @@ cases! {
         dispatches_are_told_by_their_deliveries
         brokers_answer_or_not
         pairs_outlive_their_events_for_a_while
+    }
+    watch {
+        walks_come_back_as_written
+        debts_are_known_as_long_as_they_are_seen
+        events_tell_which_versions_they_are_for
     }
 }

@@ -139,7 +139,8 @@ impl Line {
         }
     }
 
-    /// What the client says. A silent side is kept open until the test is over.
+    /// What the client says. A silent side is kept open until the test is over, also when the
+    /// client is gone: told of its end, the database would let go of what it locked at once.
     async fn requests(
         self: Arc<Self>,
         mut from: OwnedReadHalf,
@@ -162,6 +163,9 @@ impl Line {
             if to.write_all(&message).await.is_err() {
                 return;
             }
+        }
+        if self.fate().is_some() {
+            stop.cancelled().await;
         }
     }
 

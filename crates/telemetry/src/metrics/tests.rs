@@ -3,17 +3,28 @@
 use super::*;
 
 fn lane(name: &str, state: LaneGauge) -> LaneSample {
-    LaneSample { lane: name.to_owned(), state, backlog: 3 }
+    let cause = (state == LaneGauge::Held).then_some("manual");
+    LaneSample { lane: name.to_owned(), state, cause, backlog: 3 }
 }
 
 /// Every metric has a value.
 fn filled() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
+    metrics.expect_events();
+    metrics.expect_outcomes(["accepted"]);
+    metrics.intake_answered(IntakeRoute::Relay, "401");
     metrics.events_received(5);
     metrics.events_duplicate(2);
     metrics.relay_broken_body(true);
     metrics.http_limited("local", "api");
-    metrics.outcome_recorded("accepted");
+    metrics.attempted("api.github.com/a", "accepted");
+    metrics.finished("delivered", 2);
+    metrics.alert_tried("slack", "sent");
+    metrics.set_queue_up(QueueLink::Publisher, true);
+    let pool = PoolSample { pool: "hot", used: 2, idle: 1 };
+    metrics.set_database(vec![pool], Duration::from_millis(20));
+    metrics.set_claims_in_flight(6);
+    metrics.set_monitor(MonitorSample { active: true, quiet_day: false });
     metrics.attempt_took(Duration::from_millis(3));
     metrics.delivered_after(Duration::from_secs(2));
     metrics.set_oldest_pending_age(Duration::from_millis(1500));
@@ -21,6 +32,8 @@ fn filled() -> Metrics {
     metrics.set_lanes(vec![lane("api.github.com/a", LaneGauge::Paused)]);
     metrics.set_webhooks(vec![WebhookSample {
         webhook: "d2181b32-8b03-4daf-8cc0-d9168b2f6fac".to_owned(),
+        description: "billing".to_owned(),
+        lane: "api.github.com/a".to_owned(),
         consecutive_failures: 4,
         last_success: Some(1_790_000_000),
     }]);
@@ -31,6 +44,7 @@ fn filled() -> Metrics {
         consumer: "checkout".to_owned(),
         provider: "billing".to_owned(),
         age: Duration::from_millis(2500),
+        max_age: Duration::from_hours(24),
     }]);
     metrics.spans_dropped(SpanLoss::QueueFull, 3);
     metrics
@@ -56,8 +70,20 @@ fn every_number_is_shown() {
         "postrider_delivery_end_to_end_seconds_count 1",
         "postrider_oldest_pending_age_seconds 1.5",
         r#"postrider_queue_depth{queue="q.0"} 7"#,
-        r#"postrider_lane_state{lane="api.github.com/a",state="paused"} 1"#,
-        r#"postrider_lane_state{lane="api.github.com/a",state="open"} 0"#,
+        r#"postrider_lane_state{cause="",lane="api.github.com/a",state="paused"} 1"#,
+        r#"postrider_lane_state{cause="",lane="api.github.com/a",state="open"} 0"#,
+        r#"postrider_attempts_total{lane="api.github.com/a",outcome="accepted"} 1"#,
+        r#"postrider_deliveries_finished_total{status="delivered"} 2"#,
+        r#"postrider_deliveries_finished_total{status="failed"} 0"#,
+        r#"postrider_intake_requests_total{route="relay",status="401"} 1"#,
+        r#"postrider_alerts_total{channel="slack",result="sent"} 1"#,
+        r#"postrider_queue_up{link="publisher"} 1"#,
+        r#"postrider_database_connections{pool="hot",state="used"} 2"#,
+        "postrider_database_oldest_step_seconds 0.02",
+        "postrider_claims_in_flight 6",
+        "postrider_monitor_active 1",
+        "postrider_quiet_day 0",
+        r#"postrider_verification_max_age_seconds{consumer="checkout",provider="billing"} 86400"#,
         r#"postrider_lane_backlog{lane="api.github.com/a"} 3"#,
         r#"postrider_github_ratelimit_remaining{lane="api.github.com/a"} 4999"#,
         r#"postrider_consecutive_failures{webhook="d2181b32-8b03-4daf-8cc0-d9168b2f6fac"} 4"#,
@@ -81,8 +107,11 @@ fn every_metric_has_help_and_type_and_the_prefix() {
     };
     let help = described("# HELP ");
     assert_eq!(help, described("# TYPE "));
-    assert_eq!(help.len(), 19);
-    assert!(help.iter().all(|name| name.starts_with("postrider_")), "{help:?}");
+    let (own, of_process): (Vec<_>, Vec<_>) =
+        help.iter().partition(|name| name.starts_with("postrider_"));
+    assert_eq!(own.len(), 31, "{own:?}");
+    assert_eq!(of_process.len(), 6, "{of_process:?}");
+    assert!(of_process.iter().all(|name| name.starts_with("process_")), "{of_process:?}");
 }
 
 #[test]
@@ -95,8 +124,14 @@ fn what_vanished_is_no_longer_shown() {
     metrics.set_credential_expiries(Vec::new());
     metrics.set_verification_ages(Vec::new());
     let text = metrics.render().unwrap();
-    assert_line(&text, r#"postrider_lane_state{lane="other",state="held"} 1"#);
-    let gone = ["lane_state{lane=\"api.github.com/a\"", "d2181b32", "q.0", "credential", "billing"];
+    assert_line(&text, r#"postrider_lane_state{cause="manual",lane="other",state="held"} 1"#);
+    let gone = [
+        "lane_state{cause=\"\",lane=\"api.github.com/a\"",
+        "d2181b32",
+        "q.0",
+        "credential",
+        "billing",
+    ];
     for gone in gone {
         assert!(!text.contains(gone), "{gone} in\n{text}");
     }
@@ -106,6 +141,7 @@ fn what_vanished_is_no_longer_shown() {
 #[test]
 fn a_clone_counts_with_the_original() {
     let metrics = Metrics::new("1").unwrap();
+    metrics.expect_events();
     metrics.clone().events_received(1);
     metrics.events_received(1);
     assert_line(&metrics.render().unwrap(), "postrider_events_received_total 2");
@@ -115,7 +151,9 @@ fn a_clone_counts_with_the_original() {
 fn what_nobody_here_knows_is_not_shown() {
     let metrics = Metrics::new("1").unwrap();
     let text = metrics.render().unwrap();
-    assert!(!text.contains("oldest_pending_age") && !text.contains("spans_dropped"), "{text}");
+    let unknown =
+        ["oldest_pending_age", "spans_dropped", "events_", "deliver", "intake", "monitor"];
+    assert!(unknown.iter().all(|name| !text.contains(name)), "{text}");
     metrics.set_oldest_pending_age(Duration::ZERO);
     metrics.expect_spans();
     metrics.expect_outcomes(["accepted", "lost"]);
@@ -123,4 +161,21 @@ fn what_nobody_here_knows_is_not_shown() {
     assert_line(&text, "postrider_oldest_pending_age_seconds 0");
     assert_line(&text, r#"postrider_spans_dropped_total{reason="not_exported"} 0"#);
     assert_line(&text, r#"postrider_deliveries_total{outcome="lost"} 0"#);
+}
+
+#[test]
+fn what_the_process_uses_is_read_from_linux() {
+    let text = filled().render().unwrap();
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    assert!(
+        value("process_resident_memory_bytes ").is_some_and(|bytes| bytes > 100_000.0),
+        "{text}"
+    );
+    assert!(value("process_open_fds ").is_some_and(|open| open >= 3.0), "{text}");
+    assert!(value("process_threads ").is_some_and(|threads| threads >= 1.0), "{text}");
+    assert!(value("process_start_time_seconds ").is_some_and(|at| at > 1.5e9), "{text}");
+    assert!(value("process_cpu_seconds_total ").is_some(), "{text}");
 }

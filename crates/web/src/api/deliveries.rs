@@ -3,8 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use postrider_api::{
@@ -19,9 +17,12 @@ use uuid::Uuid;
 
 use crate::api::example::{LANE, TIME, UUID, WEBHOOK};
 use crate::api::filter;
-use crate::api::params::{Params, Segment, wrong};
+use crate::api::params::{Params, Segment, id_cursor, read_id_cursor, wrong};
 use crate::server::App;
 use crate::shown::{self, ShownRequest};
+
+/// Digits of an id that is cut, at least.
+const SHORTEST_ID: usize = 4;
 
 /// `GET /api/v1/deliveries`.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
@@ -77,7 +78,10 @@ pub(super) async fn show(
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no delivery with this id");
-    let id: DeliveryId = id.parse().map_err(|_| missing())?;
+    let id = match id.parse::<DeliveryId>() {
+        Ok(id) => id,
+        Err(_) => beginning(&app, &id).await?.ok_or_else(missing)?,
+    };
     let view = app.store().delivery(id).await?.ok_or_else(missing)?;
     let requests = shown::requests(app.store(), &view, &app.config.redact_more).await?;
     let attempts = view.attempts.into_iter().zip(requests);
@@ -86,14 +90,42 @@ pub(super) async fn show(
     Ok(Json(detail).into_response())
 }
 
+/// The delivery whose id begins so; a 400 when there are several.
+async fn beginning(app: &App, text: &str) -> Result<Option<DeliveryId>, Problem> {
+    let Some((first, last)) = id_range(text) else { return Ok(None) };
+    match app.store().deliveries_between(first, last).await?.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(Some(*id)),
+        _ => {
+            let detail = format!("several deliveries begin with {text}: give more of the id");
+            Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+        }
+    }
+}
+
+/// The smallest and the largest id that begin with this text.
+fn id_range(text: &str) -> Option<(Uuid, Uuid)> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let is_one = (SHORTEST_ID..32).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let filled =
+        |with: &str| format!("{digits}{}", with.repeat(32 - digits.len())).parse::<Uuid>().ok();
+    if is_one { filled("0").zip(filled("f")) } else { None }
+}
+
 pub(super) fn show_described() -> Operation {
     Operation::new(Tag::Operations, "showDelivery", "Show a delivery with its event and attempts")
-        .path("id", "The delivery.", &json!({"type": "string", "format": "uuid"}))
+        .path(
+            "id",
+            "The delivery, or how its id begins: 4 digits at least.",
+            &json!({"type": "string"}),
+        )
         .answers::<DeliveryDetail>(200, "Fine.")
         .refuses(404, "NotFound")
 }
 
-fn document(row: DeliveryRow) -> Delivery {
+/// A delivery as the API shows it.
+pub(super) fn document(row: DeliveryRow) -> Delivery {
     Delivery {
         id: row.id,
         event_id: row.event_id,
@@ -141,7 +173,7 @@ fn take_run(response: &mut Value) -> Option<Run> {
 }
 
 /// JSON text as JSON; other text as a string; nothing as null.
-fn embedded(text: &str) -> Value {
+pub(super) fn embedded(text: &str) -> Value {
     if text.is_empty() {
         return Value::Null;
     }
@@ -149,12 +181,24 @@ fn embedded(text: &str) -> Value {
 }
 
 fn write_cursor(cursor: &Cursor) -> String {
-    URL_SAFE_NO_PAD.encode(cursor.0.0.as_bytes())
+    id_cursor(cursor.0.0)
 }
 
 fn read_cursor(text: &str) -> Result<Cursor, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    id.map(|id| Cursor(DeliveryId(id)))
-        .ok_or_else(|| wrong("cursor", "must be the member next of an earlier page"))
+    read_id_cursor(text).map(|id| Cursor(DeliveryId(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_id_is_a_range() {
+        let (first, last) = id_range("01a228f7-e985-74").unwrap();
+        assert_eq!(first.to_string(), "01a228f7-e985-7400-0000-000000000000");
+        assert_eq!(last.to_string(), "01a228f7-e985-74ff-ffff-ffffffffffff");
+        for none in ["", "01a", "nothing", "01a228f7e98574b597fcfebba993c8be", "0000-000g"] {
+            assert_eq!(id_range(none), None, "{none}");
+        }
+    }
 }

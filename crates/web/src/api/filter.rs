@@ -30,6 +30,7 @@ pub(super) async fn filter<'a>(
         webhook: parsed(&get, &fault, "webhook")?,
         consumer: owned("consumer"),
         provider: owned("provider"),
+        version: owned("version"),
         event: event_name(&get, &fault)?,
         event_id: parsed(&get, &fault, "event_id")?,
         lane: owned("lane"),
@@ -55,19 +56,22 @@ fn parsed<'a, T: FromStr<Err: Display>>(
     parsed.map_err(|error| fault(name, format!("is not valid: {error}")))
 }
 
+/// An event's name, or `test`: lists leave tests out unless they are asked for. The error tells
+/// what would be one.
+pub(super) fn named_event(text: &str) -> Result<EventName, String> {
+    if text == EventName::Test.as_str() {
+        return Ok(EventName::Test);
+    }
+    let names = EventName::ALL.map(EventName::as_str).join(", ");
+    text.parse().map_err(|_| format!("must be one of {names}"))
+}
+
 fn event_name<'a>(
     get: &impl Fn(&str) -> Option<&'a str>,
     fault: &impl Fn(&str, String) -> Problem,
 ) -> Result<Option<EventName>, Problem> {
-    let Some(text) = get("event") else {
-        return Ok(None);
-    };
-    // Lists leave tests out unless they are asked for.
-    if text == EventName::Test.as_str() {
-        return Ok(Some(EventName::Test));
-    }
-    let names = EventName::ALL.map(EventName::as_str).join(", ");
-    text.parse().map(Some).map_err(|_| fault("event", format!("must be one of {names}")))
+    let read = get("event").map(named_event).transpose();
+    read.map_err(|detail| fault("event", detail))
 }
 
 /// What the incident is about narrows the filter: a failing webhook's deliveries that were
@@ -85,7 +89,8 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
             filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
             filter.scope = Some(DeliveryScope::Open);
         }
-        IncidentKind::LaneHeld => {
+        // A limit that lanes share has another name than they: then the list is empty.
+        IncidentKind::LaneHeld | IncidentKind::LaneLate => {
             filter.lane = Some(subject.to_owned());
             filter.scope = Some(DeliveryScope::Open);
         }
@@ -93,13 +98,17 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
             let id: DeliveryId = subject.parse().map_err(|_| Problem::internal())?;
             filter.ids = Some(vec![id]);
         }
-        IncidentKind::VerificationStale | IncidentKind::VerificationSilent => {
+        IncidentKind::VerificationStale
+        | IncidentKind::VerificationSilent
+        | IncidentKind::HoldsBack => {
             let pair: PairKey = subject.parse().map_err(|_| Problem::internal())?;
             filter.broker = Some(pair.broker);
             filter.consumer = Some(pair.consumer);
             filter.provider = Some(pair.provider);
         }
-        IncidentKind::BrokerUnreachable => filter.broker = Some(subject.to_owned()),
+        IncidentKind::BrokerUnreachable | IncidentKind::FirstContact => {
+            filter.broker = Some(subject.to_owned());
+        }
         // They are about no deliveries.
         IncidentKind::FactUnreadable
         | IncidentKind::PairsFull

@@ -14,7 +14,7 @@ use postrider_domain::{
 };
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
-use postrider_store::{BrokerRead, PairFilter, PairRow};
+use postrider_store::{BrokerRead, PairFilter, PairRow, StoreError};
 use serde_json::json;
 
 use crate::api::example::TIME;
@@ -84,6 +84,20 @@ pub(super) fn list_described() -> Operation {
         .query::<PageQuery>()
         .answers::<FreshnessList>(200, "Fine.")
         .example(200, json!({"pairs": [example], "next": null}))
+}
+
+/// Pairs that were read, as the list has them.
+pub(super) async fn documents(
+    app: &App,
+    rows: Vec<PairRow>,
+    now: Timestamp,
+) -> Result<Vec<(PairKey, PairFreshness)>, StoreError> {
+    let judged = Judged { app, brokers: app.store().broker_reads().await?, now };
+    let one = |row: PairRow| {
+        let document = document(&row, &judged.verdict(&row));
+        (row.key, document)
+    };
+    Ok(rows.into_iter().map(one).collect())
 }
 
 /// What pairs are judged by.

@@ -121,7 +121,7 @@ fn read_cursor(text: &str) -> Result<IncidentCursor, Problem> {
     read().ok_or_else(|| wrong("cursor", "must be the member next of an earlier page"))
 }
 
-fn document(incident: postrider_store::Incident) -> Incident {
+pub(super) fn document(incident: postrider_store::Incident) -> Incident {
     Incident {
         id: incident.id,
         kind: incident.kind,

@@ -8,22 +8,30 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use postrider_api::{HeldWebhook, Lane, LaneList, LaneName};
+use postrider_api::{HeldWebhook, HoldLane, Lane, LaneList, LaneName};
 use postrider_domain::suggestions;
-use postrider_domain::{LaneLimits, LaneState};
+use postrider_domain::{LaneId, LaneState};
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
-use postrider_store::{LaneInfo, ParkedWebhook};
-use serde_json::{Value, json};
+use postrider_store::{LaneInfo, ManualHold, ParkedWebhook, StoreError};
+use serde_json::{Map, Value, json};
 
 use crate::api::example::{LANE, TIME};
-use crate::api::{read_object, required_text};
+use crate::api::{optional_text, read_object, required_text};
 use crate::server::{App, Changes};
+
+/// Characters of a reason, at most.
+const REASON_MOST: usize = 500;
 
 /// `GET /api/v1/lanes`.
 pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
+    let (lanes, _) = all(&app, Timestamp::now()).await?;
+    Ok(Json(LaneList { lanes }).into_response())
+}
+
+/// All lanes, busiest first, and those of them in which something is open.
+pub(super) async fn all(app: &App, now: Timestamp) -> Result<(Vec<Lane>, Vec<LaneId>), StoreError> {
     let lanes = app.store().lanes().await?;
-    let now = Timestamp::now();
     // Lanes of one limit go out in turn.
     let mut waiting: HashMap<&str, u64> = HashMap::new();
     for lane in &lanes {
@@ -31,8 +39,9 @@ pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
     }
     let of_limit = |lane: &LaneInfo| waiting.get(lane.limit.as_str()).copied().unwrap_or_default();
     let parked = app.store().parked_webhooks().await?;
-    let lanes = lanes.iter().map(|lane| document(lane, &parked, of_limit(lane), now)).collect();
-    Ok(Json(LaneList { lanes }).into_response())
+    let documents = lanes.iter().map(|lane| document(lane, &parked, of_limit(lane), now)).collect();
+    let busy = lanes.iter().filter(|lane| lane.backlog + lane.sending > 0);
+    Ok((documents, busy.map(|lane| lane.id).collect()))
 }
 
 pub(super) fn list_described() -> Operation {
@@ -48,6 +57,8 @@ fn example() -> Value {
         "state": "held",
         "cause": "credential",
         "since": TIME,
+        "reason": null,
+        "until": null,
         "held_webhooks": [],
         "rate": "75/min",
         "burst": 1,
@@ -68,17 +79,39 @@ pub(super) async fn hold(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let name = lane_name(&app, &headers, body).await?;
-    match changes.hold_by_hand(&name).await? {
+    let object = read_object(&app, &headers, body, &["lane", "reason", "until"]).await?;
+    let name = required_text(&object, "lane")?;
+    let hold = ManualHold { reason: reason(&object)?, until: until(&object, Timestamp::now())? };
+    match changes.hold_by_hand(name, &hold).await? {
         Some(lane) => shown(&app, &lane).await,
-        None => Err(unknown(&app, &name).await?),
+        None => Err(unknown(&app, name).await?),
     }
+}
+
+/// Why it is held, fit for a line of a log or a table.
+fn reason(object: &Map<String, Value>) -> Result<Option<String>, Problem> {
+    let Some(text) = optional_text(object, "reason")?.map(str::trim) else { return Ok(None) };
+    if text.chars().count() > REASON_MOST || text.chars().any(char::is_control) {
+        let detail = format!("must be one line of at most {REASON_MOST} characters");
+        return Err(Problem::bad("/reason", detail));
+    }
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// When it opens by itself.
+fn until(object: &Map<String, Value>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = optional_text(object, "until")? else { return Ok(None) };
+    let wrong = || Problem::bad("/until", "must be a time to come, such as 2026-11-30T09:00:00Z");
+    let until: Timestamp = text.parse().map_err(|_| wrong())?;
+    if until > now { Ok(Some(until)) } else { Err(wrong()) }
 }
 
 pub(super) fn hold_described() -> Operation {
     Operation::new(Tag::Operations, "holdLane", "Hold a lane by hand")
-        .description("Its deliveries wait until somebody releases it.")
-        .takes::<LaneName>(json!({"lane": LANE}))
+        .description("Its deliveries wait until somebody releases it, or until `until`.")
+        .takes::<HoldLane>(
+            json!({"lane": LANE, "reason": "maintenance", "until": "2099-01-01T00:00:00Z"}),
+        )
         .answers::<Lane>(200, "Fine.")
         .example(200, example())
         .refuses(404, "NotFound")
@@ -153,6 +186,8 @@ fn document(lane: &LaneInfo, parked: &[ParkedWebhook], of_limit: u64, now: Times
         state,
         cause,
         since: lane.held_since,
+        reason: lane.hold.reason.clone(),
+        until: lane.hold.until,
         held_webhooks,
         rate: lane.limits.rate.to_string(),
         burst: lane.limits.burst,
@@ -162,20 +197,6 @@ fn document(lane: &LaneInfo, parked: &[ParkedWebhook], of_limit: u64, now: Times
         backlog_is_exact: lane.backlog_is_exact,
         oldest_at: lane.oldest_at,
         paused_until,
-        drain_seconds: if lane.backlog == 0 { 0 } else { drain_seconds(&lane.limits, of_limit) },
+        drain_seconds: if lane.backlog == 0 { 0 } else { lane.limits.drain_seconds(of_limit) },
     }
-}
-
-/// How long the limits make `waiting` deliveries take; 0 without a limit.
-pub(super) fn drain_seconds(limits: &LaneLimits, waiting: u64) -> u64 {
-    let interval = limits.rate.interval_with_burst(limits.burst);
-    let by_rate = interval.map_or(0, |interval| {
-        let nanos = interval.as_nanos().saturating_mul(u128::from(waiting));
-        u64::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
-    });
-    let by_hour = limits.per_hour.map_or(0, |per_hour| {
-        let full_hours = waiting.saturating_sub(1) / u64::from(per_hour.max(1));
-        full_hours.saturating_mul(3_600)
-    });
-    by_rate.max(by_hour)
 }

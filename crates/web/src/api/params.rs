@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_domain::parse_duration;
 use postrider_domain::suggestions;
 use postrider_http_server::{Problem, query};
+use uuid::Uuid;
 
 /// Rows of a page when the caller does not say.
 const DEFAULT_LIMIT: u32 = 50;
@@ -96,6 +97,18 @@ pub(super) fn cursor_text(place: &str) -> String {
 /// What [`cursor_text`] was made from.
 pub(super) fn cursor_of(text: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// A cursor that is the id of the last row.
+pub(super) fn id_cursor(id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
+
+/// What [`id_cursor`] was made from.
+pub(super) fn read_id_cursor(text: &str) -> Result<Uuid, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    id.ok_or_else(|| wrong("cursor", "must be the member next of an earlier page"))
 }
 
 /// A time as in RFC 3339, or a duration back from `now`.

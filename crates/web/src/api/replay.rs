@@ -20,11 +20,10 @@ use uuid::Uuid;
 
 use crate::api::example::LANE;
 use crate::api::filter;
-use crate::api::lanes::drain_seconds;
 use crate::api::{flag, read_object};
 use crate::server::{App, Changes};
 
-const NAMES: [&str; 11] = DeliveryFilter::NAMES;
+const NAMES: [&str; 12] = DeliveryFilter::NAMES;
 
 /// Ids in one call.
 const MAX_IDS: usize = 10_000;
@@ -228,7 +227,7 @@ fn by_lane(plan: &BulkPlan, lanes: &[LaneInfo], dry_run: bool) -> Vec<ReplayLane
         let lane = lanes.iter().find(|lane| lane.name == *name);
         // After the act the replayed ones are part of the backlog already.
         let waiting = lane.map(|lane| lane.backlog + if dry_run { *count } else { 0 });
-        let drain_seconds = lane.zip(waiting).map(|(lane, n)| drain_seconds(&lane.limits, n));
+        let drain_seconds = lane.zip(waiting).map(|(lane, n)| lane.limits.drain_seconds(n));
         ReplayLane { lane: name.clone(), deliveries: *count, drain_seconds }
     };
     plan.by_lane.iter().map(part).collect()

@@ -4,6 +4,8 @@ use http::{HeaderMap, header};
 
 /// HAL documents.
 pub(crate) const HAL: &str = "application/hal+json";
+/// The same without links, as far as clients care.
+pub(crate) const JSON: &str = "application/json";
 /// Logs.
 pub(crate) const TEXT: &str = "text/plain";
 /// Help pages.
@@ -57,13 +59,55 @@ impl Accept {
     }
 }
 
+/// Whether whoever asks for `/` would rather see the page than the index: HTML is worth more to
+/// them than JSON of any kind, or just as much and it is named while the other is not, or comes
+/// first.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(f32, String)> =
+        values.flat_map(|value| value.split(',')).filter_map(weighed).collect();
+    let Some(html) = worth(&ranges, HTML).filter(|html| html.weight > 0.0) else { return false };
+    [HAL, JSON, "*/*"].into_iter().filter_map(|other| worth(&ranges, other)).all(|other| {
+        let is_first = html.is_named == other.is_named && html.place < other.place;
+        html.weight > other.weight
+            || (html.weight.total_cmp(&other.weight).is_eq()
+                && (is_first || html.is_named && !other.is_named))
+    })
+}
+
+/// What a kind of answer is worth to a client.
+#[derive(Debug, Clone, Copy)]
+struct Worth {
+    weight: f32,
+    /// It is named itself, not by a star.
+    is_named: bool,
+    /// Where the range that it is worth something by stands.
+    place: usize,
+}
+
+/// By the most exact range that fits (RFC 9110, 12.5.1); `None` when none does.
+fn worth(ranges: &[(f32, String)], kind: &str) -> Option<Worth> {
+    let fitting = ranges.iter().enumerate().filter(|(_, (_, range))| fits(range, kind));
+    let stars = |range: &str| range.matches('*').count();
+    let exact = fitting.min_by_key(|(_, (_, range))| stars(range));
+    exact.map(|(place, (weight, range))| Worth {
+        weight: *weight,
+        is_named: stars(range) == 0,
+        place,
+    })
+}
+
 /// A media range with its weight; parameters other than the weight don't matter here.
-fn range(item: &str) -> Option<(f32, String)> {
+fn weighed(item: &str) -> Option<(f32, String)> {
     let mut pieces = item.split(';').map(str::trim);
     let range = pieces.next().filter(|range| !range.is_empty())?.to_ascii_lowercase();
     let weight = pieces.find_map(|piece| piece.strip_prefix("q=")).unwrap_or("1");
-    let weight: f32 = weight.trim().parse().unwrap_or(0.0);
-    (weight > 0.0).then_some((weight, range))
+    Some((weight.trim().parse().unwrap_or(0.0), range))
+}
+
+/// The same, of those that a client takes.
+fn range(item: &str) -> Option<(f32, String)> {
+    weighed(item).filter(|(weight, _)| *weight > 0.0)
 }
 
 fn fits(range: &str, kind: &str) -> bool {
@@ -105,6 +149,40 @@ mod tests {
         ] {
             assert_eq!(choose(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn people_get_the_page_and_clients_the_index() {
+        let wants = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::ACCEPT, accept.parse().unwrap());
+            wants_page(&headers)
+        };
+        for page in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html",
+            "text/html, */*",
+            "text/html, application/json",
+            "text/html;q=0.9, application/json;q=0.8",
+            "text/*",
+            "TEXT/HTML;level=1, */*;q=0.1",
+        ] {
+            assert!(wants(page), "{page}");
+        }
+        for index in [
+            "*/*",
+            "application/hal+json",
+            "application/hal+json, application/json, */*; q=0.01",
+            "application/json, text/html",
+            "text/html;q=0.5, application/json",
+            "text/html;q=0.5, */*",
+            "text/html;q=0, */*",
+            "text/plain",
+            "",
+        ] {
+            assert!(!wants(index), "{index}");
+        }
+        assert!(!wants_page(&HeaderMap::new()));
     }
 
     #[test]

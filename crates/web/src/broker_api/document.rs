@@ -71,7 +71,7 @@ pub(super) fn collection(title: &str, webhooks: &[&Webhook], bases: &Bases) -> V
 }
 
 /// The description, else `<METHOD> <host>`.
-pub(super) fn display_description(webhook: &Webhook) -> String {
+pub(crate) fn display_description(webhook: &Webhook) -> String {
     let given = webhook.description.as_deref().filter(|text| !text.trim().is_empty());
     given.map_or_else(
         || {

@@ -5,13 +5,14 @@ use http::StatusCode;
 use postrider_api::broker::Index;
 use serde_json::json;
 
+use crate::broker_api::content_negotiation::{HAL, JSON};
 use crate::broker_api::described::{Described, call};
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer};
 
 /// `GET /`.
 pub(super) fn show(context: &RequestContext) -> Answer {
-    context.takes_hal()?;
+    context.choose(&[HAL, JSON])?;
     let bases = &context.bases;
     let links = json!({
         "self": {"href": bases.base, "title": "Index", "templated": false},

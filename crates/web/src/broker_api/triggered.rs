@@ -193,6 +193,7 @@ mod tests {
             webhook_uuid: "2LCteR1tS9v0HLxPmpkNaA".parse().unwrap(),
             consumer: "C".to_owned(),
             provider: "P".to_owned(),
+            consumer_version: String::new(),
             status,
             lane: "host/token".to_owned(),
             attempts: 2,

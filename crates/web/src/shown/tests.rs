@@ -50,6 +50,7 @@ fn view() -> DeliveryView {
         webhook_uuid: "2LCteR1tS9v0HLxPmpkNaA".parse().unwrap(),
         consumer: "Zoo".to_owned(),
         provider: "P".to_owned(),
+        consumer_version: String::new(),
         status: DeliveryStatus::Delivered,
         lane: "h/token".to_owned(),
         attempts: 1,

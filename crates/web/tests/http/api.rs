@@ -135,6 +135,8 @@ async fn lanes_are_held_and_released() {
         "state",
         "cause",
         "since",
+        "reason",
+        "until",
         "held_webhooks",
         "rate",
         "burst",
@@ -158,7 +160,14 @@ async fn lanes_are_held_and_released() {
     let missing = harness.json("POST", "/api/v1/lanes/hold", &unknown).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     assert!(missing.text.contains(LANE), "{missing:?}");
-    for body in [json!({}), json!({"lane": 1}), json!({"lane": LANE, "x": 1}), json!([])] {
+    for body in [
+        json!({}),
+        json!({"lane": 1}),
+        json!({"lane": LANE, "x": 1}),
+        json!([]),
+        json!({"lane": LANE, "until": "2020-01-01T00:00:00Z"}),
+        json!({"lane": LANE, "reason": "two\nlines"}),
+    ] {
         let answer = harness.json("POST", "/api/v1/lanes/hold", &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
     }

@@ -1,11 +1,14 @@
 //! A store in a temporary folder, the role on it, and short ways to call it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
+use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode, header};
+use postrider_broker::BrokerConfig;
 use postrider_domain::{
     FreshnessRules, HostWhitelist, LaneId, LaneRules, Pattern, QuietDays, Rate, RetryPolicy,
 };
@@ -125,6 +128,14 @@ impl Harness {
         Self::on(self.store.clone(), configs, DispatchQueue::InProcess(Arc::new(|_| {})))
     }
 
+    /// The same role once more on the same store, which may ask the broker `default`.
+    pub(crate) fn asking(&self, broker: &str) -> Self {
+        let config = BrokerConfig::new(broker.parse().unwrap());
+        let brokers = vec![("default".to_owned(), config)];
+        let configs = (IngestConfig { brokers, ..ingest_config() }, web_config());
+        Self::on(self.store.clone(), configs, DispatchQueue::InProcess(Arc::new(|_| {})))
+    }
+
     /// Ends the role's tasks and waits for what they were at.
     pub(crate) async fn end(&self) {
         self.cancel.cancel();
@@ -136,7 +147,13 @@ impl Harness {
         let (method, target) = (request.method().to_string(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let is_stream = parts.headers.get("content-type").is_some_and(|v| v == "text/event-stream");
+        let bytes = if is_stream {
+            // It goes on: its beginning tells how it is answered.
+            body.into_data_stream().next().await.unwrap().unwrap()
+        } else {
+            to_bytes(body, usize::MAX).await.unwrap()
+        };
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let answer = Answer { status: parts.status, headers: parts.headers, text };
         contract::assert_answer(&method, &target, &answer);
@@ -162,6 +179,18 @@ impl Harness {
         let answer = self.call(method, path, &headers, body.to_string()).await;
         contract::assert_request(method, path, body, answer.status);
         answer
+    }
+
+    /// The body of a stream, which is for the caller to read.
+    pub(crate) async fn listen(&self, path: &str, headers: &[(&str, &str)]) -> BodyDataStream {
+        let mut request = Request::builder().uri(path).header("host", "pr.test");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().into_data_stream()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -202,6 +231,7 @@ fn ingest_config() -> IngestConfig {
         max_unpublished: 1_000_000,
         request_timeout: REQUEST_TIMEOUT,
         relay_answer_within: Duration::from_secs(10),
+        brokers: Vec::new(),
     }
 }
 
@@ -223,8 +253,11 @@ fn web_config() -> WebConfig {
             max_age: FreshnessRules::MAX_AGE,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
+            is_watched: false,
         },
         broker_patience: Duration::from_mins(15),
+        brokers: BTreeMap::new(),
+        doctor_patience: Duration::from_mins(10),
         master_key: MasterKey::generate(),
         request_timeout: REQUEST_TIMEOUT,
         execute_wait: Duration::from_millis(50),

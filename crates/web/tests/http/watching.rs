@@ -291,6 +291,7 @@ async fn an_incident_narrows_a_list_of_deliveries() {
     let poisoned = all["deliveries"][1]["id"].as_str().unwrap().to_owned();
     let findings = vec![
         finding(IncidentKind::LaneHeld, &lane),
+        finding(IncidentKind::LaneLate, &lane),
         finding(IncidentKind::SustainedFailures, &uuid),
         finding(IncidentKind::Poison, &poisoned),
         finding(IncidentKind::VerificationStale, "other/C/P"),
@@ -298,10 +299,13 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         finding(IncidentKind::BrokerUnreachable, "default"),
         finding(IncidentKind::LocalTrouble, "01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"),
         finding(IncidentKind::CredentialExpiring, "githubToken"),
+        finding(IncidentKind::FirstContact, "other"),
+        finding(IncidentKind::HoldsBack, "default/C/P"),
     ];
     open(&harness, lease, findings).await;
     for (kind, expected) in [
         ("lane_held", 2),
+        ("lane_late", 2),
         // Nothing was attempted yet.
         ("sustained_failures", 0),
         ("poison", 1),
@@ -310,6 +314,8 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         ("broker_unreachable", 1),
         ("local_trouble", 2),
         ("credential_expiring", 0),
+        ("first_contact", 1),
+        ("holds_back", 1),
     ] {
         let incident = incidents(&harness, &format!("kind={kind}")).await.remove(0);
         let id = incident["id"].as_str().unwrap();

@@ -228,6 +228,7 @@ fn refusal(ready: &Ready, made: &Made<'_>, classified: &Classified) -> Refusal {
 pub(super) fn unreadable(context: &Context, claim: &Claim, what: &str) -> Finished {
     tracing::error!(delivery_id = %claim.id, error = what, "delivery.unreadable");
     context.metrics.outcome_recorded(Outcome::RenderError.as_str());
+    context.metrics.finished("failed", 1);
     let attempt = AttemptRow {
         number: claim.number,
         started_at: Timestamp::now(),

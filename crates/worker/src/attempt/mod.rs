@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | taken | a message is off the queue, unacknowledged | the queue gives it out again |
 //! | claimed | waiting becomes sending under a new claim number | the claim expires; the next attempt is marked as a possible duplicate although nothing was sent; the message comes again and claims nothing |
-//! | settled | the message is acknowledged, for a committed step answered each of its deliveries | the claim expires, as above |
+//! | settled | the message is acknowledged, for a committed step answered each of its deliveries | the claim expires, as above, without the message |
 //! | sent | the target answered | the claim expires; the next attempt is a duplicate and marked as one |
 //! | recorded | outcome, next state and attempt are committed | nothing is left to do |
 //!

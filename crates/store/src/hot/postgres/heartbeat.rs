@@ -33,7 +33,7 @@ where ($1::uuid is null or id > $1)
 order by id limit 1
 for update skip locked";
 
-/// J1, J2 among the claims of worker `$2`, whose longest is `$3` milliseconds. What lies before
+/// J1, J2 among the claims of worker `$2`; what ends later than in `$3` milliseconds has ended. What lies before
 /// now in `next_at` is found by all janitors in each round.
 const GIVE_BACK: &str = concat!(
     "with gone as (
@@ -42,12 +42,12 @@ const GIVE_BACK: &str = concat!(
             where each.lane_id = l.id and each.next_at > now()
                 and each.status = 'sending' and each.claimed_by = $2
                 and (each.claimed_until <= now()
-                    or each.claimed_until > now() + 2 * $3::bigint * interval '1 millisecond')
+                    or each.claimed_until > now() + $3::bigint * interval '1 millisecond')
             limit $1) d
         limit $1), ",
     lost!(
         "d.claimed_by = $2 and (d.claimed_until <= now() \
-         or d.claimed_until > now() + 2 * $3::bigint * interval '1 millisecond')"
+         or d.claimed_until > now() + $3::bigint * interval '1 millisecond')"
     )
 );
 
@@ -154,11 +154,11 @@ async fn give_back(
     let silent = sqlx::query(SILENT).bind(after).fetch_optional(&mut *tx).await?;
     let Some(silent) = silent else { return Ok(None) };
     let worker: Uuid = get(&silent, "id")?;
-    let claim_ms: i64 = get(&silent, "claim_ms")?;
+    let claim = codec::from_millis(get(&silent, "claim_ms")?);
     let found = sqlx::query(GIVE_BACK)
         .bind(i64::from(limit))
         .bind(worker)
-        .bind(claim_ms)
+        .bind(codec::millis(Beat::too_far(claim)))
         .fetch_all(&mut *tx)
         .await?;
     let expired = expired(&found)?;

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use postrider_domain::{DeliveryId, EventId};
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -22,9 +24,10 @@ with version as (select from meta where webhooks_version = $1),
 entry as (
     select e.*, now() - e.age * interval '1 microsecond' as arrived
     from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::text[], $9::bytea[], $10::text[], $16::bigint[], $17::bigint[], $18::bigint[])
+        $8::text[], $9::bytea[], $10::text[], $16::bigint[], $17::bigint[], $18::bigint[],
+        $19::text[])
         as e (id, key, name, broker, consumer, provider, body, fingerprint, traceparent, age,
-            term, pair_hash)
+            term, pair_hash, source)
     where exists (select from version)),
 wanted as (
     select * from unnest($11::uuid[], $12::uuid[], $13::bigint[], $14::bigint[])
@@ -42,9 +45,9 @@ fresh as (
     where key is null or id in (select event_id from taken)),
 event as (
     insert into events (id, name, broker, consumer, provider, body, fingerprint, traceparent,
-        delivery_ids, keyed, pair_hash)
+        delivery_ids, keyed, pair_hash, source)
     select f.id, f.name, f.broker, f.consumer, f.provider, f.body, f.fingerprint, f.traceparent,
-        coalesce(g.ids, '{}'), f.key is not null, f.pair_hash
+        coalesce(g.ids, '{}'), f.key is not null, f.pair_hash, f.source
     from fresh f
     left join (select event_id, array_agg(id order by id) as ids from wanted group by event_id) g
         on g.event_id = f.id
@@ -68,6 +71,9 @@ left join deliveries d on d.id = any(e.delivery_ids)
 left join webhooks w on w.id = d.webhook_id
 where i.key = any($1)
 order by i.key, d.id";
+
+/// Whoever writes webhooks raises the version first, and waits for this to end.
+const HOLD_WEBHOOKS: &str = "select from meta for share";
 
 /// T2.
 const MAKE_DUE: &str = "
@@ -93,6 +99,7 @@ where key = $1 and event_id = $2 and free_at > now()";
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("commit", COMMIT),
     ("winners", WINNERS),
+    ("hold_webhooks", HOLD_WEBHOOKS),
     ("make_due", MAKE_DUE),
     ("count_unclaimed", COUNT_UNCLAIMED),
     ("free_key", FREE_KEY),
@@ -125,6 +132,26 @@ impl PostgresStore {
             })
         };
         batch.entries.iter().map(result).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Nobody writes webhooks from when `still` is told until `over`. A transaction that waits is
+    /// ended by the database after a while, so a process that hangs holds nobody up. On a
+    /// connection of the people's: the commit that this is for needs one of deliveries.
+    pub(crate) async fn hold_webhooks(
+        &self,
+        still: &Notify,
+        over: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.ask("hold_webhooks", |conn| {
+            Box::pin(async move {
+                let mut tx = conn.begin().await?;
+                sqlx::query(HOLD_WEBHOOKS).execute(&mut *tx).await?;
+                still.notify_one();
+                over.cancelled().await;
+                tx.rollback().await
+            })
+        })
+        .await
     }
 
     async fn commit(
@@ -164,6 +191,7 @@ impl PostgresStore {
             .bind(c.ages())
             .bind(c.terms())
             .bind(&c.pair_hashes)
+            .bind(&c.sources)
             .fetch_one(conn)
             .await
     }
@@ -270,6 +298,7 @@ struct Columns<'a> {
     consumers: Vec<&'a str>,
     providers: Vec<&'a str>,
     pair_hashes: Vec<i64>,
+    sources: Vec<&'static str>,
     bodies: Vec<&'a str>,
     fingerprints: Vec<&'a [u8]>,
     traceparents: Vec<Option<&'a str>>,
@@ -304,6 +333,7 @@ impl<'a> Columns<'a> {
         self.consumers.push(&event.consumer.name);
         self.providers.push(&event.provider.name);
         self.pair_hashes.push(event_pair_hash(event));
+        self.sources.push(new.source.as_str());
         self.bodies.push(new.event.text());
         self.fingerprints.push(&new.fingerprint);
         self.traceparents.push(new.traceparent.as_deref());

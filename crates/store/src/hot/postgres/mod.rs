@@ -144,7 +144,16 @@ impl PostgresStore {
             .with_max_delay(Duration::from_secs(2))
             .with_total_delay(Some(patience))
             .without_max_times();
-        (|| self.ping()).retry(delays).when(StoreError::may_pass).await
+        let mut is_told = false;
+        (|| self.hot.reach())
+            .retry(delays)
+            .when(StoreError::may_pass)
+            .notify(|error, _| {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, patience_s = patience.as_secs(), "store.waiting");
+                }
+            })
+            .await
     }
 
     pub(crate) fn key(&self) -> &MasterKey {

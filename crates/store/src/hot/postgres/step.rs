@@ -116,6 +116,15 @@ impl PostgresStore {
         self.hot.outstanding.oldest(StepKind::Hot)
     }
 
+    /// Connections by what they are for, and how many of them are idle.
+    pub(crate) fn connections(&self) -> Vec<(&'static str, u32, u32)> {
+        let count = |name, of: &Connections| {
+            let idle = u32::try_from(of.pool.num_idle()).unwrap_or(u32::MAX);
+            (name, of.pool.size(), idle)
+        };
+        vec![count("hot", &self.hot), count("people", &self.people)]
+    }
+
     /// How long a step may take, with a moment to end.
     pub(crate) fn deadline(&self) -> Duration {
         self.hot.deadline + PING_TIMEOUT
@@ -225,6 +234,16 @@ impl Connections {
         };
         let no_answer = |_| StoreError::Unknown(format!("{name}: no answer within an hour"));
         timeout(ALONE_LIMIT, Box::pin(work)).await.map_err(no_answer)?
+    }
+
+    /// Whether the database can be reached, on a connection that is closed again. The pool goes on
+    /// trying until its time is over, and then does not say what was in the way.
+    pub(super) async fn reach(&self) -> Result<(), StoreError> {
+        let options = self.pool.connect_options();
+        let connecting = PgConnection::connect_with(&options);
+        let no_answer = |_| StoreError::Unavailable("no answer to a new connection".to_owned());
+        let conn = timeout(ACQUIRE_TIMEOUT, connecting).await.map_err(no_answer)?.map_err(fault)?;
+        conn.close().await.map_err(fault)
     }
 
     /// A connection, while nothing has been asked yet: what fails here has done nothing.

@@ -15,15 +15,16 @@ const LOCK_LIMIT: &str = "select from limits where id = $1 for update";
 
 /// T11 of what worker `$1` claimed, but for live claims (`$2`, `$3`) and those that other
 /// statements ask for (`$4`), unless an UNCLAIM with a larger number than `$5` was before it: then
-/// no row comes back. What is locked is being recorded. Alias `d`.
+/// no row comes back. What is locked is being recorded. Alias `d`. `$counted`: which of them count
+/// in an hour, `limit_id` being that of the row's lane.
 macro_rules! unclaim {
-    ($scope:literal) => {
+    ($scope:literal, $counted:literal) => {
         concat!(
             "with numbered as (
                 update workers set unclaim_no = $5 where id = $1 and unclaim_no < $5
                 returning id),
             mine as (
-                select d.id, l.limit_id, d.claim_epoch,
+                select d.id, l.limit_id,
                     date_trunc('minute', d.updated_at) as minute
                 from deliveries d
                 cross join lateral (
@@ -41,7 +42,9 @@ macro_rules! unclaim {
                 update limit_minutes m set n = greatest(0, m.n - c.n)
                 from (
                     select limit_id, minute, count(*)::integer as n from mine
-                    where claim_epoch <> 0 group by limit_id, minute) c
+                    where ",
+            $counted,
+            " group by limit_id, minute) c
                 where m.limit_id = c.limit_id and m.minute = c.minute),
             given_back as (
                 update deliveries d set status = 'waiting', attempt = d.attempt - 1,
@@ -54,14 +57,26 @@ macro_rules! unclaim {
     };
 }
 
-const FRESH: &str = unclaim!("d.id = any($6) and d.claim_no = 1 and d.claim_epoch = 0");
+const FRESH: &str = unclaim!("d.id = any($6) and d.claim_no = 1 and d.claim_epoch = 0", "false");
 
 /// A claimed row's `next_at` lies at the claim's end, so what is due need not be looked at.
-const DUE: &str = unclaim!("d.lane_id = any($6) and d.next_at > now() and d.claim_epoch = 0");
+const DUE: &str =
+    unclaim!("d.lane_id = any($6) and d.next_at > now() and d.claim_epoch = 0", "false");
 
+/// Whatever lane has left the limit since: the claim's epoch (`$7`) tells, which no lane's other
+/// limit led by this worker may have too. Hours count where they were counted, or not at all. `$8`
+/// is how far ahead, in milliseconds, the end of a claim may lie.
 const LIMITED: &str = unclaim!(
-    "d.lane_id = any(array(select id from lanes where limit_id = $6)) and d.next_at > now() \
-     and d.claim_epoch = $7"
+    "d.lane_id = any(array(
+            select o.id from lanes o
+            cross join lateral (
+                select m.id from limits m
+                where m.id = o.limit_id and (m.id = $6 or m.owner is distinct from $1
+                    or m.epoch <> $7)
+                limit 1) m))
+        and d.next_at > now() and d.next_at <= now() + $8::bigint * interval '1 millisecond'
+        and d.claim_epoch = $7",
+    "limit_id = $6"
 );
 
 #[cfg(test)]
@@ -82,7 +97,9 @@ impl PostgresStore {
     ) -> Result<Option<u64>, StoreError> {
         let (ids, numbers) = kept.live.iter().map(|(id, number)| (id.0, number.0)).unzip();
         let mine = Mine { worker, number, ids, numbers, pending: uuids(kept.pending) };
-        let given_back = self.step("unclaim", |conn| Box::pin(unclaim(conn, &mine, claim))).await?;
+        let within = self.old_claims_within();
+        let given_back =
+            self.step("unclaim", |conn| Box::pin(unclaim(conn, &mine, claim, within))).await?;
         Ok(given_back.and_then(|count| u64::try_from(count).ok()))
     }
 }
@@ -111,6 +128,7 @@ async fn unclaim(
     conn: &mut PgConnection,
     mine: &Mine,
     claim: Unsettled<'_>,
+    within: i64,
 ) -> Result<Option<i64>, Fault> {
     let lease = match claim {
         Unsettled::Fresh(asked) => {
@@ -124,7 +142,7 @@ async fn unclaim(
     };
     let mut tx = conn.begin().await?;
     sqlx::query(LOCK_LIMIT).bind(lease.limit.0).execute(&mut *tx).await?;
-    let limited = mine.bound(LIMITED).bind(lease.limit.0).bind(lease.epoch);
+    let limited = mine.bound(LIMITED).bind(lease.limit.0).bind(lease.epoch).bind(within);
     let given_back = limited.fetch_optional(&mut *tx).await?;
     tx.commit().await?;
     Ok(given_back)

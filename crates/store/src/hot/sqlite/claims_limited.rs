@@ -186,19 +186,26 @@ pub(super) async fn count(
 }
 
 /// T11's other half: what was claimed and not sent is not counted. A claimed row was last
-/// changed by its claim, so `updated_at` tells the minute.
-pub(super) async fn give_back(released: &str, turn: &mut Turn) -> Result<(), Fault> {
+/// changed by its claim, so `updated_at` tells the minute. Where a limit is named, only what lies
+/// in its lanes.
+pub(super) async fn give_back(
+    released: &str,
+    of: Option<LimitId>,
+    turn: &mut Turn,
+) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE limit_minutes SET n = max(0, n - back.k)
          FROM (SELECT l.limit_id, d.updated_at / ?2 AS minute, count(*) AS k
                FROM json_each(?1) j CROSS JOIN deliveries d ON d.id = unhex(j.value ->> 0, '-')
                CROSS JOIN lanes l ON l.id = d.lane_id
                WHERE d.claim_no = j.value ->> 1 AND d.status = 'sending' AND d.claim_epoch > 0
+                 AND (?3 IS NULL OR l.limit_id = ?3)
                GROUP BY 1, 2) back
          WHERE limit_minutes.limit_id = back.limit_id AND limit_minutes.minute = back.minute",
     )
     .bind(released)
     .bind(MINUTE)
+    .bind(of.map(|limit| limit.0))
     .execute(&mut turn.conn)
     .await?;
     Ok(())

@@ -9,7 +9,7 @@ use super::janitor::{Ended, expire};
 use super::rows::json;
 use super::writer::Turn;
 use super::{SqliteStore, clock};
-use crate::{Beat, Expired, GivenBack, StoreError, TroubledWorker, WorkerId};
+use crate::{Beat, Expired, GivenBack, StoreError, TroubledWorker, WorkerId, codec};
 
 /// The longest lease where no worker tells.
 const LEASE: i64 = 10_000_000;
@@ -20,8 +20,8 @@ const CHUNK: u32 = 500;
 #[derive(Debug, Clone, Copy)]
 struct Silent {
     worker: Uuid,
-    /// Its longest claim, microseconds.
-    claim: i64,
+    /// How far ahead none of its claims ends, microseconds.
+    too_far: i64,
 }
 
 impl SqliteStore {
@@ -123,7 +123,8 @@ async fn silent(
     .fetch_optional(conn)
     .await?;
     let read = |row: sqlx::sqlite::SqliteRow| {
-        Ok(Silent { worker: row.try_get("id")?, claim: row.try_get("claim")? })
+        let too_far = Beat::too_far(clock::duration(row.try_get("claim")?));
+        Ok(Silent { worker: row.try_get("id")?, too_far: codec::micros(too_far) })
     };
     row.map(read).transpose()
 }
@@ -141,12 +142,12 @@ async fn left_by(
         "SELECT d.id FROM lanes l
          CROSS JOIN deliveries d INDEXED BY deliveries_due ON d.lane_id = l.id
          WHERE d.next_at > ?1 AND d.status = 'sending' AND d.claimed_by = ?2
-           AND (d.claimed_until <= ?1 OR d.claimed_until > ?1 + 2 * ?3)
+           AND (d.claimed_until <= ?1 OR d.claimed_until > ?3)
          LIMIT ?4",
     )
     .bind(now)
     .bind(silent.worker)
-    .bind(silent.claim)
+    .bind(now.saturating_add(silent.too_far))
     .bind(limit)
     .fetch_all(&mut *snapshot)
     .await?)
@@ -158,8 +159,8 @@ async fn give_back(
     complete: bool,
     turn: &mut Turn,
 ) -> Result<GivenBack, Fault> {
-    let Silent { worker, claim } = silent;
-    let expired = expire(ids, Ended::Of { worker, longest: claim }, turn).await?;
+    let Silent { worker, too_far } = silent;
+    let expired = expire(ids, Ended::Of { worker, too_far }, turn).await?;
     let complete = complete && !is_sending(worker, turn).await?;
     if complete {
         let forget = sqlx::query("DELETE FROM workers WHERE id = ?1").bind(worker);

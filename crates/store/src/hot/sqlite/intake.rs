@@ -153,7 +153,7 @@ async fn insert_events(new: &[&IntakeEntry], turn: &mut Turn) -> Result<(), Faul
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO events \
              (id, name, broker, consumer, provider, body, fingerprint, traceparent, received_at, \
-             pair_hash) ",
+             pair_hash, source) ",
         );
         query.push_values(chunk, |mut values, entry| {
             let (new, event) = (&entry.event, entry.event.event.event());
@@ -167,7 +167,8 @@ async fn insert_events(new: &[&IntakeEntry], turn: &mut Turn) -> Result<(), Faul
                 .push_bind(new.fingerprint.as_slice())
                 .push_bind(new.traceparent.as_deref())
                 .push_bind(now)
-                .push_bind(event_pair_hash(event));
+                .push_bind(event_pair_hash(event))
+                .push_bind(new.source.as_str());
         });
         query.build().execute(&mut turn.conn).await?;
     }

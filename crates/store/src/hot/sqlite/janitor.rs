@@ -125,13 +125,12 @@ async fn expired(
 pub(super) enum Ended {
     /// Those whose time has run out.
     ByNow,
-    /// Also those of this worker that end further ahead than twice its longest, microseconds
-    /// (AHEAD); those of no other worker.
+    /// Also those of this worker that end too far ahead (AHEAD); those of no other worker.
     Of {
         /// The worker.
         worker: Uuid,
-        /// Its longest claim.
-        longest: i64,
+        /// What is too far, microseconds from now.
+        too_far: i64,
     },
     /// All: nobody is there any more who made them.
     All,
@@ -142,9 +141,7 @@ impl Ended {
     fn bounds(self, now: i64) -> (Option<Uuid>, i64, i64) {
         match self {
             Self::ByNow => (None, now, i64::MAX),
-            Self::Of { worker, longest } => {
-                (Some(worker), now, now.saturating_add(longest.saturating_mul(2)))
-            }
+            Self::Of { worker, too_far } => (Some(worker), now, now.saturating_add(too_far)),
             Self::All => (None, i64::MAX, i64::MAX),
         }
     }

@@ -75,5 +75,5 @@ async fn give_back(batch: &[Recorded], turn: &mut Turn) -> Result<(), Fault> {
     if released.is_empty() {
         return Ok(());
     }
-    claims_limited::give_back(&json(&released)?, turn).await
+    claims_limited::give_back(&json(&released)?, None, turn).await
 }

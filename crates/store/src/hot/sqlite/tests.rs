@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postrider_domain::{
-    DeliveryId, Event, EventId, EventName, Extensions, LaneLimits, Outcome, Pacticipant, Rate,
-    RequestTemplate, Webhook, WebhookUuid,
+    DeliveryId, Event, EventId, EventName, EventSource, Extensions, LaneLimits, Outcome,
+    Pacticipant, Rate, RequestTemplate, Webhook, WebhookUuid,
 };
 use postrider_telemetry::Supervisor;
 use sqlx::Executor;
@@ -132,6 +132,7 @@ fn batch(webhook: &StoredWebhook, webhooks_version: i64, count: usize) -> Intake
     let entry = |number: usize| IntakeEntry {
         event: NewEvent {
             id: EventId(Uuid::now_v7()),
+            source: EventSource::Api,
             key: Some(format!("header:{}", Uuid::now_v7())),
             term: None,
             fingerprint: [u8::try_from(number % 256).unwrap(); 16],
@@ -195,17 +196,19 @@ async fn a_panic_undoes_its_turn_and_the_writer_goes_on() {
     let store = Store(Backend::Sqlite(lite.clone()), None);
     store.migrate().await.unwrap();
     store.put_webhook(&webhook_write("webhook-0000000000", "a/b", LIMITED)).await.unwrap();
-    let (panicked, neighbour) = tokio::join!(renames_and_panics(&lite), store.hold_by_hand("a/b"));
+    let hold = crate::ManualHold::default();
+    let (panicked, neighbour) =
+        tokio::join!(renames_and_panics(&lite), store.hold_by_hand("a/b", &hold));
     assert!(matches!(panicked, Err(StoreError::Unknown(_))), "{panicked:?}");
     // Whether it was in the same turn or in the next one, it may be repeated.
     assert!(matches!(neighbour, Ok(Some(_)) | Err(StoreError::Unknown(_))), "{neighbour:?}");
-    assert!(store.hold_by_hand("a/b").await.unwrap().is_some(), "under its old name");
+    assert!(store.hold_by_hand("a/b", &hold).await.unwrap().is_some(), "under its old name");
     for _ in 0..2 {
         renames_and_panics(&lite).await.unwrap_err();
     }
     let gave_up = tokio::time::timeout(Duration::from_secs(20), supervisor.gave_up()).await;
     assert_eq!(gave_up.expect("the third within a minute"), "writer");
-    let closed = store.hold_by_hand("a/b").await;
+    let closed = store.hold_by_hand("a/b", &hold).await;
     assert!(matches!(closed, Err(StoreError::Unavailable(_))), "{closed:?}");
     store.close().await;
 }

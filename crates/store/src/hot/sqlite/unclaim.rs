@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use postrider_domain::{ClaimNo, DeliveryId, LimitId};
+use postrider_domain::{ClaimNo, DeliveryId};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::claims_limited::give_back;
+use super::claims_limited::{OLD_CLAIMS_WITHIN, give_back};
+use super::clock;
 use super::fault::Fault;
 use super::rows::json;
 use super::writer::Turn;
@@ -86,7 +87,10 @@ async fn unclaim(
     if mine.is_empty() {
         return Ok(0);
     }
-    give_back(&json(&mine)?, turn).await?;
+    if let Scope::Lease(lease) = scope {
+        // Counted where it was counted, or not at all.
+        give_back(&json(&mine)?, Some(lease.limit), turn).await?;
+    }
     let ids: Vec<_> = mine.iter().map(|(id, _)| *id).collect();
     let unclaimed = sqlx::query(
         "UPDATE deliveries
@@ -109,9 +113,12 @@ async fn held(
     scope: &Scope,
     turn: &mut Turn,
 ) -> Result<Vec<(DeliveryId, ClaimNo)>, Fault> {
-    let (lanes, epoch) = match scope {
-        Scope::Lanes(lanes) => (lanes.clone(), 0),
-        Scope::Lease(lease) => (lanes_of(lease.limit, turn).await?, lease.epoch),
+    let (lanes, epoch, until) = match scope {
+        Scope::Lanes(lanes) => (lanes.clone(), 0, i64::MAX),
+        Scope::Lease(lease) => {
+            let until = clock::later(turn.now, OLD_CLAIMS_WITHIN);
+            (lanes_of(*lease, turn).await?, lease.epoch, until)
+        }
         Scope::Ids(ids) => {
             let rows = sqlx::query(
                 "SELECT id, claim_no FROM deliveries
@@ -129,13 +136,14 @@ async fn held(
     let rows = sqlx::query(
         "SELECT d.id, d.claim_no FROM json_each(?1) l
          CROSS JOIN deliveries d INDEXED BY deliveries_due ON d.lane_id = l.value
-         WHERE d.next_at > ?4 AND d.status = 'sending' AND d.claimed_by = ?2
+         WHERE d.next_at > ?4 AND d.next_at <= ?5 AND d.status = 'sending' AND d.claimed_by = ?2
            AND d.claim_epoch = ?3",
     )
     .bind(lanes)
     .bind(worker.0)
     .bind(epoch)
     .bind(turn.now)
+    .bind(until)
     .fetch_all(&mut turn.conn)
     .await?;
     rows.iter().map(claim).collect()
@@ -145,11 +153,18 @@ fn claim(row: &SqliteRow) -> Result<(DeliveryId, ClaimNo), Fault> {
     Ok((DeliveryId(row.try_get("id")?), ClaimNo(row.try_get("claim_no")?)))
 }
 
-/// Row numbers of a limit's lanes, as JSON.
-async fn lanes_of(limit: LimitId, turn: &mut Turn) -> Result<String, Fault> {
-    let lanes: Vec<i64> = sqlx::query_scalar("SELECT id FROM lanes WHERE limit_id = ?1")
-        .bind(limit.0)
-        .fetch_all(&mut turn.conn)
-        .await?;
+/// Row numbers of the lanes in which a claim under the lease may lie, as JSON: of its limit, and
+/// those that may have left it since, as the claim's epoch tells, which no other limit that this
+/// worker leads may have too.
+async fn lanes_of(lease: Lease, turn: &mut Turn) -> Result<String, Fault> {
+    let lanes: Vec<i64> = sqlx::query_scalar(
+        "SELECT l.id FROM lanes l CROSS JOIN limits m ON m.id = l.limit_id
+         WHERE m.id = ?1 OR m.owner IS NOT ?2 OR m.epoch <> ?3",
+    )
+    .bind(lease.limit.0)
+    .bind(lease.worker.0)
+    .bind(lease.epoch)
+    .fetch_all(&mut turn.conn)
+    .await?;
     json(&lanes)
 }

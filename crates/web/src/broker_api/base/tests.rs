@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Request;
@@ -27,8 +28,11 @@ fn config(base_url: Option<&str>) -> WebConfig {
             max_age: FreshnessRules::MAX_AGE,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
+            is_watched: false,
         },
         broker_patience: Duration::from_secs(1),
+        brokers: BTreeMap::new(),
+        doctor_patience: Duration::from_mins(10),
         execute_wait: Duration::from_secs(1),
         webhook_timeout: Duration::from_secs(1),
     }

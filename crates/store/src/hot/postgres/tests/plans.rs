@@ -11,7 +11,7 @@ const LARGE: [&str; 4] = ["deliveries", "events", "attempts", "idempotency"];
 const GROWING: [&str; 4] = ["webhooks", "webhook_health", "lanes", "limits"];
 
 /// Statements that go over all of a growing table by their nature.
-const WALKS: [(&str, &str); 9] = [
+const WALKS: [(&str, &str); 10] = [
     ("expire", "lanes"),
     ("reassign_lanes", "lanes"),
     ("discard", "lanes"),
@@ -20,6 +20,7 @@ const WALKS: [(&str, &str); 9] = [
     ("needs_sweep", "webhooks"),
     ("count_unclaimed", "lanes"),
     ("has_orphans", "lanes"),
+    ("unclaim_limited", "lanes"),
     ("end_leases_ahead", "limits"),
 ];
 

@@ -195,7 +195,7 @@ async fn what_waits_follows_its_webhook_whatever_the_lane() {
     let store = Fixture::new().await;
     let webhook = store.webhook("webhook-0000000000", "target/a", Rate::Unlimited).await;
     let ids = store.accept(&webhook, 3).await;
-    store.store.hold_by_hand("target/a").await.unwrap().unwrap();
+    store.store.hold_by_hand("target/a", &crate::ManualHold::default()).await.unwrap().unwrap();
     assert_eq!(store.store.reassign_lanes(10).await.unwrap(), 0);
     let moved = store.webhook("webhook-0000000000", "target/b", Rate::Unlimited).await;
     assert_eq!((moved.id, moved.rev), (webhook.id, 2));

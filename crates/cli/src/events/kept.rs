@@ -1,0 +1,196 @@
+//! Events that came in.
+
+use clap::Args;
+use jiff::Timestamp;
+use postrider_api::{Delivery, EventDetail, EventList, EventSummary};
+use postrider_domain::{EventId, EventName, EventSource};
+use serde_json::json;
+
+use crate::{Api, Connection, Exit, Format, Out, OutputArgs, cell_of, moment, pages, printable};
+
+/// Which events.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Of this consumer
+    #[arg(long, value_name = "NAME")]
+    consumer: Option<String>,
+    /// Of this provider
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Of this version of the consumer
+    #[arg(long, value_name = "VERSION", allow_hyphen_values = true)]
+    version: Option<String>,
+    /// Of this name
+    #[arg(long, value_name = "EVENT", value_parser = event)]
+    event: Option<EventName>,
+    /// Of this broker
+    #[arg(long, value_name = "NAME")]
+    broker: Option<String>,
+    /// Taken in since this time: 2h, 3d or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Taken in before this time: 2h, 3d or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Only those that no webhook wanted
+    #[arg(long)]
+    unmatched: bool,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which event.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Its id
+    id: EventId,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn event(text: &str) -> Result<EventName, String> {
+    if text == EventName::Test.as_str() {
+        return Ok(EventName::Test);
+    }
+    let names = EventName::ALL.map(EventName::as_str).join(", ");
+    text.parse().map_err(|_| format!("use one of {names}"))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    moment(text, Timestamp::now())
+}
+
+/// Lists them.
+pub(super) async fn list(
+    args: ListArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let filter: Vec<(&'static str, String)> = [
+        ("consumer", args.consumer),
+        ("provider", args.provider),
+        ("version", args.version),
+        ("event", args.event.map(|event| event.to_string())),
+        ("broker", args.broker),
+        ("since", args.since.map(|at| at.to_string())),
+        ("until", args.until.map(|at| at.to_string())),
+        ("unmatched", args.unmatched.then(|| true.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    let api = connect(&args.connection)?;
+    let (events, next) = pages::read::<EventList>(&api, "events", &filter, args.limit).await?;
+    match args.output.format() {
+        Format::Json => out.json(&json!({"events": events, "next": next})),
+        Format::Table => print_list(&events, out),
+    }
+    Ok(Exit::Fine)
+}
+
+fn print_list(events: &[EventSummary], out: &mut Out) {
+    let row = |event: &EventSummary| {
+        vec![
+            event.id.to_string(),
+            event.received_at.to_string(),
+            source(event.source),
+            event.event_name.to_string(),
+            cell_of(Some(&event.consumer)),
+            cell_of(Some(&event.consumer_version)),
+            cell_of(Some(&event.provider)),
+            cell_of(Some(&event.provider_version)),
+            event.deliveries.to_string(),
+        ]
+    };
+    let header = [
+        "id",
+        "received",
+        "source",
+        "event",
+        "consumer",
+        "version",
+        "provider",
+        "version",
+        "deliveries",
+    ];
+    out.table(&header, events.iter().map(row).collect(), "no events");
+}
+
+fn source(source: Option<EventSource>) -> String {
+    source.map_or_else(|| "unknown".to_owned(), |source| source.to_string())
+}
+
+/// Shows one.
+pub(super) async fn show(
+    args: ShowArgs,
+    connect: impl Fn(&Connection) -> anyhow::Result<Api>,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let path = ["api", "v1", "events", &args.id.to_string()];
+    let event: EventDetail = connect(&args.connection)?.get(&path, &[]).await?;
+    match args.output.format() {
+        Format::Json => out.json(&event),
+        Format::Table => print_one(&event, out),
+    }
+    Ok(Exit::Fine)
+}
+
+fn print_one(event: &EventDetail, out: &mut Out) {
+    let fields = [
+        ("id", event.id.to_string()),
+        ("source", source(event.source)),
+        ("received_at", event.received_at.to_string()),
+        ("event", event.event.to_string()),
+    ];
+    for (key, value) in fields {
+        out.line(format_args!("{key:<16} {}", printable(&value)));
+    }
+    out.line("");
+    if event.deliveries.is_empty() {
+        print_unwanted(event, out);
+        return;
+    }
+    let row = |delivery: &Delivery| {
+        vec![
+            delivery.id.to_string(),
+            delivery.webhook_uuid.to_string(),
+            delivery.status.to_string(),
+            delivery.attempts.to_string(),
+            cell_of(delivery.last_outcome),
+            cell_of(Some(&delivery.lane)),
+        ]
+    };
+    out.table(
+        &["delivery", "webhook", "status", "attempts", "last", "lane"],
+        event.deliveries.iter().map(row).collect(),
+        "",
+    );
+}
+
+fn print_unwanted(event: &EventDetail, out: &mut Out) {
+    if event.webhooks == 0 {
+        out.line("it led to no delivery: there are no webhooks");
+        return;
+    }
+    out.line("it led to no delivery; the webhooks as they are now:");
+    let rows = event.unwanted_by.iter().map(|webhook| {
+        let changed = "would want it now: it was made or changed since";
+        vec![
+            webhook.webhook_uuid.to_string(),
+            webhook.description.clone(),
+            webhook.reason.clone().unwrap_or_else(|| changed.to_owned()),
+        ]
+    });
+    out.table(&["webhook", "description", "why not"], rows.collect(), "");
+    let more = event.webhooks.saturating_sub(event.unwanted_by.len() as u64);
+    if more > 0 {
+        out.line(format_args!("and {more} more that are further from it"));
+    }
+}

@@ -1,0 +1,232 @@
+//! Tables: whole for pipes; for terminals cut, with times told from now and states in colour.
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use postrider_domain::without_bidirectional_controls;
+
+use super::terminal::Terminal;
+
+/// Characters of an id that tell it from all others: the instant and some chance.
+const SHORT_ID: usize = 18;
+/// Between columns.
+const GAP: usize = 2;
+/// A column is not cut below this while another can be.
+const LEAST: usize = 12;
+
+/// The lines of a table. The state of things comes first.
+pub(super) fn lines(
+    header: &[&str],
+    mut rows: Vec<Vec<String>>,
+    terminal: Option<&Terminal>,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut header = header.to_vec();
+    if let Some(place) = state_of(&header) {
+        first(&mut header, place);
+        for row in &mut rows {
+            first(row, place);
+        }
+    }
+    for cell in rows.iter_mut().flatten() {
+        *cell = printable(cell);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(terminal) = terminal {
+        for cell in rows.iter_mut().flatten() {
+            shorten(cell, now);
+        }
+        fit(&header, &mut rows, usize::from(terminal.width));
+    }
+    let colours = terminal.is_some_and(|terminal| terminal.colours);
+    if colours {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    let coloured = state_of(&header).filter(|_| colours);
+    for row in rows {
+        table.add_row(row.into_iter().enumerate().map(|(place, text)| {
+            let colour = colour(&text).filter(|_| coloured == Some(place));
+            let cell = Cell::new(text);
+            colour.map_or(cell.clone(), |colour| cell.fg(colour))
+        }));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn state_of(header: &[&str]) -> Option<usize> {
+    header.iter().position(|name| ["status", "state"].contains(name))
+}
+
+fn first<T>(row: &mut [T], place: usize) {
+    if let Some(part) = row.get_mut(..=place) {
+        part.rotate_right(1);
+    }
+}
+
+/// Good, waiting and bad ones.
+fn colour(state: &str) -> Option<Color> {
+    match state {
+        "delivered" | "open" | "fresh" | "enabled" | "all_well" => Some(Color::Green),
+        "retrying" | "paused" | "owing" | "queued" | "silent" | "unknown" => Some(Color::Yellow),
+        "failed" | "held" | "stale" | "unguarded" => Some(Color::Red),
+        _ => None,
+    }
+}
+
+/// An instant from now, an id without its second half.
+fn shorten(cell: &mut String, now: Timestamp) {
+    if let Some(at) = instant(cell) {
+        *cell = since(at, now);
+    } else if let (Ok(_), Some(short)) = (uuid::Uuid::try_parse(cell), cell.get(..SHORT_ID)) {
+        *cell = short.to_owned();
+    }
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let looks_so = text.len() >= 20 && text.starts_with(|c: char| c.is_ascii_digit());
+    text.parse().ok().filter(|_| looks_so)
+}
+
+/// `3m ago`, `in 2h 5m`, `now`.
+fn since(at: Timestamp, now: Timestamp) -> String {
+    let apart = now.duration_since(at).as_secs_f64();
+    match apart {
+        apart if apart.abs() < 1.0 => "now".to_owned(),
+        apart if apart > 0.0 => format!("{} ago", seconds(apart)),
+        apart => format!("in {}", seconds(-apart)),
+    }
+}
+
+/// Cuts the widest columns until all fit.
+fn fit(header: &[&str], rows: &mut [Vec<String>], width: usize) {
+    let columns = header.len();
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let name = header.get(column).map_or(0, |name| name.chars().count());
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(name)
+    };
+    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    // The table's own margin stands before each column.
+    let room = width.saturating_sub(GAP * columns);
+    loop {
+        let over = widths.iter().sum::<usize>().saturating_sub(room);
+        let Some(most) = widths.iter_mut().max().filter(|most| over > 0 && **most > LEAST) else {
+            break;
+        };
+        *most -= 1;
+    }
+    for row in rows {
+        for (cell, width) in row.iter_mut().zip(&widths) {
+            cut(cell, *width);
+        }
+    }
+}
+
+/// With an ellipsis at the end of what is cut.
+fn cut(text: &mut String, width: usize) {
+    if text.chars().count() > width {
+        let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+        *text = format!("{kept}…");
+    }
+}
+
+/// Text from elsewhere without what would steer a terminal or turn a line around.
+pub fn printable(text: &str) -> String {
+    let text = without_bidirectional_controls(text);
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Seconds as people say them: `45s`, `12m`, `3h 20m`, `2d 4h`.
+pub(crate) fn seconds(total: f64) -> String {
+    if !total.is_finite() || total < 0.0 {
+        return "-".to_owned();
+    }
+    if total < 60.0 {
+        return format!("{total:.0}s");
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked: finite and not negative; a cast saturates"
+    )]
+    let minutes = (total / 60.0) as u64;
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, m) => format!("{m}m"),
+        (0, h, m) => format!("{h}h {m}m"),
+        (d, h, _) => format!("{d}d {h}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-22T12:00:00Z";
+
+    fn table(terminal: Option<&Terminal>) -> Vec<String> {
+        let cells = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = vec![
+            cells(["01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e", "2026-11-22T11:57:00Z", "failed", "x"]),
+            cells(["01936f2e-7b1c-7cc1-9d5e-0a3f5b6c7d8e", "-", "delivered", &"long ".repeat(20)]),
+        ];
+        lines(&["id", "created", "status", "lane"], rows, terminal, NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn pipes_get_everything() {
+        let lines = table(None);
+        assert!(lines[0].trim_start().starts_with("STATUS"), "{lines:?}");
+        assert!(lines[1].contains("01936f2e-7b1c-7cc0-9d5e-0a3f5b6c7d8e"), "{lines:?}");
+        assert!(lines[1].contains("2026-11-22T11:57:00Z"), "{lines:?}");
+        assert!(lines[2].contains("long ".repeat(20).trim()), "{lines:?}");
+    }
+
+    #[test]
+    fn terminals_get_what_fits() {
+        for width in [80, 60, 200] {
+            let lines = table(Some(&Terminal { width, colours: false }));
+            for line in &lines {
+                assert!(line.chars().count() <= usize::from(width), "{width}: {line:?}");
+            }
+            assert!(lines[1].contains("3m ago"), "{lines:?}");
+            assert!(lines[1].contains("01936f2e-7b1c-7cc0") && !lines[1].contains("9d5e"));
+            assert_eq!(lines[2].contains('…'), width < 100, "{lines:?}");
+        }
+        let coloured = table(Some(&Terminal { width: 80, colours: true }));
+        assert!(coloured[1].contains("\u{1b}["), "{coloured:?}");
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now: Timestamp = NOW.parse().unwrap();
+        for (at, told) in [
+            ("2026-11-22T12:00:00.4Z", "now"),
+            ("2026-11-22T11:59:30Z", "30s ago"),
+            ("2026-11-22T14:05:00Z", "in 2h 5m"),
+        ] {
+            assert_eq!(since(at.parse().unwrap(), now), told);
+        }
+    }
+
+    #[test]
+    fn terminals_are_not_steered_by_data() {
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+    }
+
+    #[test]
+    fn seconds_read_well() {
+        for (given, expected) in [
+            (0.0, "0s"),
+            (59.4, "59s"),
+            (61.0, "1m"),
+            (12_000.0, "3h 20m"),
+            (187_200.0, "2d 4h"),
+            (f64::NAN, "-"),
+        ] {
+            assert_eq!(seconds(given), expected);
+        }
+    }
+}

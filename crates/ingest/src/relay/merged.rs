@@ -1,0 +1,161 @@
+//! A call that meets an event which the watch made of the same: is it the call of that
+//! publication, or of another one?
+//!
+//! The watch may be faster than the broker's own call, which comes up to 45 minutes later with all
+//! its repeats. So for that long a call is merged with the watch's event, the first time. But the
+//! broker may have lost its call, and the one that comes is that of a person who runs the
+//! consumer's CI again. What the broker triggered for the contract tells them apart: one group of
+//! triggers for each publication.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use postrider_broker::{Broker, BrokerError, Pair, Triggered};
+use postrider_domain::{Event, EventId, PairKey};
+use postrider_http_server::query;
+use postrider_store::{Store, StoreError, WhyKnown};
+
+use crate::config::IngestConfig;
+
+/// A call that comes so shortly after the watch's event is the call of the same publication:
+/// nobody runs a build again so fast.
+const SAME: SignedDuration = SignedDuration::from_mins(1);
+/// How long the broker is asked.
+const ASK_FOR: Duration = Duration::from_secs(3);
+/// Webhooks of the broker that are looked at for the relay.
+const WEBHOOKS_MOST: usize = 100;
+/// Parameter of the relay's URL that names the webhook which it is the URL of.
+const RELAY: &str = "relay";
+
+/// By which of the broker's webhooks a call comes.
+#[derive(Debug, Clone)]
+pub(super) struct Relay {
+    uuid: Option<String>,
+    path: String,
+}
+
+impl Relay {
+    /// Of the URL that was called.
+    pub(super) fn of(path: &str, query: &str) -> Self {
+        let named = query::pairs(query).flatten().find(|(name, _)| name == RELAY);
+        let uuid = named.map(|(_, uuid)| uuid).filter(|uuid| !uuid.is_empty());
+        Self { uuid, path: path.trim_end_matches('/').to_owned() }
+    }
+}
+
+/// Whether a call is of another publication than the watch's event that it met. Where nobody can
+/// tell it is not.
+pub(super) async fn is_another(
+    (store, config): (&Store, &IngestConfig),
+    relay: &Relay,
+    event: &Event,
+    met: EventId,
+) -> Result<bool, StoreError> {
+    let key = PairKey {
+        broker: event.broker.clone(),
+        consumer: event.consumer.name.clone(),
+        provider: event.provider.name.clone(),
+    };
+    let known = store.known_debts(&key).await?;
+    let is_the_watchs =
+        known.iter().any(|debt| debt.event == Some(met) && debt.why == WhyKnown::Watch);
+    if !is_the_watchs || Timestamp::now().duration_since(made_at(met)) <= SAME {
+        return Ok(false);
+    }
+    let told = store.told_versions(&key, Timestamp::UNIX_EPOCH).await?;
+    let told = told.iter().filter(|told| {
+        told.consumer_version == event.consumer.version_number
+            && told.provider_version == event.provider.version_number
+    });
+    let told = told.count();
+    let publications = match tokio::time::timeout(ASK_FOR, publications(config, relay, event)).await
+    {
+        Ok(Ok(publications)) => publications,
+        Ok(Err(error)) => {
+            tracing::warn!(broker = event.broker, %error, "relay.merged_unasked");
+            return Ok(false);
+        }
+        Err(_) => {
+            let error = "no answer in time";
+            tracing::warn!(broker = event.broker, error, "relay.merged_unasked");
+            return Ok(false);
+        }
+    };
+    Ok(publications.is_some_and(|publications| publications > told))
+}
+
+/// How often the broker triggered this relay with the event; `None` where the broker is not known
+/// here, or the relay is not known there.
+async fn publications(
+    config: &IngestConfig,
+    relay: &Relay,
+    event: &Event,
+) -> Result<Option<usize>, BrokerError> {
+    let named = config.brokers.iter().find(|(name, _)| *name == event.broker);
+    let Some((_, of_broker)) = named else { return Ok(None) };
+    let broker = Broker::new(of_broker.clone())?;
+    let relays = match &relay.uuid {
+        Some(uuid) => vec![uuid.clone()],
+        None => broker.webhooks_to(&relay.path, WEBHOOKS_MOST).await?,
+    };
+    if relays.is_empty() {
+        return Ok(None);
+    }
+    let pair =
+        Pair { consumer: event.consumer.name.clone(), provider: event.provider.name.clone() };
+    let triggered = broker.triggered(&pair, &event.consumer.version_number).await?;
+    Ok(Some(groups(&triggered, event.event_name.as_str(), &relays)))
+}
+
+/// All provider versions of one publication are triggered at one time.
+fn groups(triggered: &[Triggered], event: &str, relays: &[String]) -> usize {
+    let of_relay = triggered.iter().filter(|one| {
+        one.event == event && one.webhook.as_ref().is_some_and(|uuid| relays.contains(uuid))
+    });
+    of_relay.map(|one| one.at).collect::<BTreeSet<Timestamp>>().len()
+}
+
+/// When an event was made: its id says so.
+fn made_at(event: EventId) -> Timestamp {
+    let millis = i64::try_from(event.0.as_u128() >> 80).unwrap_or_default();
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn triggered(event: &str, second: i64, webhook: Option<&str>) -> Triggered {
+        let at = Timestamp::from_second(second).unwrap();
+        Triggered { event: event.to_owned(), at, webhook: webhook.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_publication_is_a_group_of_triggers() {
+        let of = [
+            triggered("e", 1, Some("r")),
+            triggered("e", 1, Some("r")),
+            triggered("e", 2, Some("r")),
+            triggered("other", 3, Some("r")),
+            triggered("e", 4, Some("another")),
+            triggered("e", 5, None),
+        ];
+        assert_eq!(groups(&of, "e", &["r".to_owned()]), 2);
+        assert_eq!(groups(&of, "e", &[]), 0);
+    }
+
+    #[test]
+    fn a_relay_is_named_by_its_url() {
+        let relay = Relay::of("/hooks/broker/eu/", "eventName=x&relay=a-1");
+        assert_eq!((relay.uuid.as_deref(), relay.path.as_str()), (Some("a-1"), "/hooks/broker/eu"));
+        assert_eq!(Relay::of("/hooks/broker", "eventName=x&relay=").uuid, None);
+    }
+
+    #[test]
+    fn an_event_is_as_old_as_its_id() {
+        let id = EventId(uuid::Uuid::now_v7());
+        let age = Timestamp::now().duration_since(made_at(id));
+        assert!(age < SignedDuration::from_mins(1) && age > -SignedDuration::from_mins(1), "{age}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The watch of a broker: what changed there is read every few seconds, and verifications that are
+//! owed and nobody told of become events.
+//!
+//! A look is a walk over the pairs, newest change first, until nothing changed any more
+//! ([`order`]), and a few consumers of a slow sweep over all ([`sweep`]): deployments, releases
+//! and main branches move no pair. What a look reads it writes at once, events too, because their
+//! key makes that safe; what it remembers ([`memory`]) it remembers at its end, so that a broker
+//! that is killed in the middle costs no contract.
+
+mod examine;
+mod memory;
+mod order;
+mod sweep;
+mod tell;
+mod walk;
+
+pub(crate) use memory::Memory;
+pub(crate) use tell::Teller;
+pub(crate) use walk::{Walk, WalkError, Walked};

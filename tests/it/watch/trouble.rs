@@ -1,0 +1,99 @@
+//! Brokers in trouble: nothing false, and nothing lost once they answer again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use postrider_testkit::broker::ScriptedBroker;
+use serde_json::Value;
+
+use super::scene::{Scene, ago, now, publish};
+use crate::harness::{Looking, Mode, Plan, SOON, wait_until};
+
+/// A provider with a build, and a consumer that was verified.
+async fn broker() -> Result<ScriptedBroker> {
+    let broker = ScriptedBroker::start().await?;
+    broker.model(|model| {
+        model.main_branch("billing", Some("main"), ago(900));
+        model.build_on("billing", "b1", "main", ago(800));
+        for consumer in ["web", "app"] {
+            publish(model, consumer, "0", "billing", ago(600));
+            model.verify("billing", "b1", consumer, "0", true, ago(500));
+        }
+    });
+    Ok(broker)
+}
+
+async fn state(scene: &Scene, consumer: &str) -> Result<Value> {
+    let api = scene.cluster.api()?;
+    let answer = api.get(&format!("/api/v1/freshness?consumer={consumer}")).await?.ok()?;
+    answer["pairs"].as_array().and_then(|pairs| pairs.first()).cloned().context("the pair")
+}
+
+async fn open_incidents(scene: &Scene) -> Result<Vec<String>> {
+    let answer = scene.cluster.api()?.get("/api/v1/incidents?open=true").await?.ok()?;
+    let kinds = answer["incidents"].as_array().context("incidents")?.iter();
+    Ok(kinds.map(|incident| incident["kind"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+/// One pair that the broker can't tell of leaves the others, and is dispatched when it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_pair_that_answers_500_leaves_the_others() -> Result<()> {
+    let broker = broker().await?;
+    let scene = Scene::start(Plan::new(Mode::Embedded), &broker).await?;
+    scene.looked(&broker).await?;
+    broker.answer_of("[pacticipant]=app", Some((500, "oops")));
+    broker.model(|model| {
+        for consumer in ["app", "web"] {
+            publish(model, consumer, "1", "billing", now());
+        }
+    });
+    scene.dispatched(1).await?;
+    wait_until("the pair to be unknown", SOON, async || {
+        let pair = state(&scene, "app").await?;
+        Ok(Looking::when(pair["state"] == "unknown", || pair.to_string()))
+    })
+    .await?;
+    scene.looked(&broker).await?;
+    let sent = scene.sent()?;
+    ensure!(sent == [("web".to_owned(), "1".to_owned(), "b1".to_owned())], "{sent:?}");
+    let open = open_incidents(&scene).await?;
+    ensure!(open.is_empty(), "{open:?}");
+    broker.answer_of("[pacticipant]=app", None);
+    scene.dispatched(2).await?;
+    scene.cluster.finish().await
+}
+
+/// Refused, away, slow: no pair is called late because of it, nothing is dispatched that is not
+/// owed, and what was published meanwhile is dispatched once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_cannot_be_asked_makes_nothing_false() -> Result<()> {
+    let broker = broker().await?;
+    let scene = Scene::start(Plan::new(Mode::Embedded), &broker).await?;
+    scene.looked(&broker).await?;
+    for (place, status) in [401, 503].into_iter().enumerate() {
+        broker.trouble(Some((status, None, "{}")));
+        broker.model(|model| publish(model, "web", &format!("1.{place}"), "billing", now()));
+        wait_until("the incident of the broker", SOON, async || {
+            let open = open_incidents(&scene).await?;
+            Ok(Looking::when(open == ["broker_unreachable"], || format!("{open:?}")))
+        })
+        .await?;
+        ensure!(state(&scene, "app").await?["state"] == "fresh", "as it was");
+        broker.trouble(None);
+        scene.dispatched(place as u64 + 1).await?;
+        wait_until("the end of the incident", SOON, async || {
+            let open = open_incidents(&scene).await?;
+            Ok(Looking::when(open.is_empty(), || format!("{open:?}")))
+        })
+        .await?;
+    }
+    broker.delay(Duration::from_millis(700));
+    broker.model(|model| publish(model, "app", "2", "billing", now()));
+    scene.dispatched(3).await?;
+    broker.delay(Duration::ZERO);
+    scene.looked(&broker).await?;
+    scene.dispatched(3).await?;
+    let open = open_incidents(&scene).await?;
+    ensure!(open.is_empty(), "{open:?}");
+    scene.cluster.finish().await
+}
