@@ -29,6 +29,8 @@ pub(super) struct Accounts {
     last: u64,
     /// By the class that their lanes have now.
     used: [u32; Class::COUNT],
+    /// Of those, the ones that carry a claim.
+    claimed: u32,
     limited: u32,
     probes: u32,
 }
@@ -40,15 +42,19 @@ impl Accounts {
             permits: settings.permits.max(CLASS_SHARE),
             last: 0,
             used: [0; Class::COUNT],
+            claimed: 0,
             limited: 0,
             probes: 0,
         }
     }
 
-    /// How many more permits a class may have while at most `most` may be out in all.
-    pub(super) fn capacity(&self, class: Class, most: u32) -> u32 {
+    /// How many more permits a class may have while at most `most` may be out in all, and
+    /// `claims` claims are not recorded: an attempt that ended keeps its place until its outcome
+    /// is committed, because a crash before that makes it again.
+    fn capacity(&self, class: Class, most: u32, claims: u32) -> u32 {
         let total: u32 = self.used.iter().sum();
-        let left = self.permits.min(most).saturating_sub(total);
+        let unrecorded = claims.saturating_sub(self.claimed);
+        let left = self.permits.saturating_sub(total + unrecorded).min(most.saturating_sub(total));
         match class {
             Class::Proven => left,
             Class::New | Class::Slow => {
@@ -64,6 +70,12 @@ impl Accounts {
 
     pub(super) fn probe_room(&self) -> u32 {
         PROBES_MAX.saturating_sub(self.probes)
+    }
+
+    /// The permit is one of a claim from here on.
+    pub(super) fn carries_claim(&mut self, permit: &mut Permit) {
+        permit.has_claim = true;
+        self.claimed += 1;
     }
 
     pub(super) fn used(&self, class: Class) -> u32 {
@@ -91,6 +103,7 @@ impl Accounts {
             generation: self.generation,
             stop: StopFlag::default(),
             send_by: Millis(u64::MAX),
+            has_claim: false,
             is_owed: false,
         }
     }
@@ -163,8 +176,13 @@ impl<P> Scheduler<P> {
             }
             return 0;
         }
-        let left = self.accounts.capacity(class, self.trouble.most());
+        let left = self.class_capacity(class);
         own.min(QUANTUM).min(host_capacity).min(limit_room).min(left)
+    }
+
+    /// How many more permits lanes of a class may have.
+    pub(super) fn class_capacity(&self, class: Class) -> u32 {
+        self.accounts.capacity(class, self.trouble.most(), self.ids.shared())
     }
 
     /// One permit for a lane that has capacity for it.
@@ -218,6 +236,7 @@ impl<P> Scheduler<P> {
         let state = &mut self.lanes[permit.lane];
         state.granted -= 1;
         self.accounts.used[state.class().index()] -= 1;
+        self.accounts.claimed -= u32::from(permit.has_claim);
         self.hosts.all[permit.host].used -= 1;
         if let Some(limit) = permit.limit {
             self.limits[limit].granted -= 1;

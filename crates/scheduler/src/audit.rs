@@ -65,7 +65,7 @@ impl<P> Scheduler<P> {
             (wants_due, self.serving.is_due_in_line(lane), "due"),
         ] {
             note(wrong, !wants || waits || is_in_line, || format!("lane {lane} idles: {name}"));
-            let has_capacity = self.accounts.capacity(state.class(), self.trouble.most()) > 0;
+            let has_capacity = self.class_capacity(state.class()) > 0;
             let is_served = !is_in_line || !has_capacity || self.serving.is_full(name == "due");
             note(wrong, is_served, || format!("lane {lane} is in line for nothing: {name}"));
         }

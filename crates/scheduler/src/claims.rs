@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_domain::DeliveryId;
 
 use super::lane::GrantedClaim;
-use super::permit::send_by;
+use super::permit::{Account, send_by};
 use super::steps::{Asked, Step};
 use super::unclaim::{IdState, Undo};
 use super::{Batch, ClaimedDelivery, Command, CommitResult, Millis, Permit, Scheduler};
@@ -26,7 +26,7 @@ impl<P> Scheduler<P> {
             Some(Step::Unclaim(_) | Step::MakeDue { .. }) | None => {
                 debug_assert!(false, "no claim has {batch:?}");
                 for claim in claims {
-                    self.ids.lives(claim.key);
+                    self.ids.lives(claim.key, Account::Shared);
                     self.release(claim.payload, Duration::ZERO);
                 }
             }
@@ -99,7 +99,7 @@ impl<P> Scheduler<P> {
     /// A claim of an unlimited lane is ours: started as soon as the lane's window allows, or
     /// given back if the lane was closed meanwhile.
     fn hold(&mut self, claim: ClaimedDelivery<P>, permit: Option<Permit>, asked_at: Millis) {
-        self.ids.lives(claim.key);
+        self.ids.lives(claim.key, Account::Shared);
         self.timeout_seen(claim.timeout);
         let lane = self.lane(claim.lane);
         if self.stopping.is_some() || !self.is_open(lane) {
@@ -121,6 +121,7 @@ impl<P> Scheduler<P> {
         };
         permit.send_by = send_by(asked_at, claim.length, claim.timeout);
         permit.stop = self.lanes[lane].stop.clone();
+        self.accounts.carries_claim(&mut permit);
         self.lanes[lane].claimed.push_back(GrantedClaim { claim: claim.payload, permit });
         self.start_claimed(lane);
     }
@@ -181,7 +182,7 @@ impl<P> Scheduler<P> {
                         Some(IdState::Asked) => self.wait_again(id, lane),
                         // Another claim got it, and perhaps it is recorded as well: its message
                         // can do nothing more for it.
-                        Some(IdState::Live(_)) | None => self.ack(vec![id]),
+                        Some(IdState::Live(..)) | None => self.ack(vec![id]),
                         Some(IdState::Waiting | IdState::Leaving) => {}
                     }
                     // What was claimed and given back is due, and no message's any more.

@@ -137,7 +137,7 @@ impl<P> Scheduler<P> {
         for delivery in std::mem::take(&mut self.lanes[lane].waiting) {
             match self.ids.get(delivery) {
                 Some(IdState::Waiting) => self.leave(delivery, lane),
-                Some(IdState::Live(_)) | None => self.ack(vec![delivery]),
+                Some(IdState::Live(..)) | None => self.ack(vec![delivery]),
                 Some(IdState::Asked | IdState::Leaving) => {}
             }
         }

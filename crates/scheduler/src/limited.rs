@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::limit::{Ask, InHand, Pacer};
 use super::limiter::Limiter;
+use super::permit::Account;
 use super::permit::send_by;
 use super::steps::Step;
 use super::trouble::Stalled;
@@ -176,7 +177,7 @@ impl<P> Scheduler<P> {
         let is_led = state.led.is_some_and(|led| led.lease == lease);
         let mut permits = permits.into_iter();
         for claim in claims {
-            self.ids.lives(claim.key);
+            self.ids.lives(claim.key, Account::Limited);
             self.timeout_seen(claim.timeout);
             let lane = self.lane(claim.lane);
             let is_open = self.is_open(lane);

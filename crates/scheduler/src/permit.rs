@@ -53,6 +53,8 @@ pub struct Permit {
     pub(super) generation: u64,
     pub(super) stop: StopFlag,
     pub(super) send_by: Millis,
+    /// It is the permit of a claim, which is live until its outcome is recorded.
+    pub(super) has_claim: bool,
     /// It went out with a command and is owed back.
     pub(super) is_owed: bool,
 }
@@ -118,6 +120,7 @@ impl Permit {
             generation: 0,
             stop: StopFlag::default(),
             send_by,
+            has_claim: false,
             is_owed: true,
         }
     }

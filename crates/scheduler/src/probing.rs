@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::permit::Account;
 use super::time::whole_millis;
 use super::{ClaimKey, Command, Millis, Permit, Scheduler, Ticket, Timer};
 
@@ -104,7 +105,7 @@ impl<P> Scheduler<P> {
     /// An attempt or a probe has its request ready.
     pub(super) fn prepared(&mut self, ticket: Ticket, claim: Option<ClaimKey>) {
         if let Some(key) = claim {
-            self.ids.lives(key);
+            self.ids.lives(key, Account::Probe);
         }
         let Some(probe) = self.probes.open.get_mut(&ticket) else {
             return self.attempt_prepared(ticket);

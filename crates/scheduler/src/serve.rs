@@ -93,7 +93,7 @@ impl<P> Scheduler<P> {
             match self.ids.get(id) {
                 None => self.wait(id, lane),
                 // A claim of it is committed: the message can do nothing more for it.
-                Some(IdState::Live(_)) => answered.push(id),
+                Some(IdState::Live(..)) => answered.push(id),
                 Some(IdState::Waiting | IdState::Asked | IdState::Leaving) => {}
             }
         }
@@ -228,7 +228,7 @@ impl<P> Scheduler<P> {
             match self.ids.get(id) {
                 Some(IdState::Waiting) => {}
                 // It was claimed out of the store meanwhile, and perhaps recorded as well.
-                Some(IdState::Live(_)) | None => {
+                Some(IdState::Live(..)) | None => {
                     answered.push(id);
                     continue;
                 }
@@ -282,7 +282,7 @@ impl<P> Scheduler<P> {
     /// The lane that is served next, if the budget of its class has capacity.
     fn next_of(&mut self, rings: impl Fn(&mut Serving) -> &mut Rings) -> Option<usize> {
         Class::ALL.into_iter().find_map(|class| {
-            let has_capacity = self.accounts.capacity(class, self.trouble.most()) > 0;
+            let has_capacity = self.class_capacity(class) > 0;
             has_capacity.then(|| rings(&mut self.serving).pop(class)).flatten()
         })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// Attempts under way at once, over all unlimited lanes; at least 4. Claims that are asked
-    /// for or wait for their start count.
+    /// for or wait for their start count, and outcomes until they are recorded: so many attempts
+    /// at most are made twice by a crash.
     pub permits: u32,
     /// How long a lease lasts.
     pub lease: Duration,

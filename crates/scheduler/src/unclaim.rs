@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use postrider_domain::{ClaimNo, DeliveryId, LaneId};
 
+use super::permit::Account;
 use super::steps::Step;
 use super::{Batch, ClaimKey, Command, Lease, Scheduler, Scope};
 
@@ -21,55 +22,77 @@ pub(super) enum IdState {
     /// It is left to the store.
     Leaving,
     /// Claimed by this worker, and what came of it is not committed.
-    Live(ClaimNo),
+    Live(ClaimNo, Account),
+}
+
+impl IdState {
+    fn is_shared(self) -> bool {
+        matches!(self, Self::Live(_, Account::Shared))
+    }
 }
 
 /// Deliveries that this worker knows.
 #[derive(Debug, Default)]
-pub(super) struct Ids(HashMap<DeliveryId, IdState>);
+pub(super) struct Ids {
+    states: HashMap<DeliveryId, IdState>,
+    /// Live claims that count against the permits of the process.
+    shared: u32,
+}
 
 impl Ids {
     pub(super) fn get(&self, id: DeliveryId) -> Option<IdState> {
-        self.0.get(&id).copied()
+        self.states.get(&id).copied()
     }
 
     pub(super) fn set(&mut self, id: DeliveryId, state: IdState) {
-        self.0.insert(id, state);
+        self.shared += u32::from(state.is_shared());
+        let before = self.states.insert(id, state);
+        self.shared -= u32::from(before.is_some_and(IdState::is_shared));
+    }
+
+    fn remove(&mut self, id: DeliveryId) {
+        let before = self.states.remove(&id);
+        self.shared -= u32::from(before.is_some_and(IdState::is_shared));
     }
 
     /// It is claimed, by whatever way.
-    pub(super) fn lives(&mut self, key: ClaimKey) {
-        self.set(key.id, IdState::Live(key.claim_no));
+    pub(super) fn lives(&mut self, key: ClaimKey, account: Account) {
+        self.set(key.id, IdState::Live(key.claim_no, account));
     }
 
     /// A step answered it, unless it is claimed.
     pub(super) fn forget(&mut self, id: DeliveryId) {
-        if !matches!(self.get(id), Some(IdState::Live(_))) {
-            self.0.remove(&id);
+        if !matches!(self.get(id), Some(IdState::Live(..))) {
+            self.remove(id);
         }
     }
 
     /// A claim's outcome is committed. A later claim of the same delivery stays.
     fn recorded(&mut self, key: ClaimKey) {
-        if self.get(key.id) == Some(IdState::Live(key.claim_no)) {
-            self.0.remove(&key.id);
+        if matches!(self.get(key.id), Some(IdState::Live(no, _)) if no == key.claim_no) {
+            self.remove(key.id);
         }
+    }
+
+    /// How many claims that count against the permits of the process are not recorded.
+    pub(super) fn shared(&self) -> u32 {
+        self.shared
     }
 
     /// All claims, in order.
     fn live(&self) -> Vec<ClaimKey> {
         let key = |(id, state): (&DeliveryId, &IdState)| match state {
-            IdState::Live(claim_no) => Some(ClaimKey { id: *id, claim_no: *claim_no }),
+            IdState::Live(claim_no, _) => Some(ClaimKey { id: *id, claim_no: *claim_no }),
             IdState::Waiting | IdState::Asked | IdState::Leaving => None,
         };
-        let mut live: Vec<ClaimKey> = self.0.iter().filter_map(key).collect();
+        let mut live: Vec<ClaimKey> = self.states.iter().filter_map(key).collect();
         live.sort_unstable();
         live
     }
 
     /// How many wait to be claimed.
     pub(super) fn waiting(&self) -> usize {
-        self.0.values().filter(|state| **state == IdState::Waiting).count()
+        self.states.values().filter(|state| **state == IdState::Waiting).count()
     }
 }
 

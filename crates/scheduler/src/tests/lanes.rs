@@ -311,3 +311,20 @@ fn the_probe_of_an_idle_lane_comes_at_its_time_and_costs_one_look() {
     let (without, _) = idle(None);
     assert!(polls <= without + 3, "{polls} polls, {without} without a probe");
 }
+
+/// A crash makes again what is claimed and not recorded.
+#[test]
+fn outcomes_keep_their_permits_until_they_are_recorded() {
+    let mut world = World::new(Settings { permits: 64, ..Settings::default() });
+    let lane = world.unlimited(1, Target::Answers(2));
+    world.records_in = 200;
+    world.message(lane, 500);
+    let mut most = 0;
+    while world.left(lane) > 0 {
+        world.run(world.now + 1);
+        most = most.max(world.claimed());
+        assert!(most <= 64, "{most} deliveries are claimed");
+        assert!(world.now < 10_000, "{} are left", world.left(lane));
+    }
+    assert_eq!(most, 64, "all permits are used");
+}

@@ -223,6 +223,11 @@ impl World {
         self.at(self.now + self.rtt, Happens::Heard(event));
     }
 
+    /// How many deliveries are claimed, and no outcome is recorded.
+    pub(crate) fn claimed(&self) -> usize {
+        self.rows.values().filter(|row| row.state == State::Sending).count()
+    }
+
     fn runs_under_another_epoch(&self, limit: LimitId, epoch: i64) -> bool {
         self.rows.values().any(|row| {
             row.state == State::Sending

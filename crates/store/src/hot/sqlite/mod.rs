@@ -52,7 +52,7 @@ use crate::{MasterKey, StoreConfig, StoreError};
 const READERS: u32 = 4;
 /// A write that takes longer hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-/// Attempts to migrate beside other processes.
+/// Attempts to migrate that get no further, by others' work neither.
 const MIGRATE_TRIES: u32 = 5;
 /// Steps of SQLite's machine after which a read looks whether its time is over; a few
 /// microseconds each thousand.
@@ -106,15 +106,19 @@ impl SqliteStore {
     }
 
     /// Over a connection of its own, because the migrator opens its own transactions. Where
-    /// another process migrates at the same moment one of the two fails, and finds the other's
-    /// work done when it looks again.
+    /// another process migrates at the same moment one of the two fails at each migration that
+    /// both begin, and finds the other's work done when it looks again.
     pub(crate) async fn run_migrations(&self, migrator: &Migrator) -> Result<(), StoreError> {
-        let mut tries = 0;
+        let (mut tries, mut reached) = (0, 0);
         loop {
             let mut conn = self.0.options.connect().await.map_err(Fault::Sql)?;
             let ran = migrator.run_direct(None, &mut conn, false).await;
+            // Where there is no table yet nothing was reached.
+            let count = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations");
+            let now: i64 = count.fetch_one(&mut conn).await.unwrap_or_default();
             conn.close().await.map_err(Fault::Sql)?;
-            tries += 1;
+            tries = if now > reached { 0 } else { tries + 1 };
+            reached = reached.max(now);
             match ran {
                 Err(_) if tries < MIGRATE_TRIES => {}
                 ran => return ran.map_err(|e| not_migrated(e, |e| Fault::Sql(e).into())),
