@@ -19,7 +19,6 @@ mod matrix;
 mod pact;
 mod survey;
 mod told;
-mod triggered;
 mod versions;
 
 pub use answer::{Answer, error_list, error_text, retry_after};
@@ -32,5 +31,4 @@ pub use matrix::{MatrixRow, Verification};
 pub use pact::{LatestResult, PublishedPact};
 pub use survey::{LineChoice, PairView, Places, Scope, SideChoice, Survey, VersionFound};
 pub use told::{RelayWebhook, TriggeredCall, is_a_relay};
-pub use triggered::Triggered;
 pub use versions::{Pacticipant, Version};

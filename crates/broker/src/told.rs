@@ -3,6 +3,7 @@
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -36,7 +37,7 @@ pub struct RelayWebhook {
 /// A call that a broker means to make, or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggeredCall {
-    /// Of which event.
+    /// Of which event; empty where the broker does not say.
     pub event: String,
     /// When it was put on the list.
     pub at: Timestamp,
@@ -50,8 +51,9 @@ pub struct TriggeredCall {
 #[serde(rename_all = "camelCase")]
 struct WireCall {
     #[serde(default)]
-    event_name: String,
+    event_name: Option<String>,
     triggered_at: Timestamp,
+    #[serde(default)]
     status: String,
     #[serde(default, rename = "_links")]
     links: WireCallLinks,
@@ -93,9 +95,7 @@ pub fn is_a_relay(webhook: &Value) -> bool {
 
 /// The decoded segments after the last intake in a path.
 fn after_intake(url: &Url) -> Option<Vec<String>> {
-    let decode = |segment: &str| {
-        percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
-    };
+    let decode = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = url
         .path_segments()
         .into_iter()
@@ -141,12 +141,30 @@ impl Broker {
         let Some(document) = self.there::<Value>(&link).await? else { return Ok(Vec::new()) };
         let calls: Vec<WireCall> = self.embedded(&document, "triggeredWebhooks")?;
         let call = |wire: WireCall| TriggeredCall {
-            event: wire.event_name,
+            event: wire.event_name.unwrap_or_default(),
             at: wire.triggered_at,
             status: wire.status,
             webhook: wire.links.webhook.as_ref().and_then(|link| last_segment(&link.href)),
         };
         Ok(calls.into_iter().map(call).collect())
+    }
+
+    /// Uuids of the broker's webhooks whose requests go to a path that ends like this
+    /// (`GET /webhooks`, then each of `most` at most).
+    pub async fn webhooks_to(&self, path: &str, most: usize) -> Result<Vec<String>, BrokerError> {
+        let document = self.ok(self.get_json("/webhooks").await?)?;
+        let links = document.pointer("/_links/pb:webhooks").and_then(Value::as_array);
+        let hrefs = links.into_iter().flatten().filter_map(|link| link.get("href")?.as_str());
+        let mut found = Vec::new();
+        for href in hrefs.take(most) {
+            let Some(webhook) = self.there::<Value>(href).await? else { continue };
+            let url = webhook.pointer("/request/url").and_then(Value::as_str).unwrap_or_default();
+            let target = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+            if target.ends_with(path) {
+                found.extend(last_segment(href));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -155,7 +173,8 @@ fn linked(link: &Value) -> Option<String> {
 }
 
 fn last_segment(href: &str) -> Option<String> {
-    href.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
+    let segment = href.trim_end_matches('/').rsplit('/').next()?;
+    percent_decode_str(segment).decode_utf8().ok().map(Into::into)
 }
 
 fn relay(uuid: String, webhook: &Value) -> Option<RelayWebhook> {
@@ -177,6 +196,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_webhook_is_known_by_its_link() {
+        assert_eq!(last_segment("http://b/pact/webhooks/a-1").as_deref(), Some("a-1"));
+        assert_eq!(last_segment("http://b/webhooks/a%201/").as_deref(), Some("a 1"));
+    }
 
     fn webhook(url: &str) -> Value {
         json!({"request": {"url": url}, "enabled": false, "events": [{"name": "contract_published"}]})

@@ -22,7 +22,8 @@ settings! {
         pub lease: Duration = interval("LEASE").of(WORKER).example("20s").default("10s"),
         /// A claim lasts this much longer than the webhook's time-out.
         pub claim_margin: Duration = interval("CLAIM_MARGIN").of(WORKER).example("10s").default("5s"),
-        /// Deliveries in flight in one process.
+        /// Deliveries of unlimited lanes that one process has claimed and not recorded: so many at
+        /// most are sent twice, and marked, when it crashes.
         pub concurrency: usize =
             number("WORKER_CONCURRENCY", 1, 65_536).of(WORKER).example("256").default("1024"),
         /// How long a stop waits for requests that were sent.

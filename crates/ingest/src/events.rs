@@ -4,6 +4,8 @@
 mod cloud;
 mod described;
 mod form;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod response;
 
 pub(crate) use described::{accepted_example, described};

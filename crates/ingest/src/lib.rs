@@ -21,3 +21,10 @@ mod webhook_cache;
 pub use config::IngestConfig;
 pub use dispatch::{DispatchQueue, Wake};
 pub use intake::Ingest;
+
+/// What reads other people's texts, for the programs that fuzz it.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use crate::events::fuzz::events;
+    pub use crate::relay::fuzz::relay;
+}

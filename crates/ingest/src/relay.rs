@@ -18,6 +18,8 @@
 
 mod described;
 mod event;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod merged;
 mod params;
 mod repeat;

@@ -13,6 +13,8 @@ mod described;
 mod docs;
 mod document;
 mod draft;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod index;
 mod logs;
 mod merge;

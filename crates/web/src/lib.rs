@@ -21,3 +21,9 @@ mod way_in;
 
 pub use config::WebConfig;
 pub use server::{Announce, Announcement, Web};
+
+/// What reads other people's texts, for the programs that fuzz it.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use crate::broker_api::fuzz::webhook;
+}

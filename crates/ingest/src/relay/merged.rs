@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_broker::{Broker, BrokerError, Pair, Triggered};
+use postrider_broker::{Broker, BrokerError, Pair, TriggeredCall};
 use postrider_domain::{Event, EventId, PairKey};
 use postrider_http_server::query;
 use postrider_store::{Store, StoreError, WhyKnown};
@@ -104,12 +104,12 @@ async fn publications(
     }
     let pair =
         Pair { consumer: event.consumer.name.clone(), provider: event.provider.name.clone() };
-    let triggered = broker.triggered(&pair, &event.consumer.version_number).await?;
+    let triggered = broker.triggered_calls(&pair, &event.consumer.version_number).await?;
     Ok(Some(groups(&triggered, event.event_name.as_str(), &relays)))
 }
 
 /// All provider versions of one publication are triggered at one time.
-fn groups(triggered: &[Triggered], event: &str, relays: &[String]) -> usize {
+fn groups(triggered: &[TriggeredCall], event: &str, relays: &[String]) -> usize {
     let of_relay = triggered.iter().filter(|one| {
         one.event == event && one.webhook.as_ref().is_some_and(|uuid| relays.contains(uuid))
     });
@@ -126,9 +126,14 @@ fn made_at(event: EventId) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn triggered(event: &str, second: i64, webhook: Option<&str>) -> Triggered {
+    fn triggered(event: &str, second: i64, webhook: Option<&str>) -> TriggeredCall {
         let at = Timestamp::from_second(second).unwrap();
-        Triggered { event: event.to_owned(), at, webhook: webhook.map(str::to_owned) }
+        TriggeredCall {
+            event: event.to_owned(),
+            at,
+            status: "success".to_owned(),
+            webhook: webhook.map(str::to_owned),
+        }
     }
 
     #[test]

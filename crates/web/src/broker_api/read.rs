@@ -29,7 +29,7 @@ pub(super) async fn document(app: &App, parts: &Parts, body: Body) -> Result<Val
     if is_json(parts) { parsed } else { parsed.map_err(|_| Failure::UnsupportedType) }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     json::parse(text).map_err(|fault| match fault {
         JsonFault::TooDeep(depth) => Failure::Unreadable(format!(
