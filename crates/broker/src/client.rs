@@ -50,6 +50,7 @@ pub struct Broker {
     http: reqwest::Client,
     base: Url,
     authorization: Option<HeaderValue>,
+    auth_from: Option<String>,
 }
 
 impl Broker {
@@ -57,7 +58,8 @@ impl Broker {
     pub fn new(config: BrokerConfig) -> Result<Self, BrokerError> {
         let http = config.http()?;
         let authorization = config.auth.header(&http)?;
-        Ok(Self { http, authorization, base: checked(config.base_url)? })
+        let auth_from = config.auth_from;
+        Ok(Self { http, authorization, auth_from, base: checked(config.base_url)? })
     }
 
     /// Its address, for messages: without query.
@@ -121,7 +123,10 @@ impl Broker {
         let status = answer.status.as_u16();
         let said = answer.said();
         match status {
-            401 | 403 => BrokerError::Credential { broker, status, detail: said },
+            401 | 403 => {
+                let from = self.auth_from.clone();
+                BrokerError::Credential { broker, from, status, detail: said }
+            }
             429 => BrokerError::RateLimited { broker, retry_after: answer.retry_after() },
             500..=599 => {
                 let retry_after = answer.retry_after();

@@ -19,6 +19,8 @@ pub struct BrokerConfig {
     pub base_url: Url,
     /// How to prove who calls.
     pub auth: BrokerAuth,
+    /// Where that was given, for messages that it is refused; no secret.
+    pub auth_from: Option<String>,
     /// Time for one request, from connecting to the end of the answer. Default 30 s: the matrix
     /// of a busy pair takes a broker seconds.
     pub timeout: Duration,
@@ -34,6 +36,7 @@ impl BrokerConfig {
         Self {
             base_url,
             auth: BrokerAuth::None,
+            auth_from: None,
             timeout: Duration::from_secs(30),
             user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
             outbound: Outbound::default(),

@@ -24,10 +24,12 @@ pub enum BrokerError {
         retry_after: Option<Duration>,
     },
     /// It refused the credential (401), or the credential may not do this (403).
-    #[error("the broker at {broker} refused the credential ({status}){}", detailed(detail))]
+    #[error("the broker at {broker} refused the credential{} ({status}){}", given(from.as_deref()), detailed(detail))]
     Credential {
         /// Its address.
         broker: String,
+        /// Where the credential was given, where that is known.
+        from: Option<String>,
         /// 401 or 403.
         status: u16,
         /// What it said; may be empty.
@@ -57,6 +59,11 @@ pub enum BrokerError {
         /// What is unexpected, and what it may mean.
         what: String,
     },
+}
+
+/// ` from PACT_BROKER_TOKEN`, or nothing.
+fn given(from: Option<&str>) -> String {
+    from.map(|from| format!(" from {from}")).unwrap_or_default()
 }
 
 fn detailed(detail: &str) -> String {

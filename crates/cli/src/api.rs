@@ -208,8 +208,11 @@ impl Api {
         });
         match status.as_u16() {
             401 => self.unauthorised(&detail),
-            403 => Failure::new(Exit::Credential, format!("the token may not do this: {detail}"))
-                .fix("use a token whose role covers it: ingest, read or operate"),
+            403 => Failure::new(
+                Exit::Credential,
+                format!("the token{} may not do this: {detail}", self.given()),
+            )
+            .fix("use a token whose role covers it: ingest, read or operate"),
             429 => Failure::new(Exit::RateLimited, format!("rate limited: {detail}"))
                 .fix("try again later"),
             500..=599 => Failure::new(
@@ -221,6 +224,11 @@ impl Api {
             404 => Failure::new(Exit::No, format!("not found: {detail}")),
             code => Failure::new(Exit::No, format!("refused ({code}): {detail}")),
         }
+    }
+
+    /// ` from POSTRIDER_TOKEN`, or nothing.
+    fn given(&self) -> String {
+        self.token_from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default()
     }
 
     fn unauthorised(&self, detail: &str) -> Failure {

@@ -90,6 +90,7 @@ impl BrokerAccess {
     pub(crate) fn connect(&self, url: Option<&str>, env: &Env) -> Result<Broker, Failure> {
         let mut config = BrokerConfig::new(base_url(url, env)?);
         config.auth = self.auth(env)?;
+        config.auth_from = self.auth_from(env).map(str::to_owned);
         config.timeout = self.timeout;
         if !is_loopback(&config.base_url) {
             config.outbound = outbound(env)?;
@@ -143,6 +144,23 @@ impl BrokerAccess {
             }
             (None, None, None) => Ok(BrokerAuth::None),
         }
+    }
+}
+
+impl BrokerAccess {
+    /// Where [`Self::auth`] has it from.
+    fn auth_from(&self, env: &Env) -> Option<&'static str> {
+        let of_variable = |names: [&'static str; 2]| {
+            names.into_iter().find(|name| env.get(*name).is_some_and(|value| !value.is_empty()))
+        };
+        let flags = [
+            (self.token.is_some(), "--broker-token"),
+            (self.broker_token_file.is_some(), "--broker-token-file"),
+            (self.username.is_some(), "--broker-username"),
+        ];
+        let flag = flags.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name);
+        flag.or_else(|| of_variable(["PACT_BROKER_TOKEN", "PACT_BROKER_TOKEN_FILE"]))
+            .or_else(|| of_variable(["PACT_BROKER_USERNAME", "PACT_BROKER_PASSWORD"]))
     }
 }
 

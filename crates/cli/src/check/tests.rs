@@ -137,7 +137,12 @@ fn report(findings: Vec<Finding>) -> Report {
 fn the_worst_exit_code_wins() {
     let broker = String::new;
     let away = || BrokerError::Away { broker: broker(), what: String::new(), retry_after: None };
-    let refused = BrokerError::Credential { broker: broker(), status: 401, detail: String::new() };
+    let refused = BrokerError::Credential {
+        broker: broker(),
+        from: None,
+        status: 401,
+        detail: String::new(),
+    };
     let limited = BrokerError::RateLimited { broker: broker(), retry_after: None };
     let none = QuietDays::none();
     let rule = Rule { success_only: false, quiet: &none, now: at("2026-11-20T17:00:00Z") };
