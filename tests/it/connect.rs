@@ -154,22 +154,35 @@ async fn http_needs_consent_here_and_there() -> Result<()> {
     Ok(())
 }
 
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
 #[tokio::test]
-async fn two_relays_to_one_place_are_told_and_left() -> Result<()> {
+async fn a_second_relay_to_one_place_is_told_and_deleted_with_yes() -> Result<()> {
     let mut connecting = Connecting::to(Behaviour::default()).await?;
     connecting.expect(0, &["--public-url", PUBLIC]).await?;
+    let own = connecting.one_webhook()?["uuid"].clone();
     connecting.broker.change(|behaviour| {
         let mut second = behaviour.webhooks[0].clone();
         second["uuid"] = json!("second-relay-0001");
-        behaviour.webhooks.push(second);
+        behaviour.webhooks.insert(0, second);
     });
     connecting.broker.take_calls();
     let (_, err) = connecting.expect(1, &["--public-url", PUBLIC]).await?;
-    ensure!(err.contains("second-relay-0001") && err.contains("delete"), "{err}");
+    let offers = format!("--yes to keep {} and delete second-relay-0001", text(&own));
+    ensure!(err.contains(&offers), "{err}");
+    let dry = ["--public-url", PUBLIC, "--dry-run", "--output", "json"];
+    let (out, _) = connecting.expect(0, &dry).await?;
+    let out: Value = serde_json::from_str(&out)?;
+    ensure!(out["would_remove"] == json!(["second-relay-0001"]), "{out}");
     ensure!(connecting.broker.take_writes().is_empty(), "nothing is changed");
+    let (out, _) = connecting.expect(0, &["--public-url", PUBLIC, "--yes"]).await?;
+    ensure!(out.contains("deleted second-relay-0001"), "{out}");
+    ensure!(connecting.one_webhook()?["uuid"] == own, "the one that names itself stays");
     let (_, err) = connecting.expect(0, &["--public-url", PUBLIC, "--name", "other"]).await?;
     ensure!(err.contains("relays to another address or name"), "{err}");
-    ensure!(connecting.broker.webhooks().len() == 3, "another name is another relay");
+    ensure!(connecting.broker.webhooks().len() == 2, "another name is another relay");
     Ok(())
 }
 

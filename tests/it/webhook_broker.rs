@@ -141,6 +141,11 @@ async fn answer(
             behaviour.find(uuid).map_or_else(not_found, |found| (200, shown(found)))
         }
         ("PUT", ["webhooks", uuid]) => stored(behaviour, Some(uuid), body),
+        ("DELETE", ["webhooks", uuid]) => {
+            let before = behaviour.webhooks.len();
+            behaviour.webhooks.retain(|webhook| webhook["uuid"] != *uuid);
+            if behaviour.webhooks.len() < before { (204, Value::Null) } else { not_found() }
+        }
         ("POST", ["webhooks", uuid, "execute"]) => behaviour.execute(uuid),
         ("GET" | "POST" | "PUT", ["secrets", ..]) => secret(behaviour, &method, &segments, body),
         _ => not_found(),

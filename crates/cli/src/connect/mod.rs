@@ -76,6 +76,9 @@ pub struct ConnectArgs {
     /// Take an http public URL: the token and all events cross the network readable
     #[arg(long)]
     insecure_http: bool,
+    /// Delete other webhooks of the broker that go to the same place, so that each event arrives once
+    #[arg(long)]
+    yes: bool,
     /// Let the broker send a test to postrider afterwards
     #[arg(long, conflicts_with = "dry_run")]
     test: bool,
@@ -126,14 +129,16 @@ pub async fn run(
     }
     let (open, broker) = brokers?;
     identity::ensure(&open, &broker).await?;
+    let found = register::find(&broker, &relay).await?;
+    found.is_one(&relay, args.yes)?;
     let password = password(args, &broker, token.as_ref()).await?;
-    let current = register::find(&broker, &relay).await?;
-    let done = wish.carry_out(&broker, current.as_ref(), &password).await?;
+    let done = wish.carry_out(&broker, found.current.as_ref(), &password).await?;
+    found.remove_others(&broker).await?;
     let tested =
         if args.test { Some(test(&broker, &done.uuid, token.as_ref()).await?) } else { None };
     match args.output.format() {
-        Format::Json => out.json(&as_json(&done, &relay, tested.as_ref())),
-        Format::Table => print(&done, &relay, &broker, tested.as_ref(), out),
+        Format::Json => out.json(&as_json(&done, &relay, &found.others, tested.as_ref())),
+        Format::Table => print(&done, (&relay, &found.others), &broker, tested.as_ref(), out),
     }
     tell_unwanted(&done, wanted);
     let refused = tested.is_some_and(|outcome| outcome["success"] != true);
@@ -248,10 +253,9 @@ async fn dry_run(
         register::find(&broker, wish.relay).await
     };
     let current = current.await;
-    let (planned, trouble) = match current {
-        Ok(current) => (wish.plan(current.as_ref(), &password), None),
-        Err(failure) => (wish.plan(None, &password), Some(failure.message)),
-    };
+    let trouble = current.as_ref().err().map(|failure| failure.message.clone());
+    let found = current.unwrap_or_default();
+    let planned = wish.plan(found.current.as_ref(), &password);
     let settings = broker_settings(wish.relay);
     if args.output.format() == Format::Json {
         let row = |one: &relay::BrokerSetting| json!({ "name": one.variable, "value": one.value, "why": one.why });
@@ -259,7 +263,8 @@ async fn dry_run(
         let would = if trouble.is_none() { json!(would(&planned.action)) } else { Value::Null };
         out.json(&json!({
             "webhook": planned.document, "broker_settings": settings, "would": would,
-            "changed": changed(&planned.action), "not_compared": trouble,
+            "changed": changed(&planned.action), "would_remove": found.others,
+            "not_compared": trouble,
         }));
         return;
     }
@@ -282,6 +287,10 @@ async fn dry_run(
     if let Action::Replace { differences, .. } = &planned.action {
         print_differences(differences, out);
     }
+    if !found.others.is_empty() {
+        let others = printable(&found.others.join(", "));
+        out.line(format_args!("with --yes these would be deleted, which go there too: {others}"));
+    }
     out.line("nothing was changed: leave out --dry-run to register it");
 }
 
@@ -303,18 +312,25 @@ fn changed(action: &Action) -> Vec<&str> {
     }
 }
 
-fn as_json(done: &Done, relay: &Relay, tested: Option<&Value>) -> Value {
+fn as_json(done: &Done, relay: &Relay, removed: &[String], tested: Option<&Value>) -> Value {
     json!({
         "action": would(&done.action),
         "uuid": done.uuid,
         "url": relay.intake().as_str(),
         "events": done.events,
         "changed": changed(&done.action),
+        "removed": removed,
         "test": tested,
     })
 }
 
-fn print(done: &Done, relay: &Relay, broker: &Broker, tested: Option<&Value>, out: &mut Out) {
+fn print(
+    done: &Done,
+    (relay, removed): (&Relay, &[String]),
+    broker: &Broker,
+    tested: Option<&Value>,
+    out: &mut Out,
+) {
     let uuid = printable(&done.uuid);
     let (address, intake) = (broker.address(), relay.intake());
     match &done.action {
@@ -330,6 +346,9 @@ fn print(done: &Done, relay: &Relay, broker: &Broker, tested: Option<&Value>, ou
                 "already connected: {address} sends its events to {intake} ({uuid})"
             ));
         }
+    }
+    for uuid in removed {
+        out.line(format_args!("deleted {}, which went there too", printable(uuid)));
     }
     let Some(tested) = tested else { return };
     let logs = tested["logs"].as_str().unwrap_or_default();

@@ -30,32 +30,65 @@ pub(super) struct Done {
     pub(super) document: Value,
 }
 
-/// The relay that is there; two of them are an error that names them.
-pub(super) async fn find(broker: &Broker, relay: &Relay) -> Result<Option<Value>, Failure> {
+/// Relays of the broker to one place.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The one that is compared, and stays.
+    pub(super) current: Option<Value>,
+    /// Uuids of others: with them each event arrives more than once.
+    pub(super) others: Vec<String>,
+}
+
+/// The relays that are there. Of several the one stays that is enabled and names itself in its URL,
+/// else the first that is enabled, else the first.
+pub(super) async fn find(broker: &Broker, relay: &Relay) -> Result<Found, Failure> {
     let all = webhooks(broker).await?;
-    let found: Vec<&Value> = all.iter().filter(|webhook| relay.is(webhook)).collect();
     for other in all.iter().filter(|webhook| is_a_relay(webhook) && !relay.is(webhook)) {
         complain(&format!(
             "note: webhook {} relays to another address or name; delete it if that is an old one",
             printable(&cell(other, "uuid"))
         ));
     }
-    match found.as_slice() {
-        [] => Ok(None),
-        [current] => Ok(Some((*current).clone())),
-        several => {
-            let uuids: Vec<String> = several.iter().map(|webhook| cell(webhook, "uuid")).collect();
-            Err(Failure::new(
-                Exit::No,
-                format!(
-                    "{} webhooks of the broker go to {}, so every event arrives as often: {}",
-                    several.len(),
-                    relay.intake(),
-                    printable(&uuids.join(", "))
-                ),
-            )
-            .fix("delete all but one at the broker"))
+    let mut found: Vec<Value> = all.into_iter().filter(|webhook| relay.is(webhook)).collect();
+    if found.is_empty() {
+        return Ok(Found::default());
+    }
+    let is_enabled = |webhook: &Value| webhook["enabled"] != false;
+    let names_itself = |webhook: &Value| is_enabled(webhook) && Relay::names_itself(webhook);
+    let best = found.iter().position(names_itself);
+    let best = best.or_else(|| found.iter().position(is_enabled)).unwrap_or_default();
+    let current = found.remove(best);
+    let others = found.iter().map(|webhook| cell(webhook, "uuid")).collect();
+    Ok(Found { current: Some(current), others })
+}
+
+impl Found {
+    /// Fails where there are several and nobody said that they may be removed.
+    pub(super) fn is_one(&self, relay: &Relay, may_remove: bool) -> Result<(), Failure> {
+        if self.others.is_empty() || may_remove {
+            return Ok(());
         }
+        let kept = self.current.as_ref().map(|webhook| cell(webhook, "uuid")).unwrap_or_default();
+        let others = printable(&self.others.join(", "));
+        let message = format!(
+            "{} webhooks of the broker go to {}, so every event arrives as often: {}, {others}",
+            self.others.len() + 1,
+            relay.intake(),
+            printable(&kept),
+        );
+        let fix = format!("add --yes to keep {} and delete {others}", printable(&kept));
+        Err(Failure::new(Exit::No, message).fix(fix))
+    }
+
+    /// Removes all but the one that stays.
+    pub(super) async fn remove_others(&self, broker: &Broker) -> Result<(), Failure> {
+        for uuid in &self.others {
+            let gone = broker.delete(&webhook_path(uuid)).await.map_err(|error| failure(&error))?;
+            if gone.status.as_u16() != 404 {
+                broker.ok(gone).map_err(|error| failure(&error))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -104,6 +104,13 @@ impl Relay {
             && url.port() == self.intake.port()
             && url.path().trim_end_matches('/') == self.intake.path()
     }
+
+    /// Whether a broker's webhook says in its URL which one it is.
+    pub(super) fn names_itself(webhook: &Value) -> bool {
+        let uuid = webhook["uuid"].as_str().unwrap_or_default();
+        let names = |url: Url| url.query_pairs().any(|(name, is)| name == RELAY && is == uuid);
+        target(webhook).is_some_and(names)
+    }
 }
 
 fn target(webhook: &Value) -> Option<Url> {
