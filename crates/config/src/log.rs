@@ -34,9 +34,9 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// What is logged without `RUST_LOG`. That spans can't be exported, or that a channel of
-    /// RabbitMQ was closed, is told by ourselves, once and where it is a fault.
-    const FILTER: &str = "info,lapin=warn,lapin::channel=off,sqlx=warn,hyper=warn,\
+    /// What is logged without `RUST_LOG`. That spans can't be exported, or that RabbitMQ is away,
+    /// is told by ourselves, once and where it is a fault; of lapin only what it does not survive.
+    const FILTER: &str = "info,lapin=off,lapin::thread=error,sqlx=warn,hyper=warn,\
                           h2=warn,rustls=warn,opentelemetry_sdk=off,\
                           opentelemetry-otlp=off";
 
