@@ -307,7 +307,7 @@ async fn what_is_done_is_planned_first_and_done_once() -> Result<()> {
     let sent_once = scene.until("good", "delivered").await?;
     let plan = format!("/ui/deliveries/plan?act=replay&ids={sent_once}");
     let page = browser.view(&plan).await?;
-    page.holds("1 deliveries would be sent once more")?;
+    page.holds("1 delivery would be sent once more")?;
     ensure!(scene.target.asked("/hook/good").len() == 1, "a plan did something");
     let id = page.hidden("id")?.to_owned();
     let form = [("act", "replay"), ("ids", sent_once.as_str()), ("id", id.as_str())];
@@ -315,7 +315,7 @@ async fn what_is_done_is_planned_first_and_done_once() -> Result<()> {
     for _ in 0..2 {
         let page = browser.post("/ui/deliveries/act", &form).await?;
         ensure!(page.status == 200, "{page:?}");
-        page.holds("1 deliveries are sent once more")?;
+        page.holds("1 delivery is sent once more")?;
     }
     wait_until("the replay", SOON, async || {
         let attempts = scene.api.delivery(&sent_once).await?["attempts"].clone();
@@ -329,10 +329,10 @@ async fn what_is_done_is_planned_first_and_done_once() -> Result<()> {
 
     let held = scene.until("dead", "held").await?;
     let page = browser.view("/ui/deliveries/plan?act=discard&provider=dead").await?;
-    page.holds("1 deliveries would be discarded")?;
+    page.holds("1 delivery would be discarded")?;
     let id = page.hidden("id")?.to_owned();
     let form = [("act", "discard"), ("provider", "dead"), ("id", id.as_str())];
-    browser.post("/ui/deliveries/act", &form).await?.holds("1 deliveries are discarded")?;
+    browser.post("/ui/deliveries/act", &form).await?.holds("1 delivery is discarded")?;
     ensure!(scene.api.delivery(&held).await?["status"] == "discarded");
     acts_on_webhooks(&scene, &mut browser).await?;
     scene.cluster.finish().await

@@ -121,6 +121,36 @@ impl FromStr for EventSource {
     }
 }
 
+/// Why a broker's call was taken for the publication of which the watch's event had told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MergedBecause {
+    /// The event was made less than a minute before.
+    JustMade,
+    /// The broker published no more often than was told of.
+    OnePublication,
+    /// The relay is none of the broker's webhooks, or the broker is not known here: nobody can tell.
+    RelayUnknown,
+    /// The broker could not be asked.
+    BrokerUnasked,
+}
+
+impl MergedBecause {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::JustMade, Self::OnePublication, Self::RelayUnknown, Self::BrokerUnasked];
+
+    /// Its name in rows and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JustMade => "just_made",
+            Self::OnePublication => "one_publication",
+            Self::RelayUnknown => "relay_unknown",
+            Self::BrokerUnasked => "broker_unasked",
+        }
+    }
+}
+
 /// One side of a contract as an event names it. Missing values are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

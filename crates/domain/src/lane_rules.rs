@@ -258,7 +258,7 @@ fn pair(username: &str, password: &str) -> Option<String> {
 /// The credential written into a header; its scheme is left out, for `token x` and `Bearer x`
 /// are the same to GitHub.
 fn in_header(request: &RequestTemplate) -> Option<&str> {
-    let values = request.headers.iter().filter(|(name, _)| may_hold_credential(name));
+    let values = request.headers.iter().filter(|(name, _)| is_secret_header(name));
     let value = values.map(|(_, value)| value.trim()).find(|value| !value.is_empty())?;
     let after_scheme = value.split_once(' ').filter(|(scheme, _)| {
         ["bearer", "token", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
@@ -266,8 +266,9 @@ fn in_header(request: &RequestTemplate) -> Option<&str> {
     Some(after_scheme.map_or(value, |(_, credential)| credential.trim()))
 }
 
-/// More names than a broker stars: lanes are told apart by them, nothing is hidden.
-fn may_hold_credential(name: &str) -> bool {
+/// Whether a header of this name may hold a credential: more names than a broker stars. What is
+/// written there without a variable is one.
+pub fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["authorization", "token", "api-key", "apikey", "secret"].iter().any(|word| name.contains(word))
 }

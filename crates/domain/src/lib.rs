@@ -6,6 +6,7 @@
 mod address;
 mod audit;
 mod classify;
+mod counted;
 mod credential;
 mod delivery;
 pub mod doctor;
@@ -44,13 +45,16 @@ mod webhook;
 pub use address::{AddressPolicy, BlockedAddress};
 pub use audit::{AuditAction, AuditKind, UnknownAuditWord};
 pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule, classify};
+pub use counted::counted;
 pub use credential::{
     CredentialFacts, CredentialKind, CredentialWarning, ProbeVerdict, UnknownCredentialWord,
     WhichValue, credential_expiry, credential_warnings,
 };
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
-pub use event::{Event, EventName, EventSource, Pacticipant, UnknownEventName, UnknownEventSource};
+pub use event::{
+    Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName, UnknownEventSource,
+};
 pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
 };
@@ -69,7 +73,9 @@ pub use lane::{HoldCause, LaneLimits, LaneState};
 pub use lane_policy::{
     FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LaneEvidence, LanePolicy, LimitPolicy,
 };
-pub use lane_rules::{LaneError, LanePlace, LaneRule, LaneRules, is_credential_header};
+pub use lane_rules::{
+    LaneError, LanePlace, LaneRule, LaneRules, is_credential_header, is_secret_header,
+};
 pub use matching::{Unwanted, distance, unwanted, wants};
 pub use next_row::{
     Due, LOST_WAIT, LastOutcome, MAX_LOST_CLAIMS, MAX_REJECTIONS, NextRow, Rejection, RowFacts,

@@ -19,6 +19,7 @@
 
 mod credential;
 mod lane;
+mod mend;
 mod pair;
 mod streak;
 mod words;
@@ -33,6 +34,7 @@ use postrider_store::{
 };
 use uuid::Uuid;
 
+use mend::Mend;
 use words::age;
 
 /// Thresholds, from settings.
@@ -165,18 +167,18 @@ pub(crate) fn pairs_full(most: u64, refused: u64) -> IncidentFinding {
 
 /// All conditions that hold now.
 pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFinding> {
+    let mend = Mend::new(&facts.credentials);
     let streaks = facts
         .store
         .streaks
         .iter()
         .filter(|streak| is_sustained(streak, rules, now) && !is_explained(streak, &facts.store))
-        .map(|streak| streak::sustained(streak, now));
-    let held =
-        facts.store.held.iter().filter_map(|(lane, cause, since, backlog)| {
-            lane_held(lane, *cause, *since, *backlog, now)
-        });
+        .map(|streak| streak::sustained(streak, mend, now));
+    let held = facts.store.held.iter().filter_map(|(lane, cause, since, backlog)| {
+        lane_held((lane, *cause, *since), *backlog, mend, now)
+    });
     let slow = lane::late(&facts.lanes, rules.delivery_objective, now);
-    let parked = facts.store.parked.iter().map(|parked| webhook_held(parked, now));
+    let parked = facts.store.parked.iter().map(|parked| webhook_held(parked, mend, now));
     let poisoned = facts.store.poisoned.iter().map(|(delivery, webhook)| IncidentFinding {
         kind: IncidentKind::Poison,
         subject: delivery.to_string(),
@@ -240,20 +242,15 @@ fn local_trouble(troubled: &TroubledWorker, now: Timestamp) -> IncidentFinding {
 }
 
 fn lane_held(
-    lane: &str,
-    cause: HoldCause,
-    since: Timestamp,
+    (lane, cause, since): (&str, HoldCause, Timestamp),
     backlog: u64,
+    mend: Mend<'_>,
     now: Timestamp,
 ) -> Option<IncidentFinding> {
     let (why, next) = match cause {
-        HoldCause::Credential => {
-            ("its target refused the credential", streak::set_secret(lane, "new-token"))
-        }
-        HoldCause::SecretMissing => ("a secret has no value", streak::set_secret(lane, "token")),
-        HoldCause::SecretUnusable => {
-            ("a secret's value can't be sent", streak::set_secret(lane, "token"))
-        }
+        HoldCause::Credential => (mend.refused(lane), mend.secret(lane, "new-token")),
+        HoldCause::SecretMissing => ("a secret has no value", mend.secret(lane, "token")),
+        HoldCause::SecretUnusable => ("a secret's value can't be sent", mend.secret(lane, "token")),
         // Whoever held it knows.
         HoldCause::Manual => return None,
     };
@@ -263,14 +260,23 @@ fn lane_held(
         cause: cause.as_str(),
         severity: Severity::Critical,
         summary: format!(
-            "Lane {lane} is held for {}: {why}; {backlog} deliveries wait, none is dropped",
-            age(since, now)
+            "Lane {lane} is held for {}: {why}; {}",
+            age(since, now),
+            waiting(backlog)
         ),
         next,
     })
 }
 
-fn webhook_held(parked: &ParkedWebhook, now: Timestamp) -> IncidentFinding {
+/// `1 delivery waits, it is not dropped`.
+fn waiting(backlog: u64) -> String {
+    match backlog {
+        1 => "1 delivery waits, it is not dropped".to_owned(),
+        many => format!("{many} deliveries wait, none is dropped"),
+    }
+}
+
+fn webhook_held(parked: &ParkedWebhook, mend: Mend<'_>, now: Timestamp) -> IncidentFinding {
     let ParkedWebhook { uuid, lane, cause, since, backlog, .. } = parked;
     let why = match cause {
         HoldCause::Credential | HoldCause::Manual => {
@@ -285,11 +291,12 @@ fn webhook_held(parked: &ParkedWebhook, now: Timestamp) -> IncidentFinding {
         cause: cause.as_str(),
         severity: Severity::Critical,
         summary: format!(
-            "Webhook {uuid} of lane {lane} is held for {}: {why}; {backlog} deliveries wait, none \
-             is dropped",
-            age(*since, now)
+            "Webhook {uuid} of lane {lane} is held for {}: {why}; {}",
+            age(*since, now),
+            waiting(*backlog)
         ),
-        next: streak::set_own_secret(lane, "new-token")
+        next: mend
+            .own_secret(lane, "new-token")
             .unwrap_or_else(|| format!("postrider webhooks test {uuid}")),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use postrider_api::AcceptedResult;
-use postrider_domain::{DeliveryId, EventId};
+use postrider_domain::{DeliveryId, EventId, counted};
 use serde_json::{Value, json};
 
 use super::Api;
@@ -19,6 +19,12 @@ use crate::follow::{Ended, MOST, WaitArgs, to_the_end};
 use crate::webhooks::{documents, uuids};
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
 use send::Verdict;
+
+/// `1 event was`, `2 events were`.
+fn were(events: u64) -> String {
+    let was = if events == 1 { "was" } else { "were" };
+    format!("{} {was}", counted(events, "event", "events"))
+}
 
 /// Refusals that are told one by one; the rest is counted.
 const MAX_TOLD: usize = 100;
@@ -239,7 +245,7 @@ impl Tally {
                 out.line(format_args!("event {id}"));
             }
         }
-        out.line(format_args!("{} deliveries", self.deliveries.len()));
+        out.line(counted(self.deliveries.len() as u64, "delivery", "deliveries"));
         if self.unwanted_count > 0 {
             let colon = if why.is_empty() { "" } else { ":" };
             out.line(format_args!("no webhook wants {} of the events{colon}", self.unwanted_count));
@@ -258,7 +264,7 @@ impl Tally {
     fn add_to(&self, mut failure: Failure) -> Failure {
         let done = self.accepted + self.duplicates;
         if done > 0 {
-            failure.message = format!("{} (after {done} events were taken)", failure.message);
+            failure.message = format!("{} (after {} taken)", failure.message, were(done));
         }
         failure
     }

@@ -31,13 +31,13 @@ pub(super) fn expiring(credential: &CredentialRow, now: Timestamp) -> Option<Inc
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::SignedDuration;
     use postrider_store::SecretInfo;
 
     use super::*;
 
-    fn credential(expires_at: Option<Timestamp>) -> CredentialRow {
+    pub(in crate::rules) fn credential(expires_at: Option<Timestamp>) -> CredentialRow {
         CredentialRow {
             secret: SecretInfo {
                 uuid: String::new(),

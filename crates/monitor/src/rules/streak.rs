@@ -1,12 +1,13 @@
 //! Webhooks that fail again and again: what each class of failure means, and what to do.
 
 use jiff::Timestamp;
-use postrider_domain::Outcome;
+use postrider_domain::{Outcome, counted};
 use postrider_store::{IncidentFinding, IncidentKind, Severity, StreakFact};
 
-use super::words::{age, quoted};
+use super::mend::Mend;
+use super::words::age;
 
-pub(super) fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding {
+pub(super) fn sustained(streak: &StreakFact, mend: Mend<'_>, now: Timestamp) -> IncidentFinding {
     let last = match (streak.last_status_code, streak.last_outcome) {
         (Some(status), Some(outcome)) => format!("last: {status}, {outcome}"),
         (None, Some(outcome)) => format!("last: {outcome}"),
@@ -16,35 +17,36 @@ pub(super) fn sustained(streak: &StreakFact, now: Timestamp) -> IncidentFinding 
         .last_success_at
         .map_or_else(|| "never succeeded".to_owned(), |at| format!("last success {at}"));
     let since = streak.since.map_or_else(String::new, |at| format!(" for {}", age(at, now)));
-    let (meaning, next) = advice(streak);
+    let (meaning, next) = advice(streak, mend);
     IncidentFinding {
         kind: IncidentKind::SustainedFailures,
         subject: streak.webhook.to_string(),
         cause: streak.last_outcome.map_or("unknown", Outcome::as_str),
         severity: Severity::Warning,
         summary: format!(
-            "Webhook \"{}\" has failed {} times in a row{since}: {meaning} ({last}; {success}; \
-             lane {})",
-            streak.description, streak.failures, streak.lane
+            "Webhook \"{}\" has failed {} in a row{since}: {meaning} ({last}; {success}; lane {})",
+            streak.description,
+            counted(streak.failures, "time", "times"),
+            streak.lane
         ),
         next,
     }
 }
 
 /// What the newest failure means, and the command to run next.
-fn advice(streak: &StreakFact) -> (&'static str, String) {
+fn advice(streak: &StreakFact, mend: Mend<'_>) -> (&'static str, String) {
     let webhook = &streak.webhook;
     let look_at_webhook = || format!("postrider webhooks show {webhook}");
     let look_at_deliveries = || format!("postrider deliveries list --webhook {webhook} --limit 5");
     match streak.last_outcome {
         Some(Outcome::Credential) => {
-            ("the target refuses the credential", set_secret(&streak.lane, "new-token"))
+            ("the target refuses the credential", mend.secret(&streak.lane, "new-token"))
         }
         Some(Outcome::SecretMissing) => {
-            ("a secret that it uses has no value", set_secret(&streak.lane, "token"))
+            ("a secret that it uses has no value", mend.secret(&streak.lane, "token"))
         }
         Some(Outcome::SecretUnusable) => {
-            ("the value of a secret that it uses can't be sent", set_secret(&streak.lane, "token"))
+            ("the value of a secret that it uses can't be sent", mend.secret(&streak.lane, "token"))
         }
         Some(Outcome::NotFound) => (
             "the target does not exist or is hidden from the credential: check the URL, whether \
@@ -86,27 +88,4 @@ fn advice(streak: &StreakFact) -> (&'static str, String) {
         )
         | None => ("what went wrong differs", look_at_deliveries()),
     }
-}
-
-/// The command that mends a lane's credential; `file` is what the value is read from.
-pub(super) fn set_secret(lane: &str, file: &str) -> String {
-    set_own_secret(lane, file).unwrap_or_else(|| "postrider webhooks list".to_owned())
-}
-
-/// The same, where the lane is named after a secret.
-pub(super) fn set_own_secret(lane: &str, file: &str) -> Option<String> {
-    secret_of(lane).map(|name| format!("postrider secrets set {} < {file}", quoted(name)))
-}
-
-/// The secret in a lane's name. A lane that settings named has none, and a credential that
-/// stands in the webhook itself is no secret that could be set.
-fn secret_of(lane: &str) -> Option<&str> {
-    let (_, credential) = lane.rsplit_once('/')?;
-    let is_own = credential == "none"
-        || ["basic-", "inline-"].iter().any(|kind| {
-            credential.strip_prefix(kind).is_some_and(|hash| {
-                hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-            })
-        });
-    (!is_own).then_some(credential)
 }

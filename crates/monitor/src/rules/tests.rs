@@ -154,6 +154,40 @@ fn a_credential_that_is_no_secret_is_not_set_as_one() {
 }
 
 #[test]
+fn an_app_is_mended_by_a_key_and_not_by_a_value() {
+    let app = postrider_domain::GithubApp {
+        app_id: "12345".to_owned(),
+        installation_id: None,
+        owner: None,
+        per_repository: false,
+        api_url: "https://api.github.com".to_owned(),
+    };
+    let mut secret = credential::tests::credential(None);
+    secret.secret.github_app = Some(Box::new(app));
+    let held = |backlog| Facts {
+        store: MonitorFacts {
+            held: vec![(
+                "api.github.com/githubToken".to_owned(),
+                HoldCause::Credential,
+                at(NOW),
+                backlog,
+            )],
+            ..MonitorFacts::default()
+        },
+        credentials: vec![secret.clone()],
+        ..Facts::default()
+    };
+    let found = &evaluate(&rules(3), &held(1), at(NOW))[0];
+    assert_eq!(
+        found.next,
+        "postrider secrets set githubToken --github-app --app-id 12345 --private-key-file \
+         new-key.pem"
+    );
+    assert!(found.summary.contains("GitHub refused the app"), "{}", found.summary);
+    assert!(found.summary.ends_with("1 delivery waits, it is not dropped"), "{}", found.summary);
+}
+
+#[test]
 fn every_cause_of_a_hold_has_its_own_next_step() {
     let lane = "api.github.com/githubToken".to_owned();
     let since = at("2026-11-20T09:29:30Z");
