@@ -2,7 +2,7 @@
 
 mod kept;
 
-pub use kept::{EventDetail, EventFilter, EventList, EventSummary, UnwantedBy};
+pub use kept::{EventDetail, EventFilter, EventList, EventSummary, MergedCalls, UnwantedBy};
 
 use jiff::Timestamp;
 use postrider_domain::{DeliveryId, EventId, WebhookUuid};

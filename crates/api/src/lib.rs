@@ -35,8 +35,8 @@ pub use deliveries::{
 pub use doctor::{DoctorHop, DoctorQuery, DoctorReport, OtherVerdict};
 pub use events::{
     AcceptedDelivery, AcceptedEvent, AcceptedResult, CloudEvent, Consumer, Event, EventDetail,
-    EventFilter, EventList, EventResult, EventSummary, Provider, RelayedEvent, StoredEvent,
-    UnwantedBy,
+    EventFilter, EventList, EventResult, EventSummary, MergedCalls, Provider, RelayedEvent,
+    StoredEvent, UnwantedBy,
 };
 pub use freshness::{
     Basis, FailedVersion, FreshnessList, FreshnessQuery, HeldBackVersion, OwedResult, PairFreshness,

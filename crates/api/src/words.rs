@@ -53,6 +53,11 @@ words! {
     /// How an event came in: posted by somebody, told by a broker's own webhook, found at the
     /// broker, or found lost by `postrider reconcile`.
     EventSource = postrider_domain::EventSource::ALL.map(postrider_domain::EventSource::as_str);
+    /// Why a broker's call was taken for the publication of which an event told already:
+    /// `just_made` less than a minute ago; `one_publication`, the broker published no more often;
+    /// `relay_unknown`, its webhook could not be found; `broker_unasked`, it could not be asked.
+    MergedBecause =
+        postrider_domain::MergedBecause::ALL.map(postrider_domain::MergedBecause::as_str);
     /// `queued` waits for its first attempt, `retrying` for another one, `held` for its lane;
     /// `delivered`, `failed` and `discarded` (its webhook was deleted or disabled) are final.
     DeliveryStatus =

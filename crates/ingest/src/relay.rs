@@ -44,7 +44,7 @@ use crate::commit::{Candidate, CommitResult};
 use crate::events;
 use crate::intake::App;
 use crate::payload::{DEFAULT_BROKER, check_key};
-use crate::relay::merged::Relay;
+use crate::relay::merged::{Met, Relay};
 use crate::relay::params::{BodyFault, Params};
 use crate::relay::repeat::Identity;
 
@@ -156,13 +156,19 @@ async fn commit(
 ) -> Result<Response, Problem> {
     let event = EventDocument::new(event)?;
     let mut result = submit(app, &identity, &event, trace).await;
-    if let (Some(key), CommitResult::Accepted { event_id: met, duplicate: true, .. }) =
+    if let (Some(key), CommitResult::Accepted { event_id, duplicate: true, .. }) =
         (&identity.key, &result)
-        && merged::is_another((app.store(), &app.config), relay, event.event(), *met).await?
     {
-        app.store().free_key(key, *met).await?;
-        identity.arrives_now();
-        result = submit(app, &identity, &event, trace).await;
+        let place = (app.store(), &app.config);
+        match merged::met(place, relay, event.event(), *event_id).await? {
+            Met::Again => {}
+            Met::Merged(why) => app.store().note_merged(*event_id, why).await?,
+            Met::Another => {
+                app.store().free_key(key, *event_id).await?;
+                identity.arrives_now();
+                result = submit(app, &identity, &event, trace).await;
+            }
+        }
     }
     if let (Some(key), CommitResult::Accepted { event_id, .. }) = (&identity.key, &result) {
         app.store().free_key(key, *event_id).await?;

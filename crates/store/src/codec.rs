@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use postrider_domain::{
     AuditAction, AuditKind, Event, EventName, EventSource, HoldCause, LaneLimits, LaneState,
-    Outcome, ProbeVerdict, Rate, StoredStatus, WebhookId, WebhookState, WebhookUuid, WhichValue,
+    MergedBecause, Outcome, ProbeVerdict, Rate, StoredStatus, WebhookId, WebhookState, WebhookUuid,
+    WhichValue,
 };
 
 use crate::{AlertStatus, BrokerTrouble, IncidentKind, Severity, StoreError};
@@ -153,6 +154,11 @@ pub(crate) fn event_name(text: &str) -> Result<EventName, StoreError> {
 /// How an event came in, as a stored word says.
 pub(crate) fn event_source(text: &str) -> Result<EventSource, StoreError> {
     text.parse().map_err(|_| unreadable("source of an event", text))
+}
+
+pub(crate) fn merged_because(text: &str) -> Result<MergedBecause, StoreError> {
+    let mut all = MergedBecause::ALL.into_iter();
+    all.find(|why| why.as_str() == text).ok_or_else(|| unreadable("reason of a merged call", text))
 }
 
 /// The webhook uuid that a stored text says.

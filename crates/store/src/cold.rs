@@ -18,6 +18,7 @@ pub(crate) mod lanes;
 pub(crate) mod limits;
 pub(crate) mod list;
 mod looked;
+mod merged;
 pub(crate) mod meta;
 pub(crate) mod notifications;
 mod pace;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::doctor::{Known, RunFinding};
-use postrider_domain::{EventId, EventName, EventSource};
+use postrider_domain::{EventId, EventName, EventSource, MergedBecause};
 
 use crate::DeliveryRow;
 
@@ -74,6 +74,19 @@ pub struct EventView {
     pub event: String,
     /// What it led to, newest first; of very many the newest thousand.
     pub deliveries: Vec<DeliveryRow>,
+    /// Calls of a broker that were merged with it; `None` when none was.
+    pub merged: Option<MergedCalls>,
+}
+
+/// Calls of a broker that were taken for the publication of which an event told already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergedCalls {
+    /// How many.
+    pub calls: u64,
+    /// When the last one came.
+    pub last_at: Timestamp,
+    /// Why that one was merged.
+    pub because: MergedBecause,
 }
 
 /// How a question about a delivery's run stands.

@@ -60,7 +60,9 @@ pub use credentials::{
 };
 pub use error::StoreError;
 pub use event_key::EventKey;
-pub use events::{EventCursor, EventFilter, EventPage, EventRow, EventView, RunAnswer};
+pub use events::{
+    EventCursor, EventFilter, EventPage, EventRow, EventView, MergedCalls, RunAnswer,
+};
 pub use executions::{ExecutionView, LaneStop, NewExecution, Started, Subject, SweptExecutions};
 pub use heartbeat::{Beat, GivenBack, Trouble, TroubledWorker};
 pub use incidents::{

@@ -1,7 +1,7 @@
 //! Events that were taken in, in lists and one by one.
 
 use jiff::Timestamp;
-use postrider_domain::{EventId, EventName, EventSource, WebhookUuid};
+use postrider_domain::{EventId, EventName, EventSource, MergedBecause, WebhookUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -60,6 +60,24 @@ pub struct EventDetail {
     pub unwanted_by: Vec<UnwantedBy>,
     /// How many webhooks there are.
     pub webhooks: u64,
+    /// Calls of a broker that were merged with it, because they told of the same publication; null
+    /// when none was.
+    #[serde(default)]
+    #[schema(required)]
+    pub merged: Option<MergedCalls>,
+}
+
+/// Calls of a broker that led to no event of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MergedCalls {
+    /// How many.
+    #[schema(minimum = 1)]
+    pub calls: u64,
+    /// When the last one came.
+    pub last_at: Timestamp,
+    /// Why that one was merged.
+    #[schema(value_type = words::MergedBecause)]
+    pub because: MergedBecause,
 }
 
 /// A webhook that an event did not lead to.

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use postrider_api::{Delivery, EventDetail, EventList, EventSummary};
-use postrider_domain::{EventId, EventName, EventSource};
+use postrider_api::{Delivery, EventDetail, EventList, EventSummary, MergedCalls};
+use postrider_domain::{EventId, EventName, EventSource, MergedBecause, counted};
 use serde_json::json;
 
 use crate::{Api, Connection, Exit, Format, Out, OutputArgs, cell_of, moment, pages, printable};
@@ -152,6 +152,9 @@ fn print_one(event: &EventDetail, out: &mut Out) {
     for (key, value) in fields {
         out.line(format_args!("{key:<16} {}", printable(&value)));
     }
+    if let Some(merged) = &event.merged {
+        out.line(format_args!("{:<16} {}", "merged", sentence(merged)));
+    }
     out.line("");
     if event.deliveries.is_empty() {
         print_unwanted(event, out);
@@ -172,6 +175,23 @@ fn print_one(event: &EventDetail, out: &mut Out) {
         event.deliveries.iter().map(row).collect(),
         "",
     );
+}
+
+/// What was merged with it, and why.
+fn sentence(merged: &MergedCalls) -> String {
+    let why = match merged.because {
+        MergedBecause::JustMade => "it came within a minute of the watch's event",
+        MergedBecause::OnePublication => "the broker published no more often than was told of",
+        MergedBecause::RelayUnknown => {
+            "the broker's webhook was not found, so that nobody can tell publications apart: \
+             `postrider connect` mends that"
+        }
+        MergedBecause::BrokerUnasked => {
+            "the broker could not be asked whether it is of another publication"
+        }
+    };
+    let calls = counted(merged.calls, "call", "calls");
+    format!("{calls} of the broker's relay into this event, the last {:.0}: {why}", merged.last_at)
 }
 
 fn print_unwanted(event: &EventDetail, out: &mut Out) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_broker::{Broker, BrokerError, Pair, TriggeredCall};
-use postrider_domain::{Event, EventId, PairKey};
+use postrider_domain::{Event, EventId, MergedBecause, PairKey};
 use postrider_http_server::query;
 use postrider_store::{Store, StoreError, WhyKnown};
 
@@ -44,24 +44,35 @@ impl Relay {
     }
 }
 
-/// Whether a call is of another publication than the watch's event that it met. Where nobody can
-/// tell it is not.
-pub(super) async fn is_another(
+/// What a call that met an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// The same call again, or one like it: the event is not the watch's.
+    Again,
+    /// Of the publication that the watch's event told of, or nobody can tell.
+    Merged(MergedBecause),
+    /// Of another publication.
+    Another,
+}
+
+/// Whether a call is of another publication than the watch's event that it met.
+pub(super) async fn met(
     (store, config): (&Store, &IngestConfig),
     relay: &Relay,
     event: &Event,
     met: EventId,
-) -> Result<bool, StoreError> {
+) -> Result<Met, StoreError> {
     let key = PairKey {
         broker: event.broker.clone(),
         consumer: event.consumer.name.clone(),
         provider: event.provider.name.clone(),
     };
     let known = store.known_debts(&key).await?;
-    let is_the_watchs =
-        known.iter().any(|debt| debt.event == Some(met) && debt.why == WhyKnown::Watch);
-    if !is_the_watchs || Timestamp::now().duration_since(made_at(met)) <= SAME {
-        return Ok(false);
+    if !known.iter().any(|debt| debt.event == Some(met) && debt.why == WhyKnown::Watch) {
+        return Ok(Met::Again);
+    }
+    if Timestamp::now().duration_since(made_at(met)) <= SAME {
+        return Ok(Met::Merged(MergedBecause::JustMade));
     }
     let told = store.told_versions(&key, Timestamp::UNIX_EPOCH).await?;
     let told = told.iter().filter(|told| {
@@ -69,20 +80,17 @@ pub(super) async fn is_another(
             && told.provider_version == event.provider.version_number
     });
     let told = told.count();
-    let publications = match tokio::time::timeout(ASK_FOR, publications(config, relay, event)).await
-    {
-        Ok(Ok(publications)) => publications,
-        Ok(Err(error)) => {
-            tracing::warn!(broker = event.broker, %error, "relay.merged_unasked");
-            return Ok(false);
-        }
-        Err(_) => {
-            let error = "no answer in time";
-            tracing::warn!(broker = event.broker, error, "relay.merged_unasked");
-            return Ok(false);
-        }
+    let asked = tokio::time::timeout(ASK_FOR, publications(config, relay, event)).await;
+    let error = match asked {
+        Ok(Ok(Some(publications))) if publications > told => return Ok(Met::Another),
+        // It has just called: what the broker tells of is another webhook.
+        Ok(Ok(None | Some(0))) => return Ok(Met::Merged(MergedBecause::RelayUnknown)),
+        Ok(Ok(Some(_))) => return Ok(Met::Merged(MergedBecause::OnePublication)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
     };
-    Ok(publications.is_some_and(|publications| publications > told))
+    tracing::warn!(broker = event.broker, error, "relay.merged_unasked");
+    Ok(Met::Merged(MergedBecause::BrokerUnasked))
 }
 
 /// How often the broker triggered this relay with the event; `None` where the broker is not known

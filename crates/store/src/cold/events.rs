@@ -95,6 +95,7 @@ impl Store {
             row: event_row(&row)?,
             event: row.string("body")?,
             deliveries: page.deliveries,
+            merged: self.merged_calls(id).await?,
         }))
     }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Tx;
 use super::list::first_id;
+use super::merged;
 use super::pace::Pace;
 use super::query::{Dialect, Query};
 use super::row::Row;
@@ -110,6 +111,7 @@ impl Store {
         }
         self.prune_revisions().await?;
         self.run("prune_bulk_acts", Query::new(BULK_ACTS).bind(keep)).await?;
+        self.run("prune_merged_calls", Query::new(merged::PRUNE).bind(keep)).await?;
         Ok(pruned)
     }
 

@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
-use postrider_api::{EventDetail, EventFilter, EventList, EventSummary, NextPage, PageQuery};
+use postrider_api::{
+    EventDetail, EventFilter, EventList, EventSummary, MergedCalls, NextPage, PageQuery,
+};
 use postrider_domain::{Event, EventId};
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
@@ -112,6 +114,11 @@ pub(super) async fn show(
         deliveries: view.deliveries.into_iter().map(document).collect(),
         unwanted_by,
         webhooks: webhooks.len() as u64,
+        merged: view.merged.map(|merged| MergedCalls {
+            calls: merged.calls,
+            last_at: merged.last_at,
+            because: merged.because,
+        }),
     };
     Ok(Json(detail).into_response())
 }

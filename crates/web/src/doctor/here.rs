@@ -59,7 +59,7 @@ struct Here<'s> {
 
 impl Here<'_> {
     async fn event(&mut self, row: EventRow) -> Result<Option<EventFacts>, StoreError> {
-        let Some(EventView { row, event, deliveries }) = self.store.event(row.id).await? else {
+        let Some(EventView { row, event, deliveries, .. }) = self.store.event(row.id).await? else {
             return Ok(None);
         };
         let mut facts = Vec::with_capacity(deliveries.len());

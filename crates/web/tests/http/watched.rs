@@ -132,6 +132,17 @@ async fn call(harness: &Harness, more: &str) -> (bool, String) {
     (body["duplicate"] == true, body["event_id"].as_str().unwrap().to_owned())
 }
 
+/// What is told of calls that were merged with an event; nothing when none was.
+async fn merged(harness: &Harness, event: &str) -> String {
+    let shown = harness.get(&format!("/api/v1/events/{event}")).await.json();
+    let merged = &shown["merged"];
+    if merged.is_null() {
+        return String::new();
+    }
+    assert!(merged["last_at"].is_string(), "{merged}");
+    format!("{} {}", merged["calls"], merged["because"].as_str().unwrap())
+}
+
 #[tokio::test]
 async fn the_first_call_is_merged_and_the_next_is_another_publication() {
     let harness = Harness::start().await;
@@ -139,6 +150,7 @@ async fn the_first_call_is_merged_and_the_next_is_another_publication() {
     let told = watch_told(&harness, 0).await.0.to_string();
     // Nobody need be asked.
     assert_eq!(call(&harness, "").await, (true, told.clone()));
+    assert_eq!(merged(&harness, &told).await, "1 just_made");
     let (is_known, id) = call(&harness, "").await;
     assert!(!is_known && id != told, "{id}");
     assert_eq!(harness.delivery_count().await, 2);
@@ -147,14 +159,15 @@ async fn the_first_call_is_merged_and_the_next_is_another_publication() {
 /// Minutes later the broker is asked how often it published.
 #[tokio::test]
 async fn a_late_call_is_told_apart_by_what_the_broker_triggered() {
-    for (publications, more, is_merged) in [
-        (1, "", true),
-        (1, "&relay=8c9b5a52-6ed4-4a3d-9a3c-0d4a6f3b1c11", true),
-        (2, "", false),
-        (2, "&relay=8c9b5a52-6ed4-4a3d-9a3c-0d4a6f3b1c11", false),
+    for (publications, more, why) in [
+        (1, "", "1 one_publication"),
+        (1, "&relay=8c9b5a52-6ed4-4a3d-9a3c-0d4a6f3b1c11", "1 one_publication"),
+        (2, "", ""),
+        (2, "&relay=8c9b5a52-6ed4-4a3d-9a3c-0d4a6f3b1c11", ""),
         // It is no webhook of the broker's: nobody can tell.
-        (2, "&relay=another", true),
+        (2, "&relay=another", "1 relay_unknown"),
     ] {
+        let is_merged = !why.is_empty();
         let harness = Harness::start().await;
         webhook(&harness).await;
         let broker = broker(publications).await;
@@ -163,6 +176,7 @@ async fn a_late_call_is_told_apart_by_what_the_broker_triggered() {
         let (is_known, id) = call(&asking, more).await;
         let told_of = format!("{publications} publications, {more:?}");
         assert_eq!((is_known, id == told), (is_merged, is_merged), "{told_of}");
+        assert_eq!(merged(&asking, &told).await, why, "{told_of}");
         let deliveries = if is_merged { 1 } else { 2 };
         assert_eq!(harness.delivery_count().await, deliveries, "{told_of}");
         // The publication's call was met: the next one is another.
@@ -177,9 +191,10 @@ async fn where_nobody_can_tell_a_late_call_is_merged() {
     webhook(&harness).await;
     let broker = broker(2).await;
     broker.trouble(Some((500, None, "{}")));
-    watch_told(&harness, 5).await;
+    let told = watch_told(&harness, 5).await.0.to_string();
     let asking = harness.asking(broker.url());
     assert!(call(&asking, "").await.0);
+    assert_eq!(merged(&asking, &told).await, "1 broker_unasked");
     asking.end().await;
     // After all that the broker's repeats may take it can't be that call.
     let harness = Harness::start().await;
