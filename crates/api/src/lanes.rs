@@ -75,8 +75,10 @@ pub struct Lane {
     /// Until when the target asked for a pause.
     #[schema(required)]
     pub paused_until: Option<Timestamp>,
-    /// How long the limits make the backlog take; 0 without limits.
-    pub drain_seconds: u64,
+    /// How long the limits make the backlog take; 0 without limits. Null while the lane is held or
+    /// paused: nothing drains until then.
+    #[schema(required)]
+    pub drain_seconds: Option<u64>,
 }
 
 /// A webhook whose deliveries wait while its lane's other webhooks go on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use postrider_api::{HoldLane, Lane, LaneList, LaneName};
+use postrider_api::{HoldLane, Lane, LaneList, LaneName, LaneState};
 use postrider_domain::HoldCause;
 
 use super::Api;
@@ -104,6 +104,16 @@ fn tell(lane: &Lane, args: &LaneArgs, done: fmt::Arguments<'_>, out: &mut Out) {
     }
 }
 
+/// How long the backlog takes, or what it waits for first.
+fn drains(lane: &Lane) -> String {
+    match (lane.state, lane.drain_seconds) {
+        (_, Some(needed)) => seconds(Duration::from_secs(needed).as_secs_f64()),
+        (LaneState::Held, None) if lane.until.is_none() => "when released".to_owned(),
+        (LaneState::Held, None) => "after the hold".to_owned(),
+        (LaneState::Paused | LaneState::Open, None) => "after the pause".to_owned(),
+    }
+}
+
 fn print(answer: &LaneList, out: &mut Out) {
     let row = |lane: &Lane| {
         // Said where it is not the lane's own.
@@ -122,7 +132,7 @@ fn print(answer: &LaneList, out: &mut Out) {
             lane.backlog.to_string(),
             cell_of(lane.oldest_at),
             cell_of(lane.paused_until),
-            seconds(Duration::from_secs(lane.drain_seconds).as_secs_f64()),
+            drains(lane),
         ]
     };
     out.table(

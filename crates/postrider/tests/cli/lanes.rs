@@ -8,18 +8,27 @@ use super::server::{Server, expect, incident, lane, stderr, stdout};
 
 #[test]
 fn lanes_and_incidents() {
-    let held =
-        lane(json!({ "state": "held", "cause": "credential", "backlog": 3, "drain_seconds": 90 }));
+    let held = lane(
+        json!({ "state": "held", "cause": "credential", "backlog": 3, "drain_seconds": null }),
+    );
+    let paused = json!({ "name": "h/p", "state": "paused", "drain_seconds": null });
+    let open = json!({ "name": "h/o", "backlog": 3, "drain_seconds": 90 });
+    let lanes = [held, lane(paused), lane(open)];
     let incident = incident(json!({ "summary": "s\u{1b}[2J" }));
     let server = Server::start(&[
-        ("GET /api/v1/lanes", &[(200, json!({ "lanes": [held] }))]),
+        ("GET /api/v1/lanes", &[(200, json!({ "lanes": lanes }))]),
         ("POST /api/v1/lanes/hold", &[(200, lane(json!({})))]),
         ("POST /api/v1/lanes/release", &[(404, json!({ "detail": "no lane of this name" }))]),
         ("GET /api/v1/incidents", &[(200, json!({ "incidents": [incident], "next": null }))]),
     ]);
     let output = server.run(&["lanes", "list"]);
     expect(&output, 0);
-    assert!(stdout(&output).contains("credential") && stdout(&output).contains("1m"));
+    let shown = stdout(&output);
+    for (name, drains) in [("h/c", "when released"), ("h/p", "after the pause"), ("h/o", "1m")] {
+        let line = shown.lines().find(|line| line.contains(name)).unwrap();
+        assert!(line.ends_with(drains), "{line}");
+    }
+    assert!(shown.contains("credential"), "{shown}");
     expect(&server.run(&["lanes", "hold", "h/c"]), 0);
     assert_eq!(server.calls()[1].body, json!({ "lane": "h/c" }));
     expect(&server.run(&["lanes", "release", "h/x"]), 1);

@@ -68,7 +68,7 @@ fn example() -> Value {
         "backlog_is_exact": true,
         "oldest_at": TIME,
         "paused_until": null,
-        "drain_seconds": 9,
+        "drain_seconds": null,
     })
 }
 
@@ -180,6 +180,8 @@ fn document(lane: &LaneInfo, parked: &[ParkedWebhook], of_limit: u64, now: Times
         LaneState::Open if paused_until.is_some() => (postrider_api::LaneState::Paused, None),
         LaneState::Open => (postrider_api::LaneState::Open, None),
     };
+    let drains = matches!(state, postrider_api::LaneState::Open);
+    let needed = if lane.backlog == 0 { 0 } else { lane.limits.drain_seconds(of_limit) };
     Lane {
         name: lane.name.clone(),
         limit: lane.limit.clone(),
@@ -197,6 +199,6 @@ fn document(lane: &LaneInfo, parked: &[ParkedWebhook], of_limit: u64, now: Times
         backlog_is_exact: lane.backlog_is_exact,
         oldest_at: lane.oldest_at,
         paused_until,
-        drain_seconds: if lane.backlog == 0 { 0 } else { lane.limits.drain_seconds(of_limit) },
+        drain_seconds: drains.then_some(needed),
     }
 }

@@ -74,7 +74,7 @@ impl LaneRow {
             limits: limits(lane),
             backlog: format!("{}{more}", lane.backlog),
             oldest: Moment::if_any(lane.oldest_at, now),
-            drains: (lane.drain_seconds > 0).then(|| lasting(lane.drain_seconds)),
+            drains: lane.drain_seconds.filter(|needed| *needed > 0).map(lasting),
             is_held: lane.state == LaneState::Held,
             is_open: lane.state == LaneState::Open,
             parked: parked.collect(),
