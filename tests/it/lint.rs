@@ -75,9 +75,17 @@ async fn a_running_postrider_is_linted() -> Result<()> {
     hook["request"]["body"]["client_payload"]["note"] = json!("${user.bodyToken}");
     api.create_webhook(&hook).await?;
     let out = lint(1).await?;
-    ensure!(out.contains("the secret bodyToken has no value"), "{out}");
-    ensure!(out.contains("starred") && !out.contains("githubToken"), "{out}");
-    // The lane's name and state tell what the stars hide.
+    for name in ["bodyToken", "githubToken"] {
+        let told = format!("the secret {name} has no value");
+        ensure!(out.matches(&told).count() == 1, "also behind stars: {out}");
+    }
+    let mut inline = webhook("https://127.0.0.1:1", "acme/stock", "stock", "bodyToken");
+    inline["request"]["headers"]["Authorization"] = json!("Bearer hunter2hunter2");
+    let inline = api.create_webhook(&inline).await?;
+    let out = lint(1).await?;
+    ensure!(out.contains("a credential is written into the webhook"), "{out}");
+    ensure!(!out.contains("hunter2"), "{out}");
+    api.send(api.call("DELETE", &format!("/webhooks/{inline}"))?).await?.ok()?;
     api.publish(&event(1, "billing")).await?;
     wait_until("the lane to be held", SOON, async || {
         let lane = api.lane("/githubToken").await?;
@@ -86,5 +94,50 @@ async fn a_running_postrider_is_linted() -> Result<()> {
     .await?;
     let out = lint(1).await?;
     ensure!(out.contains("fix: postrider secrets set githubToken"), "{out}");
+    cluster.finish().await
+}
+
+/// A header that names another secret is a change although the server stars it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_secret_behind_stars_is_a_change() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    let settings = [setting("URL", api.base())];
+    let apply = async |document: &Value, more: &[&str]| -> Result<String> {
+        let args = [&["webhooks", "apply", "-f", "-"], more].concat();
+        let output = run(&args, &settings, &document.to_string()).await?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let mut hook = webhook("https://api.github.com", "acme/billing", "billing", "one");
+    hook["request"]["headers"]["X-Api-Key"] = json!("hunter2hunter2");
+    hook["request"]["url"] =
+        json!("https://api.github.com/repos/acme/billing/dispatches?token=hunter3");
+    apply(&hook, &["--yes"]).await?;
+    let shown = run(&["webhooks", "list", "-o", "name"], &settings, "").await?;
+    let uuid = String::from_utf8(shown.stdout)?.trim().to_owned();
+    let stored = api.get(&format!("/webhooks/{uuid}")).await?.ok()?;
+    ensure!(
+        !stored.to_string().contains("hunter"),
+        "what lint calls a secret is starred: {stored}"
+    );
+    let same = apply(&hook, &[]).await?;
+    ensure!(same.contains("1 unchanged"), "{same}");
+    hook["request"]["headers"]["Authorization"] = json!("Bearer ${user.another}");
+    let plan = apply(&hook, &[]).await?;
+    ensure!(
+        plan.contains("1 to replace") && plan.contains("request.headers.authorization"),
+        "{plan}"
+    );
+    apply(&hook, &["--yes"]).await?;
+    ensure!(apply(&hook, &[]).await?.contains("1 unchanged"));
+    let check = api.with_json("POST", "/api/v1/webhooks/check", &hook).await?.ok()?;
+    ensure!(check["secrets"] == json!(["another"]), "{check}");
+    let mut mistyped = hook.clone();
+    mistyped["descripton"] = json!("d");
+    mistyped["vendor"] = json!({});
+    let answer = api.with_json("PUT", &format!("/webhooks/{uuid}"), &mistyped).await?.ok()?;
+    let told = "/descripton is no key of a webhook and means nothing: did you mean description?";
+    ensure!(answer["warnings"] == json!([told]), "{answer}");
     cluster.finish().await
 }

@@ -13,6 +13,17 @@ pub struct WebhookCheck {
     pub errors: Vec<FieldError>,
     /// What would be warned of.
     pub warnings: Vec<String>,
+    /// The lane that it would be in; null when it would be refused.
+    #[serde(default)]
+    #[schema(required)]
+    pub lane: Option<String>,
+    /// The secrets that it names, also where the document has stars for what is stored.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Members, such as `request.headers.authorization`, in which the document names other secrets
+    /// than the stored webhook of its uuid.
+    #[serde(default)]
+    pub hidden_changes: Vec<String>,
 }
 
 /// A webhook that goes on.

@@ -52,11 +52,21 @@ pub(crate) struct Defaults<'a> {
     pub(crate) user_info: Option<Vec<u8>>,
 }
 
-/// Names whose values are never shown (Pact Broker 2.120 stars the same).
+/// Names whose values are never shown where requests are (Pact Broker 2.120 stars two of them). It
+/// is asked of each header of each request that is kept, so that it looks at a name once.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    ["authorization", "token"].iter().any(|word| {
-        let mut parts = name.as_bytes().windows(word.len());
-        parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    let bytes = name.as_bytes();
+    bytes.iter().enumerate().any(|(at, first)| {
+        let words: &[&str] = match first.to_ascii_lowercase() {
+            b'a' => &["authorization", "api-key", "apikey"],
+            b't' => &["token"],
+            b's' => &["secret"],
+            _ => return false,
+        };
+        words.iter().any(|word| {
+            let part = bytes.get(at..at + word.len());
+            part.is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        })
     })
 }
 

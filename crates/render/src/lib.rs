@@ -21,6 +21,7 @@ mod filter;
 mod headers;
 mod inspect;
 mod lint;
+mod mistyped;
 mod redact;
 mod sign;
 mod template;
@@ -39,7 +40,8 @@ pub use inspect::{
     InvalidFilter, UnknownVariable, invalid_filter, secret_names, unknown_variables,
 };
 pub use lint::{Finding, LintRule, Linted, Severity, body_advice, lint};
-pub use redact::{Redactor, is_token, star_parameters};
+pub use mistyped::{Mistyped, mistyped_keys};
+pub use redact::{Redactor, is_secret_parameter, is_token, star_parameters};
 pub use sign::{InvalidSigningKey, SIGNATURE_HEADERS, Signer, SigningKey};
 pub use vars::{BrokerVar, Variables};
 

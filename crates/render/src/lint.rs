@@ -14,7 +14,7 @@ use std::fmt;
 use postrider_domain::{EventName, RequestTemplate, TargetKind};
 
 pub use bodies::body_advice;
-pub(crate) use secrets::is_well_known;
+pub(crate) use secrets::{is_literal, is_secret_member, is_well_known};
 
 use crate::RenderError;
 use crate::body::body_text;

@@ -18,7 +18,7 @@ use crate::decode;
 use crate::encode::{self, Encoding};
 use crate::filter::Filter;
 use crate::headers::is_secret_name;
-use crate::lint::is_well_known;
+use crate::lint::{is_literal, is_secret_member, is_well_known};
 use crate::template::Template;
 
 /// What is shown in a secret's place (as PactFlow does).
@@ -98,7 +98,7 @@ impl Redactor {
 
     /// For these secrets, and for the credentials that stand in a webhook's request itself:
     /// its password, the password in its URL, a user name that is a token, and the values of
-    /// headers named like authorization or token, without their scheme. `more` are names of
+    /// headers and query parameters named like a secret, without their scheme. `more` are names of
     /// headers and query parameters, in lower case, whose values are credentials too.
     pub fn for_request(
         request: &RequestTemplate,
@@ -111,7 +111,8 @@ impl Redactor {
         let tokens = headers
             .map(|(_, value)| value.split_once(' ').map_or(value.as_str(), |(_, token)| token));
         let values = secrets.values().map(ExposeSecret::expose_secret);
-        let in_url = credentials_in_url(&request.url, is_hidden);
+        let in_url =
+            credentials_in_url(&request.url, |name| is_hidden(name) || is_secret_member(name));
         let username = request.username.as_deref();
         let username = username.filter(|name| is_token(name, request.password.as_deref()));
         let inline = request.password.as_deref().into_iter().chain(username);
@@ -159,7 +160,7 @@ impl Redactor {
         if self.names.is_empty() {
             return None;
         }
-        star_parameters(url, |name| self.hides(name))
+        star_parameters(url, |name, _| self.hides(name))
     }
 
     fn may_begin(&self, first: u8, second: u8) -> bool {
@@ -303,14 +304,20 @@ pub fn is_token(username: &str, password: Option<&str>) -> bool {
     (is_alone && is_long) || is_well_known(username)
 }
 
-/// A URL, or its template, with stars for the values of these query parameters; `None` when it
-/// has none of them.
-pub fn star_parameters(url: &str, is_hidden: impl Fn(&str) -> bool) -> Option<String> {
+/// Whether what is written there is a credential, by the name of the query parameter: a value that
+/// nothing is filled into.
+pub fn is_secret_parameter(name: &str, value: &str) -> bool {
+    is_secret_member(name) && is_literal(value)
+}
+
+/// A URL, or its template, with stars for the values of query parameters that are hidden by name
+/// and value as written; `None` when it has none of them.
+pub fn star_parameters(url: &str, is_hidden: impl Fn(&str, &str) -> bool) -> Option<String> {
     let (before, rest) = url.split_once('?')?;
     let (query, fragment) = rest.split_once('#').map_or((rest, None), |(q, f)| (q, Some(f)));
     let mut any = false;
     let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if !value.is_empty() && is_hidden(&form_decoded(name)) => {
+        Some((name, value)) if !value.is_empty() && is_hidden(&form_decoded(name), value) => {
             any = true;
             format!("{name}={TEN_STARS}")
         }

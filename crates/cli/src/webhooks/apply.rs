@@ -23,7 +23,8 @@ pub(super) async fn run(
     let wanted = file::read(&args.file)?;
     let api = connect(&args.connection)?;
     let existing = documents(&api, &uuids(&api).await?).await?;
-    let steps = plan(wanted, &existing, args.replace)?;
+    let mut steps = plan(wanted, &existing, args.replace)?;
+    look_behind_stars(&api, &mut steps).await?;
     let format = args.output.format();
     if format == Format::Table {
         for step in &steps {
@@ -50,6 +51,38 @@ pub(super) async fn run(
     Ok(if refused == 0 { Exit::Fine } else { Exit::No })
 }
 
+/// What the server stars it alone can compare: whether a document names other secrets there.
+async fn look_behind_stars(api: &Api, steps: &mut [Step]) -> Result<(), Failure> {
+    for step in steps {
+        let Action::Unchanged { uuid, hidden } = &step.action else { continue };
+        if hidden.is_empty() {
+            continue;
+        }
+        let mut document = step.document.clone();
+        document["uuid"] = json!(uuid);
+        let checked = check(api, &document).await?;
+        let is_changed = |field: &&String| checked.hidden_changes.contains(field);
+        let differences: Vec<Difference> = hidden
+            .iter()
+            .filter(is_changed)
+            .map(|field| Difference {
+                field: field.clone(),
+                now: json!("starred, with another secret"),
+                wanted: json!("as in the file"),
+            })
+            .collect();
+        if !differences.is_empty() {
+            step.action = Action::Replace { uuid: uuid.clone(), differences };
+        }
+    }
+    Ok(())
+}
+
+/// What the server would say of a document.
+pub(super) async fn check(api: &Api, document: &Value) -> Result<WebhookCheck, Failure> {
+    api.post(&["api", "v1", "webhooks", "check"], document).await
+}
+
 /// Why the server would refuse each document, asked of all before anything is changed.
 async fn refusals(api: &Api, steps: &[Step]) -> Result<Vec<Option<String>>, Failure> {
     let mut refusals = Vec::with_capacity(steps.len());
@@ -69,8 +102,7 @@ async fn refusals(api: &Api, steps: &[Step]) -> Result<Vec<Option<String>>, Fail
 
 /// Why the server would refuse a document; `None` when it would take it.
 pub(crate) async fn refusal(api: &Api, document: &Value) -> Result<Option<String>, Failure> {
-    let path = ["api", "v1", "webhooks", "check"];
-    let checked: WebhookCheck = api.post(&path, document).await?;
+    let checked = check(api, document).await?;
     let told = checked.errors.iter().map(|FieldError { pointer, detail }| {
         let place = if pointer.is_empty() { "-" } else { pointer };
         printable(&format!("{place} {detail}"))

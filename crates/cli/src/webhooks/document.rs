@@ -1,8 +1,7 @@
 //! A webhook's document, as far as it can be read without the server's settings.
 
-use postrider_domain::{
-    Body, BodyMode, EventName, ExtensionFault, Extensions, RequestTemplate, suggestions,
-};
+use postrider_domain::{Body, BodyMode, EventName, ExtensionFault, Extensions, RequestTemplate};
+use postrider_render::{Mistyped, mistyped_keys};
 use serde_json::{Map, Value};
 
 /// What a document asks for.
@@ -25,9 +24,9 @@ pub(crate) struct Fault {
 /// Reads it, or tells everything that is wrong with its shape.
 pub(crate) fn read(webhook: &Value) -> Result<Document, Vec<Fault>> {
     let mut faults = Vec::new();
-    mistyped(webhook, "", &MEMBERS, &mut faults);
-    if let Some(request) = webhook.get("request") {
-        mistyped(request, "/request", &OF_REQUEST, &mut faults);
+    for Mistyped { pointer, near } in mistyped_keys(webhook) {
+        let fix = format!("write {near}, or remove it");
+        fault(&mut faults, pointer, "is no key of a webhook", fix);
     }
     let document = Document {
         request: request(webhook, &mut faults),
@@ -35,40 +34,6 @@ pub(crate) fn read(webhook: &Value) -> Result<Document, Vec<Fault>> {
         extensions: extensions(webhook, &mut faults),
     };
     if faults.is_empty() { Ok(document) } else { Err(faults) }
-}
-
-/// Keys of a webhook and of its request, those that a broker adds too.
-const MEMBERS: [&str; 12] = [
-    "uuid",
-    "description",
-    "enabled",
-    "events",
-    "consumer",
-    "provider",
-    "request",
-    "teamUuid",
-    "postrider",
-    "createdAt",
-    "updatedAt",
-    "_links",
-];
-const OF_REQUEST: [&str; 7] =
-    ["method", "url", "headers", "body", "bodyMode", "username", "password"];
-/// Edits that make a key a mistyped one, and how short it may be.
-const EDITS: usize = 2;
-const SHORTEST: usize = 4;
-
-/// A broker takes no notice of keys that it does not know. One that is nearly a known one was
-/// meant to do something.
-fn mistyped(object: &Value, at: &str, known: &[&str], faults: &mut Vec<Fault>) {
-    let keys = object.as_object().into_iter().flat_map(Map::keys);
-    for key in keys.filter(|key| key.len() >= SHORTEST && !known.contains(&key.as_str())) {
-        let near = known.iter().find(|known| suggestions::distance(key, known) <= EDITS);
-        if let Some(near) = near {
-            let fix = format!("write {near}, or remove it");
-            fault(faults, format!("{at}/{key}"), "is no key of a webhook", fix);
-        }
-    }
 }
 
 fn fault(faults: &mut Vec<Fault>, pointer: impl Into<String>, what: &str, fix: impl Into<String>) {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use postrider_api::{LaneList, SecretList};
-use postrider_domain::{Extensions, HoldCause};
+use postrider_domain::{Extensions, HoldCause, counted};
 use postrider_render::{Finding, LintRule, Linted, Severity, lint};
 use serde_json::{Value, json};
 
 use super::args::LintArgs;
 use super::document::{self, Fault};
 use super::read::{PARALLEL, documents, last_delivery, uuids};
-use super::{file, plan};
+use super::{apply, file, plan};
 use crate::Api;
 use crate::{Connection, Exit, Failure, Format, Out, printable};
 
@@ -93,7 +93,8 @@ fn unsigned(extensions: &Extensions, known: &BTreeSet<String>) -> Option<Row> {
     })
 }
 
-/// What a running postrider has. It stars credentials, but its lanes tell of them.
+/// What a running postrider has. It stars credentials, but tells which secrets stand behind the
+/// stars, and its lanes tell of those that stand there themselves.
 async fn stored(api: &Api) -> Result<Vec<Checked>, Failure> {
     let webhooks = documents(api, &uuids(api).await?).await?;
     let SecretList { secrets } = api.get(&["api", "v1", "secrets"], &[]).await?;
@@ -105,6 +106,10 @@ async fn stored(api: &Api) -> Result<Vec<Checked>, Failure> {
     stream::iter(webhooks)
         .map(|webhook| async move {
             let mut checked = check(webhook, Some(secrets));
+            if behind_stars(api, &mut checked, secrets).await? {
+                return Ok(checked);
+            }
+            // This token may not ask: what was sent last tells less.
             if checked.rows.iter().any(|row| row.rule == LintRule::Hidden.as_str()) {
                 let delivery = last_delivery(api, &checked.webhook).await?;
                 let lane = delivery.map(|delivery| delivery.lane).unwrap_or_default();
@@ -116,6 +121,42 @@ async fn stored(api: &Api) -> Result<Vec<Checked>, Failure> {
         .buffered(PARALLEL)
         .try_collect()
         .await
+}
+
+/// What the server says of a webhook that it stars in part; `false` where the token may only read.
+async fn behind_stars(
+    api: &Api,
+    checked: &mut Checked,
+    known: &BTreeSet<String>,
+) -> Result<bool, Failure> {
+    let asked = match apply::check(api, &checked.webhook).await {
+        Ok(asked) => asked,
+        Err(failure) if failure.exit == Exit::Credential => return Ok(false),
+        Err(failure) => return Err(failure),
+    };
+    let is_told = |name: &str| {
+        checked.rows.iter().any(|row| {
+            row.rule == LintRule::UnknownSecret.as_str()
+                && row.what.split(' ').any(|word| word == name)
+        })
+    };
+    let unknown: Vec<Row> = asked
+        .secrets
+        .iter()
+        .filter(|name| !known.contains(*name) && !is_told(name))
+        .map(|name| Row {
+            rule: LintRule::UnknownSecret.as_str(),
+            severity: Severity::Error,
+            pointer: "/request".to_owned(),
+            what: format!("the secret {name} has no value, so its lane will be held"),
+            fix: format!("postrider secrets set {name}"),
+        })
+        .collect();
+    checked.rows.extend(unknown);
+    checked.rows.extend(told_by_lane(asked.lane.as_deref().unwrap_or_default(), None));
+    let is_hidden = |row: &Row| row.rule == LintRule::Hidden.as_str();
+    checked.rows.retain(|row| !is_hidden(row));
+    Ok(true)
 }
 
 /// A lane is called after the credential that its webhooks use.
@@ -167,14 +208,15 @@ fn print(checked: &[Checked], out: &mut Out) {
         }
     }
     let count = |severity| {
-        checked.iter().flat_map(|one| &one.rows).filter(|row| row.severity == severity).count()
+        let rows = checked.iter().flat_map(|one| &one.rows);
+        rows.filter(|row| row.severity == severity).count() as u64
     };
     out.line(format_args!(
-        "{} webhooks checked: {} errors, {} warnings, {} notes",
-        checked.len(),
-        count(Severity::Error),
-        count(Severity::Warning),
-        count(Severity::Note)
+        "{} checked: {}, {}, {}",
+        counted(checked.len() as u64, "webhook", "webhooks"),
+        counted(count(Severity::Error), "error", "errors"),
+        counted(count(Severity::Warning), "warning", "warnings"),
+        counted(count(Severity::Note), "note", "notes")
     ));
 }
 

@@ -29,9 +29,10 @@ const SHORTEST: usize = 16;
 
 /// Names of query parameters and of members of the body that hold credentials, in lower case
 /// and without hyphens and underscores.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "token",
     "accesstoken",
+    "circletoken",
     "apitoken",
     "authtoken",
     "privatetoken",
@@ -89,7 +90,7 @@ fn is_starred(text: &str) -> bool {
 }
 
 /// Something that nothing will be filled into.
-fn is_literal(text: &str) -> bool {
+pub(crate) fn is_literal(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains("${")
 }
 
@@ -101,7 +102,8 @@ fn in_member(key: &str, value: &str) -> Option<String> {
     (is_secret_member(key) && is_literal(value)).then(|| format!("the value of {key}"))
 }
 
-fn is_secret_member(name: &str) -> bool {
+/// Whether a query parameter, or a member of a body, of this name holds a credential.
+pub(crate) fn is_secret_member(name: &str) -> bool {
     let plain = name.replace(['-', '_'], "").to_ascii_lowercase();
     NAMES.contains(&plain.as_str())
 }

@@ -37,7 +37,9 @@ pub(super) fn check_described() -> Operation {
         )
         .takes_as("application/json", &anything, example::webhook())
         .answers::<WebhookCheck>(200, "It was judged.")
-        .example(200, json!({"errors": [found], "warnings": []}))
+        .example(200, json!({
+            "errors": [found], "warnings": [], "lane": null, "secrets": [], "hidden_changes": [],
+        }))
 }
 
 /// `POST /api/v1/webhooks/{uuid}/release`.

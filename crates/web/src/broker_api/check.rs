@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_api::{FieldError, WebhookCheck};
+use postrider_domain::RequestTemplate;
 use postrider_http_server::Problem;
 use postrider_http_server::json::pointer_step;
 use serde_json::Value;
@@ -18,9 +19,10 @@ use crate::server::App;
 /// The store is away; nothing was judged then.
 pub(crate) async fn check(app: &App, document: &Value) -> Result<WebhookCheck, Problem> {
     match judged(app, document).await {
-        Ok(warnings) => Ok(WebhookCheck { errors: Vec::new(), warnings }),
+        Ok(check) => Ok(check),
         Err(Failure::Invalid(errors) | Failure::Unprocessable(errors)) => {
-            Ok(WebhookCheck { errors: listed(&errors), warnings: Vec::new() })
+            let warnings = webhooks::key_warnings(document);
+            Ok(WebhookCheck { errors: listed(&errors), warnings, ..WebhookCheck::default() })
         }
         Err(Failure::Problem(problem)) => Err(*problem),
         // The broker's other answers are about paths and headers, which are not in question here.
@@ -35,7 +37,7 @@ pub(crate) async fn check(app: &App, document: &Value) -> Result<WebhookCheck, P
     }
 }
 
-async fn judged(app: &App, document: &Value) -> Result<Vec<String>, Failure> {
+async fn judged(app: &App, document: &Value) -> Result<WebhookCheck, Failure> {
     let draft = validate::webhook(document, &Scope::all(), &Rules::of(&app.config))
         .map_err(Failure::Invalid)?;
     let uuid = match document.get("uuid").and_then(Value::as_str).map(str::parse) {
@@ -43,10 +45,48 @@ async fn judged(app: &App, document: &Value) -> Result<Vec<String>, Failure> {
         Some(Err(_)) | None => webhooks::new_uuid()?,
     };
     let old = app.store().webhook(&uuid).await?;
-    let webhook = merge::apply(draft, uuid, old.map(|old| old.webhook), Timestamp::now())
-        .map_err(Failure::Invalid)?;
+    let old = old.map(|old| old.webhook);
+    let before = old.as_ref().map(|old| old.request.clone());
+    let webhook = merge::apply(draft, uuid, old, Timestamp::now()).map_err(Failure::Invalid)?;
     let write = webhooks::to_write(app, webhook).await?;
-    Ok(webhooks::warnings(&write.webhook.request))
+    let now = &write.webhook.request;
+    let of_keys = webhooks::key_warnings(document);
+    Ok(WebhookCheck {
+        errors: Vec::new(),
+        warnings: [of_keys, webhooks::warnings(now)].concat(),
+        lane: Some(write.lane.name.clone()),
+        secrets: write.secret_names.iter().cloned().collect(),
+        hidden_changes: before.map(|before| hidden_changes(&before, now)).unwrap_or_default(),
+    })
+}
+
+/// Members that are starred, and name other secrets than what is stored, or none any more. Nothing
+/// is said of values that stand there themselves: whoever may ask could guess at them.
+fn hidden_changes(before: &RequestTemplate, now: &RequestTemplate) -> Vec<String> {
+    let differ = |before: Option<&str>, now: Option<&str>| {
+        let names = |text: Option<&str>| text.is_some_and(|text| text.contains("${user."));
+        before != now && (names(before) || names(now))
+    };
+    let header = |request: &RequestTemplate, name: &str| {
+        let mut found = request.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.clone())
+    };
+    let mut changes = Vec::new();
+    for (name, value) in &now.headers {
+        if differ(header(before, name).as_deref(), Some(value)) {
+            changes.push(format!("request.headers.{}", name.to_lowercase()));
+        }
+    }
+    for (member, before, now) in [
+        ("request.url", Some(&before.url), Some(&now.url)),
+        ("request.username", before.username.as_ref(), now.username.as_ref()),
+        ("request.password", before.password.as_ref(), now.password.as_ref()),
+    ] {
+        if differ(before.map(String::as_str), now.map(String::as_str)) {
+            changes.push(member.to_owned());
+        }
+    }
+    changes
 }
 
 fn listed(errors: &Errors) -> Vec<FieldError> {

@@ -1,8 +1,10 @@
 //! Webhook documents as they are shown: redacted, in the broker's order of keys, null members
 //! left out, every link a single object.
 
-use postrider_domain::{Body, BodyMode, RequestTemplate, Selector, Webhook, is_credential_header};
-use postrider_render::{is_token, star_parameters};
+use postrider_domain::{
+    Body, BodyMode, RequestTemplate, Selector, Webhook, is_credential_header, is_secret_header,
+};
+use postrider_render::{is_secret_parameter, is_token, star_parameters};
 use serde_json::{Map, Value, json};
 
 use crate::broker_api::base::Bases;
@@ -122,7 +124,14 @@ fn request(request: &RequestTemplate, more: &[String]) -> Value {
 }
 
 fn shown_header<'a>(name: &str, value: &'a str, is_hidden: impl Fn(&str) -> bool) -> &'a str {
-    if is_credential_header(name) || is_hidden(name) { starred(value) } else { value }
+    if is_credential_header(name) || is_hidden(name) {
+        starred(value)
+    } else if is_secret_header(name) && !value.contains("${") && !value.trim().is_empty() {
+        // A broker shows it. With a variable in it, it shows no secret here either.
+        STARS
+    } else {
+        value
+    }
 }
 
 /// Stars, unless the value comes from the event (Pact Broker 2.120: `${user.…}` does not
@@ -137,7 +146,8 @@ fn shown_url(url: &str, is_hidden: impl Fn(&str) -> bool) -> String {
         Some(info) => with_user_info(url, starred(info)),
         None => url.to_owned(),
     };
-    star_parameters(&shown, is_hidden).unwrap_or(shown)
+    let is_secret = |name: &str, value: &str| is_hidden(name) || is_secret_parameter(name, value);
+    star_parameters(&shown, is_secret).unwrap_or(shown)
 }
 
 fn links(webhook: &Webhook, bases: &Bases) -> Value {

@@ -63,7 +63,7 @@ pub(super) async fn saved(context: &RequestContext, uuid: &str) -> Answer {
 
 /// `/webhooks/execute`: judged as if it were to be created.
 pub(super) async fn unsaved(context: &RequestContext, body: Body) -> Answer {
-    let webhook = webhooks::described(context, &Scope::all(), body).await?;
+    let (webhook, _) = webhooks::described(context, &Scope::all(), body).await?;
     let write = webhooks::to_write(&context.app, webhook).await?;
     test(context, &Tested::Unsaved(Box::new(write))).await
 }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use postrider_api::broker::{WebhookCollection, WebhookDocument};
 use postrider_domain::{RequestTemplate, Webhook, WebhookUuid};
 use postrider_render::{
-    SIGNATURE_HEADERS, app_misuse, body_advice, secret_names, unknown_variables,
+    Mistyped, SIGNATURE_HEADERS, app_misuse, body_advice, mistyped_keys, secret_names,
+    unknown_variables,
 };
 use postrider_store::{Put, StoredWebhook, WebhookWrite};
 use serde_json::{Value, json};
@@ -194,10 +195,10 @@ async fn delete(context: &RequestContext, uuid: &str) -> Answer {
 }
 
 async fn create(context: &RequestContext, scope: &Scope, body: Body) -> Answer {
-    let webhook = described(context, scope, body).await?;
+    let (webhook, keys) = described(context, scope, body).await?;
     let stored = write(context, webhook).await?;
     let location = context.bases.webhook(&stored.webhook.uuid);
-    let mut response = written(context, StatusCode::CREATED, &stored);
+    let mut response = written(context, StatusCode::CREATED, &stored, keys);
     if let Ok(value) = location.parse() {
         response.headers_mut().insert(header::LOCATION, value);
     }
@@ -220,7 +221,7 @@ async fn replace(context: &RequestContext, uuid: &str, body: Body) -> Answer {
     let webhook = webhook.map_err(Failure::Invalid)?;
     let stored = write(context, webhook).await?;
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(written(context, status, &stored))
+    Ok(written(context, status, &stored, key_warnings(&value)))
 }
 
 async fn write(context: &RequestContext, webhook: Webhook) -> Result<StoredWebhook, Failure> {
@@ -231,17 +232,18 @@ async fn write(context: &RequestContext, webhook: Webhook) -> Result<StoredWebho
     }
 }
 
-/// A new webhook as a valid document describes it.
+/// A new webhook as a valid document describes it, and what is to be said of the document's keys.
 pub(super) async fn described(
     context: &RequestContext,
     scope: &Scope,
     body: Body,
-) -> Result<Webhook, Failure> {
+) -> Result<(Webhook, Vec<String>), Failure> {
     let value = read::document(&context.app, &context.parts, body).await?;
     let draft = context.checked(&value, |rules| validate::webhook(&value, scope, rules))?;
     context.takes_hal()?;
     context.sent_json()?;
-    merge::apply(draft, new_uuid()?, None, Timestamp::now()).map_err(Failure::Invalid)
+    let webhook = merge::apply(draft, new_uuid()?, None, Timestamp::now());
+    Ok((webhook.map_err(Failure::Invalid)?, key_warnings(&value)))
 }
 
 /// The webhook with its lane, and the secrets that it names and may use.
@@ -287,14 +289,28 @@ fn signed_twice(webhook: &Webhook) -> Option<&str> {
     names.find(|name| SIGNATURE_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)))
 }
 
-fn written(context: &RequestContext, status: StatusCode, stored: &StoredWebhook) -> Response {
-    let warnings = warnings(&stored.webhook.request);
+fn written(
+    context: &RequestContext,
+    status: StatusCode,
+    stored: &StoredWebhook,
+    of_keys: Vec<String>,
+) -> Response {
+    let warnings = [of_keys, warnings(&stored.webhook.request)].concat();
     response::hal(status, &shown_document(context, stored, &warnings))
 }
 
 fn shown_document(context: &RequestContext, stored: &StoredWebhook, warnings: &[String]) -> Value {
     let more = &context.app.config.redact_more;
     document::webhook(&stored.webhook, warnings, &context.bases, more)
+}
+
+/// What is to be said of a document's keys. Clients of a broker may send any that it takes no notice
+/// of; those that are nearly right were meant to do something.
+pub(super) fn key_warnings(document: &Value) -> Vec<String> {
+    let told = |Mistyped { pointer, near }: Mistyped| {
+        format!("{pointer} is no key of a webhook and means nothing: did you mean {near}?")
+    };
+    mistyped_keys(document).into_iter().map(told).collect()
 }
 
 /// What its owner should know of a webhook that was written as asked.

@@ -103,10 +103,16 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
         why: "it is a credential",
     },
     Divergence {
+        name: "keys of APIs",
+        broker: "shows what is written into headers like X-Api-Key and parameters like token",
+        here: "stars it, unless a variable stands there, and keeps it when the stars come back",
+        why: "it is a credential",
+    },
+    Divergence {
         name: "warnings",
-        broker: "says nothing of unknown variables",
+        broker: "says nothing of unknown variables and mistyped keys",
         here: "names them in the answer",
-        why: "they would be sent literally",
+        why: "they would be sent literally, or mean nothing",
     },
     Divergence {
         name: "index",
@@ -208,6 +214,7 @@ async fn check(name: &str) {
             turned_down(&harness, name).await;
         }
         "PUT without events" | "user info in URLs" => replaced(&harness, name).await,
+        "keys of APIs" => starred(&harness).await,
         "index" | "status of a pair" | "control characters in paths" | "hal browser" => {
             read(&harness, name).await;
         }
@@ -295,6 +302,23 @@ async fn replaced(harness: &Harness, name: &str) {
     let uuid = before["uuid"].as_str().unwrap().parse().unwrap();
     let stored = harness.store.webhook(&uuid).await.unwrap().unwrap();
     assert_eq!(stored.webhook.request.url, "https://u:p@h/x");
+}
+
+async fn starred(harness: &Harness) {
+    let url = "https://h/x?token=hunter2&api_key=${user.a}&page=1";
+    let mut document = with("/request/url", json!(url));
+    document["request"]["headers"] =
+        json!({"X-Api-Key": "hunter3", "X-Secret": "${user.a}", "Accept": "a"});
+    let shown = created(harness, &document).await;
+    assert_eq!(shown["request"]["url"], "https://h/x?token=**********&api_key=${user.a}&page=1");
+    let headers = json!({"x-api-key": "**********", "x-secret": "${user.a}", "accept": "a"});
+    assert_eq!(shown["request"]["headers"], headers);
+    let path = format!("/webhooks/{}", shown["uuid"].as_str().unwrap());
+    assert_eq!(harness.json("PUT", &path, &shown).await.status, 200);
+    let uuid = shown["uuid"].as_str().unwrap().parse().unwrap();
+    let stored = harness.store.webhook(&uuid).await.unwrap().unwrap();
+    assert_eq!(stored.webhook.request.url, url);
+    assert!(stored.webhook.request.headers.iter().any(|(_, value)| value == "hunter3"));
 }
 
 async fn read(harness: &Harness, name: &str) {

@@ -104,13 +104,13 @@ fn redaction() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
     let request = &shown(&webhook)["request"];
-    assert_eq!(request["url"], "https://**********@h/?token=t");
+    assert_eq!(request["url"], "https://**********@h/?token=**********");
     assert_eq!(request["password"], "${pactbroker.consumerName}");
     assert_eq!(
         request["headers"],
         json!({
             "authorization": "**********", "x-auth-token-2": "**********",
-            "x-authorization": "x ${pactbroker.buildUrl}", "x-api-key": "k",
+            "x-authorization": "x ${pactbroker.buildUrl}", "x-api-key": "**********",
         })
     );
 }
