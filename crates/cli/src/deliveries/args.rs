@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 use postrider_api::DeliveryFilter;
-use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, WebhookUuid};
+use postrider_domain::{DeliveryStatus, EventId, EventName, WebhookUuid};
 use uuid::Uuid;
 
 use crate::follow::WaitArgs;
@@ -114,8 +114,9 @@ pub struct ShowArgs {
 /// Which deliveries, and whether to act.
 #[derive(Debug, Args)]
 pub struct BulkArgs {
-    /// Exactly these
-    pub(super) ids: Vec<DeliveryId>,
+    /// Exactly these, each by its id or as much of it as no other has
+    #[arg(value_parser = beginning)]
+    pub(super) ids: Vec<String>,
     #[command(flatten)]
     pub(super) filter: Filter,
     /// Do it

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::server::{LIST, Server, delivery, expect, page, stdout};
+use super::server::{ID, LIST, Server, delivery, expect, page, stderr, stdout};
 
 #[test]
 fn deliveries_are_listed_over_pages() {
@@ -61,6 +61,35 @@ fn a_replay_acts_only_when_told_to() {
     let arguments: Vec<&str> =
         ["deliveries", "replay"].into_iter().chain(many.iter().map(String::as_str)).collect();
     expect(&server.run(&arguments), 1);
+}
+
+#[test]
+fn ids_may_be_cut() {
+    let plan = json!({ "lanes": [{ "lane": "h/c", "deliveries": 1, "drain_seconds": null }], "open": 0, "not_waiting": 0, "without_webhook": 0, "deliveries": 1, "dry_run": false, "done": 1, "finished": true, "id": ID });
+    let mut one = delivery(json!({ "attempts": [], "event": {} }));
+    one["id"] = json!(ID);
+    let several = json!({ "detail": "several deliveries begin with 0193: give more of the id" });
+    let server = Server::start(&[
+        ("GET /api/v1/deliveries/01936f2e-7b1c", &[(200, one)]),
+        ("GET /api/v1/deliveries/0193", &[(400, several)]),
+        ("POST /api/v1/deliveries/replay", &[(200, plan.clone())]),
+        ("POST /api/v1/deliveries/discard", &[(200, plan)]),
+    ]);
+    for (act, done) in
+        [("replay", "1 delivery is sent again"), ("discard", "1 delivery is discarded")]
+    {
+        let output = server.run(&["deliveries", act, "01936f2e-7b1c", "--yes"]);
+        expect(&output, 0);
+        assert!(stdout(&output).contains(done), "{}", stdout(&output));
+        assert_eq!(server.calls().last().unwrap().body["ids"], json!([ID]));
+        let output = server.run(&["deliveries", act, "0193", "--yes"]);
+        expect(&output, 1);
+        assert!(stderr(&output).contains("give more of the id"), "{}", stderr(&output));
+        expect(&server.run(&["deliveries", act, "abcd", "--yes"]), 1);
+        expect(&server.run(&["deliveries", act, "abc", "--yes"]), 2);
+    }
+    let acts = server.calls().iter().filter(|call| !call.body.is_null()).count();
+    assert_eq!(acts, 2, "what is not known whole is not acted upon");
 }
 
 #[test]
