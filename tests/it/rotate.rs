@@ -9,8 +9,8 @@ use postrider_github_double::{Double, Options, Play};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Setting, Settled, event, hook_webhook,
-    run, run_until, setting, settled, wait_until, webhook,
+    Accepted, Api, Cluster, Load, Looking, Mode, Plan, Receiver, Reply, SOON, Setting, Settled,
+    event, hook_webhook, run, run_until, setting, settled, wait_until, webhook,
 };
 
 const EVENTS: usize = 50;
@@ -174,6 +174,42 @@ async fn a_token_of_another_owner_is_switched_by_force_alone() -> Result<()> {
     let (code, told) = bench.command(&previous, "").await?;
     ensure!(code == Some(1) && told.contains("not kept"), "{told}");
     bench.cluster.finish().await
+}
+
+/// Where no read can try a value it is switched and seen in use; what other webhooks try again is
+/// none of its business.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_for_targets_that_are_not_github_is_switched_untried() -> Result<()> {
+    let target = Receiver::start(&[Reply::Status(401), Reply::Status(200)]).await?;
+    let failing = Receiver::start(&[Reply::Status(503)]).await?;
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    api.set_secret(SECRET, OLD).await?;
+    for (name, at) in [("good", target.url()), ("failing", failing.url())] {
+        let mut hook = hook_webhook(at, name, name);
+        hook["request"]["headers"]["Authorization"] = json!(format!("Bearer ${{user.{SECRET}}}"));
+        api.create_webhook(&hook).await?;
+        api.publish(&event(1, name)).await?;
+    }
+    for (name, status) in [("good", "held"), ("failing", "retrying")] {
+        wait_until(status, SOON, async || {
+            let now = api.deliveries(&format!("provider={name}&status={status}")).await?;
+            Ok(Looking::when(now.len() == 1, || format!("{now:?}")))
+        })
+        .await?;
+    }
+    let settings = [setting("URL", api.base())];
+    let args = ["secrets", "rotate", SECRET, "--wait", "60s"];
+    let output = run(&args, &settings, NEW).await?;
+    let told = String::from_utf8([output.stdout, output.stderr].concat())?;
+    ensure!(output.status.code() == Some(0), "{}: {told}", output.status);
+    ensure!(told.contains("there was nothing to try") && told.contains("3. Switched"), "{told}");
+    ensure!(told.contains("Nothing waits for it any more"), "{told}");
+    ensure!(api.deliveries("provider=good&status=delivered").await?.len() == 1, "{told}");
+    ensure!(api.deliveries("provider=failing&status=retrying").await?.len() == 1, "{told}");
+    let output = run(&["secrets", "rotate", SECRET, "--rehearse"], &settings, OLD).await?;
+    ensure!(output.status.code() == Some(1), "nothing was tried: {output:?}");
+    cluster.finish().await
 }
 
 /// What a probe says of the repository that `play` answers for.

@@ -1,31 +1,124 @@
 //! What waits for a secret's value, until nothing does.
+//!
+//! Deliveries of other webhooks, and those that are tried again for reasons of their own, share
+//! lanes with what waits: they are not counted.
 
 use std::time::Duration;
 
-use postrider_api::{CredentialList, Lane, LaneList, LaneState};
-use postrider_domain::HoldCause;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use postrider_api::{Credential, DeliveryList, Lane, LaneList, LaneState};
+use postrider_domain::{DeliveryStatus, HoldCause, Outcome, counted};
 use tokio::time::Instant;
 
+use super::probe;
 use crate::{Api, Exit, Failure};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// With more webhooks than these whole lanes are looked at.
+const WEBHOOKS: usize = 50;
+/// Questions at a time, and rows looked through for each.
+const PARALLEL: usize = 8;
+const ROWS: &str = "1000";
 
-/// Until nothing waits in the lanes that use it, the value is refused, or time is over; what it
-/// came to, and a sentence.
+/// Who uses a secret, and since when what they do is of interest.
+pub(super) struct Users {
+    lanes: Vec<String>,
+    /// What names their deliveries: a parameter of the list with its value.
+    deliveries: Vec<(&'static str, String)>,
+    until: Timestamp,
+}
+
+/// What is seen at one moment.
+pub(super) struct Seen {
+    /// Deliveries that wait for the value.
+    pub(super) waiting: u64,
+    /// A lane of which, or of a webhook in which, the target refused the value.
+    pub(super) refused: Option<String>,
+    /// A lane that is held for another reason, and why.
+    held: Option<(String, HoldCause)>,
+}
+
+impl Users {
+    /// What came up to now for those who use it.
+    pub(super) fn of(credential: &Credential) -> Self {
+        let used = &credential.used_by;
+        let lanes = used.lanes.clone();
+        let deliveries = if used.webhooks.len() <= WEBHOOKS {
+            used.webhooks.iter().map(|uuid| ("webhook", uuid.to_string())).collect()
+        } else {
+            lanes.iter().map(|lane| ("lane", lane.clone())).collect()
+        };
+        Self { lanes, deliveries, until: Timestamp::now() }
+    }
+
+    pub(super) async fn look(&self, api: &Api) -> Result<Seen, Failure> {
+        let all: LaneList = api.get(&["api", "v1", "lanes"], &[]).await?;
+        let own = || all.lanes.iter().filter(|lane| self.lanes.contains(&lane.name));
+        let is_refused = |lane: &&Lane| {
+            lane.cause == Some(HoldCause::Credential)
+                || lane.held_webhooks.iter().any(|webhook| webhook.cause == HoldCause::Credential)
+        };
+        let held = own().find(|lane| lane.state == LaneState::Held && lane.backlog > 0);
+        // Where nothing waits at all there is nothing to count.
+        let waiting = if own().all(|lane| lane.backlog == 0) { 0 } else { self.count(api).await? };
+        Ok(Seen {
+            waiting,
+            refused: own().find(is_refused).map(|lane| lane.name.clone()),
+            held: held.and_then(|lane| Some((lane.name.clone(), lane.cause?))),
+        })
+    }
+
+    async fn count(&self, api: &Api) -> Result<u64, Failure> {
+        let statuses = [DeliveryStatus::Held, DeliveryStatus::Queued, DeliveryStatus::Retrying];
+        let asked = self.deliveries.iter().flat_map(|of| statuses.map(|status| (of, status)));
+        let counts: Vec<u64> = stream::iter(asked)
+            .map(|(of, status)| self.of_status(api, of, status))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        Ok(counts.iter().sum())
+    }
+
+    async fn of_status(
+        &self,
+        api: &Api,
+        (name, value): &(&'static str, String),
+        status: DeliveryStatus,
+    ) -> Result<u64, Failure> {
+        let query = [
+            (*name, value.clone()),
+            ("status", status.to_string()),
+            ("until", self.until.to_string()),
+            ("limit", ROWS.to_owned()),
+        ];
+        let list: DeliveryList = api.get(&["api", "v1", "deliveries"], &query).await?;
+        if status != DeliveryStatus::Retrying {
+            return Ok(list.total);
+        }
+        let waits = list.deliveries.iter().filter(|delivery| {
+            matches!(
+                delivery.last_outcome,
+                Some(Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable)
+            )
+        });
+        Ok(waits.count() as u64)
+    }
+}
+
+/// Until nothing waits for the value, it is refused, or time is over; what it came to, and a
+/// sentence.
 pub(super) async fn until_nothing_waits(
     api: &Api,
     name: &str,
     within: Duration,
 ) -> Result<(Exit, String), Failure> {
     let until = Instant::now() + within;
-    let all: CredentialList = api.get(&["api", "v1", "credentials"], &[]).await?;
-    let found = all.credentials.into_iter().find(|credential| credential.name == name);
-    let lanes = found.map(|credential| credential.used_by.lanes).unwrap_or_default();
+    let users = probe::credential(api, name).await?.as_ref().map(Users::of);
+    let Some(users) = users else { return Ok((Exit::Fine, "nothing waits for it".to_owned())) };
     loop {
-        let all: LaneList = api.get(&["api", "v1", "lanes"], &[]).await?;
-        let own: Vec<&Lane> = all.lanes.iter().filter(|lane| lanes.contains(&lane.name)).collect();
-        if let Some(end) = end(&own, Instant::now() >= until) {
+        if let Some(end) = end(users.look(api).await?, Instant::now() >= until) {
             return Ok(end);
         }
         tokio::time::sleep(PAUSE).await;
@@ -33,23 +126,18 @@ pub(super) async fn until_nothing_waits(
 }
 
 /// How it ended, if it did.
-fn end(lanes: &[&Lane], is_late: bool) -> Option<(Exit, String)> {
-    let refused = lanes.iter().find(|lane| {
-        lane.cause == Some(HoldCause::Credential)
-            || lane.held_webhooks.iter().any(|webhook| webhook.cause == HoldCause::Credential)
-    });
+fn end(seen: Seen, is_late: bool) -> Option<(Exit, String)> {
+    let Seen { waiting, refused, held } = seen;
     if let Some(lane) = refused {
-        return Some((Exit::No, format!("lane {} is held: the value is refused", lane.name)));
+        return Some((Exit::No, format!("lane {lane} is held: the value is refused")));
     }
-    let waiting: u64 = lanes.iter().map(|lane| lane.backlog).sum();
     if waiting == 0 {
         return Some((Exit::Fine, "nothing waits for it".to_owned()));
     }
-    let by_hand = lanes.iter().find(|lane| lane.state == LaneState::Held && lane.backlog > 0);
-    if let (Some(lane), false) = (by_hand, is_late) {
-        let cause = lane.cause.map_or("", HoldCause::as_str);
-        let what = format!("{waiting} deliveries wait: lane {} is held ({cause})", lane.name);
+    let many = counted(waiting, "delivery", "deliveries");
+    if let (Some((lane, cause)), false) = (held, is_late) {
+        let what = format!("waiting: {many}; lane {lane} is held ({})", cause.as_str());
         return Some((Exit::No, what));
     }
-    is_late.then(|| (Exit::Unreachable, format!("{waiting} deliveries still wait")))
+    is_late.then(|| (Exit::Unreachable, format!("still waiting: {many}")))
 }

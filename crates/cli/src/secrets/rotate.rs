@@ -10,14 +10,15 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use postrider_api::{
-    Credential, FollowingValue, LaneList, PendingSet, SecretProbe, SecretSet, SwitchRequest,
+    Credential, FollowingValue, PendingSet, SecretProbe, SecretSet, SwitchRequest,
 };
-use postrider_domain::{HoldCause, ProbeVerdict, WhichValue, parse_duration};
+use postrider_domain::{ProbeVerdict, WhichValue, counted, parse_duration};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::drain::{Seen, Users};
 use super::probe::{self, drop_pending, no_app};
 use super::value::{Source, name, value, value_if_any};
 use crate::{Api, Body, Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
@@ -195,7 +196,9 @@ impl Rotation<'_> {
             }
             _ => None,
         };
-        let found = probe::exit(probe.verdict);
+        // Where no read can try it there is no probe that could fail: what it is worth shows in use.
+        let is_untried = probe.verdict == Some(ProbeVerdict::Nothing) && !args.rehearse;
+        let found = if is_untried { Exit::Fine } else { probe::exit(probe.verdict) };
         self.story.probe = Some(probe);
         let refused = match (&stranger, found) {
             (None, Exit::Fine) => None,
@@ -220,7 +223,8 @@ impl Rotation<'_> {
 
     async fn switch(&mut self) -> Result<(), Failure> {
         let tried = self.story.probe.as_ref().and_then(|probe| probe.verdict);
-        let force = self.args.force && tried != Some(ProbeVerdict::Ok);
+        let is_untried = tried == Some(ProbeVerdict::Nothing);
+        let force = (self.args.force && tried != Some(ProbeVerdict::Ok)) || is_untried;
         let order = SwitchRequest { reason: self.args.reason.clone(), force: Some(force) };
         let set: SecretSet = self.api.post(&self.path("switch"), &order).await?;
         self.say(&format!("3. Switched: revision {} is in use.", set.rev));
@@ -232,28 +236,25 @@ impl Rotation<'_> {
         Ok(())
     }
 
-    /// Watches until nothing waits in the lanes that use it.
+    /// Watches until nothing waits for it.
     async fn drain(&mut self, before: &Credential) -> Result<Exit, Failure> {
         let until = Instant::now() + self.args.wait;
+        let users = Users::of(before);
         loop {
-            let all: LaneList = self.api.get(&["api", "v1", "lanes"], &[]).await?;
-            let own = || all.lanes.iter().filter(|lane| before.used_by.lanes.contains(&lane.name));
-            let waiting: u64 = own().map(|lane| lane.backlog).sum();
+            let Seen { waiting, refused, .. } = users.look(self.api).await?;
             self.story.waiting = waiting;
             if waiting == 0 {
                 self.story.drained = true;
                 self.say("4. Nothing waits for it any more.");
                 return Ok(Exit::Fine);
             }
-            let held = own().find(|lane| lane.cause == Some(HoldCause::Credential));
-            if let Some(lane) = held {
-                self.say(&format!("4. Lane {} is held: the new value is refused too.", lane.name));
+            if let Some(lane) = refused {
+                self.say(&format!("4. Lane {lane} is held: the new value is refused too."));
                 return Ok(Exit::Credential);
             }
             if Instant::now() >= until {
-                self.say(&format!(
-                    "4. {waiting} deliveries still wait: see `postrider lanes list`."
-                ));
+                let many = counted(waiting, "delivery", "deliveries");
+                self.say(&format!("4. Still waiting: {many}; see `postrider lanes list`."));
                 return Ok(Exit::No);
             }
             tokio::time::sleep(PAUSE).await;
