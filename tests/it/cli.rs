@@ -154,6 +154,7 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         &["incidents", "list"],
         &["alerts", "test"],
         &["completions"],
+        &["version"],
         &["man"],
     ];
     for command in commands {
@@ -194,6 +195,23 @@ async fn every_command_has_a_manual_page() -> Result<()> {
     fs::write(dir.path().join("file"), "")?;
     let file = dir.path().join("file").join("below");
     check(&run(&["man", file.to_str().context("UTF-8")?], &[], "").await?, 2, &["folder"])
+}
+
+/// The version with the commit that it was built of, which a build without git does not know.
+#[tokio::test]
+async fn the_version_names_the_commit() -> Result<()> {
+    let output = run(&["version", "-o", "json"], &[], "").await?;
+    check(&output, 0, &[])?;
+    let known: Value = serde_json::from_slice(&output.stdout)?;
+    let revision = known["revision"].as_str().context("a revision")?;
+    let is_commit = revision.len() >= 12 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(revision == "unknown" || is_commit, "{known}");
+    let expected = format!("postrider {} (revision {revision})\n", env!("CARGO_PKG_VERSION"));
+    for words in [&["version"][..], &["--version"]] {
+        let told = String::from_utf8(run(words, &[], "").await?.stdout)?;
+        ensure!(told == expected, "{words:?}: {told}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod openapi;
 mod roles;
 mod serving;
 mod topology;
+mod version;
 mod wiring;
 
 use std::process::ExitCode;

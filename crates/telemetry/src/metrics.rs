@@ -23,12 +23,6 @@ pub use samples::{
     WebhookSample,
 };
 
-/// The source's revision, which whoever builds the program may give.
-const REVISION: &str = match option_env!("POSTRIDER_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
-
 /// Seconds. From a receiver in the same rack to the 15 s time-out of an attempt.
 const ATTEMPT_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
@@ -166,14 +160,14 @@ impl Inner {
 }
 
 impl Metrics {
-    /// All metrics; `version` is the program's. What an intake or a worker counts is shown once one
-    /// of them says that it is one.
-    pub fn new(version: &str) -> Result<Self, MetricsError> {
+    /// All metrics; `version` and `revision` are the program's. What an intake or a worker counts is
+    /// shown once one of them says that it is one.
+    pub fn new(version: &str, revision: &str) -> Result<Self, MetricsError> {
         let inner = Inner::new()?;
         let build = &["version", "revision"];
         let help = "The running version; always 1.";
         gauges(&inner.registry, names::BUILD_INFO, help, build)?
-            .with_label_values(&[version, REVISION])
+            .with_label_values(&[version, revision])
             .set(1.0);
         Ok(Self(Arc::new(inner)))
     }

@@ -10,7 +10,7 @@ use postrider_cli::{
 use postrider_config::{Flags, Input, Mode, Settings};
 
 use super::{AlertsCommand, Cli, Command, ConfigCommand, manual, reach, settings};
-use crate::{alerts, demo, dev, migrate, roles, topology};
+use crate::{alerts, demo, dev, migrate, roles, topology, version};
 
 /// Exit code of a command that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
@@ -72,6 +72,7 @@ async fn carry_out(command: Command, input: &Input, out: &mut Out) -> anyhow::Re
             Ok(Exit::Fine.into())
         }
         Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Version(output) => Ok(version::print(output.format(), out)),
         Command::Man(args) => manual::pages(&args, Cli::command(), out),
         Command::Health(args) => {
             let url = input.admin_url(args.admin_url())?;
@@ -116,6 +117,7 @@ async fn ask(command: Command, input: &Input, out: &mut Out) -> anyhow::Result<E
         | Command::Alerts(_)
         | Command::Completions(_)
         | Command::Man(_)
+        | Command::Version(_)
         | Command::Health(_)
         | Command::Topology(_)
         | Command::Openapi => Exit::Usage,

@@ -2,6 +2,7 @@
 
 mod arrange;
 mod dispatch;
+mod grouped;
 mod manual;
 mod reach;
 mod report;
@@ -25,7 +26,7 @@ pub(crate) use report::report;
 #[derive(Debug, Parser)]
 #[command(
     name = "postrider",
-    version,
+    version = crate::version::LONG,
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Example:\n  postrider demo\n\nExit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,\n4 credential refused, 5 rate limited, 70 the process gave itself up."
@@ -40,9 +41,16 @@ pub(crate) struct Cli {
 
 /// What was asked for, and how it is to be written; wrong usage ends the program.
 pub(crate) fn parse() -> (Cli, Style) {
-    let matches = Cli::command().get_matches_from(arrange::arranged(std::env::args_os()));
+    let args = arrange::arranged(std::env::args_os());
+    let asks_shortly = args.len() < 2 || args.iter().any(|arg| arg == "-h");
+    let matches = command(asks_shortly).get_matches_from(args);
     let style = style(&matches);
     (Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), style)
+}
+
+/// The command line, with the program's own help short or whole.
+fn command(is_short: bool) -> clap::Command {
+    grouped::grouped(Cli::command(), is_short)
 }
 
 /// What `-o` of the command says.
@@ -105,6 +113,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  postrider completions bash > /etc/bash_completion.d/postrider"
     )]
     Completions(manual::CompletionsArgs),
+    /// Print which version this is, and the commit that it was built of
+    #[command(after_help = "Example:\n  postrider version -o json")]
+    Version(OutputArgs),
     /// Write manual pages into a folder
     #[command(after_help = "Example:\n  postrider man /usr/local/share/man/man1")]
     Man(manual::ManArgs),

@@ -12,7 +12,7 @@ fn leaves(command: &Command, path: &str, visit: &mut impl FnMut(&str, &Command))
 }
 
 fn help(path: &[&str]) -> String {
-    let mut command = Cli::command();
+    let mut command = super::command(false);
     command.build();
     let mut found = &mut command;
     for name in path {
@@ -41,9 +41,8 @@ fn every_command_has_help_with_an_example_of_itself() {
 fn what_is_not_due_does_not_exist() {
     let mut all = Vec::new();
     leaves(&Cli::command(), "postrider", &mut |path, command| {
-        if !command.has_subcommands() {
-            all.push(path.trim_start_matches("postrider ").to_owned());
-        }
+        let name = path.trim_start_matches("postrider ").to_owned();
+        all.extend((!command.has_subcommands()).then_some(name));
     });
     insta::assert_snapshot!(all.join("\n"), @r#"
     demo
@@ -59,6 +58,7 @@ fn what_is_not_due_does_not_exist() {
     topology
     openapi
     completions
+    version
     man
     events publish
     events list
@@ -101,55 +101,39 @@ fn what_is_not_due_does_not_exist() {
 
 #[test]
 fn help_of_the_program() {
-    insta::assert_snapshot!(help(&[]), @r#"
+    let told = help(&[]);
+    assert_eq!(told.trim(), include_str!("tests/help_of_the_program.txt").trim());
+}
+
+/// Each command has its place, and one alone.
+#[test]
+fn every_command_is_in_a_group() {
+    let mut named: Vec<&str> =
+        super::grouped::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let command = Cli::command();
+    let mut all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+    named.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(named, all);
+}
+
+#[test]
+fn short_help_of_the_program() {
+    let text = super::command(true).render_help().to_string();
+    insta::assert_snapshot!(text, @r#"
     Delivers what a Pact Broker or PactFlow says to GitHub and other targets, and loses nothing
 
     Usage: postrider [OPTIONS] <COMMAND>
 
-    Commands:
-      demo         Show the whole way of an event on this machine, with a GitHub double
-      serve        Run all roles in one process
-      ingest       Run the role that takes events in (distributed mode)
-      worker       Run the role that sends deliveries (distributed mode)
-      monitor      Run the role that watches for what a person should know (distributed mode)
-      migrate      Bring the database up to date
-      config       Check or show the settings
-      health       Ask a running role whether it is ready; for health checks of containers
-      alerts       Test whether those who are told of incidents can be told
-      topology     Print RabbitMQ's exchanges, queues and their arguments
-      openapi      Print the OpenAPI document of everything that is answered over HTTP
-      completions  Print a script that completes commands and options in a shell
-      man          Write manual pages into a folder
-      events       Publish, list and show events
-      webhooks     List, show, delete, apply, test, lint and import webhooks
-      connect      Register the relay at a Pact Broker or PactFlow, so that all its events arrive here
-      context      Keep addresses and tokens of running postriders under names
-      secrets      Set, list and delete the secrets that webhooks use as ${user.NAME}
-      deliveries   List, show, follow and replay deliveries
-      lanes        List, hold and release lanes
-      incidents    List what a person should know of
-      audit        List who changed what
-      freshness    Tell how each pair of consumer and provider is, worst first
-      doctor       Tell why a verification is not there, and what to do about it
-      reconcile    Dispatch what the broker says is unverified and has no delivery here
-      check        Ask the broker what a CI job wants to know
-      help         Print this message or the help of the given subcommand(s)
+      Try it                    demo serve
+      See what became of it     events deliveries lanes incidents doctor freshness audit
+      Set it up                 connect webhooks secrets context
+      In CI, and after trouble  check reconcile
+      Run it in earnest         ingest worker monitor migrate config health topology alerts
+      About the program         openapi completions man version
 
-    Options:
-          --config <FILE>
-              Settings file; without it ./postrider.toml is read if there is one
-
-      -h, --help
-              Print help
-
-      -V, --version
-              Print version
-
-    Example:
-      postrider demo
-
-    Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration, 3 not reachable,
-    4 credential refused, 5 rate limited, 70 the process gave itself up.
+    Begin with `postrider demo`, or `postrider serve --dev`.
+    `postrider --help` says what each is for, `postrider COMMAND --help` how it is used.
     "#);
 }
 

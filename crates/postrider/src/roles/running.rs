@@ -27,7 +27,7 @@ use super::role::Role;
 use super::store_handle::StoreHandle;
 use crate::admin::{Admin, Health};
 use crate::serving::{self, Server};
-use crate::wiring;
+use crate::{version, wiring};
 
 /// How often a running process looks after its own parts.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Running {
     pub(crate) async fn start(settings: &Settings, role: Role) -> anyhow::Result<Self> {
         let supervisor = Supervisor::default();
         let handle = StoreHandle::open(settings, role, &supervisor).await?;
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+        let metrics = Metrics::new(version::VERSION, version::REVISION)?;
         if let Some(config) = wiring::span_config(settings, role.as_str()) {
             spans::start(config, metrics.clone()).map_err(|e| Failure::usage(e.to_string()))?;
         }
@@ -130,7 +130,8 @@ impl Running {
             role = self.role.as_str(),
             listen,
             admin_listen = %self.admin_listen,
-            version = env!("CARGO_PKG_VERSION"),
+            version = version::VERSION,
+            revision = version::REVISION,
             "listening"
         );
     }

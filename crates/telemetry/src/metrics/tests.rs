@@ -9,7 +9,7 @@ fn lane(name: &str, state: LaneGauge) -> LaneSample {
 
 /// Every metric has a value.
 fn filled() -> Metrics {
-    let metrics = Metrics::new("1.2.3").unwrap();
+    let metrics = Metrics::new("1.2.3", "unknown").unwrap();
     metrics.expect_events();
     metrics.expect_outcomes(["accepted"]);
     metrics.intake_answered(IntakeRoute::Relay, "401");
@@ -140,7 +140,7 @@ fn what_vanished_is_no_longer_shown() {
 
 #[test]
 fn a_clone_counts_with_the_original() {
-    let metrics = Metrics::new("1").unwrap();
+    let metrics = Metrics::new("1", "unknown").unwrap();
     metrics.expect_events();
     metrics.clone().events_received(1);
     metrics.events_received(1);
@@ -149,7 +149,7 @@ fn a_clone_counts_with_the_original() {
 
 #[test]
 fn what_nobody_here_knows_is_not_shown() {
-    let metrics = Metrics::new("1").unwrap();
+    let metrics = Metrics::new("1", "unknown").unwrap();
     let text = metrics.render().unwrap();
     let unknown =
         ["oldest_pending_age", "spans_dropped", "events_", "deliver", "intake", "monitor"];

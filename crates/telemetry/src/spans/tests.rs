@@ -265,7 +265,7 @@ fn dropped(metrics: &Metrics, reason: &str) -> u64 {
 fn a_collector_that_hangs_costs_spans_and_no_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-    let metrics = Metrics::new("1").unwrap();
+    let metrics = Metrics::new("1", "unknown").unwrap();
     let export = Export::new(config(endpoint, 4), metrics.clone()).unwrap();
     export.record(&place(), &Fact::Request(request(None)));
     let (mut stream, _) = listener.accept().unwrap();
@@ -288,7 +288,7 @@ fn a_collector_that_is_away_costs_spans() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
     drop(listener);
-    let metrics = Metrics::new("1").unwrap();
+    let metrics = Metrics::new("1", "unknown").unwrap();
     let export = Export::new(config(endpoint, 4), metrics.clone()).unwrap();
     export.record(&place(), &Fact::Request(request(None)));
     export.stop(Duration::from_secs(20));

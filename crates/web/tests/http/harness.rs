@@ -110,7 +110,7 @@ impl Harness {
 
     fn on(store: Store, configs: (IngestConfig, WebConfig), queue: DispatchQueue) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let metrics = Metrics::new("test").unwrap();
+        let metrics = Metrics::new("test", "unknown").unwrap();
         let shared = Shared::new(store.clone(), metrics.clone());
         let tasks = (&tracker, &Supervisor::default());
         let ingest = Ingest::start(configs.0, shared.clone(), queue, tasks, cancel.clone());

@@ -101,7 +101,7 @@ impl World {
                 tokens: app_tokens::AppTokens::new(minter),
                 cache: cache::Cache::new(store.clone(), Vec::new()),
                 config,
-                metrics: Metrics::new("test").unwrap(),
+                metrics: Metrics::new("test", "unknown").unwrap(),
                 troubles: crate::trouble::Troubles::default(),
                 credentials: crate::credentials::Book::default(),
             }),
