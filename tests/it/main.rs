@@ -47,6 +47,7 @@ mod structure;
 mod terminal;
 mod test_command;
 mod traces;
+mod waits;
 mod watch;
 mod way_in;
 mod webhook_broker;

@@ -1,5 +1,7 @@
 //! The README's commands, run as a new user would, with the files that it shows.
 
+mod shown;
+
 use std::fs;
 use std::path::Path;
 
@@ -9,16 +11,21 @@ use postrider_github_double::{Double, Options};
 use postrider_testkit::broker::{ScriptedBroker, row};
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::harness::{Mode, Plan, SOON, run, setting};
+use crate::harness::{
+    Cluster, Looking, Mode, Plan, Process, SOON, Setting, Signal, run, setting, wait_until,
+};
 use crate::webhook_broker::{Behaviour, WebhookBroker};
+use shown::{Step, same, steps};
 
-const FRONT: &str = "## Two commands";
-/// Its command runs in `terminal::the_first_five_minutes`.
-const TRYING: &str = "## Trying it out";
+const TASKS: &str = "## Three tasks";
 const FIRST: &str = "## The first five minutes";
-const HOUR: &str = "## The first hour: your broker";
+const HOUR: &str = "## Your broker";
 const EARNEST: &str = "## In earnest";
+const TESTS: &str = "## Tests";
+/// An id in the README, for whichever there is.
+const ID: &str = "01a2015a";
 /// The broker's address in the README, and where it is told that postrider is.
 const BROKER: &str = "https://broker.example";
 const PUBLIC: &str = "https://postrider.example";
@@ -49,45 +56,160 @@ fn commands(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// What stands before the first heading.
+fn front(readme: &str) -> Result<&str> {
+    readme.split_once("\n## ").map(|(text, _)| text).context("a heading")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_screen() -> Result<()> {
+    let readme = read("README.md")?;
+    let steps = steps(front(&readme)?);
+    let [Step { command, output }] = steps.as_slice() else { anyhow::bail!("{steps:?}") };
+    let words =
+        command.strip_prefix("cargo run --release -- ").with_context(|| (*command).to_owned())?;
+    ensure!(read("tests/run")?.contains("cargo run --release"), "tests/run runs it so");
+    let args: Vec<&str> = words.split(' ').collect();
+    ensure!(args == ["demo", "--keep"], "{args:?}");
+    let dir = tempfile::tempdir()?;
+    let mut demo = Process::spawn("demo", &args, Vec::new(), None, dir.path())?;
+    wait_until("the tour to end", SOON, async || {
+        ensure!(demo.exit_status()?.is_none(), "it ended: {}", demo.errors());
+        let told = demo.output();
+        Ok(Looking::when(told.contains("Running until Ctrl-C"), || told))
+    })
+    .await?;
+    let told = demo.output();
+    let github = Regex::new(r"127\.0\.0\.1:\d+/githubToken")?;
+    same(command, output, &github.replace_all(&told, "api.github.com/githubToken"))?;
+    demo.signal(Signal::INT)?;
+    let ended = demo.ended(SOON).await?;
+    ensure!(ended.code() == Some(0), "{ended}");
+    Ok(())
+}
+
+/// A clone with the files that the README shows, and a stand-in for GitHub.
+struct Reader {
+    double: Double,
+    cluster: Cluster,
+    dir: TempDir,
+    settings: Vec<Setting>,
+}
+
+impl Reader {
+    async fn start(readme: &str, taken: &str) -> Result<Self> {
+        let double = Double::start(Options::default().with_tokens([taken])).await?;
+        let dir = tempfile::tempdir()?;
+        let text = section(readme, FIRST)?;
+        let webhook = block(text, "yaml")?.replace("https://api.github.com", &double.base_url());
+        for (name, content) in [
+            ("webhook.yaml", webhook.as_str()),
+            ("event.json", block(text, "json")?),
+            ("token.txt", "test-token\n"),
+            ("new-token.txt", "new-token\n"),
+        ] {
+            fs::write(dir.path().join(name), content)?;
+        }
+        let plan = Plan::new(Mode::Embedded).set("GITHUB_HOSTS", double.addr());
+        let cluster = plan.set("LANE_RATE", "200/s").start().await?;
+        let settings = vec![setting("URL", cluster.api()?.base())];
+        Ok(Self { double, cluster, dir, settings })
+    }
+
+    /// The words of a command, with files and ids that there are.
+    async fn args(&self, command: &str) -> Result<(Vec<String>, String)> {
+        let (command, input) = match command.split_once(" < ") {
+            Some((command, file)) => (command, fs::read_to_string(self.dir.path().join(file))?),
+            None => (command, String::new()),
+        };
+        let newest = self.cluster.api()?.deliveries("").await?;
+        let newest = newest.first().and_then(|one| one["id"].as_str()).unwrap_or(ID);
+        let file = |word: &str| self.dir.path().join(word);
+        let args = command.split_whitespace().skip(1).map(|word| match word {
+            ID => newest.get(..30).unwrap_or(newest).to_owned(),
+            word if file(word).is_file() => file(word).display().to_string(),
+            word => word.to_owned(),
+        });
+        Ok((args.collect(), input))
+    }
+
+    /// As it looks with GitHub in the stand-in's place.
+    fn told(&self, output: &str) -> String {
+        let github = output.replace(&self.double.base_url(), "https://api.github.com");
+        github.replace(&self.double.addr().to_string(), "api.github.com")
+    }
+
+    async fn takes(&self, step: &Step<'_>) -> Result<()> {
+        let (args, input) = self.args(step.command).await?;
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = run(&args, &self.settings, &input).await?;
+        let told = String::from_utf8(output.stdout)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {told}{errors}", step.command);
+        same(step.command, &step.output, &self.told(&told))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_three_tasks() -> Result<()> {
+    let readme = read("README.md")?;
+    let reader = Reader::start(&readme, "new-token").await?;
+    let api = reader.cluster.api()?;
+    api.set_secret("githubToken", "test-token").await?;
+    let file = reader.dir.path().join("webhook.yaml").display().to_string();
+    let applied = run(&["webhooks", "apply", "--yes", "-f", &file], &reader.settings, "").await?;
+    ensure!(applied.status.success(), "{applied:?}");
+    let event: Value = serde_json::from_str(block(section(&readme, FIRST)?, "json")?)?;
+    api.publish(&event).await?;
+    wait_until("the incident", SOON, async || {
+        let open = api.get("/api/v1/incidents?open=true").await?.ok()?;
+        let is_told = open["incidents"].as_array().is_some_and(|all| !all.is_empty());
+        Ok(Looking::when(is_told, || open.to_string()))
+    })
+    .await?;
+    for step in steps(section(&readme, TASKS)?) {
+        if step.command != "postrider deliveries tail" {
+            reader.takes(&step).await?;
+            continue;
+        }
+        let args = ["deliveries", "tail"];
+        let dir = reader.dir.path();
+        let mut tail = Process::spawn("tail", &args, reader.settings.clone(), None, dir)?;
+        // It may not listen yet: until it does, what happens is not told.
+        wait_until("a delivery to be told", SOON, async || {
+            api.publish(&event).await?;
+            let told = tail.output();
+            Ok(Looking::when(told.contains("delivered"), || told + &tail.errors()))
+        })
+        .await?;
+        same(step.command, &step.output, &reader.told(&tail.output()))?;
+        tail.signal(Signal::INT)?;
+        tail.ended(SOON).await?;
+    }
+    reader.cluster.finish().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_five_minutes() -> Result<()> {
     let readme = read("README.md")?;
     let text = section(&readme, FIRST)?;
-    let double = Double::start(Options::default()).await?;
-    let dir = tempfile::tempdir()?;
-    let webhook = block(text, "yaml")?.replace("https://api.github.com", &double.base_url());
-    fs::write(dir.path().join("webhook.yaml"), webhook)?;
-    fs::write(dir.path().join("event.json"), block(text, "json")?)?;
-    let cluster = Plan::new(Mode::Embedded).start().await?;
-    let url = setting("URL", cluster.api()?.base());
-    let mut typed = commands(text).into_iter();
-    ensure!(typed.next() == Some("postrider serve"), "it starts with the server");
-    for command in typed {
-        let (command, input) = match command.split_once(" < token.txt") {
-            Some((command, _)) => (command, "test-token\n"),
-            None => (command, ""),
-        };
-        let args: Vec<String> = command
-            .split_whitespace()
-            .skip(1)
-            .map(|word| match word {
-                "webhook.yaml" | "event.json" => dir.path().join(word).display().to_string(),
-                other => other.to_owned(),
-            })
-            .collect();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let output = run(&args, std::slice::from_ref(&url), input).await?;
-        ensure!(output.status.success(), "{command}: {output:?}");
+    let reader = Reader::start(&readme, "test-token").await?;
+    let all = steps(text);
+    let mut typed = all.iter();
+    // It runs in `terminal::the_first_five_minutes`.
+    let dev = typed.next().context("a command")?;
+    ensure!(dev.command == "postrider serve --dev", "{dev:?}");
+    for step in typed {
+        reader.takes(step).await?;
     }
-    double.wait_for(1, SOON).await?;
-    let journal = double.accepted();
+    let journal = reader.double.accepted();
     let body: Value = serde_json::from_str(journal[0].body.as_deref().context("a body")?)?;
     let event: Value = serde_json::from_str(block(text, "json")?)?;
     let payload = &body["client_payload"];
     ensure!(payload["consumer_version_number"] == event["consumer"]["version_number"], "{body}");
     ensure!(payload["sha"] == event["provider"]["version_number"], "{body}");
     ensure!(payload["consumer_version_tags"] == "", "an empty value keeps its key: {body}");
-    cluster.finish().await
+    reader.cluster.finish().await
 }
 
 /// A broker that knows the README's pair, verified lately; it has another webhook already.
@@ -158,11 +280,13 @@ async fn the_first_hour() -> Result<()> {
     let apply = ["webhooks", "apply", "--yes", "-f", &here.display().to_string()];
     let applied = run(&apply, std::slice::from_ref(&url), "").await?;
     ensure!(applied.status.success(), "{applied:?}");
-    for command in commands(section(&readme, HOUR)?) {
+    for Step { command, output: told } in steps(section(&readme, HOUR)?) {
         let args = brokers.args(&command.replace("webhook.yaml", &shown.display().to_string()));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = run(&args, std::slice::from_ref(&url), "").await?;
         ensure!(output.status.success(), "{command}: {output:?}");
+        let out = String::from_utf8(output.stdout)?.replace(brokers.webhooks.url(), BROKER);
+        same(command, &told, &out)?;
     }
     let event: Value = serde_json::from_str(block(first, "json")?)?;
     let call = api.call("POST", &brokers.relayed(&event)?)?;
@@ -200,17 +324,11 @@ async fn in_earnest() -> Result<()> {
 #[test]
 fn every_command_is_run_by_a_test() -> Result<()> {
     let readme = read("README.md")?;
-    let front = commands(section(&readme, FRONT)?);
-    ensure!(front == ["cargo run --release -- demo", "tests/run"], "{front:?}");
-    ensure!(
-        read("tests/run")?.contains("cargo run --release"),
-        "tests/run runs the demo as the README does"
-    );
-    ensure!(commands(section(&readme, TRYING)?) == ["postrider serve --dev"], "another command");
-    let run: usize = [FRONT, TRYING, FIRST, HOUR, EARNEST]
-        .iter()
-        .map(|heading| section(&readme, heading).map(|text| commands(text).len()))
-        .sum::<Result<usize>>()?;
+    ensure!(commands(section(&readme, TESTS)?) == ["tests/run"], "another command");
+    let mut run = commands(front(&readme)?).len();
+    for heading in [TASKS, FIRST, HOUR, EARNEST, TESTS] {
+        run += commands(section(&readme, heading)?).len();
+    }
     ensure!(run == commands(&readme).len(), "a command stands outside the sections that are run");
     Ok(())
 }
