@@ -2,6 +2,7 @@
 //! once, and nothing else does.
 
 mod calm;
+mod lost;
 mod scene;
 mod trouble;
 

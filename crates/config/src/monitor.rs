@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_domain::WatchMode;
+use postrider_domain::{RedispatchMode, WatchMode};
 
 use crate::declaration::{INGEST_AND_MONITOR, MONITOR, Setting};
 use crate::kinds::{DAY, SECOND, duration, interval, number};
@@ -41,6 +41,14 @@ settings! {
         /// it changed or not.
         pub broker_sweep: Duration =
             duration("BROKER_SWEEP", SECOND, 30 * DAY).of(MONITOR).example("1h").default("6h"),
+        /// Whether a verification that stays owed after its dispatch led to nothing is dispatched
+        /// again, twice at most and later each time; `dry-run` only logs what it would do. Needs
+        /// `POSTRIDER_BROKER_WATCH=on`.
+        pub redispatch: RedispatchMode =
+            Setting::new("REDISPATCH", "off, dry-run or on", redispatch)
+                .of(MONITOR)
+                .example("dry-run")
+                .default("off"),
     }
 }
 
@@ -48,4 +56,11 @@ fn watch_mode(raw: &Raw) -> Result<WatchMode, Wrong> {
     let text = raw.text();
     text.parse()
         .map_err(|_| Wrong::new(format!("{text:?} is no way to watch"), "write on, observe or off"))
+}
+
+fn redispatch(raw: &Raw) -> Result<RedispatchMode, Wrong> {
+    let text = raw.text();
+    text.parse().map_err(|_| {
+        Wrong::new(format!("{text:?} is no way to dispatch again"), "write off, dry-run or on")
+    })
 }

@@ -36,11 +36,15 @@ pub enum IncidentKind {
     FirstContact,
     /// What is deployed of a consumer stops its provider's deployment.
     HoldsBack,
+    /// Verifications stay owed whose deliveries failed for good.
+    OwedAfterFailure,
+    /// A verification stays owed although it was dispatched again as often as it may be.
+    RedispatchGaveUp,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::SustainedFailures,
         Self::LaneHeld,
         Self::LaneLate,
@@ -55,6 +59,8 @@ impl IncidentKind {
         Self::CredentialExpiring,
         Self::FirstContact,
         Self::HoldsBack,
+        Self::OwedAfterFailure,
+        Self::RedispatchGaveUp,
     ];
 
     /// Its name in rows, JSON and metrics.
@@ -74,6 +80,8 @@ impl IncidentKind {
             Self::CredentialExpiring => "credential_expiring",
             Self::FirstContact => "first_contact",
             Self::HoldsBack => "holds_back",
+            Self::OwedAfterFailure => "owed_after_failure",
+            Self::RedispatchGaveUp => "redispatch_gave_up",
         }
     }
 }

@@ -93,5 +93,5 @@ pub use streak::StreakNews;
 pub use target::{HostPatterns, InvalidHostPattern, Target, TargetKind};
 pub use transition::{Refusal, Transition};
 pub use transport_header::is_transport_header;
-pub use watch::{UnknownWatchMode, WatchMode};
+pub use watch::{RedispatchMode, UnknownRedispatchMode, UnknownWatchMode, WatchMode};
 pub use webhook::{Body, BodyMode, RequestTemplate, Selector, Webhook, WebhookState};

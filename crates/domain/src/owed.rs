@@ -16,6 +16,7 @@
 //! | ahead, blocking | a debt of main is ahead; one of a deployed or released version blocks |
 //! | holds back | a deployed consumer's content that the provider's main head has no result for |
 
+mod again;
 mod contract;
 mod deployable;
 mod fate;
@@ -24,6 +25,7 @@ mod role;
 mod since;
 mod standing;
 
+pub use again::{AGAIN_MOST, Again, AgainBudget, Dispatched, again, gap};
 pub use contract::{Contract, Debt, Due, FailedResult, HeldBack, VersionResult};
 pub use deployable::{Deployable, Needed, deployable};
 pub use fate::{Fate, Looked, Sight, fate};

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::pairs::Pairs;
-use crate::watch::{Memory, Teller, Walk, WalkError, Walked};
+use crate::rules::Rules;
+use crate::watch::{Healer, Healing, Memory, Teller, Walk, WalkError, Walked};
 
 /// What is known of debts is kept as long as they are seen, and for so long after.
 const KEEP_DEBTS: Duration = Duration::from_hours(7 * 24);
@@ -34,6 +35,7 @@ pub(crate) struct Asker {
     broker: Broker,
     pairs: Pairs,
     teller: Teller,
+    healer: Healer,
     memory: Memory,
     every: Duration,
     sweep: Duration,
@@ -41,7 +43,7 @@ pub(crate) struct Asker {
 }
 
 /// How a broker is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asking {
     /// How often what changed is looked for.
     pub(crate) every: Duration,
@@ -49,6 +51,22 @@ pub(crate) struct Asking {
     pub(crate) sweep: Duration,
     /// What becomes of verifications that are owed.
     pub(crate) mode: WatchMode,
+    /// What is done about dispatches that led to nothing.
+    pub(crate) healing: Healing,
+}
+
+impl Asking {
+    /// By the settings.
+    pub(crate) fn of(rules: &Rules, sweep: Duration, mode: WatchMode) -> Self {
+        let every = rules.broker_interval;
+        let healing = Healing {
+            mode: rules.redispatch,
+            freshness: rules.freshness.clone(),
+            objective: rules.delivery_objective,
+            every,
+        };
+        Self { every, sweep, mode, healing }
+    }
 }
 
 impl Asker {
@@ -59,11 +77,12 @@ impl Asker {
         metrics: Metrics,
         lease: watch::Receiver<Option<MonitorLease>>,
     ) -> Result<Self, BrokerError> {
-        let Asking { every, sweep, mode } = asking;
+        let Asking { every, sweep, mode, healing } = asking;
         let teller = Teller::new(named.name.clone(), mode, pairs.store().clone(), metrics);
+        let healer = Healer::new(named.name.clone(), pairs.store().clone(), healing);
         let broker = Broker::new(named.config)?;
         let memory = Memory::new(sweep);
-        Ok(Self { name: named.name, broker, pairs, teller, memory, every, sweep, lease })
+        Ok(Self { name: named.name, broker, pairs, teller, healer, memory, every, sweep, lease })
     }
 
     /// Asks for ever; cancel it by dropping.
@@ -87,7 +106,8 @@ impl Asker {
             self.resume(lease).await?;
         }
         let of = (self.name.as_str(), &self.broker);
-        let walk = Walk::new(of, &self.pairs, &self.teller, lease, &self.memory);
+        let acts = (&self.teller, &self.healer);
+        let walk = Walk::new(of, &self.pairs, acts, lease, &self.memory);
         let began = walk.began;
         match Box::pin(walk.run(&mut self.memory)).await {
             Ok(walked) => {

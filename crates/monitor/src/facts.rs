@@ -33,6 +33,8 @@ pub(crate) enum Fact {
     Workers,
     /// What is known of credentials.
     Credentials,
+    /// Debts that events told of.
+    Debts,
     /// Pairs of consumers and providers.
     Pairs,
 }
@@ -49,6 +51,7 @@ impl Fact {
             Self::Brokers => "brokers",
             Self::Workers => "workers",
             Self::Credentials => "credentials",
+            Self::Debts => "debts",
             Self::Pairs => "pairs",
         }
     }
@@ -56,7 +59,7 @@ impl Fact {
     /// What can't be judged without it.
     fn kinds(self) -> &'static [IncidentKind] {
         match self {
-            Self::Streaks => &[IncidentKind::SustainedFailures],
+            Self::Streaks => &[IncidentKind::SustainedFailures, IncidentKind::OwedAfterFailure],
             Self::HeldLanes => &[IncidentKind::LaneHeld],
             Self::Lanes => &[IncidentKind::LaneLate],
             Self::ParkedWebhooks => &[IncidentKind::WebhookHeld],
@@ -70,6 +73,7 @@ impl Fact {
             ],
             Self::Workers => &[IncidentKind::LocalTrouble],
             Self::Credentials => &[IncidentKind::CredentialExpiring],
+            Self::Debts => &[IncidentKind::OwedAfterFailure, IncidentKind::RedispatchGaveUp],
             Self::Pairs => &[
                 IncidentKind::VerificationStale,
                 IncidentKind::VerificationSilent,
@@ -90,7 +94,8 @@ impl Fact {
             | Self::Poisoned
             | Self::Brokers
             | Self::Workers
-            | Self::Credentials => DEADLINE,
+            | Self::Credentials
+            | Self::Debts => DEADLINE,
         }
     }
 }

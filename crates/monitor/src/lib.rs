@@ -8,6 +8,7 @@
 
 mod alert;
 mod brokers;
+mod debts;
 mod facts;
 mod fold;
 mod pairs;
@@ -20,5 +21,6 @@ mod watch;
 
 pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey, send_test};
 pub use brokers::NamedBroker;
+pub use debts::DebtFact;
 pub use rules::{Facts, MonitorFacts, Rules, broker_patience, evaluate};
 pub use run::{Monitor, MonitorConfig, MonitorError};

@@ -15,8 +15,11 @@
 //! | `credential_expiring` | GitHub said that a secret's value expires within 14 days, or has | GitHub says otherwise, or another value is set |
 //! | `first_contact` | pairs of a broker were late already when it was first asked about them | none of them is late any more |
 //! | `holds_back` | what is deployed of a consumer has had no result of its provider's main head for a day | it has one, or something else is deployed |
+//! | `owed_after_failure` | verifications stay owed whose deliveries by a webhook failed for good | each has a result, or was taken after all, or the webhook fails as a whole |
+//! | `redispatch_gave_up` | a verification stays owed although it was dispatched again as often as it may be | it has a result, or nobody owes it any more |
 //! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
+mod again;
 mod credential;
 mod lane;
 mod mend;
@@ -27,7 +30,9 @@ mod words;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{BrokerReach, FreshnessRules, HoldCause, PairKey, WebhookUuid};
+use postrider_domain::{
+    BrokerReach, FreshnessRules, HoldCause, PairKey, RedispatchMode, WebhookUuid,
+};
 use postrider_store::{
     BrokerRead, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, LaneInfo, PairRow,
     ParkedWebhook, Severity, StreakFact, TroubledWorker,
@@ -36,6 +41,8 @@ use uuid::Uuid;
 
 use mend::Mend;
 use words::age;
+
+use crate::debts::DebtFact;
 
 /// Thresholds, from settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +57,8 @@ pub struct Rules {
     pub freshness: FreshnessRules,
     /// How often brokers are asked.
     pub broker_interval: Duration,
+    /// Whether dispatches that led to nothing are made again.
+    pub redispatch: RedispatchMode,
 }
 
 /// How long a broker's answer counts, compared with how long it may fail: a read may be slow, and
@@ -97,6 +106,8 @@ pub struct Facts {
     pub credentials: Vec<CredentialRow>,
     /// Lanes, with what waits in them.
     pub lanes: Vec<LaneInfo>,
+    /// Debts that an event told of.
+    pub debts: Vec<DebtFact>,
 }
 
 impl Facts {
@@ -198,6 +209,12 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .iter()
         .filter_map(|read| broker_unreachable(read, may_fail_for(rules.broker_interval), now));
     let troubled = facts.troubled.iter().map(|worker| local_trouble(worker, now));
+    let failed =
+        again::failed(&facts.debts, |webhook| is_told_of(webhook, rules, &facts.store, now));
+    let given_up = facts
+        .debts
+        .iter()
+        .filter_map(|debt| again::given_up(rules.redispatch, &rules.freshness, debt));
     let expiring = facts.credentials.iter().filter_map(|one| credential::expiring(one, now));
     streaks
         .chain(held)
@@ -208,6 +225,8 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .chain(brokers)
         .chain(troubled)
         .chain(expiring)
+        .chain(failed)
+        .chain(given_up)
         .collect()
 }
 
@@ -216,6 +235,13 @@ fn is_sustained(streak: &StreakFact, rules: &Rules, now: Timestamp) -> bool {
     let lasts = |since| now.duration_since(since) >= least;
     streak.deliveries.min(streak.failures) >= rules.sustained_failures.max(1)
         && streak.since.is_some_and(lasts)
+}
+
+/// Whether a webhook has an incident of its own.
+fn is_told_of(webhook: &WebhookUuid, rules: &Rules, store: &MonitorFacts, now: Timestamp) -> bool {
+    let fails =
+        |streak: &StreakFact| streak.webhook == *webhook && is_sustained(streak, rules, now);
+    store.streaks.iter().any(fails) || store.parked.iter().any(|parked| parked.uuid == *webhook)
 }
 
 /// Held, the lane or the webhook has an incident of its own that says why.

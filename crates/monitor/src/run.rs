@@ -14,7 +14,7 @@ use postrider_store::{
     StoreError, StreakFact, WorkerId,
 };
 use postrider_telemetry::step::{Step, reached};
-use postrider_telemetry::{Metrics, MonitorSample, WebhookSample};
+use postrider_telemetry::{Metrics, MonitorSample};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::rules::{MonitorFacts, pairs_full};
 use crate::samples;
 use crate::tally::Tally;
 use crate::tasks::Task;
-use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, evaluate};
+use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate};
 
 /// Rows that retention looks at in one statement.
 const PRUNE_CHUNK: u32 = 2_000;
@@ -115,10 +115,9 @@ impl Monitor {
         let (lease, held) = watch::channel(None);
         let pairs = Pairs::new(store.clone());
         let senders = Sender::all(&config.alerts, (&store, &metrics), &held, config.interval)?;
-        let (every, sweep, mode) = (config.rules.broker_interval, config.sweep, config.watch);
-        let asking = Asking { every, sweep, mode };
+        let asking = Asking::of(&config.rules, config.sweep, config.watch);
         let asker = |named: &NamedBroker| {
-            Asker::new(named.clone(), pairs.clone(), asking, metrics.clone(), held.clone())
+            Asker::new(named.clone(), pairs.clone(), asking.clone(), metrics.clone(), held.clone())
                 .map_err(|error| MonitorError::Broker { name: named.name.clone(), error })
         };
         let askers = config.brokers.iter().map(asker).collect::<Result<_, _>>()?;
@@ -279,6 +278,7 @@ impl Monitor {
         let brokers = reads.read(Fact::Brokers, self.store.broker_reads()).await;
         let troubled = reads.read(Fact::Workers, self.store.troubled_workers()).await;
         let credentials = reads.read(Fact::Credentials, self.store.credentials()).await;
+        let debts = reads.read(Fact::Debts, debts::read(&self.store)).await;
         Facts {
             store: MonitorFacts {
                 streaks: streaks.unwrap_or_default(),
@@ -291,6 +291,7 @@ impl Monitor {
             troubled: troubled.unwrap_or_default(),
             credentials: credentials.unwrap_or_default(),
             lanes: lanes.unwrap_or_default(),
+            debts: debts.unwrap_or_default(),
         }
     }
 
@@ -408,14 +409,7 @@ impl Monitor {
     }
 
     fn show_streaks(&self, streaks: &[StreakFact]) {
-        let samples = streaks.iter().map(|streak| WebhookSample {
-            webhook: streak.webhook.to_string(),
-            description: streak.description.clone(),
-            lane: streak.lane.clone(),
-            consecutive_failures: streak.failures,
-            last_success: streak.last_success_at.map(Timestamp::as_second),
-        });
-        self.metrics.set_webhooks(samples.collect());
+        self.metrics.set_webhooks(streaks.iter().map(samples::webhook).collect());
     }
 
     async fn show_incidents(&self) -> Result<(), StoreError> {

@@ -105,7 +105,8 @@ mod tests {
     use jiff::SignedDuration;
     use postrider_domain::owed::Due;
     use postrider_domain::{
-        BrokerSays, FreshnessRules, PairFacts, QuietDays, SaidDebt, SaidHold, Verified,
+        BrokerSays, FreshnessRules, PairFacts, QuietDays, RedispatchMode, SaidDebt, SaidHold,
+        Verified,
     };
     use postrider_store::IncidentKind;
 
@@ -146,6 +147,7 @@ mod tests {
                 is_watched: true,
             },
             broker_interval: Duration::from_secs(5),
+            redispatch: RedispatchMode::On,
         }
     }
 

@@ -7,6 +7,7 @@
 //! key makes that safe; what it remembers ([`memory`]) it remembers at its end, so that a broker
 //! that is killed in the middle costs no contract.
 
+mod again;
 mod examine;
 mod memory;
 mod order;
@@ -14,6 +15,7 @@ mod sweep;
 mod tell;
 mod walk;
 
+pub(crate) use again::{Healer, Healing};
 pub(crate) use memory::Memory;
 pub(crate) use tell::Teller;
 pub(crate) use walk::{Walk, WalkError, Walked};

@@ -186,6 +186,7 @@ pub(crate) fn monitor_config(settings: &Settings, outbound: &Outbound) -> Monito
             delivery_objective: monitor.delivery_objective,
             freshness: settings.freshness.clone(),
             broker_interval: monitor.broker_interval,
+            redispatch: monitor.redispatch.under(monitor.watch),
         },
         interval: monitor.interval,
         retention: monitor.retention,

@@ -32,6 +32,7 @@ pub(crate) mod row;
 mod runs;
 pub(crate) mod secrets;
 mod tasks;
+mod told_debts;
 mod watch;
 pub(crate) mod webhooks;
 

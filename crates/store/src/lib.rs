@@ -91,7 +91,7 @@ pub use secrets::{
     AppSecret, SecretContent, SecretInfo, SecretPut, SecretValues, SecretWrite, Secrets,
 };
 pub use unclaim::{Kept, UnclaimNo, Unsettled};
-pub use watch::{BrokerWalk, KnownDebt, ToldVersion, WhyKnown};
+pub use watch::{BrokerWalk, EventFate, KnownDebt, ToldDebt, ToldVersion, WhyKnown};
 pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
 
 /// Where the store is.

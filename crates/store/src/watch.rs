@@ -1,7 +1,8 @@
 //! What the watch of a broker keeps between two looks.
 
 use jiff::Timestamp;
-use postrider_domain::EventId;
+use postrider_domain::owed::Dispatched;
+use postrider_domain::{EventId, PairKey, WebhookUuid};
 
 /// How far a broker was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,65 @@ pub struct KnownDebt {
     pub why: WhyKnown,
     /// The event that told of it; `None` when none did.
     pub event: Option<EventId>,
+    /// How often it was dispatched again because nothing came of it.
+    pub again: u32,
+}
+
+/// A debt that an event told of, and that was owed when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldDebt {
+    /// Its pair.
+    pub key: PairKey,
+    /// The consumer version that published the contract.
+    pub consumer_version: String,
+    /// The version that owes.
+    pub provider_version: String,
+    /// The event that told of it.
+    pub event: EventId,
+    /// How often it was dispatched again.
+    pub again: u32,
+    /// By which event the last time.
+    pub again_event: Option<EventId>,
+    /// When it was last seen at the broker.
+    pub seen_at: Timestamp,
+}
+
+impl ToldDebt {
+    /// The event that dispatched it last.
+    pub fn newest(&self) -> EventId {
+        self.again_event.unwrap_or(self.event)
+    }
+}
+
+/// What became of an event's deliveries; those that were discarded are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventFate {
+    /// The event.
+    pub event: EventId,
+    /// Whether one of them is still on its way.
+    pub is_open: bool,
+    /// When the last of them ended, taken or failed.
+    pub ended_at: Option<Timestamp>,
+    /// When the last was taken by its target.
+    pub delivered_at: Option<Timestamp>,
+    /// The webhooks of those that failed, and when.
+    pub failed: Vec<(WebhookUuid, Timestamp)>,
+}
+
+impl EventFate {
+    /// An event that no webhook wanted.
+    pub fn of(event: EventId) -> Self {
+        Self { event, is_open: false, ended_at: None, delivered_at: None, failed: Vec::new() }
+    }
+
+    /// What that means for a debt that it told of.
+    pub fn dispatched(&self) -> Dispatched {
+        match self.ended_at {
+            _ if self.is_open => Dispatched::Open,
+            Some(at) => Dispatched::Ended(at),
+            None => Dispatched::Unwanted,
+        }
+    }
 }
 
 /// What an event that asks for a verification told of.

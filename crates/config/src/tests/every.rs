@@ -50,7 +50,7 @@ const ALL: [(&str, &str, &str); 38] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 25] = [
+const MORE: [(&str, &str, &str); 26] = [
     ("ALLOWED_HOSTS", "postrider.internal", "postrider.internal"),
     ("API_RATE", "50/s", "50/s"),
     ("INTAKE_RATE", "100/s", "100/s"),
@@ -68,6 +68,7 @@ const MORE: [(&str, &str, &str); 25] = [
     ("BROKER_INTERVAL", "1m", "1m"),
     ("BROKER_WATCH", "observe", "observe"),
     ("BROKER_SWEEP", "1h", "1h"),
+    ("REDISPATCH", "dry-run", "dry-run"),
     ("ALERT_SLACK_URL", "https://hooks.slack.example/hunter2", "***"),
     ("ALERT_ALERTMANAGER_URL", "http://u:hunter2@am:9093/x", "http://u:***@am:9093/x"),
     ("ALERT_WEBHOOK_URL", "https://alerts.example/hunter2", "***"),

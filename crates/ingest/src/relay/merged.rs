@@ -79,7 +79,10 @@ pub(super) async fn met(
         told.consumer_version == event.consumer.version_number
             && told.provider_version == event.provider.version_number
     });
-    let told = told.count();
+    // What was dispatched again by itself told of no other publication.
+    let again = known.iter().filter(|debt| debt.event == Some(met)).map(|debt| debt.again).max();
+    let again = again.and_then(|times| usize::try_from(times).ok()).unwrap_or_default();
+    let told = told.count().saturating_sub(again);
     let asked = tokio::time::timeout(ASK_FOR, publications(config, relay, event)).await;
     let error = match asked {
         Ok(Ok(Some(publications))) if publications > told => return Ok(Met::Another),

@@ -112,6 +112,8 @@ fn alert_name(kind: IncidentKind) -> &'static str {
         IncidentKind::CredentialExpiring => "PostriderCredentialExpiring",
         IncidentKind::FirstContact => "PostriderFirstContact",
         IncidentKind::HoldsBack => "PostriderHoldsBack",
+        IncidentKind::OwedAfterFailure => "PostriderOwedAfterFailure",
+        IncidentKind::RedispatchGaveUp => "PostriderRedispatchGaveUp",
     }
 }
 
@@ -120,7 +122,9 @@ fn subject_labels(incident: &Incident) -> Texts {
     let subject = incident.subject.clone();
     let one = |name| Texts::from([(name, subject.clone())]);
     match incident.kind {
-        IncidentKind::SustainedFailures | IncidentKind::WebhookHeld => one("webhook"),
+        IncidentKind::SustainedFailures
+        | IncidentKind::WebhookHeld
+        | IncidentKind::OwedAfterFailure => one("webhook"),
         IncidentKind::LaneHeld => one("lane"),
         IncidentKind::LaneLate => one("limit"),
         IncidentKind::Poison => one("delivery"),
@@ -131,6 +135,7 @@ fn subject_labels(incident: &Incident) -> Texts {
         IncidentKind::CredentialExpiring => one("credential"),
         IncidentKind::VerificationStale
         | IncidentKind::VerificationSilent
+        | IncidentKind::RedispatchGaveUp
         | IncidentKind::HoldsBack => match subject.parse::<PairKey>() {
             Ok(PairKey { broker, consumer, provider }) => {
                 Texts::from([("broker", broker), ("consumer", consumer), ("provider", provider)])

@@ -33,6 +33,7 @@ fn rules(threshold: u64) -> Rules {
             is_watched: false,
         },
         broker_interval: Duration::from_mins(5),
+        redispatch: RedispatchMode::On,
     }
 }
 

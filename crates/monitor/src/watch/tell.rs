@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use postrider_broker::{BrokerError, Pair, Survey};
 use postrider_domain::owed::{Debt, Fate};
-use postrider_domain::{DeliveryId, Event, EventId, EventSource, PairKey, WatchMode, wants};
+use postrider_domain::{
+    DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, wants,
+};
 use postrider_store::{
     EventDocument, EventKey, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, KnownDebt,
     MonitorLease, NewDelivery, NewEvent, Store, StoreError, ToldVersion, WebhookTable, WhyKnown,
@@ -98,6 +100,7 @@ impl Teller {
                 provider_version: debt.provider.version.clone(),
                 why,
                 event,
+                again: 0,
             };
             match known.get(&(debt.consumer_version.clone(), debt.provider.version.clone())) {
                 Some(known) => settled.push(known.clone()),
@@ -162,9 +165,13 @@ impl Teller {
         Ok(Some((why, Some(id))))
     }
 
-    /// An event that told of the debt, whoever brought it and whatever content it carried. One
+    /// The newest event that told of the debt, whoever brought it and whatever content it carried. One
     /// without a provider version stands for all that counted then.
-    async fn told(&self, key: &PairKey, debt: &Debt) -> Result<Option<EventId>, StoreError> {
+    pub(super) async fn told(
+        &self,
+        key: &PairKey,
+        debt: &Debt,
+    ) -> Result<Option<EventId>, StoreError> {
         let since = debt.published_at.saturating_sub(CLOCKS).unwrap_or(debt.published_at);
         let told = self.store.told_versions(key, since).await?;
         let is_it = |told: &&ToldVersion| {
@@ -178,11 +185,39 @@ impl Teller {
     /// Commits an event under the key that the broker's own call of the same has. A call that
     /// comes later meets the key, and is merged.
     async fn commit(&self, event: Event, arrived: Instant) -> Result<(EventId, bool), StoreError> {
-        let EventKey { text, fingerprint } = EventKey::of(&event)?;
+        let key = EventKey::of(&event)?;
+        let term = KeyTerm { arrived, longest: CALLS_WITHIN + JUST_NOW };
+        self.commit_as(event, key, Some(term)).await
+    }
+
+    /// Commits an event once more, for the so-manieth time. Its key is its own: no call of the
+    /// broker meets it, and what was committed already is found again.
+    pub(super) async fn commit_again(
+        &self,
+        event: Event,
+        times: u32,
+    ) -> Result<(EventId, bool), StoreError> {
+        let mut key = EventKey::of(&event)?;
+        key.text = key.text.map(|text| format!("{text}:again{times}"));
+        self.commit_as(event, key, None).await
+    }
+
+    /// The lanes that deliveries of the event go to.
+    pub(super) async fn lanes_of(&self, event: &Event) -> Result<Vec<LaneId>, StoreError> {
+        let table = self.webhook_table().await?;
+        Ok(deliveries(&table, event).iter().map(|delivery| delivery.lane_id).collect())
+    }
+
+    async fn commit_as(
+        &self,
+        event: Event,
+        EventKey { text, fingerprint }: EventKey,
+        term: Option<KeyTerm>,
+    ) -> Result<(EventId, bool), StoreError> {
         let event = NewEvent {
             id: EventId(Uuid::now_v7()),
             key: text,
-            term: Some(KeyTerm { arrived, longest: CALLS_WITHIN + JUST_NOW }),
+            term,
             fingerprint,
             event: EventDocument::new(event)?,
             source: EventSource::Watch,

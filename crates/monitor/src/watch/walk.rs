@@ -10,6 +10,7 @@ use postrider_domain::owed::Fate;
 use postrider_store::{MonitorLease, StoreError};
 use tokio::time::Instant;
 
+use super::again::{Healer, Round};
 use super::examine::{Examined, examine};
 use super::memory::{Found, Memory};
 use super::order::{Order, Place, Reading};
@@ -59,6 +60,7 @@ pub(crate) struct Walk<'a> {
     broker: &'a Broker,
     pairs: &'a Pairs,
     teller: &'a Teller,
+    healer: &'a Healer,
     lease: MonitorLease,
     /// When it began.
     pub(crate) began: Timestamp,
@@ -107,7 +109,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(
         (name, broker): (&'a str, &'a Broker),
         pairs: &'a Pairs,
-        teller: &'a Teller,
+        (teller, healer): (&'a Teller, &'a Healer),
         lease: MonitorLease,
         memory: &Memory,
     ) -> Self {
@@ -122,6 +124,7 @@ impl<'a> Walk<'a> {
             broker,
             pairs,
             teller,
+            healer,
             lease,
             began: Timestamp::now(),
             fresh: Survey::new(broker, scope),
@@ -140,6 +143,7 @@ impl<'a> Walk<'a> {
         if has_read_all {
             self.forget_gone(&order).await?;
         }
+        self.heal(memory).await?;
         self.look_again(memory).await?;
         self.sweep(memory).await?;
         self.has_told_of_any()?;
@@ -224,12 +228,8 @@ impl<'a> Walk<'a> {
             Ok(examined) => examined,
             Err(error) => return Ok(Err(error)),
         };
-        match self.teller.settle(self.lease, survey, pair, &examined.debts).await {
-            Ok(told) => Ok(Ok(Seen { examined, versions, told })),
-            Err(TellError::Broker(error)) => Ok(Err(error)),
-            Err(TellError::Store(error)) => Err(error.into()),
-            Err(TellError::LeaseLost) => Err(WalkError::LeaseLost),
-        }
+        let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
+        Ok(of_pair(told)?.map(|told| Seen { examined, versions, told }))
     }
 
     /// Keeps what was found of pairs. Trouble that every pair has is an error.
@@ -285,12 +285,21 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Pairs whose dispatch led to nothing, or failed.
+    async fn heal(&mut self, memory: &Memory) -> Result<(), WalkError> {
+        let round = self.healer.round(self.began, |pair| memory.is_troubled(pair)).await?;
+        let Some(round) = round else { return Ok(()) };
+        self.look_at_all(memory, round.pairs.clone(), Some(&round)).await?;
+        self.healer.tell(&round);
+        Ok(())
+    }
+
     /// Pairs in trouble, and those that wait for a result, before the sweep comes to them.
     async fn look_again(&mut self, memory: &Memory) -> Result<(), WalkError> {
         let mut again = memory.troubled(TROUBLED_MOST);
         let waiting = memory.waiting(WAITING_MOST).into_iter();
         again.extend(waiting.filter(|pair| !memory.is_troubled(pair)));
-        self.look_at_all(memory, again).await
+        self.look_at_all(memory, again, None).await
     }
 
     /// Consumers whose turn it is, whether they changed or not.
@@ -310,30 +319,47 @@ impl<'a> Walk<'a> {
             memory.keep_places(places, now);
         }
         for (_, pairs) in turn {
-            self.look_at_all(memory, pairs).await?;
+            self.look_at_all(memory, pairs, None).await?;
         }
         Ok(())
     }
 
     /// Looks closely at pairs that need not have changed, and were not looked at just now.
-    async fn look_at_all(&mut self, memory: &Memory, pairs: Vec<Pair>) -> Result<(), WalkError> {
+    async fn look_at_all(
+        &mut self,
+        memory: &Memory,
+        pairs: Vec<Pair>,
+        round: Option<&Round>,
+    ) -> Result<(), WalkError> {
         let this = &*self;
         let pairs = pairs.into_iter().filter(|pair| !this.examined.contains(pair));
         let visits: Vec<Result<Visit, WalkError>> = stream::iter(pairs)
             .map(|pair| async move {
-                let result = match published(&this.swept, memory, &pair).await {
-                    Ok(published) => {
-                        let asked = numbers(&published);
-                        this.look(&this.swept, memory, &pair, (asked.clone(), &asked)).await?
-                    }
-                    Err(error) => Err(error),
-                };
+                let result = this.look_again_at(memory, &pair, round).await?;
                 Ok(Visit { pair, place: Place::Read, has_news: false, result: Some(result) })
             })
             .buffered(SIDE_BY_SIDE)
             .collect()
             .await;
         self.learn(memory, visits.into_iter().collect::<Result<_, _>>()?).await
+    }
+
+    /// Looks closely at a pair and at all its newest contracts.
+    async fn look_again_at(
+        &self,
+        memory: &Memory,
+        pair: &Pair,
+        round: Option<&Round>,
+    ) -> Result<Result<Seen, BrokerError>, WalkError> {
+        let asked = match published(&self.swept, memory, pair).await {
+            Ok(published) => numbers(&published),
+            Err(error) => return Ok(Err(error)),
+        };
+        let seen = self.look(&self.swept, memory, pair, (asked.clone(), &asked)).await?;
+        let (Ok(looked), Some(round)) = (&seen, round) else { return Ok(seen) };
+        let owed = (pair, looked.examined.debts.as_slice());
+        let healed = self.healer.heal(self.lease, self.teller, &self.swept, owed, round).await;
+        Ok(of_pair(healed)?.and(seen))
     }
 
     async fn list(&self) -> Result<Vec<Pair>, BrokerError> {
@@ -365,6 +391,16 @@ impl<'a> Walk<'a> {
             consumer: pair.consumer.clone(),
             provider: pair.provider.clone(),
         }
+    }
+}
+
+/// Trouble of the broker with one pair is an answer.
+fn of_pair<T>(done: Result<T, TellError>) -> Result<Result<T, BrokerError>, WalkError> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(TellError::Broker(error)) => Ok(Err(error)),
+        Err(TellError::Store(error)) => Err(error.into()),
+        Err(TellError::LeaseLost) => Err(WalkError::LeaseLost),
     }
 }
 

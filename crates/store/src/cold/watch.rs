@@ -21,7 +21,7 @@ on conflict (broker) do update set began_at = excluded.began_at,
     changed_last = excluded.changed_last";
 
 const DEBTS: &str = "
-select consumer_version, provider_version, why, event_id from broker_debts
+select consumer_version, provider_version, why, event_id, again from broker_debts
 where broker = $1 and consumer = $2 and provider = $3
 order by consumer_version, provider_version";
 
@@ -33,7 +33,7 @@ select v.*, {now} from (values ";
 /// What is known of a debt stays so; that it is still owed is noted.
 const STILL_OWED: &str = ") as v where true
 on conflict (broker, consumer, provider, consumer_version, provider_version)
-do update set seen_at = excluded.seen_at";
+do update set seen_at = excluded.seen_at, over_at = null";
 
 const FORGET_DEBTS: &str = "delete from broker_debts where broker = $1 and seen_at < $2";
 
@@ -175,6 +175,11 @@ fn is_of(event: &Event, key: &PairKey) -> bool {
         && event.provider.name == key.provider
 }
 
+/// How often a debt was dispatched again.
+pub(super) fn times(row: &Row) -> Result<u32, Fault> {
+    Ok(u32::try_from(row.int("again")?).unwrap_or(u32::MAX))
+}
+
 fn known_debt(row: &Row) -> Result<KnownDebt, Fault> {
     let why = row.text("why")?;
     let why = WhyKnown::ALL
@@ -186,5 +191,6 @@ fn known_debt(row: &Row) -> Result<KnownDebt, Fault> {
         provider_version: row.string("provider_version")?,
         why,
         event: row.uuid_opt("event_id")?.map(EventId),
+        again: times(row)?,
     })
 }

@@ -242,5 +242,6 @@ cases! {
         walks_come_back_as_written
         debts_are_known_as_long_as_they_are_seen
         events_tell_which_versions_they_are_for
+        debts_that_were_told_of_are_followed
     }
 }

@@ -191,6 +191,13 @@ pub(crate) async fn dispatches_are_told_by_their_deliveries(world: World) {
     let claims = by_message(store, &[both.deliveries[1].id]).await;
     record(store, &[failed(&claims[0])]).await;
     assert!(!store.dispatches(&[both_id]).await.unwrap()[0].open);
+    let fates = store.event_fates(&[both_id, alone_id, unknown]).await.unwrap();
+    assert_eq!(fates.len(), 2, "{fates:?}");
+    let (both, alone) = (&fates[&both_id], &fates[&alone_id]);
+    assert!(!both.is_open && both.delivered_at.is_some() && both.ended_at >= both.delivered_at);
+    let failing: Vec<_> = both.failed.iter().map(|(webhook, _)| webhook).collect();
+    assert_eq!(failing, [&two.webhook.uuid]);
+    assert!(alone.is_open && alone.ended_at.is_none() && alone.failed.is_empty(), "{alone:?}");
 }
 
 pub(crate) async fn brokers_answer_or_not(world: World) {

@@ -27,6 +27,7 @@ fn debt(consumer: &str, provider: &str, why: WhyKnown) -> KnownDebt {
         provider_version: provider.to_owned(),
         why,
         event: None,
+        again: 0,
     }
 }
 
@@ -109,4 +110,34 @@ pub(crate) async fn events_tell_which_versions_they_are_for(world: World) {
     assert_eq!(versions, [("2", ""), ("1", "p")]);
     let later = Timestamp::now() + SignedDuration::from_hours(1);
     assert_eq!(store.told_versions(&key("b"), later).await.unwrap(), []);
+}
+
+pub(crate) async fn debts_that_were_told_of_are_followed(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    let (first, second) = (entry(None, &[]).event.id, entry(None, &[]).event.id);
+    let told = KnownDebt { event: Some(first), ..debt("1", "p", WhyKnown::Told) };
+    let known = [told.clone(), debt("2", "p", WhyKnown::FirstContact)];
+    store.save_known_debts(lease, &key("b"), &known).await.unwrap();
+    let followed = store.told_debts(Some("b")).await.unwrap();
+    let [one] = followed.as_slice() else { panic!("{followed:?}") };
+    assert_eq!((one.event, one.again, one.newest()), (first, 0, first));
+    assert_eq!(store.told_debts(None).await.unwrap().len(), 1);
+    assert!(store.told_debts(Some("other")).await.unwrap().is_empty());
+
+    assert!(store.dispatched_again(lease, one, 1, second).await.unwrap());
+    // Noted already.
+    store.dispatched_again(lease, one, 1, first).await.unwrap();
+    let again = store.told_debts(None).await.unwrap();
+    assert_eq!((again[0].again, again[0].event, again[0].newest()), (1, first, second));
+    let known = store.known_debts(&key("b")).await.unwrap();
+    assert_eq!(known[0], KnownDebt { again: 1, ..told.clone() });
+
+    assert!(store.debts_over(lease, &[&again[0]]).await.unwrap());
+    assert!(store.told_debts(None).await.unwrap().is_empty());
+    // Owed anew, it is known how often it was dispatched.
+    store.save_known_debts(lease, &key("b"), &[told]).await.unwrap();
+    assert_eq!(store.told_debts(None).await.unwrap()[0].again, 1);
+    store.monitor_give_up(lease).await.unwrap();
+    assert!(!store.debts_over(lease, &[&again[0]]).await.unwrap(), "without the lease");
 }

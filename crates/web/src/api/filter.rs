@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use postrider_domain::{DeliveryId, EventName, PairKey};
+use postrider_domain::{DeliveryId, DeliveryStatus, EventName, PairKey};
 use postrider_http_server::Problem;
 use postrider_store::{DeliveryFilter, DeliveryScope, Incident, IncidentKind, Store};
 use uuid::Uuid;
@@ -85,6 +85,10 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
             filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
             filter.scope = Some(DeliveryScope::Failing);
         }
+        IncidentKind::OwedAfterFailure => {
+            filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
+            filter.status = Some(DeliveryStatus::Failed);
+        }
         IncidentKind::WebhookHeld => {
             filter.webhook = Some(subject.parse().map_err(|_| Problem::internal())?);
             filter.scope = Some(DeliveryScope::Open);
@@ -100,7 +104,8 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
         }
         IncidentKind::VerificationStale
         | IncidentKind::VerificationSilent
-        | IncidentKind::HoldsBack => {
+        | IncidentKind::HoldsBack
+        | IncidentKind::RedispatchGaveUp => {
             let pair: PairKey = subject.parse().map_err(|_| Problem::internal())?;
             filter.broker = Some(pair.broker);
             filter.consumer = Some(pair.consumer);

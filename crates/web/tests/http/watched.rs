@@ -100,6 +100,7 @@ async fn note(harness: &Harness, event: EventId) {
         provider_version: "p1".to_owned(),
         why: WhyKnown::Watch,
         event: Some(event),
+        again: 0,
     };
     assert!(store.save_known_debts(lease, &key, &[debt]).await.unwrap());
     store.monitor_give_up(lease).await.unwrap();
