@@ -3,6 +3,7 @@
 
 mod calm;
 mod lost;
+mod relay;
 mod scene;
 mod trouble;
 

@@ -40,11 +40,15 @@ pub enum IncidentKind {
     OwedAfterFailure,
     /// A verification stays owed although it was dispatched again as often as it may be.
     RedispatchGaveUp,
+    /// A broker's own webhook that relays to here was removed, or switched off.
+    RelayGone,
+    /// Calls of a broker's own webhook are refused here for their token.
+    RelayRefused,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::SustainedFailures,
         Self::LaneHeld,
         Self::LaneLate,
@@ -61,6 +65,8 @@ impl IncidentKind {
         Self::HoldsBack,
         Self::OwedAfterFailure,
         Self::RedispatchGaveUp,
+        Self::RelayGone,
+        Self::RelayRefused,
     ];
 
     /// Its name in rows, JSON and metrics.
@@ -82,6 +88,8 @@ impl IncidentKind {
             Self::HoldsBack => "holds_back",
             Self::OwedAfterFailure => "owed_after_failure",
             Self::RedispatchGaveUp => "redispatch_gave_up",
+            Self::RelayGone => "relay_gone",
+            Self::RelayRefused => "relay_refused",
         }
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postrider_broker::{Broker, BrokerConfig, BrokerError};
-use postrider_domain::WatchMode;
-use postrider_store::{BrokerRead, BrokerTrouble, MonitorLease, StoreError};
+use postrider_domain::{WatchMode, relay_state};
+use postrider_store::{BrokerRead, BrokerRelay, BrokerTrouble, MonitorLease, StoreError};
 use postrider_telemetry::Metrics;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::pairs::Pairs;
 use crate::rules::Rules;
@@ -16,6 +16,10 @@ use crate::watch::{Healer, Healing, Memory, Teller, Walk, WalkError, Walked};
 
 /// What is known of debts is kept as long as they are seen, and for so long after.
 const KEEP_DEBTS: Duration = Duration::from_hours(7 * 24);
+/// How often a broker is asked for its relay at most.
+const RELAY_EVERY: Duration = Duration::from_mins(10);
+/// How often it is looked whether a relay called.
+const CALLS_EVERY: Duration = Duration::from_secs(1);
 /// Longest time that a broker is left alone because it asked for it.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -40,6 +44,10 @@ pub(crate) struct Asker {
     every: Duration,
     sweep: Duration,
     lease: watch::Receiver<Option<MonitorLease>>,
+    /// When the broker was last asked for its relay.
+    relay_asked: Option<Instant>,
+    /// The last call of its relay that is known of.
+    called_at: Option<Timestamp>,
 }
 
 /// How a broker is asked.
@@ -82,7 +90,19 @@ impl Asker {
         let healer = Healer::new(named.name.clone(), pairs.store().clone(), healing);
         let broker = Broker::new(named.config)?;
         let memory = Memory::new(sweep);
-        Ok(Self { name: named.name, broker, pairs, teller, healer, memory, every, sweep, lease })
+        Ok(Self {
+            name: named.name,
+            broker,
+            pairs,
+            teller,
+            healer,
+            memory,
+            every,
+            sweep,
+            lease,
+            relay_asked: None,
+            called_at: None,
+        })
     }
 
     /// Asks for ever; cancel it by dropping.
@@ -96,7 +116,25 @@ impl Asker {
                 self.every
             });
             // Up to a tenth more, so that monitors of one broker don't ask in step.
-            tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 10.0)).await;
+            self.rest(wait.mul_f64(1.0 + rand::random::<f64>() / 10.0)).await;
+        }
+    }
+
+    /// Waits so long, or until a call of the broker's relay tells that something changed there. A
+    /// broker that wants to be left alone is.
+    async fn rest(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let is_left_alone = wait > self.every.saturating_mul(2);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if is_left_alone || left <= CALLS_EVERY {
+                return sleep(left).await;
+            }
+            sleep(CALLS_EVERY).await;
+            let called_at = self.pairs.store().relay_taken_at(&self.name).await;
+            if called_at.is_ok_and(|at| at != self.called_at) {
+                return;
+            }
         }
     }
 
@@ -106,6 +144,7 @@ impl Asker {
             self.resume(lease).await?;
         }
         let of = (self.name.as_str(), &self.broker);
+        self.called_at = self.pairs.store().relay_taken_at(&self.name).await?;
         let acts = (&self.teller, &self.healer);
         let walk = Walk::new(of, &self.pairs, acts, lease, &self.memory);
         let began = walk.began;
@@ -114,6 +153,7 @@ impl Asker {
                 self.tell(&walked);
                 self.write_down(lease, walked.swept_since).await?;
                 self.note(lease, Some(began), None).await?;
+                self.look_for_relay(lease).await?;
                 Ok(self.every)
             }
             Err(WalkError::Broker(error)) => {
@@ -157,6 +197,35 @@ impl Asker {
             store.forget_debts(lease, &self.name, before).await?;
         }
         Ok(())
+    }
+
+    /// Asks the broker now and then for its own webhook that relays to here.
+    async fn look_for_relay(&mut self, lease: MonitorLease) -> Result<(), StoreError> {
+        let every = RELAY_EVERY.min(self.sweep);
+        if self.relay_asked.is_some_and(|at| at.elapsed() < every) {
+            return Ok(());
+        }
+        self.relay_asked = Some(Instant::now());
+        let found = match self.broker.relays().await {
+            Ok(found) => found,
+            // Who may read contracts need not be allowed to read webhooks.
+            Err(error) => {
+                tracing::debug!(%error, broker = self.name, "broker.relay_unknown");
+                return Ok(());
+            }
+        };
+        let ours = found.into_iter().filter(|relay| relay.is_for(&self.name));
+        let ours: Vec<(String, bool)> = ours.map(|relay| (relay.uuid, relay.enabled)).collect();
+        let store = self.pairs.store();
+        let known = store.broker_relays().await?;
+        let before = known.iter().find(|relay| relay.broker == self.name);
+        let Some((uuid, state)) = relay_state(before.map(|relay| relay.uuid.as_str()), &ours)
+        else {
+            return Ok(());
+        };
+        let (broker, since) = (self.name.clone(), Timestamp::now());
+        let relay = BrokerRelay { broker, uuid, state, since };
+        store.save_broker_relay(lease, &relay).await.map(drop)
     }
 
     /// Says what a look came to, if it came to anything.

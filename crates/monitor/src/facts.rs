@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postrider_store::{IncidentFinding, IncidentKind, Severity, StoreError};
+use postrider_store::{IncidentFinding, IncidentKind, Severity, Store, StoreError};
 use tokio::time::timeout;
+
+use crate::rules::RelayFacts;
 
 /// Rounds after which a fact that can't be read is an incident.
 const ROUNDS: u32 = 3;
@@ -35,6 +37,8 @@ pub(crate) enum Fact {
     Credentials,
     /// Debts that events told of.
     Debts,
+    /// Brokers' own webhooks, and their calls.
+    Relays,
     /// Pairs of consumers and providers.
     Pairs,
 }
@@ -52,6 +56,7 @@ impl Fact {
             Self::Workers => "workers",
             Self::Credentials => "credentials",
             Self::Debts => "debts",
+            Self::Relays => "relays",
             Self::Pairs => "pairs",
         }
     }
@@ -74,6 +79,7 @@ impl Fact {
             Self::Workers => &[IncidentKind::LocalTrouble],
             Self::Credentials => &[IncidentKind::CredentialExpiring],
             Self::Debts => &[IncidentKind::OwedAfterFailure, IncidentKind::RedispatchGaveUp],
+            Self::Relays => &[IncidentKind::RelayGone, IncidentKind::RelayRefused],
             Self::Pairs => &[
                 IncidentKind::VerificationStale,
                 IncidentKind::VerificationSilent,
@@ -95,9 +101,15 @@ impl Fact {
             | Self::Brokers
             | Self::Workers
             | Self::Credentials
-            | Self::Debts => DEADLINE,
+            | Self::Debts
+            | Self::Relays => DEADLINE,
         }
     }
+}
+
+/// Brokers' own webhooks that relay to here, and their calls.
+pub(crate) async fn relays(store: &Store) -> Result<RelayFacts, StoreError> {
+    Ok(RelayFacts { there: store.broker_relays().await?, calls: store.relay_calls().await? })
 }
 
 /// In how many rounds in a row each fact could not be read.

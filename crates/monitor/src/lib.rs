@@ -22,5 +22,5 @@ mod watch;
 pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey, send_test};
 pub use brokers::NamedBroker;
 pub use debts::DebtFact;
-pub use rules::{Facts, MonitorFacts, Rules, broker_patience, evaluate};
+pub use rules::{Facts, MonitorFacts, RelayFacts, Rules, broker_patience, evaluate};
 pub use run::{Monitor, MonitorConfig, MonitorError};

@@ -17,6 +17,8 @@
 //! | `holds_back` | what is deployed of a consumer has had no result of its provider's main head for a day | it has one, or something else is deployed |
 //! | `owed_after_failure` | verifications stay owed whose deliveries by a webhook failed for good | each has a result, or was taken after all, or the webhook fails as a whole |
 //! | `redispatch_gave_up` | a verification stays owed although it was dispatched again as often as it may be | it has a result, or nobody owes it any more |
+//! | `relay_gone` | the webhook at a broker that relayed to here was removed, or switched off | one is there and switched on |
+//! | `relay_refused` | calls of a broker's webhook are refused here for their token | one is taken, or none was refused for a day |
 //! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
 mod again;
@@ -24,6 +26,7 @@ mod credential;
 mod lane;
 mod mend;
 mod pair;
+mod relay;
 mod streak;
 mod words;
 
@@ -34,8 +37,8 @@ use postrider_domain::{
     BrokerReach, FreshnessRules, HoldCause, PairKey, RedispatchMode, WebhookUuid,
 };
 use postrider_store::{
-    BrokerRead, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, LaneInfo, PairRow,
-    ParkedWebhook, Severity, StreakFact, TroubledWorker,
+    BrokerRead, BrokerRelay, BrokerTrouble, CredentialRow, IncidentFinding, IncidentKind, LaneInfo,
+    PairRow, ParkedWebhook, RelayCalls, Severity, StreakFact, TroubledWorker,
 };
 use uuid::Uuid;
 
@@ -108,6 +111,17 @@ pub struct Facts {
     pub lanes: Vec<LaneInfo>,
     /// Debts that an event told of.
     pub debts: Vec<DebtFact>,
+    /// Brokers' own webhooks.
+    pub relays: RelayFacts,
+}
+
+/// Brokers' own webhooks that relay to here.
+#[derive(Debug, Clone, Default)]
+pub struct RelayFacts {
+    /// Whether they are there.
+    pub there: Vec<BrokerRelay>,
+    /// Their calls.
+    pub calls: Vec<RelayCalls>,
 }
 
 impl Facts {
@@ -227,6 +241,8 @@ pub fn evaluate(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<IncidentFin
         .chain(expiring)
         .chain(failed)
         .chain(given_up)
+        .chain(facts.relays.there.iter().filter_map(|one| relay::gone(one, now)))
+        .chain(facts.relays.calls.iter().filter_map(|calls| relay::refused(calls, now)))
         .collect()
 }
 

@@ -27,7 +27,7 @@ use crate::rules::{MonitorFacts, pairs_full};
 use crate::samples;
 use crate::tally::Tally;
 use crate::tasks::Task;
-use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate};
+use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate, facts};
 
 /// Rows that retention looks at in one statement.
 const PRUNE_CHUNK: u32 = 2_000;
@@ -279,6 +279,7 @@ impl Monitor {
         let troubled = reads.read(Fact::Workers, self.store.troubled_workers()).await;
         let credentials = reads.read(Fact::Credentials, self.store.credentials()).await;
         let debts = reads.read(Fact::Debts, debts::read(&self.store)).await;
+        let relays = reads.read(Fact::Relays, facts::relays(&self.store)).await;
         Facts {
             store: MonitorFacts {
                 streaks: streaks.unwrap_or_default(),
@@ -292,6 +293,7 @@ impl Monitor {
             credentials: credentials.unwrap_or_default(),
             lanes: lanes.unwrap_or_default(),
             debts: debts.unwrap_or_default(),
+            relays: relays.unwrap_or_default(),
         }
     }
 
@@ -315,6 +317,7 @@ impl Monitor {
             self.config.brokers.iter().map(|broker| broker.name.clone()).collect();
         self.store.keep_broker_reads(lease, &names).await?;
         self.store.keep_broker_walks(lease, &names).await?;
+        self.store.keep_broker_relays(lease, &names).await?;
         let known = self.store.broker_reads().await?;
         for broker in names.into_iter().filter(|name| known.iter().all(|read| read.broker != *name))
         {

@@ -27,6 +27,7 @@ pub(crate) mod parked;
 mod pending;
 pub(crate) mod prune;
 pub(crate) mod query;
+mod relays;
 pub(crate) mod revisions;
 pub(crate) mod row;
 mod runs;

@@ -37,6 +37,7 @@ mod notifications;
 mod outstanding;
 mod pairs;
 mod record;
+mod relays;
 mod revisions;
 mod seal;
 mod secrets;
@@ -86,6 +87,7 @@ pub use pairs::{
 };
 pub use postrider_domain::{Refusal, Transition};
 pub use record::{RecordReport, Recorded};
+pub use relays::{BrokerRelay, RefusedCalls, RelayCalls};
 pub use seal::MasterKey;
 pub use secrets::{
     AppSecret, SecretContent, SecretInfo, SecretPut, SecretValues, SecretWrite, Secrets,

@@ -11,6 +11,7 @@ mod config;
 mod doctor;
 mod openapi;
 mod page;
+mod relay_calls;
 mod routes;
 mod server;
 mod shown;

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::page::{self, Admission, Desk, Gate};
+use crate::relay_calls::{IntakeCall, RelayCalls};
 use crate::stream::Streams;
 use crate::test_delivery::TestDeliveries;
 use crate::{WebConfig, broker_api, routes, way_in};
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) document: String,
     announce: Announce,
     limit: Limit,
+    /// What the intake refused, and took of brokers.
+    relay_calls: RelayCalls,
     /// Who may see the page.
     gate: Arc<Gate>,
 }
@@ -78,6 +81,7 @@ impl Web {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
+        let relay_calls = RelayCalls::new(shared.store.clone(), tracker.clone());
         let streams = Streams::new(tracker.clone(), cancel.clone());
         let test_deliveries = TestDeliveries::new(&config, Arc::clone(&announce), tracker, cancel);
         let limit = Limit::new(config.api_rate);
@@ -91,6 +95,7 @@ impl Web {
             document,
             announce,
             limit,
+            relay_calls,
             gate,
         })))
     }
@@ -187,12 +192,24 @@ async fn authorise(State(app): State<App>, request: Request, next: Next) -> Resp
         return ([(header::VARY, "Accept")], page::on_to("/ui")).into_response();
     }
     let needed = Role::needed(request.method(), request.uri().path());
+    let call = IntakeCall::of(&request);
     match app.config.tokens.check(request.headers(), needed) {
-        Access::Granted => granted(&app, request, next).await,
+        Access::Granted => {
+            let response = granted(&app, request, next).await;
+            if let Some(call) = call.filter(|_| response.status().is_success()) {
+                app.relay_calls.taken(&call);
+            }
+            response
+        }
         Access::Unknown | Access::WrongRole if !is_own(request.uri().path()) => {
             broker_api::unauthorised()
         }
-        Access::Unknown => unauthorised().into_response(),
+        Access::Unknown => {
+            if let Some(call) = &call {
+                app.relay_calls.refused(call);
+            }
+            unauthorised().into_response()
+        }
         Access::WrongRole => {
             let detail = format!("this token has not the role {needed}, which this call needs");
             Problem::new(StatusCode::FORBIDDEN, detail).into_response()

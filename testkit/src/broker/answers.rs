@@ -155,7 +155,9 @@ fn webhooks(model: &Model, base: &str) -> Value {
 
 fn webhook(model: &Model, uuid: &str) -> Option<Value> {
     let (_, url) = model.relay.as_ref().filter(|(known, _)| known == uuid)?;
-    Some(json!({ "uuid": uuid, "enabled": true, "request": { "method": "POST", "url": url } }))
+    Some(
+        json!({ "uuid": uuid, "enabled": !model.relay_is_off, "request": { "method": "POST", "url": url } }),
+    )
 }
 
 /// An environment's uuid is made of its place in the list.

@@ -23,6 +23,7 @@ pub struct Model {
     pub(super) triggers: Vec<Trigger>,
     /// Uuid and URL of the webhook that is triggered.
     pub(super) relay: Option<(String, String)>,
+    pub(super) relay_is_off: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -582,6 +583,18 @@ impl Model {
     /// Says which webhook it is that is triggered.
     pub fn relay_webhook(&mut self, uuid: &str, url: &str) -> &mut Self {
         self.relay = Some((uuid.to_owned(), url.to_owned()));
+        self
+    }
+
+    /// Switches the relay webhook off or on.
+    pub fn switch_relay(&mut self, is_on: bool) -> &mut Self {
+        self.relay_is_off = !is_on;
+        self
+    }
+
+    /// Somebody deletes the relay webhook.
+    pub fn remove_relay(&mut self) -> &mut Self {
+        self.relay = None;
         self
     }
 

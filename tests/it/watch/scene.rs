@@ -60,8 +60,13 @@ impl Scene {
 
     /// Asks the brokers of the settings all the time.
     pub(super) async fn start_with(plan: Plan) -> Result<Self> {
+        Self::start_every("200ms", plan.set("BROKER_SWEEP", "1s")).await
+    }
+
+    /// Asks the brokers of the settings so often.
+    pub(super) async fn start_every(every: &str, plan: Plan) -> Result<Self> {
         let double = Double::start(Options::default()).await?;
-        let plan = plan.set("BROKER_INTERVAL", "200ms").set("BROKER_SWEEP", "1s");
+        let plan = plan.set("BROKER_INTERVAL", every);
         let cluster = Box::pin(plan.start()).await?;
         let api = cluster.api()?;
         api.set_secret("githubToken", "test-token").await?;
@@ -93,10 +98,15 @@ impl Scene {
     /// Makes the calls of the broker's webhook that ask for a verification; whether each was
     /// known already.
     pub(super) async fn relay_all(&self, broker: &ScriptedBroker) -> Result<Vec<bool>> {
+        self.relay(broker, EVENT_NAME).await
+    }
+
+    /// Makes those of the calls of the broker's webhook that say this; the others are lost.
+    pub(super) async fn relay(&self, broker: &ScriptedBroker, says: &str) -> Result<Vec<bool>> {
         let api = self.cluster.api()?;
         let mut known = Vec::new();
         for call in broker.take_relay_calls(RELAY) {
-            if !call.contains(EVENT_NAME) {
+            if !call.contains(EVENT_NAME) || !call.contains(says) {
                 continue;
             }
             let answer = api.send(api.call("POST", &call)?).await?;

@@ -114,6 +114,8 @@ fn alert_name(kind: IncidentKind) -> &'static str {
         IncidentKind::HoldsBack => "PostriderHoldsBack",
         IncidentKind::OwedAfterFailure => "PostriderOwedAfterFailure",
         IncidentKind::RedispatchGaveUp => "PostriderRedispatchGaveUp",
+        IncidentKind::RelayGone => "PostriderRelayGone",
+        IncidentKind::RelayRefused => "PostriderRelayRefused",
     }
 }
 
@@ -128,7 +130,10 @@ fn subject_labels(incident: &Incident) -> Texts {
         IncidentKind::LaneHeld => one("lane"),
         IncidentKind::LaneLate => one("limit"),
         IncidentKind::Poison => one("delivery"),
-        IncidentKind::BrokerUnreachable | IncidentKind::FirstContact => one("broker"),
+        IncidentKind::BrokerUnreachable
+        | IncidentKind::FirstContact
+        | IncidentKind::RelayGone
+        | IncidentKind::RelayRefused => one("broker"),
         IncidentKind::FactUnreadable => one("fact"),
         IncidentKind::PairsFull => Texts::new(),
         IncidentKind::LocalTrouble => one("worker"),

@@ -46,6 +46,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     25 "0025_watch" "0025_watch"
     26 "0026_event_source" "0026_event_source"
     27 "0027_redispatch" "0027_redispatch"
+    28 "0028_relays" "0028_relays"
     31 "0031_manual_holds" "0031_manual_holds"
     32 "0032_merged_calls" "0032_merged_calls"
 };

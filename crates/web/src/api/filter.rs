@@ -111,7 +111,10 @@ fn narrow(filter: &mut DeliveryFilter, incident: &Incident) -> Result<(), Proble
             filter.consumer = Some(pair.consumer);
             filter.provider = Some(pair.provider);
         }
-        IncidentKind::BrokerUnreachable | IncidentKind::FirstContact => {
+        IncidentKind::BrokerUnreachable
+        | IncidentKind::FirstContact
+        | IncidentKind::RelayGone
+        | IncidentKind::RelayRefused => {
             filter.broker = Some(subject.to_owned());
         }
         // They are about no deliveries.

@@ -301,6 +301,10 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         finding(IncidentKind::CredentialExpiring, "githubToken"),
         finding(IncidentKind::FirstContact, "other"),
         finding(IncidentKind::HoldsBack, "default/C/P"),
+        finding(IncidentKind::OwedAfterFailure, &uuid),
+        finding(IncidentKind::RedispatchGaveUp, "default/C/P"),
+        finding(IncidentKind::RelayGone, "other"),
+        finding(IncidentKind::RelayRefused, "default"),
     ];
     open(&harness, lease, findings).await;
     for (kind, expected) in [
@@ -316,6 +320,10 @@ async fn an_incident_narrows_a_list_of_deliveries() {
         ("credential_expiring", 0),
         ("first_contact", 1),
         ("holds_back", 1),
+        ("owed_after_failure", 0),
+        ("redispatch_gave_up", 1),
+        ("relay_gone", 1),
+        ("relay_refused", 1),
     ] {
         let incident = incidents(&harness, &format!("kind={kind}")).await.remove(0);
         let id = incident["id"].as_str().unwrap();
