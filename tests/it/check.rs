@@ -153,7 +153,11 @@ async fn usage_and_unknown_names_are_2() -> Result<()> {
 async fn trouble_with_the_broker_is_no_answer() -> Result<()> {
     let broker = broker_with(2, true).await?;
     broker.ask_for("another token");
-    expect(&check(&broker, &PAIR, &[]).await?, 4, &["refused the credential (401)", "fix: "])?;
+    expect(
+        &check(&broker, &PAIR, &[]).await?,
+        4,
+        &["refused the credential (401), given as PACT_BROKER_TOKEN", "fix: "],
+    )?;
     for (status, retry_after, code, told) in [
         (403, None, 4, "refused the credential (403)"),
         (429, Some(7), 5, "try again in 7 s"),

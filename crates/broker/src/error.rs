@@ -24,7 +24,7 @@ pub enum BrokerError {
         retry_after: Option<Duration>,
     },
     /// It refused the credential (401), or the credential may not do this (403).
-    #[error("the broker at {broker} refused the credential{} ({status}){}", given(from.as_deref()), detailed(detail))]
+    #[error("the broker at {broker} refused the credential ({status}){}{}", given(from.as_deref()), detailed(detail))]
     Credential {
         /// Its address.
         broker: String,
@@ -61,9 +61,9 @@ pub enum BrokerError {
     },
 }
 
-/// ` from PACT_BROKER_TOKEN`, or nothing.
+/// `, given as PACT_BROKER_TOKEN`, or nothing.
 fn given(from: Option<&str>) -> String {
-    from.map(|from| format!(" from {from}")).unwrap_or_default()
+    from.map(|from| format!(", given as {from}")).unwrap_or_default()
 }
 
 fn detailed(detail: &str) -> String {
