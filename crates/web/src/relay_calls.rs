@@ -20,6 +20,8 @@ const PATH: &str = "/hooks/broker";
 const SAYS: &str = "eventName=";
 /// The broker that calls without a name.
 const DEFAULT: &str = "default";
+/// Bytes of a broker's name.
+const NAME_MOST: usize = 256;
 /// Names of brokers that are told apart.
 const NAMES: usize = 50;
 /// How often a broker's calls are written down.
@@ -47,6 +49,10 @@ impl IntakeCall {
         let name = path.strip_prefix(PATH)?.trim_matches('/');
         let says_event = request.uri().query().is_some_and(|query| query.contains(SAYS));
         let name = percent_decode_str(name).decode_utf8().ok()?.into_owned();
+        // The intake takes no such name, whatever the token.
+        if name.len() > NAME_MOST || name.contains(char::is_control) {
+            return None;
+        }
         let name = if name.is_empty() { DEFAULT.to_owned() } else { name };
         says_event.then_some(Self::Relay(name))
     }
@@ -187,6 +193,7 @@ mod tests {
             // Whoever tries doors.
             ("/hooks/broker", None),
             ("/hooks/broker/a%FF?eventName=x", None),
+            ("/hooks/broker/a%00?eventName=x", None),
             ("/webhooks?eventName=x", None),
         ] {
             assert_eq!(call(uri), expected, "{uri}");
