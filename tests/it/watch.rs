@@ -2,6 +2,7 @@
 //! once, and nothing else does.
 
 mod calm;
+mod learned;
 mod lost;
 mod relay;
 mod scene;

@@ -1,8 +1,8 @@
 //! How fresh verifications are.
 
 use jiff::Timestamp;
-use postrider_domain::FreshnessState;
 use postrider_domain::owed::Due;
+use postrider_domain::{FreshnessState, ThresholdFrom};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,6 +35,13 @@ pub struct PairFreshness {
     pub owed_since: Option<Timestamp>,
     /// Age at which a verification is too old.
     pub threshold_seconds: u64,
+    /// Where that comes from: `pair`, a `[[pair]]` table; `setting`, `POSTRIDER_FRESHNESS`;
+    /// `learned`, the provider's own times; `no_second_sign`, late by these and by nothing else;
+    /// `default`, too few times are known.
+    #[schema(value_type = words::ThresholdFrom)]
+    pub threshold_from: ThresholdFrom,
+    /// The same in words.
+    pub threshold_reason: String,
     /// Age that is judged.
     #[schema(required)]
     pub age_seconds: Option<u64>,

@@ -70,6 +70,9 @@ words! {
     /// tell. `owing`: a verification is owed, and not late.
     FreshnessState =
         postrider_domain::FreshnessState::ALL.map(postrider_domain::FreshnessState::as_str);
+    /// Where it comes from when a debt is late.
+    ThresholdFrom =
+        postrider_domain::ThresholdFrom::ALL.map(postrider_domain::ThresholdFrom::as_str);
     /// When a debt came to be: `published` with the contract, `later` with a build, a deployment, a
     /// release or another main branch, of which brokers tell nobody.
     Due = postrider_domain::owed::Due::ALL.map(postrider_domain::owed::Due::as_str);

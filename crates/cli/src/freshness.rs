@@ -90,7 +90,7 @@ fn print(pairs: &[PairFreshness], out: &mut Out) {
             pair.provider.clone(),
             pair.state.as_str().to_owned(),
             pair.age_seconds.map_or_else(|| "-".to_owned(), told),
-            told(pair.threshold_seconds),
+            format!("{} ({})", told(pair.threshold_seconds), pair.threshold_from.as_str()),
             cell_of(pair.last_verification),
             cell_of(pair.last_dispatch),
             printable(&waits_for(pair)),

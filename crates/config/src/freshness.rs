@@ -22,8 +22,9 @@ const LONGEST: Duration = Duration::from_hours(24 * 3650);
 settings! {
     /// When a pair is late.
     struct FreshnessSettings {
-        /// How long a verification may be owed before its pair is late; `auto` is 24 h.
-        max_age: Duration =
+        /// How long a verification may be owed before its pair is late; `auto` learns it from how
+        /// long each provider takes, and is 24 h until it can.
+        max_age: Option<Duration> =
             Setting::new("FRESHNESS", "auto, or a duration up to 3650d", max_age)
                 .of(INGEST_AND_MONITOR)
                 .example("36h")
@@ -72,9 +73,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, is_watched: bool) -> Result<Freshnes
     Ok(FreshnessRules { max_age, quiet, pairs, is_watched })
 }
 
-/// `auto` is 24 h: what is right for a pair that little is known of.
-fn max_age(raw: &Raw) -> Result<Duration, Wrong> {
-    if raw.text() == "auto" { Ok(FreshnessRules::MAX_AGE) } else { age(raw) }
+/// `auto` is none: it is learned.
+fn max_age(raw: &Raw) -> Result<Option<Duration>, Wrong> {
+    if raw.text() == "auto" { Ok(None) } else { age(raw).map(Some) }
 }
 
 fn age(raw: &Raw) -> Result<Duration, Wrong> {

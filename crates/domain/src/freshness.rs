@@ -21,6 +21,7 @@
 //! A broker that can't be asked never makes a pair late: see [`BrokerReach`].
 
 mod key;
+mod learned;
 mod says;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::{EventName, QuietDays, age};
 
 pub use key::{InvalidPairKey, PairKey};
+pub use learned::{Learned, ResultTimes, Silence, ThresholdFrom};
 pub use says::{BrokerSays, SaidDebt, SaidFailure, SaidHold};
 
 /// Publications that are remembered of a pair that owes a verification.
@@ -64,6 +66,8 @@ pub struct PairFacts {
     pub told_publication: Option<Timestamp>,
     /// What the broker says; `None` while it was not asked.
     pub says: Option<BrokerSays>,
+    /// What is learned of the provider, over all its pairs.
+    pub learned: Option<Learned>,
 }
 
 impl PairFacts {
@@ -184,8 +188,9 @@ impl PairRule {
 /// When a pair is late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreshnessRules {
-    /// How old a verification, or the lack of one, may get where no rule says otherwise.
-    pub max_age: Duration,
+    /// How old a verification, or the lack of one, may get where no rule says otherwise; `None`
+    /// where that is learned.
+    pub max_age: Option<Duration>,
     /// Days that don't count as age.
     pub quiet: QuietDays,
     /// Exceptions; the first that covers a pair counts.
@@ -196,16 +201,22 @@ pub struct FreshnessRules {
 }
 
 impl FreshnessRules {
-    /// 24 h.
-    pub const MAX_AGE: Duration = Duration::from_hours(24);
-
     fn rule(&self, pair: &PairKey) -> Option<&PairRule> {
         self.pairs.iter().find(|rule| rule.covers(pair))
     }
 
-    /// How old things of this pair may get.
-    pub fn max_age(&self, pair: &PairKey) -> Duration {
-        self.rule(pair).and_then(|rule| rule.max_age).unwrap_or(self.max_age)
+    /// How old things of this pair may get, and why: what is of this age now, if anything is.
+    pub fn threshold(
+        &self,
+        pair: &PairKey,
+        learned: Option<Learned>,
+        age: Option<Duration>,
+    ) -> (Duration, ThresholdFrom) {
+        match (self.rule(pair).and_then(|rule| rule.max_age), self.max_age) {
+            (Some(max_age), _) => (max_age, ThresholdFrom::Pair),
+            (None, Some(max_age)) => (max_age, ThresholdFrom::Setting),
+            (None, None) => learned::threshold(learned, age),
+        }
     }
 
     /// Whether incidents of this pair are critical.
@@ -300,6 +311,8 @@ pub struct Verdict {
     pub age: Option<Duration>,
     /// How old it may get.
     pub max_age: Duration,
+    /// Why.
+    pub from: ThresholdFrom,
     /// Whether its incidents are critical.
     pub critical: bool,
 }
@@ -312,7 +325,8 @@ pub fn judge(
     reach: BrokerReach,
     now: Timestamp,
 ) -> Verdict {
-    let max_age = rules.max_age(pair);
+    let owed = facts.owed_since().map(|since| age(&rules.quiet, since, now));
+    let (max_age, from) = rules.threshold(pair, facts.learned, owed);
     let (state, age) = match (&facts.says, reach) {
         (Some(says), BrokerReach::Answers) => by_broker(rules, facts, says, max_age, now),
         (Some(says), BrokerReach::Away { answered_at: Some(then) }) => {
@@ -323,7 +337,7 @@ pub fn judge(
             by_events(rules, facts, max_age, reach, now)
         }
     };
-    Verdict { state, age, max_age, critical: rules.is_critical(pair) }
+    Verdict { state, age, max_age, from, critical: rules.is_critical(pair) }
 }
 
 type StateAndAge = (FreshnessState, Option<Duration>);

@@ -60,8 +60,9 @@ pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
 };
 pub use freshness::{
-    BrokerReach, BrokerSays, FreshnessRules, FreshnessState, InvalidPairKey, PairFacts, PairKey,
-    PairRule, SaidDebt, SaidFailure, SaidHold, UnknownFreshnessState, Verdict, Verified, judge,
+    BrokerReach, BrokerSays, FreshnessRules, FreshnessState, InvalidPairKey, Learned, PairFacts,
+    PairKey, PairRule, ResultTimes, SaidDebt, SaidFailure, SaidHold, Silence, ThresholdFrom,
+    UnknownFreshnessState, Verdict, Verified, judge,
 };
 pub use github_app::{AppTargets, GithubApp, InvalidGithubApp};
 pub use host_whitelist::{HostWhitelist, InvalidHostEntry};

@@ -246,6 +246,7 @@ impl Monitor {
             // Before all events are folded in, a pair only looks late.
             Some(Some(folded)) => {
                 tally.show(&self.metrics);
+                self.store.save_silences(lease, &tally.silences()).await?;
                 if folded.refused > 0 {
                     findings.push(pairs_full(PAIRS_MOST as u64, folded.refused));
                 }

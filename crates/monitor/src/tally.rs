@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postrider_domain::{BrokerReach, FreshnessState, PairKey, age, judge};
+use postrider_domain::{BrokerReach, FreshnessState, Learned, PairKey, Silence, age, judge};
 use postrider_store::{BrokerRead, IncidentFinding, PairRow};
 use postrider_telemetry::{Metrics, VerificationSample};
 
@@ -25,6 +25,8 @@ pub(crate) struct Tally<'a> {
     /// By broker how many pairs were late when it was met, and one of them.
     late_when_met: BTreeMap<String, (u64, PairKey)>,
     states: [u64; FreshnessState::ALL.len()],
+    /// By broker and provider what speaks for its silence, and whether it was silent before.
+    silences: BTreeMap<(String, String), (Silence, bool)>,
     /// The youngest of them on top.
     oldest: BinaryHeap<Reverse<(Duration, String, String, Duration)>>,
 }
@@ -38,6 +40,7 @@ impl<'a> Tally<'a> {
             findings: Vec::new(),
             late_when_met: BTreeMap::new(),
             states: [0; FreshnessState::ALL.len()],
+            silences: BTreeMap::new(),
             oldest: BinaryHeap::new(),
         }
     }
@@ -58,8 +61,28 @@ impl<'a> Tally<'a> {
                 self.findings.extend(late(self.rules, row, reach, self.now));
             }
             self.findings.extend(holds_back(row, self.now));
+            self.listen(row);
             self.show_age(row, verdict.max_age);
         }
+    }
+
+    /// What the pair says of its provider's silence.
+    fn listen(&mut self, row: &PairRow) {
+        let Some(Learned { threshold: Some(threshold), is_silent, .. }) = row.facts.learned else {
+            return;
+        };
+        let provider = (row.key.broker.clone(), row.key.provider.clone());
+        let heard = self.silences.entry(provider).or_insert((Silence::default(), is_silent));
+        heard.0.see(&row.facts, threshold, &self.rules.freshness.quiet, self.now);
+    }
+
+    /// Providers, by broker and name, that fell silent or gave results again.
+    pub(crate) fn silences(&self) -> Vec<(String, String, bool)> {
+        let changed = self.silences.iter().filter_map(|((broker, provider), (silence, was))| {
+            let is = silence.is_confirmed();
+            (is != *was).then(|| (broker.clone(), provider.clone(), is))
+        });
+        changed.collect()
     }
 
     fn show_age(&mut self, row: &PairRow, max_age: Duration) {
@@ -141,7 +164,7 @@ mod tests {
             sustained_for: Duration::from_mins(10),
             delivery_objective: Duration::from_mins(5),
             freshness: FreshnessRules {
-                max_age: FreshnessRules::MAX_AGE,
+                max_age: None,
                 quiet: QuietDays::none(),
                 pairs: Vec::new(),
                 is_watched: true,

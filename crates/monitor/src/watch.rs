@@ -13,6 +13,7 @@ mod memory;
 mod order;
 mod sweep;
 mod tell;
+mod took;
 mod walk;
 
 pub(crate) use again::{Healer, Healing};

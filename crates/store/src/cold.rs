@@ -15,6 +15,7 @@ pub(crate) mod executions;
 mod hours;
 pub(crate) mod incidents;
 pub(crate) mod lanes;
+mod learned;
 pub(crate) mod limits;
 pub(crate) mod list;
 mod looked;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::owed::Dispatched;
-use postrider_domain::{EventId, PairKey, WebhookUuid};
+use postrider_domain::{EventId, Learned, PairKey, WebhookUuid};
 
 /// How far a broker was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct ToldDebt {
     pub again_event: Option<EventId>,
     /// When it was last seen at the broker.
     pub seen_at: Timestamp,
+    /// What is learned of its provider.
+    pub learned: Option<Learned>,
 }
 
 impl ToldDebt {

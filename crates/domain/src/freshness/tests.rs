@@ -24,12 +24,7 @@ fn key(broker: &str, consumer: &str, provider: &str) -> PairKey {
 }
 
 fn rules() -> FreshnessRules {
-    FreshnessRules {
-        max_age: FreshnessRules::MAX_AGE,
-        quiet: QuietDays::none(),
-        pairs: Vec::new(),
-        is_watched: false,
-    }
+    FreshnessRules { max_age: None, quiet: QuietDays::none(), pairs: Vec::new(), is_watched: false }
 }
 
 fn state(rules: &FreshnessRules, facts: &PairFacts, reach: BrokerReach) -> FreshnessState {
@@ -125,7 +120,7 @@ fn says(owes: &[i64]) -> BrokerSays {
 
 #[test]
 fn what_was_late_when_the_broker_was_met_is_no_news() {
-    let day = FreshnessRules::MAX_AGE;
+    let day = Duration::from_hours(24);
     // It was first asked 200 hours ago.
     for (owes, expected) in
         [(&[225][..], true), (&[224], false), (&[300, 10], true), (&[30], false), (&[], false)]
@@ -250,7 +245,7 @@ fn rules_of_pairs_win() {
     assert!(judged(&key("b", "checkout", "Orders")).critical);
     assert_eq!(judged(&key("a", "checkout", "Orders")).state, FreshnessState::Owing);
     assert_eq!(judged(&key("a", "checkout", "Orders")).max_age, Duration::from_hours(48));
-    assert_eq!(judged(&key("a", "checkout", "orders")).max_age, FreshnessRules::MAX_AGE);
+    assert_eq!(judged(&key("a", "checkout", "orders")).max_age, Duration::from_hours(24));
 }
 
 #[test]

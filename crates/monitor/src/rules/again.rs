@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postrider_domain::owed::{AGAIN_MOST, Again, Dispatched, again};
-use postrider_domain::{FreshnessRules, RedispatchMode, WebhookUuid};
+use postrider_domain::{FreshnessRules, RedispatchMode, WebhookUuid, age};
 use postrider_store::{EventFate, IncidentFinding, IncidentKind, Severity, ToldDebt};
 
 use super::words::quoted;
@@ -60,7 +60,9 @@ pub(super) fn given_up(
 ) -> Option<IncidentFinding> {
     let debt = &fact.debt;
     let dispatched = fact.again.as_ref().map_or(Dispatched::Unwanted, EventFate::dispatched);
-    let patience = freshness.max_age(&debt.key);
+    let ended = fact.again.as_ref().and_then(|fate| fate.ended_at);
+    let waited = ended.map(|at| age(&freshness.quiet, at, debt.seen_at));
+    let (patience, _) = freshness.threshold(&debt.key, debt.learned, waited);
     // It was owed still when it was last looked at: a result may have come since.
     let verdict = again(dispatched, debt.again, patience, &freshness.quiet, debt.seen_at);
     if mode != RedispatchMode::On || verdict != Again::GaveUp {

@@ -27,7 +27,7 @@ fn rules(threshold: u64) -> Rules {
         sustained_for: Duration::from_mins(10),
         delivery_objective: Duration::from_mins(5),
         freshness: FreshnessRules {
-            max_age: FreshnessRules::MAX_AGE,
+            max_age: None,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
             is_watched: false,

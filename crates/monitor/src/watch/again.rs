@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postrider_broker::{Pair, Survey};
 use postrider_domain::owed::{Again, AgainBudget, Debt, Dispatched, Fate, again};
-use postrider_domain::{EventId, FreshnessRules, LaneId, LaneState, PairKey, RedispatchMode};
+use postrider_domain::{EventId, FreshnessRules, LaneId, LaneState, PairKey, RedispatchMode, age};
 use postrider_store::{EventFate, LaneInfo, MonitorLease, Store, StoreError, ToldDebt};
 use tokio::time::Instant;
 
@@ -148,7 +148,12 @@ impl Healer {
 
     fn judge(&self, debt: &ToldDebt, dispatched: Dispatched, now: Timestamp) -> Again {
         let rules = &self.healing.freshness;
-        again(dispatched, debt.again, rules.max_age(&debt.key), &rules.quiet, now)
+        let waited = match dispatched {
+            Dispatched::Ended(at) => Some(age(&rules.quiet, at, now)),
+            Dispatched::Open | Dispatched::Unwanted => None,
+        };
+        let (patience, _) = rules.threshold(&debt.key, debt.learned, waited);
+        again(dispatched, debt.again, patience, &rules.quiet, now)
     }
 
     /// Dispatches what of a pair is still owed, `owed` as the broker says just now, and due.

@@ -4,19 +4,21 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use postrider_broker::{BrokerError, LineChoice, Pair, SideChoice, Survey};
-use postrider_domain::owed::{Debt, Fate, Judged, fate};
+use postrider_domain::owed::{Contract, Debt, Fate, Judged, fate};
 use postrider_domain::{BrokerSays, PairFacts};
 
 use super::memory::Memory;
 use crate::fold::facts_of;
 
 /// What a look at a pair found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Examined {
     /// What the broker says of it; without its word when the pair is gone.
     pub(crate) facts: PairFacts,
     /// Debts of the contracts that were asked for, and what is made of each.
     pub(crate) debts: Vec<(Debt, Fate)>,
+    /// Those contracts and those of the lines, with their results.
+    pub(crate) contracts: Vec<Contract>,
 }
 
 impl Examined {
@@ -41,7 +43,7 @@ pub(crate) async fn examine(
         Ok(view) => view,
         // Deleted between two requests.
         Err(BrokerError::UnknownName { .. }) => {
-            return Ok(Examined { facts: PairFacts::default(), debts: Vec::new() });
+            return Ok(Examined::default());
         }
         Err(error) => return Err(error),
     };
@@ -64,5 +66,6 @@ pub(crate) async fn examine(
         let fate = fate(&debt, &sight);
         debts.push((debt, fate));
     }
-    Ok(Examined { facts, debts })
+    let contracts = contracts.into_iter().chain(view.contracts).collect();
+    Ok(Examined { facts, debts, contracts })
 }

@@ -15,6 +15,7 @@ use super::examine::{Examined, examine};
 use super::memory::{Found, Memory};
 use super::order::{Order, Place, Reading};
 use super::tell::{TellError, Teller};
+use super::took;
 use crate::fold::Learned;
 use crate::pairs::Pairs;
 
@@ -229,7 +230,10 @@ impl<'a> Walk<'a> {
             Err(error) => return Ok(Err(error)),
         };
         let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
-        Ok(of_pair(told)?.map(|told| Seen { examined, versions, told }))
+        let key = self.key(pair);
+        let learned = took::learn(self.pairs.store(), self.lease, &key, &examined.contracts);
+        let learned = of_pair(learned.await)?;
+        Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, versions, told }))
     }
 
     /// Keeps what was found of pairs. Trouble that every pair has is an error.

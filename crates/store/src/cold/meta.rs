@@ -47,6 +47,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     26 "0026_event_source" "0026_event_source"
     27 "0027_redispatch" "0027_redispatch"
     28 "0028_relays" "0028_relays"
+    29 "0029_learned" "0029_learned"
     31 "0031_manual_holds" "0031_manual_holds"
     32 "0032_merged_calls" "0032_merged_calls"
 };

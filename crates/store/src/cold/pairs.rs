@@ -9,6 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::incidents::holds;
+use super::learned::{learned, learned_columns};
 use super::query::{Query, Value};
 use super::row::Row;
 use crate::fault::Fault;
@@ -18,21 +19,29 @@ use crate::{
     ToldPage, codec,
 };
 
-const LIST: &str = "
-select broker, consumer, provider, first_publication_at, last_publication_at, owing,
-    last_verification_at, last_verification_success, last_dispatch_at, watched,
-    told_publication_at, says
-from pairs
-where ($1 is null or broker = $1) and ($2 is null or consumer = $2)
-    and ($3 is null or provider = $3)
-    and ($4 is null or (broker, consumer, provider) > ($4, $5, $6))
-order by broker, consumer, provider limit $7";
+/// What a pair is read from, with what is learned of its provider.
+macro_rules! pairs {
+    () => {
+        concat!(
+            "select p.broker, p.consumer, p.provider, p.first_publication_at, \
+             p.last_publication_at, p.owing, p.last_verification_at, p.last_verification_success, \
+             p.last_dispatch_at, p.watched, p.told_publication_at, p.says, ",
+            learned_columns!(),
+            " from pairs p
+             left join provider_times t on t.broker = p.broker and t.provider = p.provider"
+        )
+    };
+}
 
-const THOSE: &str = "
-select broker, consumer, provider, first_publication_at, last_publication_at, owing,
-    last_verification_at, last_verification_success, last_dispatch_at, watched,
-    told_publication_at, says
-from pairs where (broker, consumer, provider) in (values ";
+const LIST: &str = concat!(
+    pairs!(),
+    " where ($1 is null or p.broker = $1) and ($2 is null or p.consumer = $2)
+         and ($3 is null or p.provider = $3)
+         and ($4 is null or (p.broker, p.consumer, p.provider) > ($4, $5, $6))
+     order by p.broker, p.consumer, p.provider limit $7"
+);
+
+const THOSE: &str = concat!(pairs!(), " where (p.broker, p.consumer, p.provider) in (values ");
 
 const SAVE: &str = "
 insert into pairs (broker, consumer, provider, first_publication_at, last_publication_at, owing,
@@ -287,6 +296,7 @@ fn pair_row(row: &Row) -> Result<PairRow, Fault> {
         last_dispatch: row.at_opt("last_dispatch_at")?,
         told_publication: row.at_opt("told_publication_at")?,
         says: row.text_opt("says")?.map(serde_json::from_str).transpose()?,
+        learned: learned(row)?,
     };
     Ok(PairRow { key: key(row)?, facts, watched: codec::list(row.text("watched")?)? })
 }

@@ -6,19 +6,33 @@ use std::collections::BTreeMap;
 use postrider_domain::{EventId, PairKey};
 use uuid::Uuid;
 
+use super::learned::{learned, learned_columns};
 use super::query::Query;
 use super::row::Row;
 use super::watch::times;
 use crate::fault::Fault;
 use crate::{EventFate, MonitorLease, Store, StoreError, ToldDebt, codec};
 
+/// What is read of a debt, with what is learned of its provider.
+macro_rules! debts {
+    () => {
+        concat!(
+            "select b.broker, b.consumer, b.provider, b.consumer_version, b.provider_version, \
+             b.event_id, b.again, b.again_event_id, b.seen_at, ",
+            learned_columns!(),
+            " from broker_debts b
+             left join provider_times t on t.broker = b.broker and t.provider = b.provider
+             where b.event_id is not null and b.over_at is null"
+        )
+    };
+}
+
 /// Those that were looked at longest ago first.
-const TOLD: &str = "
-select broker, consumer, provider, consumer_version, provider_version, event_id, again,
-    again_event_id, seen_at
-from broker_debts
-where ($1 is null or broker = $1) and event_id is not null and over_at is null
-order by seen_at limit $2";
+const TOLD: &str =
+    concat!(debts!(), " and ($1 is null or b.broker = $1) order by b.seen_at limit $2");
+
+const OF_PAIR: &str =
+    concat!(debts!(), " and b.broker = $1 and b.consumer = $2 and b.provider = $3");
 
 const DISPATCHED_AGAIN: &str = "
 update broker_debts set again = $6, again_event_id = $7
@@ -45,6 +59,13 @@ impl Store {
     /// one; of very many those that were looked at longest ago.
     pub async fn told_debts(&self, broker: Option<&str>) -> Result<Vec<ToldDebt>, StoreError> {
         let rows = self.rows("told_debts", &Query::new(TOLD).bind(broker).bind(TOLD_MOST)).await?;
+        Ok(rows.iter().map(told_debt).collect::<Result<_, _>>()?)
+    }
+
+    /// Those of one pair.
+    pub async fn told_debts_of(&self, key: &PairKey) -> Result<Vec<ToldDebt>, StoreError> {
+        let told = Query::new(OF_PAIR).bind(&key.broker).bind(&key.consumer).bind(&key.provider);
+        let rows = self.rows("told_debts_of", &told).await?;
         Ok(rows.iter().map(told_debt).collect::<Result<_, _>>()?)
     }
 
@@ -109,6 +130,7 @@ fn told_debt(row: &Row) -> Result<ToldDebt, Fault> {
         again: times(row)?,
         again_event: row.uuid_opt("again_event_id")?.map(EventId),
         seen_at: row.at("seen_at")?,
+        learned: learned(row)?,
     })
 }
 

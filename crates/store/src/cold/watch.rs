@@ -37,9 +37,10 @@ do update set seen_at = excluded.seen_at, over_at = null";
 
 const FORGET_DEBTS: &str = "delete from broker_debts where broker = $1 and seen_at < $2";
 
-const FORGET: [&str; 2] = [
+const FORGET: [&str; 3] = [
     "delete from broker_walks where broker {notin:$1}",
     "delete from broker_debts where broker {notin:$1}",
+    "delete from provider_times where broker {notin:$1}",
 ];
 
 /// Newest first: of very many the newest are looked at.

@@ -243,5 +243,7 @@ cases! {
         debts_are_known_as_long_as_they_are_seen
         events_tell_which_versions_they_are_for
         debts_that_were_told_of_are_followed
+        providers_are_learned_of
+        relays_are_there_and_call
     }
 }

@@ -46,6 +46,7 @@ pub(crate) async fn pairs_come_back_as_written(world: World) {
             last_dispatch: Some(second(3)),
             told_publication: Some(second(2)),
             says: Some(BrokerSays::troubled(None, "500: \"ü\"".to_owned(), second(4))),
+            learned: None,
         },
         watched: vec![EventId(Uuid::now_v7())],
     };

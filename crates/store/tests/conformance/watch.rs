@@ -1,9 +1,12 @@
 //! What the watch of a broker remembers.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{EventName, PairKey};
+use postrider_domain::{EventName, Learned, PairFacts, PairKey, RelayState};
 use postrider_store::{
-    BrokerWalk, EventDocument, IntakeBatch, KnownDebt, MonitorLease, Store, WhyKnown,
+    BrokerRelay, BrokerWalk, EventDocument, IntakeBatch, KnownDebt, MonitorLease, PairFilter,
+    PairRow, Store, WhyKnown,
 };
 use postrider_testkit::acts::*;
 
@@ -140,4 +143,75 @@ pub(crate) async fn debts_that_were_told_of_are_followed(world: World) {
     assert_eq!(store.told_debts(None).await.unwrap()[0].again, 1);
     store.monitor_give_up(lease).await.unwrap();
     assert!(!store.debts_over(lease, &[&again[0]]).await.unwrap(), "without the lease");
+}
+
+pub(crate) async fn providers_are_learned_of(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    let row = PairRow { key: key("b"), facts: PairFacts::default(), watched: Vec::new() };
+    assert!(store.save_pairs(lease, &[row], None).await.unwrap());
+    let learned = async || {
+        let pairs = store.pairs_of(&[&key("b")]).await.unwrap();
+        let listed = store.pairs(&PairFilter::default(), None, 10).await.unwrap();
+        assert_eq!(listed[0].facts.learned, pairs[0].facts.learned);
+        pairs[0].facts.learned
+    };
+    assert_eq!(learned().await, None);
+    let took = [Duration::from_mins(10); 19];
+    assert!(store.add_result_times(lease, ("b", "P"), &took).await.unwrap());
+    let known = Learned { threshold: None, seen: 19, is_silent: false };
+    assert_eq!(learned().await, Some(known));
+    store.add_result_times(lease, ("b", "P"), &took[..1]).await.unwrap();
+    let threshold = Some(Duration::from_mins(30));
+    let silent = |is_silent| Some(Learned { threshold, seen: 20, is_silent });
+    assert_eq!(learned().await, silent(false));
+    for is_silent in [true, false] {
+        let silence = ("b".to_owned(), "P".to_owned(), is_silent);
+        assert!(store.save_silences(lease, &[silence]).await.unwrap());
+        assert_eq!(learned().await, silent(is_silent));
+    }
+    let told =
+        KnownDebt { event: Some(entry(None, &[]).event.id), ..debt("1", "p", WhyKnown::Told) };
+    store.save_known_debts(lease, &key("b"), &[told]).await.unwrap();
+    assert_eq!(store.told_debts_of(&key("b")).await.unwrap()[0].learned, silent(false));
+    assert!(store.told_debts_of(&key("other")).await.unwrap().is_empty());
+    store.keep_broker_walks(lease, &[]).await.unwrap();
+    assert_eq!(learned().await, None, "of a broker that is asked no more");
+}
+
+pub(crate) async fn relays_are_there_and_call(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    let relay = |state, at| BrokerRelay {
+        broker: "b".to_owned(),
+        uuid: "u".to_owned(),
+        state,
+        since: second(at),
+    };
+    for (state, at, since) in [
+        (RelayState::Enabled, 1, 1),
+        (RelayState::Removed, 2, 2),
+        (RelayState::Removed, 3, 2),
+        (RelayState::Enabled, 4, 4),
+    ] {
+        assert!(store.save_broker_relay(lease, &relay(state, at)).await.unwrap());
+        assert_eq!(store.broker_relays().await.unwrap(), [relay(state, since)]);
+    }
+    assert!(store.keep_broker_relays(lease, &["c".to_owned()]).await.unwrap());
+    assert_eq!(store.broker_relays().await.unwrap(), []);
+
+    assert_eq!(store.relay_taken_at("b").await.unwrap(), None);
+    store.relay_refused("b", 1).await.unwrap();
+    store.relay_refused("b", 4).await.unwrap();
+    let calls = store.relay_calls().await.unwrap().remove(0);
+    let refused = calls.refused.unwrap();
+    assert_eq!((calls.broker.as_str(), calls.taken_at, refused.count), ("b", None, 5));
+    assert!(refused.since <= refused.last_at);
+    store.relay_taken("b").await.unwrap();
+    let calls = store.relay_calls().await.unwrap().remove(0);
+    assert!(calls.refused.is_none() && calls.taken_at.is_some(), "{calls:?}");
+    assert_eq!(store.relay_taken_at("b").await.unwrap(), calls.taken_at);
+    store.relay_refused("b", 1).await.unwrap();
+    let calls = store.relay_calls().await.unwrap().remove(0);
+    assert_eq!(calls.refused.map(|refused| refused.count), Some(1));
 }

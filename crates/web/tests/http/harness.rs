@@ -250,7 +250,7 @@ fn web_config() -> WebConfig {
         retry: RetryPolicy::default(),
         machine_users: vec![Pattern::parse("pactflow-*")],
         freshness: FreshnessRules {
-            max_age: FreshnessRules::MAX_AGE,
+            max_age: None,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
             is_watched: false,

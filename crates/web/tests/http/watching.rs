@@ -53,7 +53,7 @@ fn names(pairs: &[Value]) -> Vec<String> {
     pairs.iter().map(name).collect()
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "broker",
     "consumer",
     "provider",
@@ -63,6 +63,8 @@ const KEYS: [&str; 17] = [
     "last_verification_success",
     "owed_since",
     "threshold_seconds",
+    "threshold_from",
+    "threshold_reason",
     "age_seconds",
     "state",
     "critical",
@@ -101,6 +103,7 @@ async fn freshness_is_judged_when_it_is_asked_for() {
     assert_eq!(keys, KEYS);
     assert_eq!(stale["basis"], "relay");
     assert_eq!(stale["threshold_seconds"], 86_400);
+    assert_eq!(stale["threshold_from"], "default");
     assert!((108_000..108_100).contains(&stale["age_seconds"].as_u64().unwrap()));
     assert_eq!(stale["owed_since"], stale["last_publication"]);
     assert_eq!(stale["last_verification_success"], true);

@@ -22,7 +22,7 @@ fn rules(redispatch: RedispatchMode) -> Rules {
         sustained_for: Duration::from_mins(10),
         delivery_objective: Duration::from_mins(5),
         freshness: FreshnessRules {
-            max_age: Duration::from_mins(30),
+            max_age: Some(Duration::from_mins(30)),
             quiet: QuietDays::none(),
             pairs: Vec::new(),
             is_watched: true,
@@ -55,6 +55,7 @@ fn debt(consumer: &str, times: u32, first: EventFate, newest: Option<EventFate>)
         again: times,
         again_event: newest.as_ref().map(|fate| fate.event),
         seen_at: ago(1),
+        learned: None,
     };
     DebtFact { debt, first: Some(first), again: newest }
 }

@@ -25,7 +25,7 @@ fn config(base_url: Option<&str>) -> WebConfig {
         master_key: MasterKey::generate(),
         request_timeout: Duration::from_secs(1),
         freshness: FreshnessRules {
-            max_age: FreshnessRules::MAX_AGE,
+            max_age: None,
             quiet: QuietDays::none(),
             pairs: Vec::new(),
             is_watched: false,
