@@ -21,18 +21,19 @@ pub(crate) fn piped() -> Result<String, Failure> {
 
 /// One line, which the terminal does not show while it is typed.
 pub(crate) fn hidden(what: &str) -> Result<String, Failure> {
-    complain(&format!("type or paste {what}, then Enter; it is not shown"));
-    fits(line().map_err(|error| unread(&error))?)
+    fits(line(what).map_err(|error| unread(&error))?)
 }
 
+/// Asks once the terminal shows nothing more: who answers at once would be seen, and not heard.
 /// Ctrl-C ends the line instead of the process, so that the terminal shows again what is typed
 /// afterwards.
-fn line() -> io::Result<String> {
+fn line(what: &str) -> io::Result<String> {
     let before = tcgetattr(stdin())?;
     let mut hidden = before.clone();
     hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG;
     hidden.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
     tcsetattr(stdin(), OptionalActions::Flush, &hidden)?;
+    complain(&format!("type or paste {what}, then Enter; it is not shown"));
     let mut text = Vec::new();
     let read = read_line(&mut text);
     tcsetattr(stdin(), OptionalActions::Now, &before)?;

@@ -71,6 +71,12 @@ pub struct PairFacts {
 }
 
 impl PairFacts {
+    /// Since when it owes; nothing while the broker can't tell.
+    pub fn debts_since(&self) -> impl Iterator<Item = Timestamp> {
+        let says = self.says.iter().filter(|says| says.trouble.is_none());
+        says.flat_map(|says| &says.owes).map(|debt| debt.since)
+    }
+
     /// A pact was published; `wants` says whether it waits for a verification.
     pub fn published(&mut self, at: Timestamp, wants: bool) {
         let at = as_kept(at);

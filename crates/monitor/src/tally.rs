@@ -73,7 +73,9 @@ impl<'a> Tally<'a> {
         };
         let provider = (row.key.broker.clone(), row.key.provider.clone());
         let heard = self.silences.entry(provider).or_insert((Silence::default(), is_silent));
-        heard.0.see(&row.facts, threshold, &self.rules.freshness.quiet, self.now);
+        let last_result = row.facts.last_verification.map(|newest| newest.at);
+        let quiet = &self.rules.freshness.quiet;
+        heard.0.see(last_result, row.facts.debts_since(), threshold, (quiet, self.now));
     }
 
     /// Providers, by broker and name, that fell silent or gave results again.

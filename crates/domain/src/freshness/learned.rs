@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PairFacts;
 use crate::{QuietDays, age};
 
 /// Times that are kept of a provider, and as many as are needed to learn from them.
@@ -147,19 +146,18 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// Takes a pair of the provider in.
+    /// Takes a pair of the provider in: when its newest result came, and since when it owes.
     pub fn see(
         &mut self,
-        facts: &PairFacts,
+        last_result: Option<Timestamp>,
+        owed_since: impl IntoIterator<Item = Timestamp>,
         threshold: Duration,
-        quiet: &QuietDays,
-        now: Timestamp,
+        (quiet, now): (&QuietDays, Timestamp),
     ) {
-        self.last_result = self.last_result.max(facts.last_verification.map(|newest| newest.at));
-        let owes = facts.says.iter().filter(|says| says.trouble.is_none());
-        for debt in owes.flat_map(|says| &says.owes) {
-            if age(quiet, debt.since, now) > threshold {
-                self.late_since(debt.since);
+        self.last_result = self.last_result.max(last_result);
+        for since in owed_since {
+            if age(quiet, since, now) > threshold {
+                self.late_since(since);
             }
         }
     }

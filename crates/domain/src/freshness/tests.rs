@@ -119,6 +119,17 @@ fn says(owes: &[i64]) -> BrokerSays {
 }
 
 #[test]
+fn what_the_broker_cannot_tell_of_is_owed_since_nobody_knows_when() {
+    let since = |says| {
+        let facts = PairFacts { says: Some(says), ..PairFacts::default() };
+        facts.debts_since().collect::<Vec<_>>()
+    };
+    assert_eq!(since(says(&[1, 2])).len(), 2);
+    let troubled = BrokerSays::troubled(Some(says(&[1, 2])), "500".into(), ago(0));
+    assert!(since(troubled).is_empty());
+}
+
+#[test]
 fn what_was_late_when_the_broker_was_met_is_no_news() {
     let day = Duration::from_hours(24);
     // It was first asked 200 hours ago.

@@ -8,6 +8,7 @@ use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey, Version};
 use postrider_domain::PairKey;
 use postrider_domain::owed::Fate;
 use postrider_store::{MonitorLease, StoreError};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::again::{Healer, Round};
@@ -74,6 +75,8 @@ pub(crate) struct Walk<'a> {
     troubled: usize,
     refused: Option<BrokerError>,
     walked: Walked,
+    /// Pairs of one provider are looked at beside each other, and learn one after the other.
+    learning: Mutex<()>,
 }
 
 /// What a look came to.
@@ -135,6 +138,7 @@ impl<'a> Walk<'a> {
             troubled: 0,
             refused: None,
             walked: Walked::default(),
+            learning: Mutex::default(),
         }
     }
 
@@ -231,8 +235,11 @@ impl<'a> Walk<'a> {
         };
         let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
         let key = self.key(pair);
-        let learned = took::learn(self.pairs.store(), self.lease, &key, &examined.contracts);
-        let learned = of_pair(learned.await)?;
+        let learned = {
+            let _alone = self.learning.lock().await;
+            took::learn(self.pairs.store(), self.lease, &key, &examined.contracts).await
+        };
+        let learned = of_pair(learned)?;
         Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, versions, told }))
     }
 
