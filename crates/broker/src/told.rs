@@ -110,10 +110,9 @@ fn after_intake(url: &Url) -> Option<Vec<String>> {
 impl Broker {
     /// The webhooks that relay to a postrider, among the first 200 that the broker has.
     pub async fn relays(&self) -> Result<Vec<RelayWebhook>, BrokerError> {
-        let collection = self.ok(self.get_json("/webhooks").await?)?;
-        let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
-        let uuids: Vec<String> =
-            links.into_iter().flatten().filter_map(linked).take(MOST).collect();
+        let hrefs = self.webhook_hrefs().await?;
+        let uuids = hrefs.iter().filter_map(|href| last_segment(href));
+        let uuids: Vec<String> = uuids.take(MOST).collect();
         let mut found = Vec::new();
         for some in uuids.chunks(PARALLEL) {
             let read: Vec<_> = some.iter().map(|uuid| self.webhook(uuid)).collect();
@@ -122,6 +121,14 @@ impl Broker {
             found.extend(both.filter_map(|(uuid, read)| relay(uuid, &read?)));
         }
         Ok(found)
+    }
+
+    /// Where each of the broker's webhooks is.
+    async fn webhook_hrefs(&self) -> Result<Vec<String>, BrokerError> {
+        let collection = self.ok(self.get_json("/webhooks").await?)?;
+        let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
+        let href = |link: &Value| Some(link.get("href")?.as_str()?.to_owned());
+        Ok(links.into_iter().flatten().filter_map(href).collect())
     }
 
     async fn webhook(&self, uuid: &str) -> Result<Option<Value>, BrokerError> {
@@ -152,11 +159,8 @@ impl Broker {
     /// Uuids of the broker's webhooks whose requests go to a path that ends like this
     /// (`GET /webhooks`, then each of `most` at most).
     pub async fn webhooks_to(&self, path: &str, most: usize) -> Result<Vec<String>, BrokerError> {
-        let document = self.ok(self.get_json("/webhooks").await?)?;
-        let links = document.pointer("/_links/pb:webhooks").and_then(Value::as_array);
-        let hrefs = links.into_iter().flatten().filter_map(|link| link.get("href")?.as_str());
         let mut found = Vec::new();
-        for href in hrefs.take(most) {
+        for href in self.webhook_hrefs().await?.iter().take(most) {
             let Some(webhook) = self.there::<Value>(href).await? else { continue };
             let url = webhook.pointer("/request/url").and_then(Value::as_str).unwrap_or_default();
             let target = url.split('?').next().unwrap_or(url).trim_end_matches('/');
@@ -166,10 +170,6 @@ impl Broker {
         }
         Ok(found)
     }
-}
-
-fn linked(link: &Value) -> Option<String> {
-    last_segment(link.get("href")?.as_str()?)
 }
 
 fn last_segment(href: &str) -> Option<String> {

@@ -14,11 +14,15 @@ pub struct DebtFact {
     pub again: Option<EventFate>,
 }
 
+/// The events that told of a debt, as far as their fates matter: the first and the last.
+pub(crate) fn events_of(debt: &ToldDebt) -> impl Iterator<Item = EventId> {
+    [Some(debt.event), debt.again_event].into_iter().flatten()
+}
+
 /// All of them.
 pub(crate) async fn read(store: &Store) -> Result<Vec<DebtFact>, StoreError> {
     let told = store.told_debts(None).await?;
-    let events: Vec<EventId> =
-        told.iter().flat_map(|debt| [Some(debt.event), debt.again_event]).flatten().collect();
+    let events: Vec<EventId> = told.iter().flat_map(events_of).collect();
     let fates = store.event_fates(&events).await?;
     let fact = |debt: ToldDebt| {
         let first = fates.get(&debt.event).cloned();

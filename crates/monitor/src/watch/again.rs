@@ -18,6 +18,7 @@ use postrider_store::{EventFate, LaneInfo, MonitorLease, Store, StoreError, Told
 use tokio::time::Instant;
 
 use super::tell::{TellError, Teller};
+use crate::debts::events_of;
 
 /// Events that one round makes at most.
 const MOST: u64 = 10;
@@ -289,10 +290,6 @@ fn say_made(debt: &ToldDebt, times: u32, event: EventId) {
         event_id = %event.0,
         "watch.redispatched"
     );
-}
-
-fn events_of(debt: &ToldDebt) -> impl Iterator<Item = EventId> {
-    [Some(debt.event), debt.again_event].into_iter().flatten()
 }
 
 fn dispatched(fate: Option<&EventFate>) -> Dispatched {
