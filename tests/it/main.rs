@@ -5,6 +5,7 @@
 
 mod alerts;
 mod answers;
+mod backup;
 mod bad_input;
 mod canary;
 mod check;

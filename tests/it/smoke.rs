@@ -1,10 +1,11 @@
 //! An event in, a GitHub dispatch out, and what can be seen of it afterwards.
 
 use anyhow::{Context, Result, ensure};
+use postrider_api::Readiness;
 use postrider_github_double::{Double, Options, REPOSITORY_DISPATCH_SCHEMA};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, EVENT_NAME, Mode, Plan, SOON, event, webhook};
+use crate::harness::{Answer, Cluster, EVENT_NAME, Mode, Plan, SOON, event, webhook};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() -> Result<()> {
@@ -164,6 +165,7 @@ async fn check_metrics(cluster: &Cluster) -> Result<()> {
             let answer = admin.get(path).await?;
             ensure!(answer.status == 200, "{name}{path}: {} {}", answer.status, answer.text);
         }
+        check_readiness(cluster.mode(), name, &admin.get("/readyz?verbose").await?)?;
         let text = admin.get("/metrics").await?.text;
         received += sum(&text, "postrider_events_received_total");
         delivered += sum(&text, r#"postrider_deliveries_total{outcome="accepted"}"#);
@@ -171,6 +173,25 @@ async fn check_metrics(cluster: &Cluster) -> Result<()> {
     }
     ensure!((received - 2.0_f64).abs() < 0.1, "{received} events received");
     ensure!((delivered - 1.0_f64).abs() < 0.1, "{delivered} deliveries");
+    Ok(())
+}
+
+/// What a process says that it stands on.
+fn check_readiness(mode: Mode, process: &str, answer: &Answer) -> Result<()> {
+    let says: Readiness = serde_json::from_str(&answer.text)?;
+    let role = process.split('-').next().unwrap_or_default();
+    let (kind, links): (&str, &[&str]) = match (mode, role) {
+        (Mode::Embedded, _) => ("sqlite", &[]),
+        (Mode::Distributed, "ingest") => ("postgres", &["publisher"]),
+        (Mode::Distributed, "worker") => ("postgres", &["consumer"]),
+        (Mode::Distributed, _) => ("postgres", &[]),
+    };
+    ensure!(answer.status == 200 && says.status == "ok" && says.reason.is_none(), "{says:?}");
+    ensure!(says.role == role && says.version == env!("CARGO_PKG_VERSION"), "{says:?}");
+    ensure!(says.store.kind == kind && says.store.answers, "{says:?}");
+    ensure!(says.queue.keys().eq(links), "{says:?}");
+    ensure!(says.queue.values().all(|is_up| *is_up), "{says:?}");
+    ensure!(says.brokers == Some(Vec::new()) && says.oldest_pending_ms.is_some(), "{says:?}");
     Ok(())
 }
 

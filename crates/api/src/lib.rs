@@ -41,7 +41,7 @@ pub use events::{
 pub use freshness::{
     Basis, FailedVersion, FreshnessList, FreshnessQuery, HeldBackVersion, OwedResult, PairFreshness,
 };
-pub use health::{Health, Unhealthy};
+pub use health::{BrokerHealth, Health, Readiness, StoreHealth, Unhealthy};
 pub use incidents::{Incident, IncidentList, IncidentQuery};
 pub use lanes::{HeldWebhook, HoldLane, Lane, LaneList, LaneName, LaneState};
 pub use page::{NextPage, Page, PageQuery};

@@ -1,82 +1,20 @@
 //! `/livez /readyz /startupz /healthz /metrics` of every role, without a token.
 
-use std::borrow::Cow;
+mod health;
+mod verbose;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use postrider_api::Unhealthy;
 use postrider_http_server::openapi::{Document, Operation, Tag};
 use postrider_http_server::{Route, route, router};
-use postrider_store::Store;
-use postrider_telemetry::{Metrics, PoolSample};
+use postrider_telemetry::Metrics;
 
-/// A store that does not answer a ping by then counts as away.
-const PING_WITHIN: Duration = Duration::from_secs(2);
-
-/// A step that has been under way for longer gets no answer from the database: it is given up
-/// soon, and until then what depends on it stands still.
-const STEP_WITHIN: Duration = Duration::from_secs(3);
-
-/// What the probes ask for.
-#[derive(Debug)]
-pub(crate) struct Health {
-    store: Store,
-    started: AtomicBool,
-    stopping: AtomicBool,
-}
-
-impl Health {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, started: AtomicBool::new(false), stopping: AtomicBool::new(false) }
-    }
-
-    /// All parts of the process run.
-    pub(crate) fn started(&self) {
-        self.started.store(true, Ordering::Relaxed);
-    }
-
-    /// The process is about to end: no more traffic, please.
-    pub(crate) fn stopping(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// What the store says of itself, for the metrics.
-    fn measure(&self, metrics: &Metrics) {
-        let pool = |(pool, size, idle): (&'static str, u32, u32)| PoolSample {
-            pool,
-            used: size.saturating_sub(idle),
-            idle,
-        };
-        let pools = self.store.connections().into_iter().map(pool).collect();
-        let oldest = self.store.oldest_step().map(|(_, age)| age);
-        metrics.set_database(pools, oldest.unwrap_or_default());
-    }
-
-    /// Why this process should get no traffic, if so. `RabbitMQ` being away is no reason: events
-    /// are accepted and delivered without it.
-    async fn unready(&self) -> Option<Cow<'static, str>> {
-        if !self.started.load(Ordering::Relaxed) {
-            return Some("starting".into());
-        }
-        if self.stopping.load(Ordering::Relaxed) {
-            return Some("stopping".into());
-        }
-        let oldest = self.store.oldest_step();
-        if let Some((step, age)) = oldest.filter(|(_, age)| *age > STEP_WITHIN) {
-            let age = age.as_secs_f32();
-            return Some(format!("the database has not answered {step} for {age:.1} s").into());
-        }
-        match tokio::time::timeout(PING_WITHIN, self.store.ping()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) | Err(_) => Some("the database is away".into()),
-        }
-    }
-}
+pub(crate) use health::Health;
 
 /// What is answered.
 const ROUTES: &[Route<Admin>] = &[
@@ -121,21 +59,28 @@ fn live_described() -> Operation {
         .example(200, postrider_api::Health::ok())
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
-    verdict(admin.health.unready().await.as_deref())
+async fn ready(State(admin): State<Admin>, uri: Uri) -> Response {
+    let unready = admin.health.unready().await;
+    if verbose::is_asked(&uri) {
+        let is_ready = unready.is_none();
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let readiness = verbose::readiness(&admin.health, &admin.metrics, unready);
+        let readiness = Box::pin(readiness).await;
+        return (status, Json(readiness)).into_response();
+    }
+    verdict(unready.as_deref())
 }
 
 async fn startup(State(admin): State<Admin>) -> Response {
-    let started = admin.health.started.load(Ordering::Relaxed);
-    verdict((!started).then_some("starting"))
+    verdict((!admin.health.has_started()).then_some("starting"))
 }
 
 fn ready_described() -> Operation {
-    judged("showReady", "Should it get traffic?")
+    verbose::described(judged("showReady", "Should it get traffic?"))
 }
 
 fn health_described() -> Operation {
-    judged("showHealth", "The same as /readyz")
+    verbose::described(judged("showHealth", "The same as /readyz"))
 }
 
 fn startup_described() -> Operation {

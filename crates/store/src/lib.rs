@@ -184,6 +184,14 @@ impl Store {
         }
     }
 
+    /// Which database it is: `postgres` or `sqlite`.
+    pub fn kind(&self) -> &'static str {
+        match &self.0 {
+            Backend::Postgres(_) => "postgres",
+            Backend::Sqlite(_) => "sqlite",
+        }
+    }
+
     /// One round trip, for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
         dispatch!(self, ping())

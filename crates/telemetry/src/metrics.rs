@@ -278,6 +278,11 @@ impl Metrics {
         self.samples().queue_up.insert(link, is_up);
     }
 
+    /// The links that this process has, and whether they could be used when it last looked.
+    pub fn queue_links(&self) -> Vec<(QueueLink, bool)> {
+        self.samples().queue_up.iter().map(|(link, is_up)| (*link, *is_up)).collect()
+    }
+
     /// Replaces what is known of the connections to the database, and how long the oldest step on
     /// deliveries has waited for it.
     pub fn set_database(&self, pools: Vec<PoolSample>, oldest_step: Duration) {

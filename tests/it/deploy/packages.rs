@@ -126,6 +126,7 @@ fn the_release_is_packed_of_what_is_there() -> Result<()> {
     }
     for name in [
         "deploy/release.sh",
+        "deploy/try-package.sh",
         "deploy/debian/postinst",
         "deploy/debian/prerm",
         "deploy/debian/postrm",

@@ -19,7 +19,7 @@ mod silence;
 mod target;
 mod wait;
 
-pub(crate) use api::Api;
+pub(crate) use api::{Answer, Api};
 pub(crate) use checks::{Settled, settled};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use collector::{Collector, Span};

@@ -101,6 +101,13 @@ impl Services {
         through(&self.broker, self.rabbit_line.as_ref())
     }
 
+    /// Puts an empty database in the place of this one.
+    pub(crate) async fn empty_database(&self) -> Result<()> {
+        let name = name_of(&self.database);
+        sql(&self.admin, format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+        sql(&self.admin, format!("CREATE DATABASE {name}")).await
+    }
+
     /// Drops the database.
     pub(crate) async fn remove(self) -> Result<()> {
         let name = name_of(&self.database);

@@ -69,7 +69,7 @@ impl Running {
         if let Some(config) = wiring::span_config(settings, role.as_str()) {
             spans::start(config, metrics.clone()).map_err(|e| Failure::usage(e.to_string()))?;
         }
-        let health = Arc::new(Health::new(handle.store.clone()));
+        let health = Arc::new(Health::new(role, handle.store.clone()));
         let mut running = Self {
             role,
             handle,

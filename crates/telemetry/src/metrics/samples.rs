@@ -108,7 +108,8 @@ pub enum QueueLink {
 }
 
 impl QueueLink {
-    pub(super) fn as_str(self) -> &'static str {
+    /// Its word in metrics and in answers.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Publisher => "publisher",
             Self::Consumer => "consumer",
