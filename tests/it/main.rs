@@ -44,6 +44,7 @@ mod rotate;
 mod rules;
 mod silence;
 mod smoke;
+mod store_refuses;
 mod structure;
 mod terminal;
 mod test_command;

@@ -61,8 +61,6 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// The document; null when there is none or it is no JSON.
     pub(crate) body: Value,
-    /// A call of our own API, which refuses in documents.
-    pub(crate) is_own: bool,
 }
 
 impl Api {
@@ -165,7 +163,7 @@ impl Api {
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let bytes = self.read(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Err(self.refusal(&Answer { status, retry_after, body, is_own: is_own(path) }))
+        Err(self.refusal(&Answer { status, retry_after, body }))
     }
 
     async fn once(
@@ -184,8 +182,13 @@ impl Api {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let bytes = self.read(response).await?;
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Answer { status, retry_after, body, is_own: is_own(path) })
+        let document = serde_json::from_slice(&bytes);
+        // A page, or a way to one, as a server for people or a sign-in before it answers.
+        let is_page = document.is_err() && !bytes.is_empty() && status.is_success();
+        if is_page || status.is_redirection() {
+            return Err(self.other_server(status));
+        }
+        Ok(Answer { status, retry_after, body: document.unwrap_or(Value::Null) })
     }
 
     /// The document of a successful answer, else the failure that the status stands for.
@@ -220,8 +223,11 @@ impl Api {
                 format!("{} answered {}: {detail}", self.base, status.as_u16()),
             )
             .fix("look at /healthz and at the log of the running postrider"),
-            404 if answer.is_own && answer.body.is_null() => self.other_server(404),
-            404 => Failure::new(Exit::No, format!("not found: {detail}")),
+            404 if !answer.body.is_null() => {
+                Failure::new(Exit::No, format!("not found: {detail}"))
+            }
+            // postrider says in a document what it did not find.
+            200..=399 | 404 => self.other_server(status),
             code => Failure::new(Exit::No, format!("refused ({code}): {detail}")),
         }
     }
@@ -242,7 +248,8 @@ impl Api {
     }
 
     /// What answers there is not the API.
-    fn other_server(&self, status: u16) -> Failure {
+    pub(crate) fn other_server(&self, status: StatusCode) -> Failure {
+        let status = status.as_u16();
         let what = format!("{} answered {status}, as no postrider does", self.base);
         Failure::new(Exit::Unreachable, what).fix(
             "is it another server, or the port of health and metrics (9394)? The API's is \
@@ -281,10 +288,6 @@ impl Api {
         }
         Ok(bytes)
     }
-}
-
-fn is_own(path: &[&str]) -> bool {
-    matches!(path.first(), Some(&("api" | "events")))
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {

@@ -3,10 +3,11 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use postrider_broker::{Broker, path};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::broker::failure;
-use crate::Failure;
+use crate::{Exit, Failure, printable};
 
 /// Documents fetched at a time: a collection only links to them.
 const PARALLEL: usize = 8;
@@ -20,7 +21,12 @@ pub(crate) fn webhook_path(uuid: &str) -> String {
 /// All webhooks of a broker, in its order.
 pub(crate) async fn webhooks(broker: &Broker) -> Result<Vec<Value>, Failure> {
     let collection = broker.get_json("/webhooks").await.and_then(|answer| broker.ok(answer));
-    let uuids = linked_uuids(&collection.map_err(|error| failure(&error))?);
+    let collection: Value = collection.map_err(|error| failure(&error))?;
+    let uuids = linked_uuids(collection).ok_or_else(|| {
+        let what = format!("{} is no Pact Broker: it lists no webhooks", broker.address());
+        Failure::new(Exit::Unreachable, printable(&what))
+            .fix("give the broker's own address, as its other clients use it")
+    })?;
     let progress = ProgressBar::new(uuids.len() as u64);
     let counted = &progress;
     let fetched: Vec<Option<Value>> = stream::iter(&uuids)
@@ -41,12 +47,28 @@ pub(crate) async fn webhooks(broker: &Broker) -> Result<Vec<Value>, Failure> {
     Ok(fetched.into_iter().flatten().collect())
 }
 
-/// The uuids that a collection of webhooks links to.
-pub(crate) fn linked_uuids(collection: &Value) -> Vec<String> {
-    let links = collection.pointer("/_links/pb:webhooks").and_then(Value::as_array);
-    let uuid = |link: &Value| {
-        let href = link.get("href")?.as_str()?;
-        href.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
-    };
-    links.into_iter().flatten().filter_map(uuid).collect()
+/// A collection of webhooks, as far as it is read.
+#[derive(Deserialize)]
+struct Collection {
+    #[serde(rename = "_links")]
+    links: Links,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    #[serde(rename = "pb:webhooks")]
+    webhooks: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+/// The uuids that a collection of webhooks links to; `None` when the document is no such
+/// collection.
+pub(crate) fn linked_uuids(document: Value) -> Option<Vec<String>> {
+    let collection: Collection = serde_json::from_value(document).ok()?;
+    let uuid = |link: Link| link.href.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+    Some(collection.links.webhooks.into_iter().filter_map(uuid).collect())
 }

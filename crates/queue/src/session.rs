@@ -189,10 +189,16 @@ impl Task {
     async fn obey(&mut self, orders: &mut Vec<Order>, channel: &mut Channel) -> Option<End> {
         let mut tags = Vec::new();
         let mut closing = None;
+        // Also a pause that is over by now: whoever ordered it has forgotten what it held, and waits
+        // for a new connection to bring it again.
+        let mut gives_back = false;
         for order in orders.drain(..) {
             match order {
                 Order::Ack(acked) => tags.extend(acked),
-                Order::Want(wanted) => self.wanted = wanted,
+                Order::Want(wanted) => {
+                    self.wanted = wanted;
+                    gives_back |= wanted == Wanted::No;
+                }
                 Order::Close(done) => closing = Some(done),
             }
         }
@@ -207,7 +213,7 @@ impl Task {
             (None, Err(lost)) => Some(End::Lost(lost)),
             // Once ended, acknowledgements are still written.
             (None, Ok(())) if self.ended.is_cancelled() => None,
-            (None, Ok(())) => (self.wanted == Wanted::No).then_some(End::Again),
+            (None, Ok(())) => gives_back.then_some(End::Again),
         }
     }
 

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Nothing was done: the database can't be reached, or refused the step for now.
-    #[error("the database is away: {0}")]
+    #[error("the database takes nothing now: {0}")]
     Unavailable(String),
     /// Nothing was done: the database is there, but gave the statement up when its time was
     /// over.

@@ -206,6 +206,16 @@ impl Store {
         }
     }
 
+    /// The step on deliveries that the database has refused each time for longest, and for how
+    /// long. None is refused for long while it takes what is written: it is full, read-only, or
+    /// somebody holds a lock.
+    pub fn failing_step(&self) -> Option<(&'static str, Duration)> {
+        match &self.0 {
+            Backend::Postgres(pg) => pg.failing_step(),
+            Backend::Sqlite(lite) => lite.failing_step(),
+        }
+    }
+
     /// Connections to the database by what they are for: how many, and how many of them idle. None
     /// for a file.
     pub fn connections(&self) -> Vec<(&'static str, u32, u32)> {

@@ -40,6 +40,7 @@ pub(crate) const ROUTES: &[Route<App>] = &[
     route!(GET "/api/v1/deliveries/{id}" => deliveries::show, deliveries::show_described),
     route!(POST "/api/v1/deliveries/replay" => replay::replay, replay::replay_described),
     route!(POST "/api/v1/deliveries/discard" => replay::discard, replay::discard_described),
+    route!(POST "/api/v1/deliveries/{id}/discard" => replay::discard_one, replay::discard_one_described),
     route!(GET "/api/v1/events" => events::list, events::list_described),
     route!(GET "/api/v1/events/{id}" => events::show, events::show_described),
     route!(GET "/api/v1/doctor" => doctor::examine, doctor::examine_described),

@@ -1,6 +1,6 @@
 //! `postrider webhooks test`: sends a webhook's request once, now, and shows what came of it.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::args::OneArgs;
@@ -19,7 +19,10 @@ pub(super) async fn run(api: &Api, args: &OneArgs, out: &mut Out) -> Result<Exit
 
 /// Runs it at postrider, which waits for the target's answer.
 pub(crate) async fn execute(api: &Api, uuid: &str) -> Result<Value, Failure> {
-    api.send(Method::POST, &["webhooks", uuid, "execute"], Body::Json(&json!({}))).await
+    let path = ["webhooks", uuid, "execute"];
+    let outcome: Value = api.send(Method::POST, &path, Body::Json(&json!({}))).await?;
+    let is_outcome = outcome.get("success").is_some_and(Value::is_boolean);
+    if is_outcome { Ok(outcome) } else { Err(api.other_server(StatusCode::OK)) }
 }
 
 /// Whether the target took it.

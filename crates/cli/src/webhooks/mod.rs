@@ -28,7 +28,7 @@ use super::import::{self, ImportArgs};
 use super::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, cell, cell_of};
 use args::{ApplyArgs, LintArgs, ListArgs, OneArgs};
-use read::{PARALLEL, last_delivery};
+use read::{PARALLEL, last_delivery, webhook};
 
 /// What to do with webhooks.
 #[derive(Debug, Subcommand)]
@@ -81,8 +81,7 @@ pub async fn run(
     match command {
         WebhooksCommand::List(args) => list(&connect(&args.connection)?, &args, out).await?,
         WebhooksCommand::Show(args) => {
-            let webhook: Value =
-                connect(&args.connection)?.get(&["webhooks", args.uuid.as_str()], &[]).await?;
+            let webhook = webhook(&connect(&args.connection)?, args.uuid.as_str()).await?;
             match args.output.format() {
                 Format::Json => out.json(&webhook),
                 Format::Table => out.line(yaml(&webhook)?.trim_end()),

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use postrider_api::{Delivery, DeliveryList};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::broker_webhooks::linked_uuids;
@@ -14,7 +14,14 @@ pub(super) const PARALLEL: usize = 8;
 /// The uuids that the collection links to.
 pub(crate) async fn uuids(api: &Api) -> Result<Vec<String>, Failure> {
     let collection: Value = api.get(&["webhooks"], &[]).await?;
-    Ok(linked_uuids(&collection))
+    linked_uuids(collection).ok_or_else(|| api.other_server(StatusCode::OK))
+}
+
+/// One webhook, as it is told.
+pub(super) async fn webhook(api: &Api, uuid: &str) -> Result<Value, Failure> {
+    let document: Value = api.get(&["webhooks", uuid], &[]).await?;
+    let is_webhook = document.get("request").is_some_and(Value::is_object);
+    if is_webhook { Ok(document) } else { Err(api.other_server(StatusCode::OK)) }
 }
 
 /// All webhooks in the collection's order; one that is deleted meanwhile is left out.

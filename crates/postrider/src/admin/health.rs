@@ -13,7 +13,8 @@ use crate::roles::Role;
 pub(super) const PING_WITHIN: Duration = Duration::from_secs(2);
 
 /// A step that has been under way for longer gets no answer from the database: it is given up
-/// soon, and until then what depends on it stands still.
+/// soon, and until then what depends on it stands still. One that has been refused for longer
+/// stands still as well.
 const STEP_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the probes ask for.
@@ -69,6 +70,10 @@ impl Health {
         if let Some((step, age)) = oldest.filter(|(_, age)| *age > STEP_WITHIN) {
             let age = age.as_secs_f32();
             return Some(format!("the database has not answered {step} for {age:.1} s").into());
+        }
+        if let Some((step, time)) = self.store.failing_step().filter(|(_, time)| *time > STEP_WITHIN) {
+            let time = time.as_secs_f32();
+            return Some(format!("the database has refused {step} for {time:.1} s").into());
         }
         match tokio::time::timeout(PING_WITHIN, self.store.ping()).await {
             Ok(Ok(())) => None,

@@ -4,9 +4,6 @@ use serde_json::{Value, json};
 
 use super::server::{ID, Server, expect, stderr, stdout};
 
-/// The answer to who asks which webhooks there are.
-const NO_WEBHOOKS: (&str, &[(u16, Value)]) = ("GET /webhooks", &[(200, Value::Null)]);
-
 #[test]
 fn published_events_are_counted_and_refusals_named() {
     let answers = json!([
@@ -14,7 +11,11 @@ fn published_events_are_counted_and_refusals_named() {
         { "status": 202, "event_id": ID, "deliveries": [], "duplicate": true },
         { "status": 400, "title": "Bad Request", "detail": "d", "errors": [{ "pointer": "/2/consumer/name", "detail": "is missing" }] },
     ]);
-    let server = Server::start(&[("POST /events", &[(202, answers)]), NO_WEBHOOKS]);
+    let webhooks = json!({ "_links": { "pb:webhooks": [] } });
+    let server = Server::start(&[
+        ("POST /events", &[(202, answers)]),
+        ("GET /webhooks", &[(200, webhooks)]),
+    ]);
     let output =
         server.run_with(&["events", "publish"], "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
     expect(&output, 1);

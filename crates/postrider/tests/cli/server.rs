@@ -27,6 +27,9 @@ pub(super) struct Call {
 /// The route that lists deliveries.
 pub(super) const LIST: &str = "GET /api/v1/deliveries";
 
+/// The route for all that is asked.
+const EVERYTHING: &str = "*";
+
 /// Answers by method and path, taken from the front; the last one stays.
 type Script = BTreeMap<String, Vec<(u16, Value)>>;
 
@@ -53,6 +56,14 @@ impl Server {
         let app = Router::new().fallback(answer).with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { shared, url, _runtime: runtime }
+    }
+
+    /// Answers everything in the same way.
+    pub(super) fn answering(status: u16, body: &Value) -> Self {
+        let server = Self::start(&[]);
+        let always = [(EVERYTHING.to_owned(), vec![(status, body.clone())])];
+        *server.shared.script.lock().unwrap() = always.into();
+        server
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
@@ -84,7 +95,9 @@ async fn answer(
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     });
     let mut script = shared.script.lock().unwrap();
-    let Some(answers) = script.get_mut(&format!("{method} {}", uri.path())) else {
+    let route = format!("{method} {}", uri.path());
+    let route = if script.contains_key(EVERYTHING) { EVERYTHING } else { &route };
+    let Some(answers) = script.get_mut(route) else {
         return (StatusCode::NOT_FOUND, json!({ "detail": "no such thing" }).to_string())
             .into_response();
     };

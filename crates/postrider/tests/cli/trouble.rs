@@ -42,6 +42,34 @@ fn a_refused_token_is_told_by_its_source_and_another_server_is_no_postrider() {
     assert!(stderr(&output).contains("as no postrider does"), "{}", stderr(&output));
 }
 
+/// Nothing was listed, tested or sent there, so none of it is said to be empty or refused.
+#[test]
+fn what_another_server_answers_is_no_answer() {
+    let uuid = "0123456789abcdef";
+    let event = r#"{"event_name":"x"}"#;
+    let webhook = "description: d\nrequest: {method: POST, url: 'https://h/y'}\nevents: [{name: contract_published}]";
+    let commands: &[(&[&str], &str)] = &[
+        (&["webhooks", "list"], ""),
+        (&["webhooks", "show", uuid], ""),
+        (&["webhooks", "test", uuid], ""),
+        (&["webhooks", "apply", "-f", "-", "--yes"], webhook),
+        (&["events", "publish"], event),
+        (&["deliveries", "list"], ""),
+        (&["doctor", "--consumer", "C", "--provider", "P"], ""),
+    ];
+    let answers = [(200, json!({"a": 1})), (200, json!(null)), (302, json!(null)), (404, json!(null))];
+    for (status, body) in answers {
+        let server = Server::answering(status, &body);
+        for (command, input) in commands {
+            let output = server.run_with(command, input);
+            expect(&output, 3);
+            assert_eq!(stdout(&output), "", "{command:?}");
+            let told = stderr(&output);
+            assert!(told.contains(&server.url) && told.contains("fix:"), "{command:?}: {told}");
+        }
+    }
+}
+
 #[test]
 fn contexts_say_where_commands_go() {
     let server = Server::start(&[(LIST, &[(200, page(&[delivery(json!({}))], Some("c1")))])]);

@@ -77,7 +77,6 @@ pub(super) async fn show(
     State(app): State<App>,
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
-    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no delivery with this id");
     let id = match id.parse::<DeliveryId>() {
         Ok(id) => id,
         Err(_) => beginning(&app, &id).await?.ok_or_else(missing)?,
@@ -88,6 +87,18 @@ pub(super) async fn show(
     let attempts = attempts.map(|(row, request)| attempt(row, request)).collect();
     let detail = DeliveryDetail::new(document(view.row), attempts, embedded(&view.event));
     Ok(Json(detail).into_response())
+}
+
+fn missing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no delivery with this id")
+}
+
+/// The delivery with this id, or whose id begins so; a 404 when there is none.
+pub(super) async fn existing(app: &App, text: &str) -> Result<DeliveryId, Problem> {
+    match text.parse::<DeliveryId>() {
+        Ok(id) => app.store().deliveries_between(id, id).await?.pop().ok_or_else(missing),
+        Err(_) => beginning(app, text).await?.ok_or_else(missing),
+    }
 }
 
 /// The delivery whose id begins so; a 400 when there are several.

@@ -18,8 +18,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::api::example::LANE;
+use crate::api::deliveries::existing;
+use crate::api::example::{LANE, UUID};
 use crate::api::filter;
+use crate::api::params::Segment;
 use crate::api::{flag, read_object};
 use crate::server::{App, Changes};
 
@@ -85,16 +87,49 @@ pub(super) async fn discard(
     let DiscardRequest { ids, dry_run, id, resume, filter } = typed(object)?;
     let (dry_run, which) = (dry_run.unwrap_or_default(), Which { ids, filter, id });
     let (plan, lanes) = act((&app, &changes), BulkKind::Discard, dry_run, resume, which).await?;
-    let plan = DiscardPlan {
+    Ok(Json(discarded(&plan, &lanes, dry_run)).into_response())
+}
+
+/// `POST /api/v1/deliveries/{id}/discard`.
+pub(super) async fn discard_one(
+    State(app): State<App>,
+    Changes(changes): Changes,
+    Segment(id): Segment,
+) -> Result<Response, Problem> {
+    let ids = Some(vec![existing(&app, &id).await?]);
+    let which = Which { ids, filter: DeliveryFilter::default(), id: None };
+    let (plan, lanes) = act((&app, &changes), BulkKind::Discard, false, None, which).await?;
+    Ok(Json(discarded(&plan, &lanes, false)).into_response())
+}
+
+pub(super) fn discard_one_described() -> Operation {
+    let example = json!({
+        "id": UUID, "dry_run": false, "deliveries": 1, "done": 1, "finished": true,
+        "lanes": [{"lane": LANE, "deliveries": 1, "drain_seconds": 0}],
+        "not_waiting": 0,
+    });
+    Operation::new(Tag::Operations, "discardDelivery", "Discard a delivery that waits")
+        .description("One that is final, or being sent, is left alone: `not_waiting` is 1 then.")
+        .path(
+            "id",
+            "The delivery, or how its id begins: 4 digits at least.",
+            &json!({"type": "string"}),
+        )
+        .answers::<DiscardPlan>(200, "Fine.")
+        .example(200, example)
+        .refuses(404, "NotFound")
+}
+
+fn discarded(plan: &BulkPlan, lanes: &[LaneInfo], dry_run: bool) -> DiscardPlan {
+    DiscardPlan {
         id: plan.id,
         dry_run,
-        deliveries: total(&plan),
+        deliveries: total(plan),
         done: plan.done,
         finished: plan.is_finished,
-        lanes: by_lane(&plan, &lanes, dry_run),
+        lanes: by_lane(plan, lanes, dry_run),
         not_waiting: plan.left_alone,
-    };
-    Ok(Json(plan).into_response())
+    }
 }
 
 pub(super) fn discard_described() -> Operation {

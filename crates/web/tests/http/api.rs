@@ -286,6 +286,27 @@ async fn what_waits_is_discarded_by_filter() {
 }
 
 #[tokio::test]
+async fn one_that_waits_is_discarded_by_its_id() {
+    let harness = with_events(2).await;
+    let list = harness.get("/api/v1/deliveries").await.json();
+    let id = list["deliveries"][0]["id"].as_str().unwrap();
+    let path = format!("/api/v1/deliveries/{id}/discard");
+    for (discarded, left_alone) in [(1, 0), (0, 1)] {
+        let answer = harness.call("POST", &path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let done = answer.json();
+        assert_eq!((&done["deliveries"], &done["not_waiting"]), (&json!(discarded), &json!(left_alone)));
+    }
+    let list = harness.get("/api/v1/deliveries?status=discarded").await.json();
+    assert_eq!((&list["total"], &list["deliveries"][0]["id"]), (&json!(1), &json!(id)), "{list}");
+    for unknown in ["x", "01890000-0000-7000-8000-000000000000"] {
+        let path = format!("/api/v1/deliveries/{unknown}/discard");
+        let answer = harness.call("POST", &path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn figures_and_incidents() {
     let harness = with_events(4).await;
     let stats = harness.get("/api/v1/stats").await.json();

@@ -111,6 +111,11 @@ impl PostgresStore {
         self.people.run(name, work).await
     }
 
+    /// The step that the database has refused for longest, and for how long.
+    pub(crate) fn failing_step(&self) -> Option<(&'static str, Duration)> {
+        self.hot.outstanding.failing(StepKind::Hot)
+    }
+
     /// Name and age of the oldest of the steps under way.
     pub(crate) fn oldest_step(&self) -> Option<(&'static str, Duration)> {
         self.hot.outstanding.oldest(StepKind::Hot)
@@ -179,10 +184,20 @@ impl Connections {
     async fn run<'a, T, E: Into<Fault>>(
         &self,
         name: &'static str,
+        work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
+    ) -> Result<T, StoreError> {
+        let entry = self.outstanding.enter(name, self.kind);
+        let done = self.carry_out(name, work).await;
+        entry.ended(!done.as_ref().is_err_and(StoreError::may_pass));
+        done
+    }
+
+    async fn carry_out<'a, T, E: Into<Fault>>(
+        &self,
+        name: &'static str,
         mut work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
     ) -> Result<T, StoreError> {
         let end = Instant::now() + self.deadline;
-        let _entry = self.outstanding.enter(name, self.kind);
         let mut held = self.acquire(name).await?;
         let done = timeout_at(end, Box::pin(held.repeat(&mut work, end))).await;
         match done {

@@ -37,6 +37,7 @@ use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool};
+use tokio::time::timeout;
 
 use self::fault::Fault;
 use self::janitor::Passes;
@@ -50,6 +51,8 @@ use crate::{MasterKey, StoreConfig, StoreError};
 
 /// Connections that read; each is a thread of its own.
 const READERS: u32 = 4;
+/// How long closing waits for what is under way.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A write that takes longer hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// Attempts to migrate that get no further, by others' work neither.
@@ -168,9 +171,21 @@ impl SqliteStore {
         self.0.writer.oldest_step()
     }
 
+    /// Since when the file takes nothing, if so.
+    pub(crate) fn failing_step(&self) -> Option<(&'static str, Duration)> {
+        self.0.writer.failing_step()
+    }
+
+    /// Closes the file after what is under way, or leaves it to the end of the process: somebody
+    /// else may hold the file's lock for as long as they like.
     pub(crate) async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        let closing = async {
+            self.0.readers.close().await;
+            self.0.writer.close().await;
+        };
+        if timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            tracing::warn!("store.not_closed_in_time");
+        }
     }
 
     /// Runs `step` in a turn of the writer; see [`Writer::run`].

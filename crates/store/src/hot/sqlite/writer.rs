@@ -69,11 +69,18 @@ impl Writer {
         T: Send + 'static,
         F: for<'a> Fn(&'a A, &'a mut Turn) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
     {
-        let _entry = self.outstanding.enter("write", StepKind::Hot);
+        let entry = self.outstanding.enter("write", StepKind::Hot);
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Operation { args, step, result: None, reply });
         self.queue.send(job).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| panicked())?
+        let done = answer.await.map_err(|_| panicked())?;
+        entry.ended(!done.as_ref().is_err_and(StoreError::may_pass));
+        done
+    }
+
+    /// Since when the file takes nothing, if so.
+    pub(super) fn failing_step(&self) -> Option<(&'static str, Duration)> {
+        self.outstanding.failing(StepKind::Hot)
     }
 
     /// Name and age of the oldest of the operations under way.
