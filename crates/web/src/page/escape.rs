@@ -41,6 +41,27 @@ fn is_unseen(c: char) -> bool {
     turns || (c.is_control() && !is_blank)
 }
 
+/// What was written out, as it was: fields of forms send back what they show.
+pub(super) fn as_it_was(text: &str) -> String {
+    const BEGIN: &str = "[U+";
+    let mut parts = text.split(BEGIN);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let unseen = part.split_once(']').and_then(|(number, rest)| {
+            let c = u32::from_str_radix(number, 16).ok().and_then(char::from_u32)?;
+            is_unseen(c).then_some((c, rest))
+        });
+        if let Some((c, rest)) = unseen {
+            whole.push(c);
+            whole.push_str(rest);
+        } else {
+            whole.push_str(BEGIN);
+            whole.push_str(part);
+        }
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +74,16 @@ mod tests {
         let expected = "&lt;a href=&#39;x&#39; onclick=&quot;y&quot;&gt;[U+202E]gpj.exe[U+2069]\
                         [U+0000]\n&amp;";
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn what_is_written_out_comes_back() {
+        let value = "\u{202e}gpj\u{2069}.exe\0";
+        let mut written = String::new();
+        Html.write_escaped_str(&mut written, value).unwrap();
+        assert_eq!(as_it_was(&written), value);
+        for plain in ["", "[U+", "[U+0041]", "a[U+202E", "[U+zz]", "[U+110000]", "é[U+"] {
+            assert_eq!(as_it_was(plain), plain);
+        }
     }
 }

@@ -66,7 +66,7 @@ impl LaneRow {
             name: lane.name.clone(),
             joined: (lane.limit != lane.name).then(|| lane.limit.clone()),
             state: lane.state.as_str(),
-            tone: show::of_lane(lane.state),
+            tone: tone(lane),
             cause: lane.cause.map(postrider_domain::HoldCause::as_str),
             since: Moment::if_any(lane.since, now),
             until: Moment::if_any(lane.until.or(lane.paused_until), now),
@@ -93,6 +93,15 @@ impl ParkedRow {
             backlog: parked.backlog,
             probe: Moment::if_any(parked.next_probe_at, frame.now),
         }
+    }
+}
+
+/// An open lane with webhooks that are held by themselves is not all well.
+fn tone(lane: &Lane) -> &'static str {
+    if lane.state == LaneState::Open && !lane.held_webhooks.is_empty() {
+        show::tone::WARN
+    } else {
+        show::of_lane(lane.state)
     }
 }
 

@@ -7,6 +7,7 @@ use postrider_http_server::query;
 use url::form_urlencoded::Serializer;
 
 use crate::page::answer::Fault;
+use crate::page::escape;
 
 /// Bytes of a form: a thousand ids and every filter.
 const MAX_FORM: usize = 256 * 1024;
@@ -40,7 +41,8 @@ impl Words {
     fn read(text: &str) -> Result<Self, Fault> {
         let pairs: Result<Vec<_>, _> = query::pairs(text).collect();
         let pairs = pairs.map_err(|problem| Fault::bad(problem.detail))?;
-        Ok(Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()))
+        let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Ok(Self(given.map(|(name, value)| (name, escape::as_it_was(&value))).collect()))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -106,10 +108,11 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written() {
-        let uri: Uri = "/ui/deliveries?status=failed&consumer=a%26b+c&lane=&x=1".parse().unwrap();
+        let uri: Uri = "/ui?status=failed&consumer=a%26b+c&lane=&x=%5BU%2B202E%5D".parse().unwrap();
         let words = Words::of(&uri).unwrap();
         assert_eq!(words.get("consumer"), Some("a&b c"));
         assert_eq!(words.get("lane"), None);
+        assert_eq!(words.get("x"), Some("\u{202e}"));
         let known = words.only(&["status", "consumer"]);
         assert_eq!(known.at("/p"), "/p?status=failed&consumer=a%26b+c");
         assert_eq!(known.without("consumer").at("/p"), "/p?status=failed");
