@@ -7,6 +7,7 @@ mod alerts;
 mod answers;
 mod backup;
 mod bad_input;
+mod browser;
 mod canary;
 mod check;
 mod churn;

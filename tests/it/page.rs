@@ -2,29 +2,19 @@
 //! can be done.
 
 mod browser;
+mod scene;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use crate::harness::{
-    Api, Cluster, Looking, Mode, Plan, SOON, Scripted, ScriptedTarget, event, hook_webhook,
-    wait_until,
-};
+pub(crate) use scene::{ANN, BOB, ODD, Scene, TOKENS};
+
+use crate::harness::{Looking, Mode, Plan, SOON, ScriptedTarget, hook_webhook, wait_until};
 use browser::{Browser, Page};
+use scene::TAKES;
 
-const TOKENS: &str = "operate:ann:0123456789abcdef read:bob:fedcba9876543210 \
-                      ingest:ci:00112233445566778899";
-const ANN: &str = "0123456789abcdef";
-const BOB: &str = "fedcba9876543210";
 const CI: &str = "00112233445566778899";
-
-const TAKES: &[Scripted] = &[Scripted { status: 200, headers: &[], body: "{}" }];
-const REFUSES: &[Scripted] = &[Scripted { status: 422, headers: &[], body: "<b>no</b>" }];
-const UNKNOWN: &[Scripted] = &[Scripted { status: 401, headers: &[], body: "who?" }];
-
-/// A name that turns the reading direction, and one that is HTML.
-const ODD: &str = "web\u{202e}<i>";
 
 async fn sign_in(browser: &mut Browser, token: &str, next: &str) -> Result<Page> {
     browser.post("/ui/sign-in", &[("token", token), ("next", next)]).await
@@ -132,71 +122,9 @@ async fn readers_change_nothing_and_strangers_make_nobody_change_anything() -> R
     cluster.finish().await
 }
 
-/// Three webhooks, of which one delivers, one fails and one is refused, and their deliveries.
-struct Scene {
-    cluster: Cluster,
-    api: Api,
-    target: ScriptedTarget,
-    /// The webhooks' uuids.
-    uuids: Vec<String>,
-}
-
-impl Scene {
-    async fn start() -> Result<Self> {
-        let scripts = [("/hook/good", TAKES), ("/hook/bad", REFUSES), ("/hook/dead", UNKNOWN)];
-        let target = ScriptedTarget::start(&scripts).await?;
-        let plan = Plan::new(Mode::Embedded).set("PROBE_INTERVAL", "10m");
-        let cluster = plan.start().await?;
-        let api = cluster.api()?;
-        let mut uuids = Vec::new();
-        for name in ["good", "bad", "dead"] {
-            let hook = hook_webhook(target.url(), name, name);
-            uuids.push(api.create_webhook(&hook).await?);
-            let mut event = event(1, name);
-            event["consumer"]["name"] = ODD.into();
-            event["build_url"] = "javascript:alert(1)".into();
-            api.publish(&event).await?;
-        }
-        let scene = Self { cluster, api, target, uuids };
-        for (provider, status) in [("good", "delivered"), ("bad", "failed"), ("dead", "held")] {
-            scene.until(provider, status).await?;
-        }
-        wait_until("the pairs to be known", SOON, async || {
-            let list = scene.api.get("/api/v1/freshness").await?.ok()?;
-            let known = list["pairs"].as_array().map_or(0, Vec::len);
-            Ok(Looking::when(known == 3, || format!("{known} of 3")))
-        })
-        .await?;
-        Ok(scene)
-    }
-
-    /// Waits until the newest delivery of a provider has this status; its id.
-    async fn until(&self, provider: &str, status: &str) -> Result<String> {
-        let query = format!("provider={provider}");
-        wait_until(&format!("a delivery {status}"), SOON, async || {
-            let deliveries = self.api.deliveries(&query).await?;
-            let newest = deliveries.first().filter(|newest| newest["status"] == status);
-            let id = newest.and_then(|newest| newest["id"].as_str()).map(str::to_owned);
-            Ok(Looking::from_option(id))
-        })
-        .await
-    }
-
-    /// Waits until an incident of this kind is open; its id.
-    async fn incident(&self, kind: &str) -> Result<String> {
-        let path = format!("/api/v1/incidents?open=true&kind={kind}");
-        wait_until(&format!("an incident {kind}"), SOON, async || {
-            let list = self.api.get(&path).await?.ok()?;
-            let id = list["incidents"][0]["id"].as_str().map(str::to_owned);
-            Ok(Looking::from_option(id))
-        })
-        .await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_view_shows_what_there_is() -> Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::start(None).await?;
     scene.incident("webhook_held").await?;
     let mut browser = Browser::at(&scene.api)?;
     let failed = scene.until("bad", "failed").await?;
@@ -302,7 +230,7 @@ async fn the_first_page(browser: &mut Browser) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_done_is_planned_first_and_done_once() -> Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::start(None).await?;
     let mut browser = Browser::at(&scene.api)?;
     let sent_once = scene.until("good", "delivered").await?;
     let plan = format!("/ui/deliveries/plan?act=replay&ids={sent_once}");

@@ -52,7 +52,7 @@ impl Client {
     /// The client of this version; `None`, and said so, when it can't be had here.
     async fn of(version: &str) -> Result<Option<Self>> {
         let package = format!("@pact-foundation/pact-cli@{version}");
-        let Some(place) = installed(version, &package).await? else { return Ok(None) };
+        let Some(place) = installed(version, &[&package]).await? else { return Ok(None) };
         let program = place.join("node_modules/.bin/pact-broker");
         Ok(Some(Self { program, home: tempfile::tempdir()? }))
     }
@@ -82,34 +82,36 @@ fn is_offline() -> bool {
     std::env::var("POSTRIDER_TEST_OFFLINE").is_ok_and(|value| value == "1")
 }
 
-/// Where a package of npm is, fetched when it is not there; `None`, and said so, when it can't
-/// be had here.
-pub(crate) async fn installed(name: &str, package: &str) -> Result<Option<PathBuf>> {
+/// Where packages of npm are, fetched when they are not there; `None`, and said so, when they
+/// can't be had here.
+pub(crate) async fn installed(name: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/real-clients").join(name);
     if !place.join("node_modules").exists() {
         let has_npm = Command::new("npm").arg("--version").output().is_ok();
         if is_offline() || !has_npm {
             let why = if has_npm { "POSTRIDER_TEST_OFFLINE is set" } else { "there is no npm" };
-            say(&format!("not run: what needs {package}, {why}"));
+            say(&format!("not run: what needs {}, {why}", packages.join(", ")));
             return Ok(None);
         }
-        install(package, &place).await?;
+        install(packages, &place).await?;
     }
     Ok(Some(place))
 }
 
-/// Fetches it beside its place and moves it there whole.
-async fn install(package: &str, place: &Path) -> Result<()> {
+/// Fetches them beside their place and moves them there whole.
+async fn install(packages: &[&str], place: &Path) -> Result<()> {
     let parent = place.parent().context("a directory")?;
     fs::create_dir_all(parent)?;
     let dir = tempfile::tempdir_in(parent)?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", ".", package]);
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]);
+    npm.args(packages);
     npm.current_dir(dir.path());
     let output = ended(&mut npm, dir.path(), INSTALLED_WITHIN).await?;
     if !output.status.success() {
         bail!(
-            "npm could not install {package} (POSTRIDER_TEST_OFFLINE=1 leaves this test out): {}",
+            "npm could not install {} (POSTRIDER_TEST_OFFLINE=1 leaves this test out): {}",
+            packages.join(", "),
             String::from_utf8_lossy(&output.stderr)
         );
     }

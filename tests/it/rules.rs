@@ -147,7 +147,7 @@ async fn verifies(library: &Path, received: &Received, secret: &str) -> Result<b
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_implementation_verifies_what_is_signed() -> Result<()> {
     let package = "standardwebhooks@1.1.1";
-    let Some(library) = installed("standardwebhooks-1.1.1", package).await? else {
+    let Some(library) = installed("standardwebhooks-1.1.1", &[package]).await? else {
         return Ok(());
     };
     let target = Receiver::start(&[Reply::Status(500), Reply::Status(200)]).await?;

@@ -1,0 +1,217 @@
+// Walks the page in Chromium: node walk.mjs NODE_MODULES '{"base": …, "tokens": {…}, …}'.
+// Says what is wrong and ends with 1; says nothing when all is well.
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const [modules, told] = process.argv.slice(2);
+const scene = JSON.parse(told);
+const require = createRequire(`${modules}/`);
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+// Longest time for one step: a slow machine that does other work too.
+const STEP_MS = 20_000;
+const LOOKS = {
+  light: { colorScheme: "light", viewport: { width: 1280, height: 800 } },
+  dark: { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
+  phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+};
+// All of it once, and again what may differ.
+const only = (...values) => ({ runOnly: { type: "rule", values } });
+const RULES = {
+  light: {},
+  dark: only("color-contrast"),
+  phone: only("scrollable-region-focusable", "target-size", "meta-viewport"),
+};
+const pair = (provider) => new URLSearchParams({ consumer: scene.consumer, provider }).toString();
+const VIEWS = [
+  "/ui",
+  "/ui/find",
+  `/ui/find?${pair("bad")}`,
+  "/ui/find?consumer=half",
+  "/ui/deliveries",
+  "/ui/deliveries?status=failed&provider=bad",
+  `/ui/deliveries/${scene.failed}`,
+  `/ui/deliveries/${scene.held}`,
+  "/ui/deliveries/plan?act=replay&provider=bad",
+  "/ui/lanes",
+  "/ui/pairs",
+  "/ui/webhooks",
+  `/ui/webhooks/${scene.parked}`,
+  "/ui/credentials",
+  "/ui/brokers",
+  "/ui/system",
+  "/ui/sign-in",
+];
+
+const faults = [];
+function ensure(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+// A browser of its own, whose console is listened to. Nothing but the page is asked for anything.
+async function open(browser, options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(STEP_MS);
+  const page = await context.newPage();
+  const fault = (what) => faults.push(`${page.url()}: ${what}`);
+  page.on("console", (said) => {
+    if (["error", "warning"].includes(said.type())) fault(`console: ${said.text()}`);
+  });
+  page.on("pageerror", (error) => fault(error));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(scene.base)) fault(`asks for ${request.url()}`);
+  });
+  return page;
+}
+
+const visit = (page, path) => page.goto(scene.base + path);
+const main = (page) => page.locator("main");
+
+async function signIn(page, token, path) {
+  await visit(page, path);
+  // The field gets the focus by itself: this is typed, not clicked.
+  await page.locator("[name=token]:focus").waitFor();
+  await page.keyboard.type(token);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(scene.base + path);
+}
+
+async function look(browser, name) {
+  const page = await open(browser, LOOKS[name]);
+  await signIn(page, scene.tokens.operate, "/ui");
+  for (const path of VIEWS) {
+    await visit(page, path);
+    const found = await page.evaluate(`${axe}; (async () => {
+      for (const folded of document.querySelectorAll("details")) folded.open = true;
+      const found = await axe.run(document, ${JSON.stringify(RULES[name])});
+      return found.violations.map(({ id, impact, nodes }) =>
+        [impact, id, nodes.map((node) => node.target + " " + node.html).join("; ")].join(" "));
+    })()`);
+    faults.push(...found.map((text) => `${name} ${path}: ${text}`));
+    const [needs, has] = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+    if (needs > has) faults.push(`${name} ${path}: ${needs} pixels wide, of ${has}`);
+  }
+  await page.context().close();
+}
+
+// Who may only read is offered nothing else.
+async function readers(browser) {
+  const page = await open(browser);
+  await signIn(page, scene.tokens.read, "/ui/lanes");
+  const paths = VIEWS.filter((path) => !/plan|sign-in/.test(path));
+  for (const path of paths) {
+    await visit(page, path);
+    const offered = await page.locator("main form[method=post], [name=act], main a[href*='/plan']").count();
+    ensure(offered === 0, `${path} offers a reader ${offered} actions`);
+  }
+  await page.context().close();
+}
+
+// A link from elsewhere opens its view: first by way of signing in, then at once.
+async function links(browser) {
+  const page = await open(browser);
+  const path = "/ui/deliveries?status=failed&provider=bad";
+  await signIn(page, scene.tokens.operate, path);
+  await page.goto("about:blank");
+  await page.setContent(`<a href="${scene.base}${path.replace("&", "&amp;")}">an alert</a>`);
+  await page.getByText("an alert").click();
+  await page.waitForURL(scene.base + path);
+  ensure((await main(page).innerText()).includes("1 delivery"), "a link leads to its view");
+  await page.context().close();
+}
+
+// From a pair's names to the hop that broke, and the delivery sent once more.
+async function findAndReplay(page, provider, delivery) {
+  await visit(page, "/ui/find");
+  await page.getByLabel("Consumer").fill(scene.consumer);
+  await page.getByLabel("Provider").fill(provider);
+  await page.getByRole("button", { name: "Look" }).first().click();
+  if (provider === "bad") {
+    const broken = await page.locator("li.bad").innerText();
+    ensure(broken.includes("sent") && broken.includes("422"), `the broken hop: ${broken}`);
+  }
+  await page.getByRole("link", { name: "Deliveries of the pair" }).click();
+  await page.locator(`input[value="${delivery}"]`).check();
+  await page.getByRole("button", { name: "Send once more" }).click();
+  await page.getByText("1 delivery would be sent once more").waitFor();
+  await page.getByRole("button", { name: "Send them once more" }).click();
+  await page.getByText("1 delivery is sent once more").waitFor();
+}
+
+// Held and released with the keyboard alone.
+async function holdAndRelease(page, reason) {
+  await visit(page, `/ui/lanes?${new URLSearchParams({ name: scene.lane })}`);
+  await page.locator("summary").focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(reason);
+  await page.keyboard.press("Enter");
+  await page.getByText(reason).waitFor();
+  await page.getByRole("button", { name: "Release", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator(".tag", { hasText: /^open$/ }).waitFor();
+}
+
+async function acknowledge(page) {
+  await visit(page, "/ui");
+  const incident = main(page).locator(".card", { hasText: scene.parked }).first();
+  await incident.getByRole("button", { name: "I have seen it" }).click();
+  await main(page).getByText("Somebody has seen it").first().waitFor();
+}
+
+// The skip link, and a view that follows what happens while something is typed in it.
+async function scripted(page) {
+  await visit(page, "/ui/lanes");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  ensure((await page.evaluate("document.activeElement.id")) === "view", "the skip link skips");
+  await page.locator("summary").click();
+  const reason = page.getByLabel("Reason");
+  await reason.fill("half a sentence");
+  await fetch(`${scene.base}/api/v1/deliveries/discard`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${scene.tokens.operate}`, "content-type": "application/json" },
+    body: JSON.stringify({ ids: [scene.held] }),
+  });
+  await page.getByRole("link", { name: "0 waiting" }).waitFor();
+  ensure((await reason.inputValue()) === "half a sentence", "what was typed stays");
+  ensure(await reason.evaluate((field) => field === document.activeElement), "the focus stays");
+}
+
+async function withoutScripts(browser) {
+  const page = await open(browser, { javaScriptEnabled: false });
+  await signIn(page, scene.tokens.operate, "/ui/deliveries");
+  await page.getByLabel("Status").selectOption("failed");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByRole("link", { name: "Drop the filter status failed" }).waitFor();
+  await findAndReplay(page, "good", scene.delivered);
+  await holdAndRelease(page, "held without scripts");
+  await page.context().close();
+}
+
+const program = execFileSync("sh", ["-c", "command -v chromium || command -v google-chrome || true"]);
+ensure(program.length > 0, "this test needs chromium (a package of Debian): run it with tests/run");
+const browser = await chromium.launch({
+  executablePath: program.toString().trim(),
+  // Root has no sandbox; no name is looked up, and no proxy asked.
+  args: ["--no-sandbox", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+});
+try {
+  await Promise.all([...Object.keys(LOOKS).map((name) => look(browser, name)), readers(browser), links(browser)]);
+  const page = await open(browser);
+  await signIn(page, scene.tokens.operate, "/ui");
+  await findAndReplay(page, "bad", scene.failed);
+  await acknowledge(page);
+  await scripted(page);
+  await holdAndRelease(page, "held by keyboard");
+  await withoutScripts(browser);
+} catch (error) {
+  faults.push(error.stack ?? String(error));
+}
+await browser.close();
+if (faults.length > 0) {
+  console.log(faults.join("\n"));
+  process.exitCode = 1;
+}
