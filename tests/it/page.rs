@@ -10,7 +10,9 @@ use url::form_urlencoded::Serializer;
 
 pub(crate) use scene::{ANN, BOB, ODD, Scene, TOKENS};
 
-use crate::harness::{Looking, Mode, Plan, SOON, ScriptedTarget, hook_webhook, wait_until};
+use crate::harness::{
+    Looking, Mode, Plan, SOON, Scripted, ScriptedTarget, event, hook_webhook, wait_until,
+};
 use browser::{Browser, Page};
 use scene::TAKES;
 
@@ -292,4 +294,33 @@ async fn acts_on_webhooks(scene: &Scene, browser: &mut Browser) -> Result<()> {
 fn by_text(text: &str) -> String {
     let query = Serializer::new(String::new()).append_pair("q", text).finish();
     format!("/ui/find?{query}")
+}
+
+/// GitHub's own budget, as its newest answer told it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_tells_what_github_has_left() -> Result<()> {
+    const ANSWERS: &[Scripted] = &[Scripted {
+        status: 204,
+        headers: &[
+            ("x-github-request-id", "C0DE:1"),
+            ("x-ratelimit-limit", "5000"),
+            ("x-ratelimit-remaining", "4870"),
+            ("x-ratelimit-reset", "4102444800"),
+        ],
+        body: "",
+    }];
+    let target = ScriptedTarget::start(&[("/hook/github", ANSWERS)]).await?;
+    let cluster = Plan::new(Mode::Embedded).set("GITHUB_HOSTS", "127.0.0.1").start().await?;
+    let api = cluster.api()?;
+    api.create_webhook(&hook_webhook(target.url(), "github", "billing")).await?;
+    let mut browser = Browser::at(&api)?;
+    browser.view("/ui/lanes").await?.lacks("remaining")?;
+    api.publish(&event(1, "billing")).await?;
+    wait_until("what is left to be told", SOON, async || {
+        let page = browser.view("/ui/lanes").await?;
+        let is_told = page.text.contains("GitHub: remaining 4870 of 5000, resets in ");
+        Ok(Looking::when(is_told, || page.text.clone()))
+    })
+    .await?;
+    cluster.finish().await
 }

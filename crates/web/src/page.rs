@@ -8,6 +8,7 @@
 mod answer;
 mod assets;
 mod brokers;
+mod budget;
 mod credentials;
 mod deliveries;
 mod delivery;

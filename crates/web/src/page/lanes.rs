@@ -9,14 +9,19 @@ use postrider_api::{HeldWebhook, Lane, LaneList, LaneState};
 use serde_json::{Value, json};
 
 use crate::page::answer::{Fault, on_to, shown};
+use crate::page::budget;
 use crate::page::show::{self, Moment, lasting, quoted};
 use crate::page::visit::{Frame, Visit};
 use crate::page::words::Words;
 
 const LANES: &str = "/ui/lanes";
 
-/// Lanes in one view.
+/// Lanes in one view, and those of them that GitHub's budget is looked for.
 const SHOWN: usize = 200;
+const BUDGETS: usize = 10;
+
+/// The rate of a lane that has no limit.
+const UNLIMITED: &str = "unlimited";
 
 /// A lane as it is shown.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub(super) struct LaneRow {
     pub(super) oldest: Option<Moment>,
     /// How long the backlog takes.
     pub(super) drains: Option<String>,
+    /// What GitHub said is left of its own limit.
+    pub(super) budget: Option<String>,
     pub(super) is_held: bool,
     pub(super) is_open: bool,
     pub(super) parked: Vec<ParkedRow>,
@@ -74,6 +81,7 @@ impl LaneRow {
             limits: limits(lane),
             backlog: format!("{}{more}", lane.backlog),
             oldest: Moment::if_any(lane.oldest_at, now),
+            budget: None,
             drains: lane.drain_seconds.filter(|needed| *needed > 0).map(lasting),
             is_held: lane.state == LaneState::Held,
             is_open: lane.state == LaneState::Open,
@@ -107,7 +115,7 @@ fn tone(lane: &Lane) -> &'static str {
 
 fn limits(lane: &Lane) -> String {
     let mut limits = vec![lane.rate.clone()];
-    if lane.rate != "unlimited" && lane.burst > 1 {
+    if lane.rate != UNLIMITED && lane.burst > 1 {
         limits.push(format!("burst {}", lane.burst));
     }
     limits.push(format!("{} at once", lane.concurrency));
@@ -144,10 +152,15 @@ pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
         (worst, std::cmp::Reverse(lane.backlog))
     });
     let more = lanes.len().saturating_sub(SHOWN);
-    let frame = visit.frame;
-    let lanes = lanes.iter().take(SHOWN).map(|lane| LaneRow::of(lane, &frame)).collect();
-    let is_fragment = frame.is_fragment;
-    let view = LanesView { frame, lanes, more, search };
+    let of = |lane: &Lane| LaneRow::of(lane, &visit.frame);
+    let mut rows: Vec<LaneRow> = lanes.iter().take(SHOWN).map(of).collect();
+    // GitHub's lanes have a limit, by default and if anybody is wise.
+    let limited = rows.iter_mut().zip(&lanes).filter(|(_, lane)| lane.rate != UNLIMITED);
+    for (row, lane) in limited.take(BUDGETS) {
+        row.budget = budget::of(&visit, &lane.name).await?;
+    }
+    let is_fragment = visit.frame.is_fragment;
+    let view = LanesView { frame: visit.frame, lanes: rows, more, search };
     if is_fragment { shown(&view.as_view()) } else { shown(&view) }
 }
 
