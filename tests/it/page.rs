@@ -2,6 +2,7 @@
 //! can be done.
 
 mod browser;
+mod dispatch;
 mod scene;
 
 use anyhow::{Context, Result, ensure};

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["domain", "render", "telemetry"]),
     ("github", &["domain", "render", "telemetry"]),
     ("http-client", &["domain", "telemetry"]),
-    ("broker", &["domain", "render", "telemetry", "http-client"]),
+    ("broker", &["domain", "render", "api", "telemetry", "http-client"]),
     // Above the adapters, below the two roles that answer HTTP.
     ("http-server", &["domain", "api", "store", "telemetry"]),
     (

@@ -17,6 +17,7 @@ mod error;
 mod listing;
 mod matrix;
 mod pact;
+pub mod reconcile;
 mod survey;
 mod told;
 mod versions;

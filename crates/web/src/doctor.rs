@@ -13,6 +13,7 @@ use postrider_store::{Store, StoreError};
 
 use crate::WebConfig;
 use at_broker::AtBroker;
+pub(crate) use at_broker::known_broker;
 
 /// Says what is wrong with the verification of a contract, where, and what to do about it. What
 /// can't be read from the broker or from GitHub is part of the answer; only the store has to be

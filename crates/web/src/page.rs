@@ -12,6 +12,7 @@ mod budget;
 mod credentials;
 mod deliveries;
 mod delivery;
+mod dispatch;
 mod escape;
 mod find;
 mod gate;
@@ -60,6 +61,7 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/ui/lanes/hold", post(lanes::hold))
         .route("/ui/lanes/release", post(lanes::release))
         .route("/ui/pairs", get(pairs::list))
+        .route(dispatch::DISPATCH, get(dispatch::plan).post(dispatch::act))
         .route("/ui/webhooks", get(webhooks::list))
         .route("/ui/webhooks/{uuid}", get(webhooks::show))
         .route("/ui/webhooks/{uuid}/execute", post(webhooks::execute))

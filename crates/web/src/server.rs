@@ -110,7 +110,8 @@ impl Web {
     /// (`into_make_service_with_connect_info::<SocketAddr>()`), which trusted proxies need.
     pub fn router(&self, intake: Router) -> Router {
         let app = &self.0;
-        let page = page::router(Desk::new(Arc::clone(&app.gate), self.apis(Router::new())));
+        let (gate, brokers) = (Arc::clone(&app.gate), app.config.brokers.clone());
+        let page = page::router(Desk::new(gate, self.apis(intake.clone()), brokers));
         self.apis(intake.merge(page))
             .layer(from_fn_with_state(app.clone(), authorise))
             .layer(from_fn_with_state(app.clone(), within_time))

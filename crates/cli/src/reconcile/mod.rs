@@ -5,36 +5,30 @@
 //! contract. Those without a delivery here are dispatched now, each with the values that the
 //! broker itself would have sent.
 
-mod owed;
-mod state;
-
 use std::num::NonZeroU32;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
-use postrider_broker::{Broker, BrokerError, LineChoice, Pair, Scope, SideChoice, Survey};
+use postrider_broker::reconcile::{Here, Owed, State, Trouble, Wanted, document, look};
+use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey};
 use postrider_domain::owed::Role;
-use postrider_domain::{Event, EventSource};
+use postrider_domain::{DeliveryId, EventSource};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::broker::{BrokerArgs, Env, failure};
 use super::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, moment, printable};
-use owed::{Owed, covers, is_candidate, key, owed};
-use state::{MAX_COMPARED, State};
 
 /// Pairs that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
 /// After so many unanswered questions the broker is not asked any more: with time-outs and
 /// repeats each costs minutes.
 const MAX_TROUBLES: usize = 3;
-/// The broker's clock may be ahead of postrider's by so much.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 
 const HELP: &str = "\
 Example:
@@ -132,9 +126,10 @@ async fn collect(
     let mut found = Found { pairs: pairs.len(), looked: 0, owed: Vec::new(), troubles: Vec::new() };
     // Draws on standard error, and only if that is a terminal.
     let progress = ProgressBar::new(pairs.len() as u64);
+    let wanted = Wanted { broker: &args.name, since: args.since, later: args.later };
     let mut looked = stream::iter(pairs)
         .map(async |pair| {
-            let looked = look(survey, api, &pair, args).await;
+            let looked = look(survey, &Told(api), &pair, wanted).await;
             (pair, looked)
         })
         .buffered(SIDE_BY_SIDE);
@@ -163,92 +158,19 @@ async fn collect(
     Ok(found)
 }
 
-/// Which of the two sides could not tell.
-enum Trouble {
-    Here(Failure),
-    Broker(BrokerError),
-}
+/// What a running postrider tells of its deliveries.
+struct Told<'a>(&'a Api);
 
-async fn look(
-    survey: &Survey<'_>,
-    api: &Api,
-    pair: &Pair,
-    args: &ReconcileArgs,
-) -> Result<Vec<(Owed, State)>, Trouble> {
-    let lines = LineChoice { branches_since: Some(args.since), ..LineChoice::default() };
-    let view = match survey.view(pair, &lines, &SideChoice::Broker).await {
-        Ok(view) => view,
-        // Deleted between the two requests.
-        Err(BrokerError::UnknownName { .. }) => return Ok(Vec::new()),
-        Err(error) => return Err(Trouble::Broker(error)),
-    };
-    let owed = owed(pair, &view, args.since);
-    let Some(oldest) = owed.iter().map(|owed| owed.debt.published_at).min() else {
-        return Ok(Vec::new());
-    };
-    let since = oldest.checked_sub(CLOCKS).unwrap_or(oldest);
-    let mut states = compare(api, pair, owed, since, &args.name).await.map_err(Trouble::Here)?;
-    for (owed, state) in &mut states {
-        if *state != State::Lost {
-            continue;
-        }
-        survey.refine(pair, &mut owed.debt).await.map_err(Trouble::Broker)?;
-        if !owed.is_published() && !args.later {
-            *state = State::Later;
-        }
+impl Here for Told<'_> {
+    type Fault = Failure;
+
+    async fn deliveries(&self, query: &[(&str, String)]) -> Result<DeliveryList, Failure> {
+        self.0.get(&["api", "v1", "deliveries"], query).await
     }
-    Ok(states)
-}
 
-/// Says of each debt whether a delivery here is about it, newest deliveries first.
-async fn compare(
-    api: &Api,
-    pair: &Pair,
-    owed: Vec<Owed>,
-    since: Timestamp,
-    broker: &str,
-) -> Result<Vec<(Owed, State)>, Failure> {
-    let mut states: Vec<(Owed, State)> = owed.into_iter().map(|owed| (owed, State::Lost)).collect();
-    let mut compared = 0;
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![
-            ("consumer", pair.consumer.clone()),
-            ("provider", pair.provider.clone()),
-            ("since", since.to_string()),
-            ("limit", MAX_COMPARED.to_string()),
-        ];
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: DeliveryList = api.get(&["api", "v1", "deliveries"], &query).await?;
-        let rows = page.deliveries;
-        for row in rows.iter().filter(|row| is_candidate(row.event_name, &row.broker, broker)) {
-            if states.iter().all(|(_, state)| *state == State::Delivered) {
-                return Ok(states);
-            }
-            if compared == MAX_COMPARED {
-                return Ok(unclear(states));
-            }
-            compared += 1;
-            let path = ["api", "v1", "deliveries", &row.id.to_string()];
-            let delivery: DeliveryDetail = api.get(&path, &[]).await?;
-            for (owed, state) in &mut states {
-                match (owed.is_told_by(&delivery.event), covers(delivery.status)) {
-                    (true, true) => *state = State::Delivered,
-                    (true, false) => owed.failed.push(delivery.id),
-                    (false, _) => {}
-                }
-            }
-        }
-        cursor = page.next.0;
-        if rows.is_empty() || cursor.is_none() {
-            return Ok(states);
-        }
+    async fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetail, Failure> {
+        self.0.get(&["api", "v1", "deliveries", &id.to_string()], &[]).await
     }
-}
-
-fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {
-    let judge = |state| if state == State::Lost { State::Unclear } else { state };
-    states.into_iter().map(|(owed, state)| (owed, judge(state))).collect()
 }
 
 /// Sends an event for each that is lost, oldest first.
@@ -266,7 +188,8 @@ async fn dispatch(
             *state = State::Gone;
             continue;
         };
-        let event = sent(&event, owed)?;
+        let event = document(&event, owed)
+            .map_err(|error| Failure::new(Exit::GaveUp, error.to_string()))?;
         let source = [("source", EventSource::Reconcile.to_string())];
         let answer = api.call(Method::POST, &["events"], &source, Body::Json(&event)).await?;
         *state = match answer.status.as_u16() {
@@ -279,17 +202,6 @@ async fn dispatch(
         };
     }
     Ok(())
-}
-
-/// The event with its key.
-fn sent(event: &Event, owed: &Owed) -> Result<Value, Failure> {
-    let unreadable = |error: serde_json::Error| Failure::new(Exit::GaveUp, error.to_string());
-    let key = key(event, &owed.failed).map_err(unreadable)?;
-    let mut document = serde_json::to_value(event).map_err(unreadable)?;
-    if let Some(document) = document.as_object_mut() {
-        document.insert("id".to_owned(), json!(key));
-    }
-    Ok(document)
 }
 
 impl Found {

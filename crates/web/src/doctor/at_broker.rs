@@ -1,5 +1,6 @@
 //! What the broker knows of a contract, and of telling of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postrider_broker::{
@@ -47,13 +48,9 @@ impl AtBroker {
 
 /// Asks the broker; that it can't tell is an answer.
 pub(super) async fn ask(config: &WebConfig, asked: &Asked) -> AtBroker {
-    let Some(known) = config.brokers.get(&asked.broker) else {
-        let why = format!(
-            "this process is given no broker named {:?}: set PACT_BROKER_BASE_URL, or a [[broker]] \
-             in the settings file",
-            asked.broker
-        );
-        return AtBroker::unknown(&why);
+    let known = match known_broker(&config.brokers, &asked.broker) {
+        Ok(known) => known,
+        Err(why) => return AtBroker::unknown(&why),
     };
     let reading = Box::pin(read(known, asked));
     match tokio::time::timeout(WITHIN, reading).await {
@@ -64,8 +61,21 @@ pub(super) async fn ask(config: &WebConfig, asked: &Asked) -> AtBroker {
     }
 }
 
-async fn read(config: &BrokerConfig, asked: &Asked) -> Result<AtBroker, BrokerError> {
-    let config = BrokerConfig { timeout: ANSWER_WITHIN.min(config.timeout), ..config.clone() };
+/// How the broker of this name is asked while somebody waits for the answer.
+pub(crate) fn known_broker(
+    brokers: &BTreeMap<String, BrokerConfig>,
+    name: &str,
+) -> Result<BrokerConfig, String> {
+    let Some(config) = brokers.get(name) else {
+        return Err(format!(
+            "this process is given no broker named {name:?}: set PACT_BROKER_BASE_URL, or a \
+             [[broker]] in the settings file"
+        ));
+    };
+    Ok(BrokerConfig { timeout: ANSWER_WITHIN.min(config.timeout), ..config.clone() })
+}
+
+async fn read(config: BrokerConfig, asked: &Asked) -> Result<AtBroker, BrokerError> {
     let broker = Broker::new(config)?;
     let survey = Survey::new(&broker, Scope::Few);
     let pair = Pair { consumer: asked.consumer.clone(), provider: asked.provider.clone() };

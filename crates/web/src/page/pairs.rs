@@ -7,6 +7,7 @@ use postrider_api::{Basis, FreshnessList, PairFreshness};
 use postrider_domain::FreshnessState;
 
 use crate::page::answer::{Fault, shown};
+use crate::page::dispatch::DISPATCH;
 use crate::page::show::{self, Moment, lasting, quoted};
 use crate::page::visit::{Frame, Visit};
 use crate::page::words::Words;
@@ -41,6 +42,8 @@ pub(super) struct PairRow {
     pub(super) failed: Vec<String>,
     pub(super) holds_back: Vec<String>,
     pub(super) deliveries: String,
+    /// The plan of dispatching what is owed; none where nothing is.
+    pub(super) dispatch: Option<String>,
     /// The command that tells more.
     pub(super) check: String,
 }
@@ -73,6 +76,8 @@ impl PairRow {
             failed: failed(pair, frame),
             holds_back: holds_back(pair, frame),
             deliveries: Words::from(names).at("/ui/deliveries"),
+            dispatch: (!pair.owes.is_empty())
+                .then(|| Words::from(names).with("broker", &pair.broker).at(DISPATCH)),
             check: format!(
                 "postrider check verification --consumer {} --provider {}",
                 quoted(consumer),

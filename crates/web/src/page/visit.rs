@@ -1,6 +1,7 @@
 //! One look at the page: who looks, and the calls of the two APIs by which everything is read and
 //! done. The page can do what a client with the same token can, and nothing else.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
+use postrider_broker::BrokerConfig;
 use postrider_http_server::SignedIn;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,13 +28,18 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     pub(super) gate: Arc<Gate>,
-    /// Both APIs as they are behind the checks of tokens.
+    /// Both APIs and the intake as they are behind the checks of tokens.
     apis: Router,
+    brokers: Arc<BTreeMap<String, BrokerConfig>>,
 }
 
 impl Desk {
-    pub(crate) fn new(gate: Arc<Gate>, apis: Router) -> Self {
-        Self { gate, apis }
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        apis: Router,
+        brokers: BTreeMap<String, BrokerConfig>,
+    ) -> Self {
+        Self { gate, apis, brokers: Arc::new(brokers) }
     }
 }
 
@@ -84,6 +91,8 @@ impl Frame {
 #[derive(Debug)]
 pub(super) struct Visit {
     pub(super) frame: Frame,
+    /// Those that this process is given, by their names.
+    pub(super) brokers: Arc<BTreeMap<String, BrokerConfig>>,
     signed_in: SignedIn,
     apis: Router,
 }
@@ -102,7 +111,8 @@ impl FromRequestParts<Desk> for Visit {
             is_fragment: parts.headers.contains_key("hx-request"),
             now: Timestamp::now(),
         };
-        Ok(Self { frame, signed_in, apis: desk.apis.clone() })
+        let brokers = Arc::clone(&desk.brokers);
+        Ok(Self { frame, brokers, signed_in, apis: desk.apis.clone() })
     }
 }
 

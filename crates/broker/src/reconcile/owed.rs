@@ -1,20 +1,23 @@
 //! What a pair owes at the broker, and what of it has a delivery here: pure decisions.
 
 use jiff::Timestamp;
-use postrider_broker::{Pair, PairView};
 use postrider_domain::owed::{Debt, Due, Judged};
 use postrider_domain::{DeliveryId, DeliveryStatus, Event, EventName};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::{Pair, PairView};
 
 /// A provider version that owes a result for a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owed {
-    pub(super) pair: Pair,
-    pub(super) debt: Debt,
+pub struct Owed {
+    /// Whose contract it is.
+    pub pair: Pair,
+    /// What is owed.
+    pub debt: Debt,
     /// Where the pact can be read; empty when the broker doesn't say.
-    pub(super) pact_url: String,
+    pub pact_url: String,
     /// Deliveries that were about it and failed.
-    pub(super) failed: Vec<DeliveryId>,
+    pub failed: Vec<DeliveryId>,
 }
 
 /// Debts of a pair that came to be since then, oldest first.
@@ -69,18 +72,30 @@ pub(super) fn covers(status: DeliveryStatus) -> bool {
 
 /// The idempotency key of an event for a debt: equal for equal events, so that a second run does
 /// nothing, but new once what came of the one before has failed.
-pub(super) fn key(event: &Event, failed: &[DeliveryId]) -> Result<String, serde_json::Error> {
+fn key(event: &Event, failed: &[DeliveryId]) -> Result<String, serde_json::Error> {
     let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
     let content = serde_json::to_vec(&(event, failed))?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
     Ok(format!("reconcile-{}", hex::encode(digest)))
 }
 
+/// The event as the intake takes it, with its key.
+///
+/// # Errors
+/// The event can't be written as JSON.
+pub fn document(event: &Event, owed: &Owed) -> Result<Value, serde_json::Error> {
+    let key = key(event, &owed.failed)?;
+    let mut document = serde_json::to_value(event)?;
+    if let Some(document) = document.as_object_mut() {
+        document.insert("id".to_owned(), json!(key));
+    }
+    Ok(document)
+}
+
 #[cfg(test)]
 mod tests {
     use postrider_domain::Pacticipant;
     use postrider_domain::owed::{Contract, Counted, Role};
-    use serde_json::json;
 
     use super::*;
 

@@ -5,7 +5,7 @@ pub(super) const MAX_COMPARED: usize = 200;
 
 /// What became of something owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub enum State {
     /// A delivery here is about it.
     Delivered,
     /// No delivery here is about it.
@@ -23,7 +23,8 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn name(&self) -> &'static str {
+    /// Its name in JSON.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Delivered => "delivery_exists",
             Self::Lost => "lost",
@@ -37,7 +38,7 @@ impl State {
     }
 
     /// Whether somebody has been, or will be, told of it, or nobody need be.
-    pub(super) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         match self {
             Self::Delivered | Self::Later | Self::Gone => true,
             Self::Dispatched(deliveries) => *deliveries > 0,
@@ -46,7 +47,7 @@ impl State {
     }
 
     /// What it means for a person.
-    pub(super) fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         match self {
             Self::Delivered => "see `postrider deliveries list`".to_owned(),
             Self::Lost => "no delivery here is about it".to_owned(),

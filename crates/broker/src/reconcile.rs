@@ -1,0 +1,142 @@
+//! What a pair owes at its broker, held against the deliveries that are here: what was lost. For
+//! whoever dispatches it again, the command `reconcile` and the page.
+
+mod owed;
+mod state;
+
+use jiff::{SignedDuration, Timestamp};
+use postrider_api::{DeliveryDetail, DeliveryList};
+use postrider_domain::DeliveryId;
+
+use crate::{BrokerError, LineChoice, Pair, SideChoice, Survey};
+pub use owed::{Owed, document};
+use owed::{covers, is_candidate, owed};
+use state::MAX_COMPARED;
+pub use state::State;
+
+/// The broker's clock may be ahead of postrider's by so much.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
+
+/// The deliveries that are here, as the operations API tells them.
+pub trait Here: Sync {
+    /// Why they can't be told.
+    type Fault: Send;
+
+    /// `GET /api/v1/deliveries` with these parameters.
+    fn deliveries(
+        &self,
+        query: &[(&str, String)],
+    ) -> impl Future<Output = Result<DeliveryList, Self::Fault>> + Send;
+
+    /// `GET /api/v1/deliveries/{id}`.
+    fn delivery(
+        &self,
+        id: DeliveryId,
+    ) -> impl Future<Output = Result<DeliveryDetail, Self::Fault>> + Send;
+}
+
+/// Which of the two sides could not tell.
+#[derive(Debug)]
+pub enum Trouble<F> {
+    /// Postrider.
+    Here(F),
+    /// The broker.
+    Broker(BrokerError),
+}
+
+/// What is asked of each pair.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The name under which postrider knows the broker.
+    pub broker: &'a str,
+    /// Debts that came to be since then.
+    pub since: Timestamp,
+    /// Those, too, of which no broker would have told: they count as lost.
+    pub later: bool,
+}
+
+/// What a pair owes, oldest first, and whether a delivery here is about it.
+///
+/// # Errors
+/// One of the two sides could not tell.
+pub async fn look<H: Here>(
+    survey: &Survey<'_>,
+    here: &H,
+    pair: &Pair,
+    wanted: Wanted<'_>,
+) -> Result<Vec<(Owed, State)>, Trouble<H::Fault>> {
+    let lines = LineChoice { branches_since: Some(wanted.since), ..LineChoice::default() };
+    let view = match survey.view(pair, &lines, &SideChoice::Broker).await {
+        Ok(view) => view,
+        // Deleted between the two requests.
+        Err(BrokerError::UnknownName { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(Trouble::Broker(error)),
+    };
+    let owed = owed(pair, &view, wanted.since);
+    let Some(oldest) = owed.iter().map(|owed| owed.debt.published_at).min() else {
+        return Ok(Vec::new());
+    };
+    let since = oldest.checked_sub(CLOCKS).unwrap_or(oldest);
+    let mut states =
+        compare(here, pair, owed, since, wanted.broker).await.map_err(Trouble::Here)?;
+    for (owed, state) in &mut states {
+        if *state != State::Lost {
+            continue;
+        }
+        survey.refine(pair, &mut owed.debt).await.map_err(Trouble::Broker)?;
+        if !owed.is_published() && !wanted.later {
+            *state = State::Later;
+        }
+    }
+    Ok(states)
+}
+
+/// Says of each debt whether a delivery here is about it, newest deliveries first.
+async fn compare<H: Here>(
+    here: &H,
+    pair: &Pair,
+    owed: Vec<Owed>,
+    since: Timestamp,
+    broker: &str,
+) -> Result<Vec<(Owed, State)>, H::Fault> {
+    let mut states: Vec<(Owed, State)> = owed.into_iter().map(|owed| (owed, State::Lost)).collect();
+    let mut compared = 0;
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = vec![
+            ("consumer", pair.consumer.clone()),
+            ("provider", pair.provider.clone()),
+            ("since", since.to_string()),
+            ("limit", MAX_COMPARED.to_string()),
+        ];
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page = here.deliveries(&query).await?;
+        let rows = page.deliveries;
+        for row in rows.iter().filter(|row| is_candidate(row.event_name, &row.broker, broker)) {
+            if states.iter().all(|(_, state)| *state == State::Delivered) {
+                return Ok(states);
+            }
+            if compared == MAX_COMPARED {
+                return Ok(unclear(states));
+            }
+            compared += 1;
+            let delivery = here.delivery(row.id).await?;
+            for (owed, state) in &mut states {
+                match (owed.is_told_by(&delivery.event), covers(delivery.status)) {
+                    (true, true) => *state = State::Delivered,
+                    (true, false) => owed.failed.push(delivery.id),
+                    (false, _) => {}
+                }
+            }
+        }
+        cursor = page.next.0;
+        if rows.is_empty() || cursor.is_none() {
+            return Ok(states);
+        }
+    }
+}
+
+fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {
+    let judge = |state| if state == State::Lost { State::Unclear } else { state };
+    states.into_iter().map(|(owed, state)| (owed, judge(state))).collect()
+}
