@@ -70,6 +70,8 @@ struct DispatchView {
     rows: Vec<Row>,
     /// Those that would be dispatched.
     lost: usize,
+    /// Nothing is lost, as far as can be told, and all can be told.
+    is_settled: bool,
     is_done: bool,
     /// The plan that includes what no broker would have told of.
     with_later: Option<String>,
@@ -139,6 +141,7 @@ async fn told(visit: Visit, asked: Asked, acts: bool) -> Result<Response, Fault>
     shown(&DispatchView {
         rows: states.iter().map(|one| Row::of(one, visit.frame.now)).collect(),
         lost: states.iter().filter(|(_, state)| *state == State::Lost).count(),
+        is_settled: states.iter().all(|(_, state)| state.is_settled()),
         is_done: acts,
         with_later: has_later.then(|| asked.words().with("later", "true").at(DISPATCH)),
         command: format!("postrider reconcile --since 7d --broker {}", quoted(&asked.broker)),
