@@ -232,6 +232,87 @@ async fn an_alert_that_was_written_and_not_sent_is_sent_by_the_other() -> Result
     cluster.finish().await
 }
 
+/// Which reminders a receiver of the generic body got; 0 is an opening or an end.
+fn reminders(receiver: &Receiver) -> Result<Vec<u32>> {
+    let of = |received: &Received| -> Result<u32> {
+        let body = received.json()?;
+        let number = body["commonAnnotations"]["reminder"].as_str().unwrap_or("0");
+        Ok(number.parse()?)
+    };
+    receiver.received().iter().map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_open_is_told_again_later_and_later() -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let hook = Receiver::start(&[Reply::Status(200)]).await?;
+    let slack = Receiver::start(&[Reply::Status(200)]).await?;
+    let manager = Receiver::start(&[Reply::Status(200)]).await?;
+    let plan = plan(Mode::Embedded)
+        .set("ALERT_WEBHOOK_URL", hook.url())
+        .set("ALERT_SLACK_URL", slack.url())
+        .set("ALERT_ALERTMANAGER_URL", manager.url())
+        .set("ALERT_REMIND", "1s");
+    let cluster = plan.start().await?;
+    let api = cluster.api()?;
+    lane(&api, &double).await?;
+    hold(&api).await?;
+    is_told(&hook, &["lane_held firing"; 3]).await?;
+    release(&api).await?;
+    let ended = |told: &[String]| told.last().is_some_and(|last| last == "lane_held resolved");
+    wait_until("the end", SOON, async || {
+        let told = told(&hook)?;
+        Ok(Looking::when(ended(&told), || format!("{told:?}")))
+    })
+    .await?;
+    let (received, numbers) = (hook.received(), reminders(&hook)?);
+    let (end, before) = numbers.split_last().context("the end")?;
+    ensure!(*end == 0 && before.iter().copied().eq(0..u32::try_from(before.len())?), "{numbers:?}");
+    for (wait, pair) in [1, 3].into_iter().zip(received.windows(2)) {
+        let waited = pair[1].at.duration_since(pair[0].at);
+        // Told late, the next one may seem early.
+        ensure!(waited >= Duration::from_millis(wait * 600), "reminded after {waited:?}");
+    }
+    let group = |one: &Received| Ok::<_, anyhow::Error>(one.json()?["groupKey"].clone());
+    ensure!(group(&received[0])? == group(&received[2])?, "of the same incident");
+    ensure!(received[0].header("webhook-id") != received[1].header("webhook-id"), "another alert");
+    wait_until("Slack to be told of the end", SOON, async || {
+        let texts: Vec<String> = slack.received().into_iter().map(|one| one.text).collect();
+        let has = |words: &str| texts.iter().any(|text| text.contains(words));
+        let all = has("[FIRING, ") && has("[STILL OPEN for ") && has("[RESOLVED after ");
+        Ok(Looking::when(all, || format!("{texts:?}")))
+    })
+    .await?;
+    let manager = manager.received();
+    ensure!(manager.iter().all(|one| !one.text.contains("\"reminder\"")), "{manager:?}");
+    cluster.finish().await
+}
+
+/// The monitor dies right after a reminder is committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reminder_that_was_written_and_not_sent_is_sent_once() -> Result<()> {
+    let double = Double::start(Options::default()).await?;
+    let hook = Receiver::start(&[Reply::Status(200)]).await?;
+    let plan = plan(Mode::Distributed)
+        .set("ALERT_WEBHOOK_URL", hook.url())
+        .set("ALERT_REMIND", "10s")
+        .set_for("monitor", "CRASH_AT", "reminded:1");
+    let mut cluster = Box::pin(plan.start()).await?;
+    let api = cluster.api()?;
+    lane(&api, &double).await?;
+    hold(&api).await?;
+    is_told(&hook, &["lane_held firing"]).await?;
+    let process = cluster.process("monitor")?;
+    process.crashed(SOON).await?;
+    process.unset("CRASH_AT");
+    cluster.restart("monitor").await?;
+    is_told(&hook, &["lane_held firing"; 2]).await?;
+    release(&api).await?;
+    is_told(&hook, &["lane_held firing", "lane_held firing", "lane_held resolved"]).await?;
+    ensure!(reminders(&hook)? == [0, 1, 0], "{:?}", reminders(&hook)?);
+    cluster.finish().await
+}
+
 /// `alerts test` needs no running postrider, tells who refused, and keeps secrets to itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_test_alert_reaches_each_channel_or_says_why() -> Result<()> {

@@ -19,6 +19,7 @@ mod dashboards;
 mod dependencies;
 mod deploy;
 mod descriptors;
+mod digest;
 mod doctor;
 mod events;
 mod execute;

@@ -105,7 +105,7 @@ impl Settings {
         let is_watched = monitor.as_ref().is_ok_and(|monitor| monitor.watch == WatchMode::On);
         let freshness = freshness::read(reader, is_watched);
         let brokers = brokers::read(reader);
-        let alerts = AlertSettings::read(reader);
+        let alerts = alerts::read(reader);
         let alert_receiver = alerts::receiver(reader);
         let store = StoreSettings::read(reader);
         let queue = QueueSettings::read(reader);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -80,6 +80,11 @@ impl QuietDays {
     /// Whether this moment is on a day that does not count.
     pub fn is_quiet(&self, now: Timestamp) -> bool {
         !self.days.is_empty() && self.days.contains(&self.zone.to_datetime(now).weekday())
+    }
+
+    /// What clocks show there.
+    pub fn local(&self, now: Timestamp) -> DateTime {
+        self.zone.to_datetime(now)
     }
 
     /// The time from `since` to `now` without what of it fell on quiet days. A day is as long

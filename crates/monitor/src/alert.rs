@@ -10,11 +10,12 @@ mod alertmanager;
 mod content;
 mod post;
 mod send;
-mod slack;
+pub(crate) mod slack;
 mod webhook;
 
 use std::time::Duration;
 
+use jiff::civil::Time;
 use postrider_http_client::Outbound;
 use postrider_store::{AlertChannel, AlertStatus, Notification};
 use secrecy::SecretString;
@@ -25,7 +26,8 @@ pub use postrider_render::{InvalidSigningKey, SigningKey};
 pub(crate) use send::Sender;
 
 use self::content::Alert;
-use self::post::{Failed, Post};
+use self::post::Failed;
+pub(crate) use self::post::Post;
 
 /// Where alerts go and how they are sent.
 #[derive(Debug, Clone)]
@@ -40,6 +42,14 @@ pub struct AlertConfig {
     pub signing_key: Option<SigningKey>,
     /// How often open incidents are told to Alertmanager again, which forgets them otherwise.
     pub resend: Duration,
+    /// How long an incident stays open and unacknowledged before it is told again for the first
+    /// time.
+    pub remind: Duration,
+    /// When Slack gets its digest of the day, on the clocks of where quiet days are; never, if
+    /// nothing is said.
+    pub digest: Option<Time>,
+    /// Whether Alertmanager always has an alert, so that its absence tells that nobody watches.
+    pub watchdog: bool,
     /// Wait after the first failed try; each further one is three times as long.
     pub retry: Duration,
     /// Time of one request.
@@ -59,6 +69,18 @@ impl AlertConfig {
         AlertChannel::ALL.into_iter().filter(is_set).collect()
     }
 
+    /// Channels that are reminded of open incidents: Alertmanager hears of them all the time.
+    pub(crate) fn reminded(&self) -> Vec<AlertChannel> {
+        let hears_once = |channel: &AlertChannel| *channel != AlertChannel::Alertmanager;
+        self.channels().into_iter().filter(hears_once).collect()
+    }
+
+    /// Where Slack takes messages, if it is to take any.
+    pub(crate) fn slack_post(&self) -> Result<Option<Post>, AlertError> {
+        let url = self.slack.as_ref();
+        url.map(|url| Post::new(self, AlertChannel::Slack, url, "")).transpose()
+    }
+
     fn url(&self, channel: AlertChannel) -> Option<&SecretString> {
         match channel {
             AlertChannel::Slack => self.slack.as_ref(),
@@ -75,7 +97,7 @@ const TRIES: u32 = 10;
 
 /// The wait after a failed try, counted from 1; `None` after the last. What the receiver asked
 /// for counts when it is longer. `chance` from 0 to 1 adds up to a fifth.
-fn wait_after(
+pub(crate) fn wait_after(
     tries: u32,
     first: Duration,
     asked: Option<Duration>,
@@ -126,7 +148,10 @@ impl Receiver {
     }
 
     async fn send(&self, told: &[Notification], base: Option<&Url>) -> Result<(), Failed> {
-        let alert = |each: &Notification| Alert::new(&each.incident, each.status, base);
+        let now = jiff::Timestamp::now();
+        let alert = |each: &Notification| {
+            Alert::new(&each.incident, each.status, base).reminding(each.reminder, now)
+        };
         let alerts: Vec<Alert> = told.iter().map(alert).collect();
         let ids: Vec<String> = told.iter().map(|each| each.id.to_string()).collect();
         self.tell(&alerts, &ids, base).await

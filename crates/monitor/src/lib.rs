@@ -9,15 +9,19 @@
 mod alert;
 mod brokers;
 mod debts;
+mod digest;
 mod facts;
 mod fold;
 mod pairs;
+mod remind;
 mod rules;
 mod run;
 mod samples;
 mod tally;
 mod tasks;
+mod upkeep;
 mod watch;
+mod words;
 
 pub use alert::{AlertConfig, AlertError, InvalidSigningKey, SigningKey, send_test};
 pub use brokers::NamedBroker;

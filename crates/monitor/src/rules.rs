@@ -28,7 +28,6 @@ mod mend;
 mod pair;
 mod relay;
 mod streak;
-mod words;
 
 use std::time::Duration;
 
@@ -42,10 +41,9 @@ use postrider_store::{
 };
 use uuid::Uuid;
 
-use mend::Mend;
-use words::age;
-
 use crate::debts::DebtFact;
+use crate::words::age;
+use mend::Mend;
 
 /// Thresholds, from settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,38 +10,26 @@ use jiff::Timestamp;
 use postrider_broker::BrokerError;
 use postrider_domain::{LaneRules, LaneState, WatchMode};
 use postrider_store::{
-    Author, BrokerRead, Incident, IncidentKind, IncidentSync, LaneSpec, MonitorLease, Store,
-    StoreError, StreakFact, WorkerId,
+    BrokerRead, Incident, IncidentKind, IncidentSync, MonitorLease, Store, StoreError, StreakFact,
+    WorkerId,
 };
 use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{Metrics, MonitorSample};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Sender;
 use crate::brokers::{Asker, Asking};
+use crate::digest::Digester;
 use crate::facts::{Fact, Reads};
 use crate::pairs::{PAIRS_MOST, Pairs};
 use crate::rules::{MonitorFacts, pairs_full};
 use crate::samples;
 use crate::tally::Tally;
 use crate::tasks::Task;
-use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate, facts};
-
-/// Rows that retention looks at in one statement.
-const PRUNE_CHUNK: u32 = 2_000;
-/// Statements about incidents in one round of retention.
-const PRUNE_CHUNKS_MAX: u32 = 200;
-/// How long after its end retention begins again, and the upkeep of lanes.
-const PRUNE_EVERY: Duration = Duration::from_mins(10);
-const LANES_EVERY: Duration = Duration::from_mins(10);
-/// Events that get their pair in one statement.
-const HASH_CHUNK: u32 = 2_000;
-/// Such statements of one round, with pauses as long as they took.
-const HASH_CHUNKS_MAX: u32 = 1_000;
-/// Idempotency keys live this long.
-const KEEP_KEYS: Duration = Duration::from_hours(7 * 24);
+use crate::upkeep::{LANES_EVERY, PRUNE_EVERY, Upkeep};
+use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate, facts, remind};
 
 /// What can't be judged before all events are folded into pairs.
 const OF_PAIRS: [IncidentKind; 4] = [
@@ -100,6 +88,7 @@ pub struct Monitor {
     lease: watch::Sender<Option<MonitorLease>>,
     senders: Vec<Sender>,
     askers: Vec<Asker>,
+    digester: Option<Digester>,
     /// Wakes the senders.
     news: Vec<Arc<Notify>>,
 }
@@ -121,9 +110,23 @@ impl Monitor {
                 .map_err(|error| MonitorError::Broker { name: named.name.clone(), error })
         };
         let askers = config.brokers.iter().map(asker).collect::<Result<_, _>>()?;
+        let digester =
+            Digester::new(&config.alerts, (&store, &config.rules), held, config.interval)?;
         let news = senders.iter().map(Sender::news).collect();
         let active = Arc::default();
-        Ok(Self { config, store, metrics, owner, active, pairs, lease, senders, askers, news })
+        Ok(Self {
+            config,
+            store,
+            metrics,
+            owner,
+            active,
+            pairs,
+            lease,
+            senders,
+            askers,
+            digester,
+            news,
+        })
     }
 
     /// Whether this one holds the lease.
@@ -144,15 +147,21 @@ impl Monitor {
         }
         let senders = std::mem::take(&mut self.senders).into_iter().map(Sender::run);
         let askers = std::mem::take(&mut self.askers).into_iter().map(Asker::run);
+        let digester = self.digester.take().into_iter().map(Digester::run);
         let beside = Box::pin(async move {
-            tokio::join!(join_all(senders), join_all(askers));
+            tokio::join!(join_all(senders), join_all(askers), join_all(digester));
             pending::<()>().await;
         });
+        let upkeep = Upkeep {
+            store: self.store.clone(),
+            retention: self.config.retention,
+            lanes: self.config.lanes.clone(),
+        };
         let tasks = async {
             tokio::join!(
-                self.task("retention", PRUNE_EVERY).run(&cancel, || self.prune()),
-                self.task("lanes", LANES_EVERY).run(&cancel, || self.look_after_lanes()),
-                self.task("holds", self.config.interval).run(&cancel, || self.open_due_holds()),
+                self.task("retention", PRUNE_EVERY).run(&cancel, || upkeep.prune()),
+                self.task("lanes", LANES_EVERY).run(&cancel, || upkeep.look_after_lanes()),
+                self.task("holds", self.config.interval).run(&cancel, || upkeep.open_due_holds()),
             );
         };
         tokio::select! {
@@ -262,8 +271,12 @@ impl Monitor {
         }
         // What was not judged stays as it is.
         findings.retain(|finding| judged.contains(&finding.kind));
-        self.tell(lease, IncidentSync { findings, judged, channels: self.config.alerts.channels() })
-            .await
+        self.tell(
+            lease,
+            IncidentSync { findings, judged, channels: self.config.alerts.channels() },
+        )
+        .await?;
+        self.remind(lease).await
     }
 
     /// The facts that can be read; what can't be stays empty, and is not judged.
@@ -307,9 +320,29 @@ impl Monitor {
         tell(&opened, "incident.opened");
         tell(&resolved, "incident.resolved");
         if !opened.is_empty() || !resolved.is_empty() {
-            self.news.iter().for_each(|news| news.notify_one());
+            self.wake_senders();
         }
         self.show_incidents().await
+    }
+
+    /// Writes the reminders that are due.
+    async fn remind(&self, lease: MonitorLease) -> Result<(), StoreError> {
+        let channels = self.config.alerts.reminded();
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let unseen = self.store.unseen_incidents().await?;
+        let due = remind::due(unseen, self.config.alerts.remind, Timestamp::now());
+        let reminded = self.store.remind(lease, &due, &channels).await?.unwrap_or_default();
+        reached(Step::Reminded, reminded);
+        if reminded > 0 {
+            self.wake_senders();
+        }
+        Ok(())
+    }
+
+    fn wake_senders(&self) {
+        self.news.iter().for_each(|news| news.notify_one());
     }
 
     /// Brokers that are asked from now on are unknown, not silent; others are forgotten.
@@ -326,61 +359,6 @@ impl Monitor {
             self.store.save_broker_read(lease, &read).await?;
         }
         Ok(())
-    }
-
-    /// L10: settings may have changed since a lane was made.
-    async fn sync_lanes(&self) -> Result<(), StoreError> {
-        let lanes = self.store.lanes().await?;
-        let specs: Vec<LaneSpec> = lanes
-            .into_iter()
-            .map(|lane| {
-                let (limit, limits) = self.config.lanes.limit_of(&lane.name);
-                LaneSpec { name: lane.name, limit, limits }
-            })
-            .collect();
-        let author = Author { who: "settings".to_owned(), route: "settings".to_owned() };
-        let changed = self.store.by(author).sync_lanes(&specs).await?;
-        if changed > 0 {
-            tracing::info!(changed, "lanes.limits_changed");
-        }
-        Ok(())
-    }
-
-    async fn prune(&self) -> Result<(), StoreError> {
-        let keep = self.config.retention;
-        self.store.prune(keep, KEEP_KEYS, PRUNE_CHUNK).await?;
-        for _ in 0..PRUNE_CHUNKS_MAX {
-            if self.store.prune_incidents(keep, PRUNE_CHUNK).await? == 0 {
-                break;
-            }
-        }
-        self.store.prune_pairs(keep).await?;
-        for _ in 0..PRUNE_CHUNKS_MAX {
-            if self.store.prune_audit(keep, PRUNE_CHUNK).await? < u64::from(PRUNE_CHUNK) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Limits as settings say, events of before that have no pair yet, and what nothing refers
-    /// to any more.
-    async fn look_after_lanes(&self) -> Result<(), StoreError> {
-        self.sync_lanes().await?;
-        for _ in 0..HASH_CHUNKS_MAX {
-            let began = Instant::now();
-            if self.store.hash_events(HASH_CHUNK).await? == 0 {
-                break;
-            }
-            sleep(began.elapsed()).await;
-        }
-        self.store.prune_webhooks(self.config.retention, PRUNE_CHUNK).await.map(drop)
-    }
-
-    /// L8: lanes that were held by hand until a time.
-    async fn open_due_holds(&self) -> Result<(), StoreError> {
-        let author = Author { who: "postrider".to_owned(), route: "lanes/hold until".to_owned() };
-        self.store.by(author).release_due_holds().await.map(drop)
     }
 
     /// Figures, which every process shows, whether it judges or not.

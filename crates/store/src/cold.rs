@@ -10,6 +10,7 @@ mod audit;
 pub(crate) mod bulk;
 mod changes;
 mod credentials;
+mod digest;
 mod events;
 pub(crate) mod executions;
 mod hours;

@@ -81,7 +81,7 @@ pub use list::{
     BulkKind, BulkPlan, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView,
     HourCounts, Page, Stats, Total,
 };
-pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification};
+pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification, UnseenIncident};
 pub use pairs::{
     BrokerRead, BrokerTrouble, DispatchFact, PairFilter, PairRow, ToldEvents, ToldPage,
 };

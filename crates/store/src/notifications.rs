@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::Incident;
@@ -59,8 +60,21 @@ pub struct Notification {
     pub status: AlertStatus,
     /// Which try this is, from 1; also the fence for what became of it.
     pub tries: u32,
+    /// Which reminder of the open incident it is, from 1; 0 for its opening and its end.
+    pub reminder: u32,
     /// The incident as it reads now.
     pub incident: Incident,
+}
+
+/// An open incident that nobody acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnseenIncident {
+    /// Its id.
+    pub id: Uuid,
+    /// When it was last told: when it was opened, or last reminded of.
+    pub told_at: Timestamp,
+    /// How often it was reminded of.
+    pub reminders: u32,
 }
 
 /// What became of a try.

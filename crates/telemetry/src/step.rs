@@ -27,11 +27,13 @@ pub enum Step {
     Recorded,
     /// Incidents were opened and their alerts written; none is sent yet.
     Opened,
+    /// Reminders of open incidents were written; none is sent yet.
+    Reminded,
 }
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Committed,
         Self::Published,
         Self::Taken,
@@ -40,6 +42,7 @@ impl Step {
         Self::Sent,
         Self::Recorded,
         Self::Opened,
+        Self::Reminded,
     ];
 
     /// Its name in settings and tests.
@@ -53,6 +56,7 @@ impl Step {
             Self::Sent => "sent",
             Self::Recorded => "recorded",
             Self::Opened => "opened",
+            Self::Reminded => "reminded",
         }
     }
 }

@@ -115,6 +115,12 @@ impl Process {
         self.ready().await
     }
 
+    /// Sets a setting for when it is started again.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.unset(name);
+        self.settings.push(setting(name, value));
+    }
+
     /// Drops a setting for the next start.
     pub(crate) fn unset(&mut self, name: &str) {
         self.settings.retain(|(known, _)| known != name);

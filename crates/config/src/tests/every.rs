@@ -50,7 +50,7 @@ const ALL: [(&str, &str, &str); 38] = [
     ("LOG_FORMAT", "text", "text"),
     ("CRASH_AT", "sent:1", "sent:1"),
 ];
-const MORE: [(&str, &str, &str); 26] = [
+const MORE: [(&str, &str, &str); 29] = [
     ("ALLOWED_HOSTS", "postrider.internal", "postrider.internal"),
     ("API_RATE", "50/s", "50/s"),
     ("INTAKE_RATE", "100/s", "100/s"),
@@ -74,6 +74,9 @@ const MORE: [(&str, &str, &str); 26] = [
     ("ALERT_WEBHOOK_URL", "https://alerts.example/hunter2", "***"),
     ("ALERT_WEBHOOK_SECRET", "hunter2", "***"),
     ("ALERT_RESEND", "30s", "30s"),
+    ("ALERT_REMIND", "1h", "1h"),
+    ("ALERT_DIGEST", "09:00", "09:00"),
+    ("ALERT_WATCHDOG", "on", "on"),
     ("ALERT_RETRY", "1s", "1s"),
     ("ALERT_TIMEOUT", "5s", "5s"),
     ("RELAY_ANSWER_WITHIN", "5s", "5s"),
@@ -181,6 +184,8 @@ fn what_is_said_of_a_setting_is_true() {
             ("POSTRIDER_MASTER_KEY", KEY),
             ("POSTRIDER_API_TOKENS", "read:a"),
             ("OTEL_TRACES_EXPORTER", "otlp"),
+            ("POSTRIDER_ALERT_SLACK_URL", "https://hooks.slack.example/x"),
+            ("POSTRIDER_ALERT_ALERTMANAGER_URL", "http://alertmanager:9093"),
             ("PACT_BROKER_BASE_URL", "https://broker.example"),
             ("PACT_BROKER_USERNAME", "reader"),
             ("PACT_BROKER_PASSWORD", "hunter2"),

@@ -25,6 +25,21 @@ fn pairs_of_the_file() {
 }
 
 #[test]
+fn a_digest_and_a_watchdog_need_somebody_to_tell() {
+    for (asked, value, missing) in [
+        ("POSTRIDER_ALERT_DIGEST", "09:00", "POSTRIDER_ALERT_SLACK_URL"),
+        ("POSTRIDER_ALERT_WATCHDOG", "on", "POSTRIDER_ALERT_ALERTMANAGER_URL"),
+    ] {
+        let problems = env(&[(asked, value)]).problems();
+        let told = |line: &String| line.contains(asked) && line.contains(missing);
+        assert!(problems.iter().any(told), "{problems:?}");
+        let given = [(asked, value), (missing, "https://alerts.example/x")];
+        let alerts = env(&given).settings().alerts;
+        assert!(alerts.digest.is_some() || alerts.watchdog);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_freshness_and_alerts_is_named() {
     let mut given = file("[[pair]]\nconsumer = ''\nmax_age = '0'\ncrit = true\n");
     given.env = env(&[
@@ -33,6 +48,8 @@ fn what_is_wrong_with_freshness_and_alerts_is_named() {
         ("POSTRIDER_ALERT_SLACK_URL", "ftp://hunter2"),
         ("POSTRIDER_ALERT_WEBHOOK_SECRET", "hunter2"),
         ("POSTRIDER_ALERT_RESEND", "5m"),
+        ("POSTRIDER_ALERT_DIGEST", "9 o'clock"),
+        ("POSTRIDER_ALERT_WATCHDOG", "yes"),
     ])
     .env;
     let problems = given.problems();
@@ -47,11 +64,13 @@ fn what_is_wrong_with_freshness_and_alerts_is_named() {
         "POSTRIDER_ALERT_SLACK_URL (environment): is no URL of https, http",
         "POSTRIDER_ALERT_WEBHOOK_SECRET (environment): is set, but there is nothing to sign",
         "POSTRIDER_ALERT_RESEND (environment): \"5m\" is out of range",
+        "POSTRIDER_ALERT_DIGEST (environment): \"9 o'clock\" is no time of day",
+        "POSTRIDER_ALERT_WATCHDOG (environment): \"yes\" is neither",
     ] {
         let found = problems.iter().any(|line| line.starts_with(&format!("error: {expected}")));
         assert!(found, "{expected} in {problems:#?}");
     }
-    assert_eq!(problems.len(), 9, "{problems:#?}");
+    assert_eq!(problems.len(), 11, "{problems:#?}");
 }
 
 #[test]

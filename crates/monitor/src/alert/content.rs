@@ -7,6 +7,8 @@ use postrider_domain::PairKey;
 use postrider_store::{AlertStatus, Incident, IncidentKind};
 use url::Url;
 
+use crate::words::age;
+
 /// Names with texts, in the order of the names.
 pub(super) type Texts = BTreeMap<&'static str, String>;
 
@@ -29,6 +31,10 @@ impl Alert {
         labels.insert("alertname", alert_name(incident.kind).to_owned());
         labels.insert("kind", incident.kind.as_str().to_owned());
         labels.insert("severity", incident.severity.as_str().to_owned());
+        let ends_at = match status {
+            AlertStatus::Firing => None,
+            AlertStatus::Resolved => Some(incident.resolved_at.unwrap_or(incident.updated_at)),
+        };
         let annotations = [
             ("summary", incident.summary.clone()),
             ("description", format!("{}. Next: {}", incident.summary, incident.next)),
@@ -36,38 +42,64 @@ impl Alert {
             ("cause", incident.cause.clone()),
             ("incident_id", incident.id.to_string()),
         ];
+        let lasted = ends_at.map(|end| ("lasted", age(incident.opened_at, end)));
         Self {
             status,
             labels,
-            annotations: annotations.into_iter().collect(),
+            annotations: annotations.into_iter().chain(lasted).collect(),
             starts_at: incident.opened_at,
-            ends_at: match status {
-                AlertStatus::Firing => None,
-                AlertStatus::Resolved => Some(incident.resolved_at.unwrap_or(incident.updated_at)),
-            },
+            ends_at,
             link: base.and_then(|base| link(base, incident)),
         }
     }
 
+    /// Says which reminder it is, from 1; 0 says nothing.
+    pub(super) fn reminding(mut self, reminder: u32, now: Timestamp) -> Self {
+        if reminder > 0 {
+            self.annotations.insert("reminder", reminder.to_string());
+            self.annotations.insert("open_for", age(self.starts_at, now));
+        }
+        self
+    }
+
     /// What `postrider alerts test` sends, or takes back.
     pub(super) fn test(status: AlertStatus, at: Timestamp) -> Self {
-        let labels = [
-            ("alertname", "PostriderTest".to_owned()),
-            ("kind", "test".to_owned()),
-            ("severity", "warning".to_owned()),
-        ];
-        let summary = "This is a test of postrider's alerts: nothing is wrong".to_owned();
-        let next = "postrider incidents list".to_owned();
+        let summary = "This is a test of postrider's alerts: nothing is wrong";
+        Self::of_nothing(("PostriderTest", "test", "warning"), summary, status, at)
+    }
+
+    /// The alert that Alertmanager always has while a monitor watches, in the way of Prometheus'
+    /// own: whoever gets no word of it any more knows that nobody does.
+    pub(super) fn watchdog(since: Timestamp) -> Self {
+        let summary = "postrider watches: this alert is always there, and its end is what to look \
+                       into";
+        let names = ("PostriderWatchdog", "watchdog", "none");
+        Self::of_nothing(names, summary, AlertStatus::Firing, since)
+    }
+
+    /// About no incident: its name, kind and severity.
+    fn of_nothing(
+        (name, kind, severity): (&str, &str, &str),
+        summary: &str,
+        status: AlertStatus,
+        at: Timestamp,
+    ) -> Self {
+        let labels = [("alertname", name), ("kind", kind), ("severity", severity)];
+        let next = "postrider incidents list";
+        let description = format!("{summary}. Next: {next}");
         let annotations = [
-            ("description", format!("{summary}. Next: {next}")),
+            ("description", description.as_str()),
             ("summary", summary),
             ("next", next),
-            ("cause", "test".to_owned()),
+            ("cause", kind),
         ];
+        let owned = |texts: &[(&'static str, &str)]| -> Texts {
+            texts.iter().map(|(name, text)| (*name, (*text).to_owned())).collect()
+        };
         Self {
             status,
-            labels: labels.into_iter().collect(),
-            annotations: annotations.into_iter().collect(),
+            labels: owned(&labels),
+            annotations: owned(&annotations),
             starts_at: at,
             ends_at: match status {
                 AlertStatus::Firing => None,

@@ -28,15 +28,15 @@ pub struct AlertError {
 
 /// Why an alert did not arrive; holds neither the URL nor a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failed {
-    pub(super) what: String,
+pub(crate) struct Failed {
+    pub(crate) what: String,
     /// How long the receiver asked to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// A place that JSON is posted to.
 #[derive(Debug, Clone)]
-pub(super) struct Post {
+pub(crate) struct Post {
     http: reqwest::Client,
     url: SecretString,
 }
@@ -61,7 +61,8 @@ impl Post {
         Ok(Self { http, url: SecretString::from(String::from(target)) })
     }
 
-    pub(super) async fn json(&self, body: &Value) -> Result<(), Failed> {
+    /// Posts it.
+    pub(crate) async fn json(&self, body: &Value) -> Result<(), Failed> {
         self.text(body.to_string(), &[]).await
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Sender {
     resend: Duration,
     timeout: Duration,
     base: Option<Url>,
+    /// Told with what is open.
+    watchdog: Option<Alert>,
 }
 
 impl Sender {
@@ -72,6 +74,7 @@ impl Sender {
                 resend: config.resend,
                 timeout: config.timeout,
                 base: config.base_url.clone(),
+                watchdog: config.watchdog.then(|| Alert::watchdog(Timestamp::now())),
             }))
         };
         let senders: Result<Vec<Option<Self>>, AlertError> =
@@ -194,10 +197,12 @@ impl Sender {
         let Receiver::Alertmanager { post, resend } = &self.receiver else { return Ok(Ok(())) };
         let filter = IncidentFilter { open_only: true, kind: None };
         let mut after: Option<IncidentCursor> = None;
+        let mut watchdog = self.watchdog.clone();
         for _ in 0..PAGES {
             let page = self.store.incidents(filter, after, alertmanager::BATCH).await?;
             let alert = |open: &Incident| Alert::new(open, AlertStatus::Firing, self.base.as_ref());
-            let alerts: Vec<Alert> = page.incidents.iter().map(alert).collect();
+            let alerts: Vec<Alert> =
+                watchdog.take().into_iter().chain(page.incidents.iter().map(alert)).collect();
             if !alerts.is_empty() {
                 let body = alertmanager::alerts(&alerts, Timestamp::now(), *resend);
                 if let Err(failed) = post.json(&body).await {

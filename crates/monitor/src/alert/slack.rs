@@ -18,10 +18,14 @@ pub(super) fn message(alerts: &[Alert]) -> Value {
 
 fn title(alert: &Alert) -> String {
     let severity = alert.labels.get("severity").map_or("", String::as_str);
-    match alert.status {
-        AlertStatus::Firing => format!("[FIRING, {severity}] {}", summary(alert)),
-        AlertStatus::Resolved => format!("[RESOLVED] {}", summary(alert)),
-    }
+    let (open_for, lasted) = (alert.annotations.get("open_for"), alert.annotations.get("lasted"));
+    let state = match (alert.status, open_for, lasted) {
+        (AlertStatus::Firing, None, _) => format!("FIRING, {severity}"),
+        (AlertStatus::Firing, Some(age), _) => format!("STILL OPEN for {age}, {severity}"),
+        (AlertStatus::Resolved, _, None) => "RESOLVED".to_owned(),
+        (AlertStatus::Resolved, _, Some(age)) => format!("RESOLVED after {age}"),
+    };
+    format!("[{state}] {}", summary(alert))
 }
 
 fn summary(alert: &Alert) -> String {
@@ -42,11 +46,12 @@ fn block(alert: &Alert) -> Value {
 }
 
 /// The three characters that mean something to Slack.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn shortened(text: &str) -> String {
+/// As much as a block of text may hold.
+pub(crate) fn shortened(text: &str) -> String {
     if text.chars().count() <= LONGEST {
         return text.to_owned();
     }

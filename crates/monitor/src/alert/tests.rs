@@ -89,12 +89,49 @@ fn slack_is_told_in_words_that_it_does_not_interpret() {
         }})
     );
     let both = slack::message(&[held(AlertStatus::Resolved), held(AlertStatus::Firing)]);
-    assert!(both["text"].as_str().unwrap().starts_with("[RESOLVED] Lane"), "{both}");
+    assert!(both["text"].as_str().unwrap().starts_with("[RESOLVED after 1h] Lane"), "{both}");
     assert_eq!(both["blocks"].as_array().unwrap().len(), 2);
     let mut long = held(AlertStatus::Firing);
     long.annotations.insert("summary", "ü".repeat(5_000));
     let text = slack::message(&[long])["blocks"][0]["text"]["text"].to_string();
     assert!(text.chars().count() < 3_000 && text.contains('…'));
+}
+
+#[test]
+fn a_reminder_says_for_how_long_and_which_it_is() {
+    let now = at("2026-11-22T14:00:00Z");
+    let opening = held(AlertStatus::Firing);
+    let told = opening.clone().reminding(2, now);
+    assert_eq!(
+        slack::message(std::slice::from_ref(&told))["text"],
+        "[STILL OPEN for 4h, critical] Lane &lt;a&gt; &amp; b is held"
+    );
+    assert_eq!(told.annotations["reminder"], "2");
+    assert_eq!(told.labels, opening.labels, "the same alert");
+    assert_eq!(opening.clone().reminding(0, now), opening);
+    assert_eq!(held(AlertStatus::Resolved).annotations["lasted"], "1h");
+}
+
+#[test]
+fn the_watchdog_is_an_alert_that_pages_nobody() {
+    let since = at("2026-11-22T10:00:00Z");
+    let now = at("2026-11-22T12:00:00Z");
+    let body = alertmanager::alerts(&[Alert::watchdog(since)], now, Duration::from_mins(1));
+    let labels = json!({"alertname": "PostriderWatchdog", "kind": "watchdog", "severity": "none"});
+    assert_eq!(body[0]["labels"], labels);
+    assert_eq!(body[0]["endsAt"], "2026-11-22T12:04:00Z", "it ends when nobody tells of it");
+}
+
+#[test]
+fn only_who_hears_once_is_reminded() {
+    for (channel, expected) in [
+        (AlertChannel::Slack, true),
+        (AlertChannel::Alertmanager, false),
+        (AlertChannel::Webhook, true),
+    ] {
+        let reminded = config(channel, "http://127.0.0.1:1/").reminded();
+        assert_eq!(reminded.contains(&channel), expected, "{channel:?}");
+    }
 }
 
 #[test]
@@ -186,6 +223,9 @@ fn config(channel: AlertChannel, url: &str) -> AlertConfig {
         webhook: set(AlertChannel::Webhook),
         signing_key: None,
         resend: Duration::from_mins(1),
+        remind: Duration::from_hours(4),
+        digest: None,
+        watchdog: false,
         retry: Duration::from_millis(50),
         timeout: Duration::from_millis(300),
         base_url: None,

@@ -6,8 +6,8 @@ use postrider_domain::owed::{AGAIN_MOST, Again, Dispatched, again};
 use postrider_domain::{FreshnessRules, RedispatchMode, WebhookUuid, age};
 use postrider_store::{EventFate, IncidentFinding, IncidentKind, Severity, ToldDebt};
 
-use super::words::quoted;
 use crate::debts::DebtFact;
+use crate::words::quoted;
 
 /// The incidents of webhooks whose deliveries failed for good, and whose verifications are still
 /// owed: one for each webhook, but for those that are `explained` by another incident.

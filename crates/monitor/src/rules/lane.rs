@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_domain::LaneState;
 use postrider_store::{IncidentFinding, IncidentKind, LaneInfo, Severity};
 
-use super::words::{quoted, told_duration};
+use crate::words::{quoted, told_duration};
 
 /// What waits for one limit, in lanes that are open: what waits in a held one has an incident of
 /// its own.

@@ -3,7 +3,7 @@
 use postrider_domain::GithubApp;
 use postrider_store::CredentialRow;
 
-use super::words::quoted;
+use crate::words::quoted;
 
 /// What is known of the secrets that there are.
 #[derive(Debug, Clone, Copy)]

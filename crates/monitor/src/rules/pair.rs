@@ -7,7 +7,7 @@ use postrider_domain::{
 };
 use postrider_store::{IncidentFinding, IncidentKind, PairRow, Severity};
 
-use super::words::{quoted, told_duration};
+use crate::words::{quoted, told_duration};
 
 /// How long a deployed content may hold its provider's main head back.
 const HOLDS_BACK: SignedDuration = SignedDuration::from_hours(24);

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_domain::RelayState;
 use postrider_store::{BrokerRelay, IncidentFinding, IncidentKind, RelayCalls, Severity};
 
-use super::words::{age, quoted};
+use crate::words::{age, quoted};
 
 /// Refused calls of so long ago are nobody's any more: a broker repeats each for 42 minutes (Pact
 /// Broker 2.120).

@@ -5,7 +5,7 @@ use postrider_domain::{Outcome, counted};
 use postrider_store::{IncidentFinding, IncidentKind, Severity, StreakFact};
 
 use super::mend::Mend;
-use super::words::age;
+use crate::words::age;
 
 pub(super) fn sustained(streak: &StreakFact, mend: Mend<'_>, now: Timestamp) -> IncidentFinding {
     let last = match (streak.last_status_code, streak.last_outcome) {

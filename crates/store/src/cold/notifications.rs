@@ -11,11 +11,11 @@ use super::row::Row;
 use crate::fault::Fault;
 use crate::{
     AlertChannel, AlertResult, AlertStatus, Incident, MonitorLease, Notification, Store,
-    StoreError, codec,
+    StoreError, UnseenIncident, codec,
 };
 
 const INSERT: &str = "
-insert into notifications (id, incident_id, channel, status, created_at, next_at)
+insert into notifications (id, incident_id, channel, status, reminder, created_at, next_at)
 select v.*, {now}, {now} from (values ";
 
 /// Of one incident's alerts the oldest that is not finished goes first. What another monitor
@@ -33,7 +33,7 @@ const TAKE: &str = "
 update notifications set tries = tries + 1, next_at = {now+ms:$2} where id {in:$1}";
 
 const TAKEN: &str = concat!(
-    "select n.id, n.status, n.tries, ",
+    "select n.id, n.status, n.tries, n.reminder, ",
     columns!(),
     " from notifications n join incidents i on i.id = n.incident_id
      where n.id {in:$1} order by n.id"
@@ -49,6 +49,22 @@ pub(crate) const PRUNE: &str = "
 delete from notifications where id in (
     select id from notifications where created_at < {now-ms:$1} limit $2)";
 
+/// Open incidents of which somebody may have to be reminded.
+const UNSEEN: &str = "
+select id, coalesce(reminded_at, opened_at) as told_at, reminders from incidents
+where resolved_at is null and acknowledged_at is null";
+
+/// Only the next one, once, and nobody is reminded of what is over or seen.
+const REMINDED: &str = "
+update incidents set reminders = $2, reminded_at = {now}
+where id = $1 and reminders = $2 - 1 and resolved_at is null and acknowledged_at is null";
+
+/// Reminders that could not be sent before they were of no use any more.
+const LAPSED: &str = "
+delete from notifications
+where finished_at is null and reminder > 0 and incident_id in (
+    select id from incidents where resolved_at is not null or acknowledged_at is not null)";
+
 /// Alerts written by one statement.
 const CHUNK: usize = 1_000;
 
@@ -59,13 +75,24 @@ pub(crate) async fn insert(
     status: AlertStatus,
     channels: &[AlertChannel],
 ) -> Result<(), Fault> {
-    let row = |incident: &Incident, channel: &AlertChannel| {
-        let channel = channel.as_str().into();
-        [Uuid::now_v7().into(), incident.id.into(), channel, status.as_str().into()]
+    let told: Vec<(Uuid, u32)> = incidents.iter().map(|incident| (incident.id, 0)).collect();
+    insert_of(tx, &told, status, channels).await
+}
+
+/// One for each incident, of which it is that reminder, and channel.
+async fn insert_of(
+    tx: &mut Tx<'_>,
+    incidents: &[(Uuid, u32)],
+    status: AlertStatus,
+    channels: &[AlertChannel],
+) -> Result<(), Fault> {
+    let row = |(incident, reminder): (Uuid, u32), channel: &AlertChannel| {
+        let (channel, status) = (channel.as_str().into(), status.as_str().into());
+        [Uuid::now_v7().into(), incident.into(), channel, status, i64::from(reminder).into()]
     };
     let rows: Vec<_> = incidents
         .iter()
-        .flat_map(|incident| channels.iter().map(move |channel| row(incident, channel)))
+        .flat_map(|incident| channels.iter().map(move |channel| row(*incident, channel)))
         .collect();
     for chunk in rows.chunks(CHUNK) {
         let mut insert = Query::new(INSERT);
@@ -77,6 +104,50 @@ pub(crate) async fn insert(
 }
 
 impl Store {
+    /// Open incidents that nobody acknowledged, and how often they were told.
+    pub async fn unseen_incidents(&self) -> Result<Vec<UnseenIncident>, StoreError> {
+        let rows = self.rows("unseen_incidents", &Query::new(UNSEEN)).await?;
+        let unseen = |row: &Row| {
+            Ok::<_, Fault>(UnseenIncident {
+                id: row.uuid("id")?,
+                told_at: row.at("told_at")?,
+                reminders: row.count("reminders")?,
+            })
+        };
+        Ok(rows.iter().map(unseen).collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the next reminder of each of these incidents for each channel, unless it is written
+    /// already or the incident is over or seen meanwhile, and drops reminders that are of no use
+    /// any more. How many incidents channels are reminded of; `None` without a valid lease.
+    pub async fn remind(
+        &self,
+        lease: MonitorLease,
+        due: &[UnseenIncident],
+        channels: &[AlertChannel],
+    ) -> Result<Option<usize>, StoreError> {
+        let asked = (lease, due.to_vec(), channels.to_vec());
+        self.change("remind", asked, |(lease, due, channels), mut tx| {
+            Box::pin(async move {
+                if !holds(&mut tx, *lease).await? {
+                    return Ok(None);
+                }
+                tx.run(&Query::new(LAPSED)).await?;
+                let mut told = Vec::with_capacity(due.len());
+                for UnseenIncident { id, reminders, .. } in due {
+                    let next = reminders.saturating_add(1);
+                    let reminded = Query::new(REMINDED).bind(*id).bind(next);
+                    if tx.run(&reminded).await? > 0 {
+                        told.push((*id, next));
+                    }
+                }
+                insert_of(&mut tx, &told, AlertStatus::Firing, channels).await?;
+                Ok(Some(told.len()))
+            })
+        })
+        .await
+    }
+
     /// Takes alerts of a channel that are due, oldest first, for `hold`: nobody else gets them
     /// during that time, and somebody else does after it. Of the alerts of one incident only
     /// the oldest is given. `None` without a valid lease.
@@ -132,6 +203,7 @@ fn notification(row: &Row) -> Result<Notification, Fault> {
         id: row.uuid("id")?,
         status: codec::alert_status(row.text("status")?)?,
         tries: row.count("tries")?,
+        reminder: row.count("reminder")?,
         incident: incident(row)?,
     })
 }

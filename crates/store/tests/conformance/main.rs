@@ -226,6 +226,9 @@ cases! {
         nobody_tells_without_the_lease
         what_was_taken_and_not_settled_is_taken_again
         a_resolution_waits_for_its_opening
+        each_reminder_is_written_once
+        nobody_is_reminded_of_what_is_seen_or_over
+        a_day_has_one_digest
         old_incidents_and_alerts_go
     }
     pairs {

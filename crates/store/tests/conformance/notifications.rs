@@ -101,6 +101,56 @@ pub(crate) async fn a_resolution_waits_for_its_opening(world: World) {
     assert_eq!(second[0].status, AlertStatus::Resolved);
 }
 
+/// A monitor that died between writing and sending, or another one, writes nothing twice.
+pub(crate) async fn each_reminder_is_written_once(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    told(store, lease, &["a", "b"]).await;
+    let unseen = store.unseen_incidents().await.unwrap();
+    assert_eq!(unseen.iter().map(|one| one.reminders).collect::<Vec<_>>(), [0, 0]);
+    let remind = async |due| store.remind(lease, due, &[SLACK]).await.unwrap();
+    assert_eq!(remind(&unseen).await, Some(2));
+    assert_eq!(remind(&unseen).await, Some(0), "they are written");
+    let again = store.unseen_incidents().await.unwrap();
+    assert!(again.iter().all(|one| one.reminders == 1), "{again:?}");
+    assert!(again.iter().zip(&unseen).all(|(now, before)| now.told_at >= before.told_at));
+    let old = MonitorLease { epoch: lease.epoch - 1, ..lease };
+    assert_eq!(store.remind(old, &again, &[SLACK]).await.unwrap(), None);
+    let opening = claim(store, lease, HOUR).await;
+    let results: Vec<_> =
+        opening.iter().map(|each| (each.id, each.tries, AlertResult::Delivered)).collect();
+    store.settle_notifications(&results).await.unwrap();
+    let reminders = claim(store, lease, HOUR).await;
+    assert_eq!(texts(&reminders), ["a firing 1", "b firing 1"]);
+    assert!(reminders.iter().all(|each| each.reminder == 1));
+    assert!(opening.iter().all(|each| each.reminder == 0));
+    let other = store.claim_notifications(lease, ALERTMANAGER, 9, HOUR).await.unwrap().unwrap();
+    assert_eq!(texts(&other), ["a firing 1", "b firing 1"], "their openings");
+    assert_eq!(other[0].reminder, 0);
+}
+
+pub(crate) async fn nobody_is_reminded_of_what_is_seen_or_over(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    told(store, lease, &["a", "b", "c"]).await;
+    let opening = claim(store, lease, HOUR).await;
+    let results: Vec<_> =
+        opening.iter().map(|each| (each.id, each.tries, AlertResult::Delivered)).collect();
+    store.settle_notifications(&results).await.unwrap();
+    let unseen = store.unseen_incidents().await.unwrap();
+    store.remind(lease, &unseen, &[SLACK]).await.unwrap();
+    // Slack is away; meanwhile somebody sees one, and another ends.
+    store.acknowledge_incident(opening[0].incident.id).await.unwrap();
+    told(store, lease, &["a", "c"]).await;
+    let unseen = store.unseen_incidents().await.unwrap();
+    assert_eq!(unseen.len(), 1);
+    store.remind(lease, &[], &[SLACK]).await.unwrap();
+    let left = claim(store, lease, HOUR).await;
+    let mut texts = texts(&left);
+    texts.sort();
+    assert_eq!(texts, ["b resolved 1", "c firing 1"]);
+}
+
 pub(crate) async fn old_incidents_and_alerts_go(world: World) {
     let store = world.store();
     let lease = lease(store).await;
@@ -113,4 +163,29 @@ pub(crate) async fn old_incidents_and_alerts_go(world: World) {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].subject, "b");
     assert!(claim(store, lease, HOUR).await.is_empty());
+}
+
+/// One digest a day, whoever sends it and however often it is tried.
+pub(crate) async fn a_day_has_one_digest(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    let take = async |day| store.take_digest(lease, day, HOUR).await.unwrap();
+    let settle = async |day, tries, result| store.settle_digest(day, tries, result).await.unwrap();
+    assert_eq!(take("2026-11-27").await, Some(1));
+    assert_eq!(take("2026-11-27").await, None, "taken");
+    settle("2026-11-27", 1, AlertResult::Retry(Duration::ZERO)).await;
+    assert_eq!(take("2026-11-27").await, Some(2));
+    settle("2026-11-27", 1, AlertResult::Retry(Duration::ZERO)).await;
+    assert_eq!(take("2026-11-27").await, None, "the first try comes back too late");
+    settle("2026-11-27", 2, AlertResult::Delivered).await;
+    assert_eq!(take("2026-11-27").await, None, "sent");
+    assert_eq!(take("2026-11-30").await, Some(1));
+    settle("2026-11-30", 1, AlertResult::GivenUp).await;
+    assert_eq!(take("2026-11-30").await, None, "given up");
+    assert_eq!(take("2026-11-29").await, None, "a day that is over");
+    let old = MonitorLease { epoch: lease.epoch - 1, ..lease };
+    assert_eq!(store.take_digest(old, "2026-12-01", HOUR).await.unwrap(), None);
+    assert_eq!(store.take_digest(lease, "2026-12-01", ms(1)).await.unwrap(), Some(1));
+    let again = wait_until(store, "the hold to end", async || take("2026-12-01").await).await;
+    assert_eq!(again, 2, "whoever took it and died leaves it to another");
 }

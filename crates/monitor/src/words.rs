@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 
 /// How long ago that was.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     told_duration(now.duration_since(since))
 }
 
 /// So long, in minutes from a minute on.
-pub(super) fn told_duration(passed: SignedDuration) -> String {
+pub(crate) fn told_duration(passed: SignedDuration) -> String {
     let unit = if passed.as_secs() < 60 { Unit::Second } else { Unit::Minute };
     let rounded = jiff::Span::try_from(passed)
         .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour).smallest(unit)));
@@ -16,7 +16,7 @@ pub(super) fn told_duration(passed: SignedDuration) -> String {
 }
 
 /// A word of a command line, quoted for a shell where it has to be.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@%+=,-".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
