@@ -18,7 +18,7 @@
 //! | `owed_after_failure` | verifications stay owed whose deliveries by a webhook failed for good | each has a result, or was taken after all, or the webhook fails as a whole |
 //! | `redispatch_gave_up` | a verification stays owed although it was dispatched again as often as it may be | it has a result, or nobody owes it any more |
 //! | `relay_gone` | the webhook at a broker that relayed to here was removed, or switched off | one is there and switched on |
-//! | `relay_refused` | calls of a broker's webhook are refused here for their token | one is taken, or none was refused for a day |
+//! | `relay_refused` | calls of a broker's webhook are refused here for their token | one of the same webhook is taken, or none was refused for a day, for an hour where others of the broker are taken |
 //! | `local_trouble` | a worker's machine can't make requests: no descriptors, ports, buffers, memory, resolver | it makes one again, or the worker is gone |
 
 mod again;

@@ -23,7 +23,7 @@ pub struct RelayCalls {
     pub broker: String,
     /// When one was last taken.
     pub taken_at: Option<Timestamp>,
-    /// Those that were refused for their token since one was taken.
+    /// Those that were refused for their token, each since one of the same relay was taken.
     pub refused: Option<RefusedCalls>,
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use percent_encoding::percent_decode_str;
+use postrider_domain::WebhookUuid;
 use postrider_store::Store;
 use tokio_util::task::TaskTracker;
 
@@ -18,13 +19,15 @@ use tokio_util::task::TaskTracker;
 const PATH: &str = "/hooks/broker";
 /// What a relay's call says for certain.
 const SAYS: &str = "eventName=";
+/// Where a relay says which it is.
+const RELAY: &str = "relay=";
 /// The broker that calls without a name.
 const DEFAULT: &str = "default";
 /// Bytes of a broker's name.
 const NAME_MOST: usize = 256;
-/// Names of brokers that are told apart.
-const NAMES: usize = 50;
-/// How often a broker's calls are written down.
+/// Relays that are told apart.
+const NAMES: usize = 100;
+/// How often a relay's calls are written down.
 const WRITTEN: Duration = Duration::from_secs(1);
 /// How often refused calls are told.
 const TOLD: Duration = Duration::from_mins(1);
@@ -34,8 +37,13 @@ const TOLD: Duration = Duration::from_mins(1);
 pub(crate) enum IntakeCall {
     /// Events, from whoever has them.
     Events,
-    /// A call of the relay of the broker of this name.
-    Relay(String),
+    /// A call of a relay of a broker.
+    Relay {
+        /// The broker's name.
+        broker: String,
+        /// The relay's uuid, as `connect` writes it into the URL; empty where there is none.
+        relay: String,
+    },
 }
 
 impl IntakeCall {
@@ -47,29 +55,36 @@ impl IntakeCall {
             return Some(Self::Events);
         }
         let name = path.strip_prefix(PATH)?.trim_matches('/');
-        let says_event = request.uri().query().is_some_and(|query| query.contains(SAYS));
+        let query = request.uri().query().unwrap_or_default();
         let name = percent_decode_str(name).decode_utf8().ok()?.into_owned();
         // The intake takes no such name, whatever the token.
         if name.len() > NAME_MOST || name.contains(char::is_control) {
             return None;
         }
-        let name = if name.is_empty() { DEFAULT.to_owned() } else { name };
-        says_event.then_some(Self::Relay(name))
+        let broker = if name.is_empty() { DEFAULT.to_owned() } else { name };
+        query.contains(SAYS).then(|| Self::Relay { broker, relay: relay_in(query) })
     }
 
     fn route(&self) -> &'static str {
         match self {
             Self::Events => "events",
-            Self::Relay(_) => "relay",
+            Self::Relay { .. } => "relay",
         }
     }
 
-    fn broker(&self) -> &str {
+    fn names(&self) -> (&str, &str) {
         match self {
-            Self::Events => "",
-            Self::Relay(broker) => broker,
+            Self::Events => ("", ""),
+            Self::Relay { broker, relay } => (broker, relay),
         }
     }
+}
+
+/// Which relay calls; whoever makes a name up gets no room for it.
+fn relay_in(query: &str) -> String {
+    let named = query.split('&').find_map(|pair| pair.strip_prefix(RELAY));
+    let uuid = named.and_then(|uuid| uuid.parse::<WebhookUuid>().ok());
+    uuid.map(|uuid| uuid.to_string()).unwrap_or_default()
 }
 
 /// Counts them.
@@ -134,15 +149,16 @@ impl RelayCalls {
         let Some((told, written)) = self.count(call, |count| count.refused(Instant::now())) else {
             return;
         };
-        let (route, broker) = (call.route(), call.broker().to_owned());
+        let (broker, relay) = call.names();
         if let Some(count) = told {
-            let fix = "give the caller a token of role ingest";
-            tracing::warn!(route, broker, count, fix, "intake.refused");
+            let (route, fix) = (call.route(), "give the caller a token of role ingest");
+            tracing::warn!(route, broker, relay, count, fix, "intake.refused");
         }
-        if let (Some(count), IntakeCall::Relay(_)) = (written, call) {
+        if let (Some(count), IntakeCall::Relay { .. }) = (written, call) {
             let store = self.store.clone();
+            let (broker, relay) = (broker.to_owned(), relay.to_owned());
             self.tracker.spawn(async move {
-                if let Err(error) = store.relay_refused(&broker, count).await {
+                if let Err(error) = store.relay_refused(&broker, &relay, count).await {
                     tracing::warn!(broker, %error, "relay.call_not_noted");
                 }
             });
@@ -151,11 +167,11 @@ impl RelayCalls {
 
     /// A call was taken.
     pub(crate) fn taken(&self, call: &IntakeCall) {
-        let IntakeCall::Relay(broker) = call else { return };
+        let IntakeCall::Relay { broker, relay } = call else { return };
         if self.count(call, |count| count.taken(Instant::now())) == Some(true) {
-            let (store, broker) = (self.store.clone(), broker.clone());
+            let (store, broker, relay) = (self.store.clone(), broker.clone(), relay.clone());
             self.tracker.spawn(async move {
-                if let Err(error) = store.relay_taken(&broker).await {
+                if let Err(error) = store.relay_taken(&broker, &relay).await {
                     tracing::warn!(broker, %error, "relay.call_not_noted");
                 }
             });
@@ -184,12 +200,17 @@ mod tests {
 
     #[test]
     fn calls_are_told_apart() {
-        let relay = |name: &str| Some(IntakeCall::Relay(name.to_owned()));
+        let of = |broker: &str, relay: &str| {
+            Some(IntakeCall::Relay { broker: broker.to_owned(), relay: relay.to_owned() })
+        };
+        let relay = |broker| of(broker, "");
         for (uri, expected) in [
             ("/events", Some(IntakeCall::Events)),
             ("/hooks/broker?eventName=test", relay("default")),
             ("/hooks/broker/?a=b&eventName=x", relay("default")),
             ("/hooks/broker/team%20a/?eventName=x", relay("team a")),
+            ("/hooks/broker?eventName=x&relay=0123456789abcdef", of("default", "0123456789abcdef")),
+            ("/hooks/broker?eventName=x&relay=short", relay("default")),
             // Whoever tries doors.
             ("/hooks/broker", None),
             ("/hooks/broker/a%FF?eventName=x", None),

@@ -105,6 +105,60 @@ async fn a_relay_that_is_refused_is_an_incident() -> Result<()> {
     cluster.finish().await
 }
 
+/// Two relays of a broker call, one with a token that is not known here: the other one's calls, which
+/// are taken, end nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_taken_ends_nothing_of_another() -> Result<()> {
+    let plan = Plan::new(Mode::Embedded).set("API_TOKENS", "operate:0123456789abcdef");
+    let cluster = Box::pin(plan.start()).await?;
+    let (stranger, known) =
+        (cluster.api()?.with_token("nobody"), cluster.api()?.with_token("0123456789abcdef"));
+    let of = |number: usize, relay: &str| {
+        format!(
+            "/hooks/broker?eventName={EVENT_NAME}&consumerName=c&consumerVersionNumber={number}\
+             &providerName=p&relay={relay}"
+        )
+    };
+    let (bad, good) = ("relay-with-a-bad-token", "relay-with-a-good-token");
+    let incidents = async || -> Result<Vec<Value>> {
+        let answer = known.get("/api/v1/incidents?kind=relay_refused").await?.ok()?;
+        Ok(answer["incidents"].as_array().cloned().unwrap_or_default())
+    };
+    let call = async |number: usize| -> Result<()> {
+        let refused = stranger.send(stranger.call("POST", &of(number, bad))?).await?;
+        let taken = known.send(known.call("POST", &of(number, good))?).await?;
+        ensure!((refused.status, taken.status) == (401, 200), "{} {}", refused.text, taken.text);
+        Ok(())
+    };
+    call(0).await?;
+    wait_until("the incident", SOON, async || {
+        Ok(Looking::from_option(incidents().await?.into_iter().next()))
+    })
+    .await?;
+    // Rounds of the monitor come between, which would end the incident or open another. Of many
+    // calls in a second the first is written down, with those before.
+    let mut number = 0;
+    wait_until("six calls to be told of", SOON, async || {
+        number += 1;
+        call(number).await?;
+        let all = incidents().await?;
+        ensure!(all.len() == 1 && all[0]["resolved_at"].is_null(), "{all:?}");
+        let summary = all[0]["summary"].as_str().unwrap_or_default().to_owned();
+        let told: u64 = summary.split(' ').next().unwrap_or_default().parse()?;
+        Ok(Looking::when(told >= 6, || summary))
+    })
+    .await?;
+    // The other one has its token now.
+    let taken = known.send(known.call("POST", &of(0, bad))?).await?;
+    ensure!(taken.status == 200, "{}", taken.text);
+    wait_until("the incident to be over", SOON, async || {
+        let all = incidents().await?;
+        Ok(Looking::when(!all[0]["resolved_at"].is_null(), || format!("{all:?}")))
+    })
+    .await?;
+    cluster.finish().await
+}
+
 /// A broker that is looked at every hour, and a call that tells of one of two publications.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_of_the_relay_wakes_the_watch() -> Result<()> {

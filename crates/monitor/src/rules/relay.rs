@@ -9,6 +9,9 @@ use crate::words::{age, quoted};
 /// Refused calls of so long ago are nobody's any more: a broker repeats each for 42 minutes (Pact
 /// Broker 2.120).
 const REFUSED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// Where others of the broker are taken since, a relay that is not refused for so long may be there
+/// no more: no call that was refused is repeated any longer.
+const REFUSED_BESIDE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The incident of a relay that was there, and is there no more or switched off.
 pub(super) fn gone(relay: &BrokerRelay, now: Timestamp) -> Option<IncidentFinding> {
@@ -32,10 +35,12 @@ pub(super) fn gone(relay: &BrokerRelay, now: Timestamp) -> Option<IncidentFindin
     })
 }
 
-/// The incident of calls that were refused for their token, and of which none was taken since.
+/// The incident of calls that were refused for their token, and of whose relay none was taken since.
 pub(super) fn refused(calls: &RelayCalls, now: Timestamp) -> Option<IncidentFinding> {
     let refused = calls.refused?;
-    if now.duration_since(refused.last_at) > REFUSED_FOR {
+    let is_beside = calls.taken_at.is_some_and(|at| at > refused.last_at);
+    let shown_for = if is_beside { REFUSED_BESIDE } else { REFUSED_FOR };
+    if now.duration_since(refused.last_at) > shown_for {
         return None;
     }
     let broker = &calls.broker;
@@ -47,7 +52,7 @@ pub(super) fn refused(calls: &RelayCalls, now: Timestamp) -> Option<IncidentFind
         severity: Severity::Critical,
         summary: format!(
             "{} {many} of broker \"{broker}\" {verb} refused here for the token (401) in {}, and \
-             none was taken since: the broker gives them up",
+             none of the same webhook was taken since: the broker gives them up",
             refused.count,
             age(refused.since, now)
         ),
@@ -98,6 +103,15 @@ mod tests {
             let (broker, taken_at) = ("default".to_owned(), None);
             let found = refused_of(&RelayCalls { broker, taken_at, refused: Some(refused) });
             assert_eq!(found.is_some(), expected, "{hours} h");
+        }
+        // Another relay of the broker is taken since.
+        for (minutes, expected) in [(0, true), (60, true), (61, false)] {
+            let last_at = now() - SignedDuration::from_mins(minutes);
+            let refused = RefusedCalls { since: last_at, last_at, count: 3 };
+            let taken_at = Some(last_at + SignedDuration::from_secs(1));
+            let broker = "default".to_owned();
+            let found = refused_of(&RelayCalls { broker, taken_at, refused: Some(refused) });
+            assert_eq!(found.is_some(), expected, "{minutes} min");
         }
         let (broker, taken_at) = ("default".to_owned(), Some(now()));
         assert!(refused_of(&RelayCalls { broker, taken_at, refused: None }).is_none());

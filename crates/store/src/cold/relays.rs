@@ -1,5 +1,7 @@
 //! What is known of the brokers' own webhooks: whether they are there, and their calls.
 
+use std::time::Duration;
+
 use super::query::Query;
 use super::row::Row;
 use crate::fault::Fault;
@@ -16,22 +18,35 @@ on conflict (broker) do update set uuid = excluded.uuid, state = excluded.state,
 
 const KEEP: &str = "delete from broker_relays where broker {notin:$1}";
 
+/// Of each broker the last call that was taken, and all that were refused.
 const CALLS: &str = "
-select broker, taken_at, refused_since, refused_at, refused from relay_calls order by broker
-limit $1";
+select b.broker, t.taken_at, r.refused_since, r.refused_at, r.refused
+from (select broker from relay_calls union select broker from relay_refusals) b
+left join relay_calls t on t.broker = b.broker
+left join (
+    select broker, min(refused_since) as refused_since, max(refused_at) as refused_at,
+        cast(sum(refused) as bigint) as refused
+    from relay_refusals group by broker) r on r.broker = b.broker
+order by b.broker limit $1";
 
 const TAKEN_AT: &str = "select taken_at from relay_calls where broker = $1";
 
-/// What was refused before is over.
 const TAKEN: &str = "
 insert into relay_calls (broker, taken_at) values ($1, {now})
-on conflict (broker) do update set taken_at = {now}, refused = 0, refused_since = null,
-    refused_at = null";
+on conflict (broker) do update set taken_at = {now}";
+
+/// What was refused of this relay before is over.
+const NO_MORE: &str = "delete from relay_refusals where broker = $1 and relay = $2";
 
 const REFUSED: &str = "
-insert into relay_calls (broker, refused_since, refused_at, refused) values ($1, {now}, {now}, $2)
-on conflict (broker) do update set refused_at = {now}, refused = relay_calls.refused + $2,
-    refused_since = coalesce(relay_calls.refused_since, {now})";
+insert into relay_refusals (broker, relay, refused_since, refused_at, refused)
+values ($1, $2, {now}, {now}, $3)
+on conflict (broker, relay) do update set refused_at = {now},
+    refused = relay_refusals.refused + $3";
+
+/// Refusals of so long ago are nobody's any more.
+const OLD: &str = "delete from relay_refusals where refused_at < {now-ms:$1}";
+const KEPT: Duration = Duration::from_hours(24);
 
 /// Brokers of which calls are told.
 const CALLS_MOST: u32 = 1_000;
@@ -82,15 +97,37 @@ impl Store {
         Ok(row.map(|row| row.at_opt("taken_at")).transpose()?.flatten())
     }
 
-    /// A call of a broker's relay was taken.
-    pub async fn relay_taken(&self, broker: &str) -> Result<(), StoreError> {
-        self.run("relay_taken", Query::new(TAKEN).bind(broker)).await.map(drop)
+    /// A call of a broker's relay was taken. `relay` is its uuid, or empty where it names none.
+    pub async fn relay_taken(&self, broker: &str, relay: &str) -> Result<(), StoreError> {
+        let taken = Query::new(TAKEN).bind(broker);
+        self.both("relay_taken", taken, Query::new(NO_MORE).bind(broker).bind(relay)).await
     }
 
-    /// So many calls of a broker's relay were refused for their token.
-    pub async fn relay_refused(&self, broker: &str, count: u32) -> Result<(), StoreError> {
-        let refused = Query::new(REFUSED).bind(broker).bind(count);
-        self.run("relay_refused", refused).await.map(drop)
+    /// So many calls of a broker's relay were refused for their token. `relay` as above.
+    pub async fn relay_refused(
+        &self,
+        broker: &str,
+        relay: &str,
+        count: u32,
+    ) -> Result<(), StoreError> {
+        let refused = Query::new(REFUSED).bind(broker).bind(relay).bind(count);
+        self.both("relay_refused", Query::new(OLD).bind(KEPT), refused).await
+    }
+
+    /// One after the other, or neither.
+    async fn both(
+        &self,
+        name: &'static str,
+        first: Query,
+        second: Query,
+    ) -> Result<(), StoreError> {
+        self.change(name, (first, second), |(first, second), mut tx| {
+            Box::pin(async move {
+                tx.run(first).await?;
+                tx.run(second).await.map(drop)
+            })
+        })
+        .await
     }
 }
 

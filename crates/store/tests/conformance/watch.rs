@@ -201,17 +201,26 @@ pub(crate) async fn relays_are_there_and_call(world: World) {
     assert_eq!(store.broker_relays().await.unwrap(), []);
 
     assert_eq!(store.relay_taken_at("b").await.unwrap(), None);
-    store.relay_refused("b", 1).await.unwrap();
-    store.relay_refused("b", 4).await.unwrap();
+    store.relay_refused("b", "one", 1).await.unwrap();
+    store.relay_refused("b", "one", 4).await.unwrap();
     let calls = store.relay_calls().await.unwrap().remove(0);
     let refused = calls.refused.unwrap();
     assert_eq!((calls.broker.as_str(), calls.taken_at, refused.count), ("b", None, 5));
     assert!(refused.since <= refused.last_at);
-    store.relay_taken("b").await.unwrap();
+    // Another relay of the broker says nothing of this one.
+    store.relay_taken("b", "two").await.unwrap();
+    store.relay_taken("b", "").await.unwrap();
+    let calls = store.relay_calls().await.unwrap().remove(0);
+    assert!(calls.refused == Some(refused) && calls.taken_at.is_some(), "{calls:?}");
+    store.relay_refused("b", "", 2).await.unwrap();
+    let calls = store.relay_calls().await.unwrap().remove(0);
+    assert_eq!(calls.refused.map(|refused| refused.count), Some(7), "of both");
+    store.relay_taken("b", "").await.unwrap();
+    store.relay_taken("b", "one").await.unwrap();
     let calls = store.relay_calls().await.unwrap().remove(0);
     assert!(calls.refused.is_none() && calls.taken_at.is_some(), "{calls:?}");
     assert_eq!(store.relay_taken_at("b").await.unwrap(), calls.taken_at);
-    store.relay_refused("b", 1).await.unwrap();
+    store.relay_refused("b", "one", 1).await.unwrap();
     let calls = store.relay_calls().await.unwrap().remove(0);
     assert_eq!(calls.refused.map(|refused| refused.count), Some(1));
 }
