@@ -1,6 +1,8 @@
 //! `doctor`: one story for each thing that can be wrong, through the real program, a stand-in for a
 //! broker and one for GitHub.
 
+mod next;
+
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use postrider_github_double::{Double, Options, Play};
@@ -81,14 +83,29 @@ struct Scene {
 
 impl Scene {
     async fn set_up() -> Result<Self> {
-        let double = Double::start(Options::default()).await?;
+        Self::set_up_with("1 3600", None).await
+    }
+
+    /// With these waits between attempts, and the stand-in for GitHub as a GitHub host, if it is to
+    /// be one that accepts these tokens.
+    async fn set_up_with(schedule: &str, tokens: Option<[&str; 2]>) -> Result<Self> {
+        let options = Options::default();
+        let double = Double::start(match tokens {
+            Some(tokens) => options.with_tokens(tokens),
+            None => options,
+        })
+        .await?;
         let broker = ScriptedBroker::start().await?;
         broker.model(publish_all);
         broker.answer_of("/webhooks", Some((200, r#"{"_links":{"pb:webhooks":[]}}"#)));
         let plan = Plan::new(Mode::Embedded)
             .set("PACT_BROKER_BASE_URL", broker.url())
             .set("SUSTAINED_FAILURES_FOR", "1s")
-            .set("WEBHOOK_RETRY_SCHEDULE", "1 3600");
+            .set("WEBHOOK_RETRY_SCHEDULE", schedule);
+        let plan = match tokens {
+            Some(_) => plan.set("GITHUB_HOSTS", double.addr()).set("LANE_RATE", "200/s"),
+            None => plan,
+        };
         let cluster = plan.start().await?;
         let api = cluster.api()?;
         Ok(Self { double, broker, cluster, api })

@@ -39,6 +39,11 @@ pub(super) fn owed(pair: &Pair, view: &PairView, since: Timestamp) -> Vec<Owed> 
 }
 
 impl Owed {
+    /// What of earlier events for it is of no use, as [`document`] wants it.
+    pub fn of_no_use(&self) -> Vec<String> {
+        self.failed.iter().map(ToString::to_string).collect()
+    }
+
     /// Whether the broker should have told of it.
     pub(super) fn is_published(&self) -> bool {
         self.debt.due == Due::Published
@@ -71,20 +76,21 @@ pub(super) fn covers(status: DeliveryStatus) -> bool {
 }
 
 /// The idempotency key of an event for a debt: equal for equal events, so that a second run does
-/// nothing, but new once what came of the one before has failed.
-fn key(event: &Event, failed: &[DeliveryId]) -> Result<String, serde_json::Error> {
-    let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
-    let content = serde_json::to_vec(&(event, failed))?;
+/// nothing, but new once what came of the one before is of no use: deliveries that failed, events
+/// that led to nothing.
+fn key(event: &Event, of_no_use: &[String]) -> Result<String, serde_json::Error> {
+    let content = serde_json::to_vec(&(event, of_no_use))?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
     Ok(format!("reconcile-{}", hex::encode(digest)))
 }
 
-/// The event as the intake takes it, with its key.
+/// The event as the intake takes it, with its key; what of events for the same debt is of no use
+/// makes it another one.
 ///
 /// # Errors
 /// The event can't be written as JSON.
-pub fn document(event: &Event, owed: &Owed) -> Result<Value, serde_json::Error> {
-    let key = key(event, &owed.failed)?;
+pub fn document(event: &Event, of_no_use: &[String]) -> Result<Value, serde_json::Error> {
+    let key = key(event, of_no_use)?;
     let mut document = serde_json::to_value(event)?;
     if let Some(document) = document.as_object_mut() {
         document.insert("id".to_owned(), json!(key));
@@ -170,8 +176,7 @@ mod tests {
         let one = key(&event("p1"), &[]).unwrap();
         assert_eq!(one, key(&event("p1"), &[]).unwrap());
         assert_ne!(one, key(&event("p2"), &[]).unwrap());
-        let failed: DeliveryId = "00000000-0000-0000-0000-000000000000".parse().unwrap();
-        assert_ne!(one, key(&event("p1"), &[failed]).unwrap());
+        assert_ne!(one, key(&event("p1"), &["a failed delivery".to_owned()]).unwrap());
         assert!(one.len() < 255);
     }
 }

@@ -12,11 +12,11 @@ use clap::builder::NonEmptyStringValueParser;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
+use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList, EventDetail};
 use postrider_broker::reconcile::{Here, Owed, State, Trouble, Wanted, document, look};
 use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey};
 use postrider_domain::owed::Role;
-use postrider_domain::{DeliveryId, EventSource};
+use postrider_domain::{DeliveryId, Event, EventId, EventSource};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ const SIDE_BY_SIDE: usize = 4;
 /// After so many unanswered questions the broker is not asked any more: with time-outs and
 /// repeats each costs minutes.
 const MAX_TROUBLES: usize = 3;
+/// How often one event is sent anew because nobody wanted it before.
+const SENT_ANEW: usize = 5;
 
 const HELP: &str = "\
 Example:
@@ -188,20 +190,41 @@ async fn dispatch(
             *state = State::Gone;
             continue;
         };
-        let event = document(&event, owed)
-            .map_err(|error| Failure::new(Exit::GaveUp, error.to_string()))?;
-        let source = [("source", EventSource::Reconcile.to_string())];
-        let answer = api.call(Method::POST, &["events"], &source, Body::Json(&event)).await?;
-        *state = match answer.status.as_u16() {
-            202 => {
-                let accepted: AcceptedEvent = api.ok(answer)?;
-                State::Dispatched(accepted.deliveries.len())
-            }
-            400 | 422 => State::Refused(api.refusal(&answer).message),
-            _ => return Err(api.refusal(&answer)),
-        };
+        *state = send(api, &event, owed.of_no_use()).await?;
     }
     Ok(())
+}
+
+/// Sends an event. One that was sent before and that nobody wanted is sent anew where somebody
+/// wants it now.
+async fn send(api: &Api, event: &Event, mut of_no_use: Vec<String>) -> Result<State, Failure> {
+    let mut dispatched = 0;
+    for _ in 0..SENT_ANEW {
+        let body = document(event, &of_no_use)
+            .map_err(|error| Failure::new(Exit::GaveUp, error.to_string()))?;
+        let source = [("source", EventSource::Reconcile.to_string())];
+        let answer = api.call(Method::POST, &["events"], &source, Body::Json(&body)).await?;
+        match answer.status.as_u16() {
+            202 => {}
+            400 | 422 => return Ok(State::Refused(api.refusal(&answer).message)),
+            _ => return Err(api.refusal(&answer)),
+        }
+        let accepted: AcceptedEvent = api.ok(answer)?;
+        dispatched = accepted.deliveries.len();
+        let led_to_nothing = accepted.duplicate && dispatched == 0;
+        if !led_to_nothing || !is_wanted_now(api, accepted.event_id).await? {
+            break;
+        }
+        of_no_use.push(accepted.event_id.to_string());
+    }
+    Ok(State::Dispatched(dispatched))
+}
+
+/// Whether a webhook that was made or changed since would want the event.
+async fn is_wanted_now(api: &Api, event: EventId) -> Result<bool, Failure> {
+    let path = ["api", "v1", "events", &event.to_string()];
+    let event: EventDetail = api.get(&path, &[]).await?;
+    Ok(event.unwanted_by.iter().any(|webhook| webhook.reason.is_none()))
 }
 
 impl Found {

@@ -3,11 +3,16 @@
 use super::facts::{DeliveryFacts, Facts, Known, NotReceived, Publication};
 use super::verdict::DoctorVerdict;
 use super::walk::Walk;
+use crate::{DeliveryStatus, Outcome};
+
+const APPLY: &str = "postrider webhooks apply -f FILE --yes";
 
 /// Commands to run next, in this order; what stands in capitals is to be filled in.
 pub(super) fn commands(facts: &Facts, walk: &Walk) -> Vec<String> {
     match &walk.delivery {
-        Some(delivery) if is_about_delivery(walk.verdict) => of_delivery(delivery, walk.verdict),
+        Some(delivery) if is_about_delivery(walk.verdict) => {
+            of_delivery(delivery, walk.verdict, &facts.asked.broker)
+        }
         Some(_) | None => of_pair(facts, walk),
     }
 }
@@ -44,11 +49,10 @@ fn is_about_delivery(verdict: DoctorVerdict) -> bool {
     }
 }
 
-fn of_delivery(delivery: &DeliveryFacts, verdict: DoctorVerdict) -> Vec<String> {
+fn of_delivery(delivery: &DeliveryFacts, verdict: DoctorVerdict, broker: &str) -> Vec<String> {
     use DoctorVerdict as V;
     let id = delivery.id;
     let show = format!("postrider deliveries show {id}");
-    let replay = format!("postrider deliveries replay {id} --yes");
     let webhook = format!("postrider webhooks show {}", quoted(delivery.webhook.as_str()));
     let secret = delivery.secret.as_deref().unwrap_or("NAME");
     let secret = quoted(secret);
@@ -57,10 +61,14 @@ fn of_delivery(delivery: &DeliveryFacts, verdict: DoctorVerdict) -> Vec<String> 
         V::CredentialDead => vec![format!("postrider secrets rotate {secret}")],
         V::Held => vec![format!("postrider lanes release {}", quoted(&delivery.lane))],
         V::Limited => vec!["postrider lanes list".to_owned()],
-        V::PermissionMissing => vec![format!("postrider secrets probe {secret}"), replay],
-        V::TargetMissing | V::RenderError | V::PayloadRejected => vec![show, webhook, replay],
-        V::Discarded => vec![webhook, replay],
-        V::Blocked | V::TargetDown | V::NoRun | V::NoResult => vec![show, replay],
+        V::PermissionMissing => {
+            with_replay(vec![format!("postrider secrets probe {secret}")], delivery)
+        }
+        V::TargetMissing | V::RenderError | V::PayloadRejected => {
+            with_replay(vec![show, webhook], delivery)
+        }
+        V::Discarded => discarded(delivery, webhook, broker),
+        V::Blocked | V::TargetDown | V::NoRun | V::NoResult => with_replay(vec![show], delivery),
         V::RunFailed | V::RunWithoutResult | V::InProgress => vec![show],
         // No delivery is to be touched for these.
         V::AllWell
@@ -75,11 +83,43 @@ fn of_delivery(delivery: &DeliveryFacts, verdict: DoctorVerdict) -> Vec<String> 
     }
 }
 
+/// One that is tried again by itself is not replayed.
+fn with_replay(mut commands: Vec<String>, delivery: &DeliveryFacts) -> Vec<String> {
+    match delivery.status {
+        DeliveryStatus::Delivered | DeliveryStatus::Failed | DeliveryStatus::Discarded => {
+            commands.push(format!("postrider deliveries replay {} --yes", delivery.id));
+        }
+        DeliveryStatus::Queued | DeliveryStatus::Retrying | DeliveryStatus::Held => {}
+    }
+    commands
+}
+
+/// Nothing is sent for a webhook that is deleted or disabled; a new one has no delivery yet.
+fn discarded(delivery: &DeliveryFacts, webhook: String, broker: &str) -> Vec<String> {
+    match delivery.last_outcome {
+        Some(Outcome::WebhookDeleted) => vec![APPLY.to_owned(), reconcile(broker, "")],
+        Some(Outcome::WebhookDisabled) => with_replay(vec![webhook, APPLY.to_owned()], delivery),
+        // Somebody did it by hand.
+        Some(_) | None => with_replay(vec![webhook], delivery),
+    }
+}
+
+fn reconcile(broker: &str, more: &str) -> String {
+    format!("postrider reconcile --broker {}{more} --yes", quoted(broker))
+}
+
+fn connect(broker: &str) -> String {
+    let name = match broker {
+        "default" => String::new(),
+        named => format!(" --name {}", quoted(named)),
+    };
+    format!("postrider connect --broker URL --public-url URL{name}")
+}
+
 fn of_pair(facts: &Facts, walk: &Walk) -> Vec<String> {
     let asked = &facts.asked;
     let (consumer, provider) = (quoted(&asked.consumer), quoted(&asked.provider));
-    let broker = quoted(&asked.broker);
-    let reconcile = |more: &str| format!("postrider reconcile --broker {broker}{more} --yes");
+    let reconcile = |more: &str| reconcile(&asked.broker, more);
     match walk.verdict {
         DoctorVerdict::NotPublished => {
             let version = quoted(asked.version.as_deref().unwrap_or("VERSION"));
@@ -97,7 +137,7 @@ fn of_pair(facts: &Facts, walk: &Walk) -> Vec<String> {
                 NotReceived::NoRelay
                 | NotReceived::RelayDisabled { .. }
                 | NotReceived::RelayForOthers { .. },
-            ) => vec!["postrider connect --broker URL --public-url URL".to_owned(), reconcile("")],
+            ) => vec![connect(&asked.broker), reconcile("")],
             Known::Is(_) | Known::Unknown(_) => vec![reconcile("")],
         },
         DoctorVerdict::NoWebhook => {
@@ -105,7 +145,7 @@ fn of_pair(facts: &Facts, walk: &Walk) -> Vec<String> {
                 || "postrider webhooks list".to_owned(),
                 |event| format!("postrider events show {}", event.id),
             );
-            vec![event, "postrider webhooks apply -f FILE --yes".to_owned(), reconcile("")]
+            vec![event, APPLY.to_owned(), reconcile("")]
         }
         DoctorVerdict::WrongProviderVersion => vec![reconcile(" --later")],
         DoctorVerdict::VerificationFailed => {

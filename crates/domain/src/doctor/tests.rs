@@ -223,6 +223,32 @@ fn what_came_to_count_later_was_told_to_nobody() {
 }
 
 #[test]
+fn what_is_to_be_done_can_be_done() {
+    let next = |status, outcome| {
+        diagnose(&main_owes(vec![event(vec![delivery(status, Some(outcome))])])).next
+    };
+    let has = |next: &[String], words: &str| next.iter().any(|command| command.contains(words));
+    let waits = next(DeliveryStatus::Retrying, Outcome::ServerError);
+    assert!(!has(&waits, " replay "), "it is tried again by itself: {waits:?}");
+    assert!(has(&next(DeliveryStatus::Failed, Outcome::ServerError), " replay "));
+    let deleted = next(DeliveryStatus::Discarded, Outcome::WebhookDeleted);
+    assert!(!has(&deleted, " replay ") && has(&deleted, " reconcile "), "{deleted:?}");
+    let disabled = next(DeliveryStatus::Discarded, Outcome::WebhookDisabled);
+    assert!(has(&disabled, " apply ") && has(&disabled, " replay "), "{disabled:?}");
+
+    let mut untold = main_owes(Vec::new());
+    untold.not_received = Known::Is(NotReceived::NoRelay);
+    untold.asked.broker = "team a".to_owned();
+    assert_eq!(
+        diagnose(&untold).next,
+        [
+            "postrider connect --broker URL --public-url URL --name 'team a'",
+            "postrider reconcile --broker 'team a' --yes"
+        ]
+    );
+}
+
+#[test]
 fn a_while_is_given_to_whatever_was_just_begun() {
     let mut young = required("m1", &[Role::Main], None);
     young.since = ago(1);
