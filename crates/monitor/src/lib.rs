@@ -11,6 +11,7 @@ mod brokers;
 mod debts;
 mod digest;
 mod facts;
+mod failed_runs;
 mod fold;
 mod pairs;
 mod remind;

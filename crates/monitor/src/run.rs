@@ -29,7 +29,9 @@ use crate::samples;
 use crate::tally::Tally;
 use crate::tasks::Task;
 use crate::upkeep::{LANES_EVERY, PRUNE_EVERY, Upkeep};
-use crate::{AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate, facts, remind};
+use crate::{
+    AlertConfig, AlertError, Facts, NamedBroker, Rules, debts, evaluate, facts, failed_runs, remind,
+};
 
 /// What can't be judged before all events are folded into pairs.
 const OF_PAIRS: [IncidentKind; 4] = [
@@ -256,6 +258,8 @@ impl Monitor {
             Some(Some(folded)) => {
                 tally.show(&self.metrics);
                 self.store.save_silences(lease, &tally.silences()).await?;
+                let every = self.config.interval;
+                failed_runs::look(&self.store, lease, tally.doubts(), every).await?;
                 if folded.refused > 0 {
                     findings.push(pairs_full(PAIRS_MOST as u64, folded.refused));
                 }

@@ -10,6 +10,7 @@ use postrider_domain::{BrokerReach, FreshnessState, Learned, PairKey, Silence, a
 use postrider_store::{BrokerRead, IncidentFinding, PairRow};
 use postrider_telemetry::{Metrics, VerificationSample};
 
+use crate::failed_runs::{Doubt, MOST as DOUBTS_MOST};
 use crate::rules::{Rules, first_contact, holds_back, late, reach, was_late_when_met};
 
 /// Pairs whose age is shown by name.
@@ -25,6 +26,8 @@ pub(crate) struct Tally<'a> {
     /// By broker how many pairs were late when it was met, and one of them.
     late_when_met: BTreeMap<String, (u64, PairKey)>,
     states: [u64; FreshnessState::ALL.len()],
+    /// Pairs whose runs tell whether they are late.
+    doubts: Vec<Doubt>,
     /// By broker and provider what speaks for its silence, and whether it was silent before.
     silences: BTreeMap<(String, String), (Silence, bool)>,
     /// The youngest of them on top.
@@ -40,6 +43,7 @@ impl<'a> Tally<'a> {
             findings: Vec::new(),
             late_when_met: BTreeMap::new(),
             states: [0; FreshnessState::ALL.len()],
+            doubts: Vec::new(),
             silences: BTreeMap::new(),
             oldest: BinaryHeap::new(),
         }
@@ -62,6 +66,10 @@ impl<'a> Tally<'a> {
             }
             self.findings.extend(holds_back(row, self.now));
             self.listen(row);
+            if self.doubts.len() < DOUBTS_MOST {
+                let freshness = &self.rules.freshness;
+                self.doubts.extend(Doubt::of(row, &verdict, freshness, self.now));
+            }
             self.show_age(row, verdict.max_age);
         }
     }
@@ -85,6 +93,11 @@ impl<'a> Tally<'a> {
             (is != *was).then(|| (broker.clone(), provider.clone(), is))
         });
         changed.collect()
+    }
+
+    /// Pairs that are late by the times of their provider, as far as nothing else says so.
+    pub(crate) fn doubts(&self) -> &[Doubt] {
+        &self.doubts
     }
 
     fn show_age(&mut self, row: &PairRow, max_age: Duration) {

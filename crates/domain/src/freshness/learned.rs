@@ -2,8 +2,9 @@
 //!
 //! Three times the 95th percentile of the provider's last 200 times from dispatch to result, within
 //! 15 minutes and 24 hours. That alone would call every slow run late. So it counts only with a
-//! second sign: another debt of the provider is late too, and no result of it came since. Without
-//! one, and while fewer than 20 times were seen, a debt is late after 24 hours.
+//! second sign: another debt of the provider is late too, and no result of it came since, or the run
+//! that the debt's dispatch should have started is known to have failed or not to exist. Without one,
+//! and while fewer than 20 times were seen, a debt is late after 24 hours.
 
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl ResultTimes {
     }
 }
 
-/// What is learned of a provider at one broker.
+/// What is learned of a provider at one broker, as it matters for one of its pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Learned {
     /// When a debt may be late; `None` while too few times were seen.
@@ -69,6 +70,8 @@ pub struct Learned {
     pub seen: usize,
     /// Several debts are late by it, and no result came since.
     pub is_silent: bool,
+    /// The run of a late debt of the pair is known to have failed, or not to exist.
+    pub has_failed_run: bool,
 }
 
 /// Where a threshold comes from.
@@ -114,7 +117,7 @@ impl ThresholdFrom {
             }
             Self::NoSecondSign => {
                 "late by the provider's own times, but no other debt of it is late without a result \
-                 since: then it is 24h"
+                 since, and its run is not known to have failed: then it is 24h"
             }
             Self::Default => {
                 "fewer than 20 times from dispatch to result were seen of the provider: then it is \
@@ -133,7 +136,8 @@ pub(super) fn threshold(
     else {
         return (LONGEST, ThresholdFrom::Default);
     };
-    let is_alone = !learned.is_silent && age.is_some_and(|age| age > late) && late < LONGEST;
+    let has_second_sign = learned.is_silent || learned.has_failed_run;
+    let is_alone = !has_second_sign && age.is_some_and(|age| age > late) && late < LONGEST;
     if is_alone { (LONGEST, ThresholdFrom::NoSecondSign) } else { (late, ThresholdFrom::Learned) }
 }
 

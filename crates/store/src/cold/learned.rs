@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_domain::{Learned, ResultTimes};
+use postrider_domain::{Learned, PairKey, ResultTimes};
 
 use super::query::Query;
 use super::row::Row;
@@ -17,12 +17,15 @@ values ($1, $2, $3, $4, $5)
 on conflict (broker, provider) do update set times = excluded.times, seen = excluded.seen,
     threshold_ms = excluded.threshold_ms";
 
+const FAILED_RUN: &str = "
+update pairs set run_failed = $4 where broker = $1 and consumer = $2 and provider = $3";
+
 const SILENT: &str = "update provider_times set is_silent = $3 where broker = $1 and provider = $2";
 
-/// The columns of what is learned of a provider; alias `t`, a left join.
+/// The columns of what is learned of a provider; alias `t`, a left join, and `p`, the pair.
 macro_rules! learned_columns {
     () => {
-        "t.threshold_ms, t.seen, t.is_silent"
+        "t.threshold_ms, t.seen, t.is_silent, p.run_failed"
     };
 }
 pub(super) use learned_columns;
@@ -66,6 +69,20 @@ impl Store {
         };
         self.under_lease("save_silences", lease, silences.iter().map(save).collect()).await
     }
+
+    /// Notes of pairs whether the run of a late debt is known to have failed. `false` without a
+    /// valid lease.
+    pub async fn save_failed_runs(
+        &self,
+        lease: MonitorLease,
+        pairs: &[(PairKey, bool)],
+    ) -> Result<bool, StoreError> {
+        let save = |(key, has_failed): &(PairKey, bool)| {
+            let PairKey { broker, consumer, provider } = key;
+            Query::new(FAILED_RUN).bind(broker).bind(consumer).bind(provider).bind(*has_failed)
+        };
+        self.under_lease("save_failed_runs", lease, pairs.iter().map(save).collect()).await
+    }
 }
 
 fn read_times(row: &Row) -> Result<ResultTimes, Fault> {
@@ -80,5 +97,6 @@ pub(super) fn learned(row: &Row) -> Result<Option<Learned>, Fault> {
         threshold: millis.map(Duration::from_millis),
         seen: usize::try_from(seen).unwrap_or_default(),
         is_silent: row.is_opt("is_silent")?.unwrap_or_default(),
+        has_failed_run: row.is_opt("run_failed")?.unwrap_or_default(),
     }))
 }

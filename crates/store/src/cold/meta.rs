@@ -51,7 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     31 "0031_manual_holds" "0031_manual_holds"
     32 "0032_merged_calls" "0032_merged_calls"
     33 "0033_reminders" "0033_reminders"
-    34 "0034_relay_refusals" "0034_relay_refusals"
+    34 "0034_refusals_and_runs" "0034_refusals_and_runs"
 };
 
 const HAS_MIGRATIONS: &str = "select to_regclass('_sqlx_migrations') is not null as has";

@@ -22,6 +22,8 @@ macro_rules! debts {
             learned_columns!(),
             " from broker_debts b
              left join provider_times t on t.broker = b.broker and t.provider = b.provider
+             left join pairs p on p.broker = b.broker and p.consumer = b.consumer \
+                 and p.provider = b.provider
              where b.event_id is not null and b.over_at is null"
         )
     };

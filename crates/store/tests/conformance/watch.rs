@@ -159,11 +159,12 @@ pub(crate) async fn providers_are_learned_of(world: World) {
     assert_eq!(learned().await, None);
     let took = [Duration::from_mins(10); 19];
     assert!(store.add_result_times(lease, ("b", "P"), &took).await.unwrap());
-    let known = Learned { threshold: None, seen: 19, is_silent: false };
+    let known = Learned { threshold: None, seen: 19, is_silent: false, has_failed_run: false };
     assert_eq!(learned().await, Some(known));
     store.add_result_times(lease, ("b", "P"), &took[..1]).await.unwrap();
     let threshold = Some(Duration::from_mins(30));
-    let silent = |is_silent| Some(Learned { threshold, seen: 20, is_silent });
+    let silent =
+        |is_silent| Some(Learned { threshold, seen: 20, is_silent, has_failed_run: false });
     assert_eq!(learned().await, silent(false));
     for is_silent in [true, false] {
         let silence = ("b".to_owned(), "P".to_owned(), is_silent);
@@ -174,6 +175,17 @@ pub(crate) async fn providers_are_learned_of(world: World) {
         KnownDebt { event: Some(entry(None, &[]).event.id), ..debt("1", "p", WhyKnown::Told) };
     store.save_known_debts(lease, &key("b"), &[told]).await.unwrap();
     assert_eq!(store.told_debts_of(&key("b")).await.unwrap()[0].learned, silent(false));
+    for has_failed_run in [true, false] {
+        let failed = (key("b"), has_failed_run);
+        assert!(store.save_failed_runs(lease, &[failed]).await.unwrap());
+        let known = Some(Learned { threshold, seen: 20, is_silent: false, has_failed_run });
+        assert_eq!(learned().await, known);
+        assert_eq!(store.told_debts_of(&key("b")).await.unwrap()[0].learned, known);
+        // What else becomes known of the pair says nothing of it.
+        let row = PairRow { key: key("b"), facts: PairFacts::default(), watched: Vec::new() };
+        store.save_pairs(lease, &[row], None).await.unwrap();
+        assert_eq!(learned().await, known);
+    }
     assert!(store.told_debts_of(&key("other")).await.unwrap().is_empty());
     store.keep_broker_walks(lease, &[]).await.unwrap();
     assert_eq!(learned().await, None, "of a broker that is asked no more");

@@ -33,14 +33,20 @@ const AN_HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn a_learned_threshold_needs_a_second_sign() {
-    let learned = |is_silent| Some(Learned { threshold: Some(AN_HOUR), seen: 20, is_silent });
-    let unknown = Some(Learned { threshold: None, seen: 19, is_silent: true });
+    let of = |is_silent, has_failed_run| {
+        Some(Learned { threshold: Some(AN_HOUR), seen: 20, is_silent, has_failed_run })
+    };
+    let learned = |is_silent| of(is_silent, false);
+    let unknown =
+        Some(Learned { threshold: None, seen: 19, is_silent: true, has_failed_run: true });
     let (young, old) = (Some(Duration::from_hours(1)), Some(Duration::from_mins(61)));
     for (learned, age, expected) in [
         (learned(false), None, (AN_HOUR, ThresholdFrom::Learned)),
         (learned(false), young, (AN_HOUR, ThresholdFrom::Learned)),
         (learned(false), old, (LONGEST, ThresholdFrom::NoSecondSign)),
         (learned(true), old, (AN_HOUR, ThresholdFrom::Learned)),
+        (of(false, true), young, (AN_HOUR, ThresholdFrom::Learned)),
+        (of(false, true), old, (AN_HOUR, ThresholdFrom::Learned)),
         (unknown, old, (LONGEST, ThresholdFrom::Default)),
         (None, old, (LONGEST, ThresholdFrom::Default)),
     ] {

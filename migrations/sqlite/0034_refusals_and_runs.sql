@@ -12,3 +12,5 @@ CREATE TABLE relay_refusals (
 ALTER TABLE relay_calls DROP COLUMN refused_since;
 ALTER TABLE relay_calls DROP COLUMN refused_at;
 ALTER TABLE relay_calls DROP COLUMN refused;
+-- The run of a dispatch of a late debt is known to have failed, or none started.
+ALTER TABLE pairs ADD COLUMN run_failed INTEGER NOT NULL DEFAULT 0;

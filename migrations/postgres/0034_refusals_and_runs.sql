@@ -13,3 +13,5 @@ create table relay_refusals (
 alter table relay_calls drop column refused_since;
 alter table relay_calls drop column refused_at;
 alter table relay_calls drop column refused;
+-- The run of a dispatch of a late debt is known to have failed, or none started.
+alter table pairs add column run_failed boolean not null default false;
