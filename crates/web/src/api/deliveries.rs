@@ -96,7 +96,7 @@ fn missing() -> Problem {
 /// The delivery with this id, or whose id begins so; a 404 when there is none.
 pub(super) async fn existing(app: &App, text: &str) -> Result<DeliveryId, Problem> {
     match text.parse::<DeliveryId>() {
-        Ok(id) => app.store().deliveries_between(id, id).await?.pop().ok_or_else(missing),
+        Ok(id) => app.store().deliveries_between(id.0, id.0).await?.pop().ok_or_else(missing),
         Err(_) => beginning(app, text).await?.ok_or_else(missing),
     }
 }
