@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by a panic")]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use postrider_domain::owed::{
-    Contract, Deployable, Due, Head, HistoricResult, Needed, Placed, Role, Side, Standing, Step,
-    VersionResult, deployable, owing_since,
+    Contract, Deployable, Due, Head, Needed, Past, Placed, Role, Side, Standing, Step,
+    VersionResult, deployable,
 };
 use postrider_testkit::broker::{Facts, Model};
 use proptest::prelude::*;
@@ -118,6 +120,7 @@ fn contract(version: &str, facts: &Facts) -> Contract {
         consumer_version: version.to_owned(),
         lines: vec![Role::Main],
         published_at: facts.published_at,
+        placed_since: None,
         results: results.collect(),
     }
 }
@@ -198,13 +201,14 @@ proptest! {
         prop_assert_eq!(owing, triggered);
     }
 
-    /// Told step by step, as a watcher would see it.
+    /// Told step by step, as who knows all results would see it.
     #[test]
     fn since_is_the_beginning_of_the_unbroken_debt(
         steps in prop::collection::vec((0..3_u8, 0..6_u8, 0..6_u8), 1..40)
     ) {
-        let (mut contracts, mut versions, mut results) = (Vec::new(), Vec::new(), Vec::new());
-        let mut since = None;
+        let (mut contracts, mut versions) = (Vec::new(), Vec::new());
+        let mut results: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut newest = Vec::new();
         for (minute, (kind, a, b)) in steps.iter().enumerate() {
             let now = at(minute);
             match kind {
@@ -217,18 +221,20 @@ proptest! {
                     if let (Some(contract), Some(version)) =
                         (back(&contracts, *a), back(&versions, *b))
                     {
-                        results.push(HistoricResult { contract, version, at: now });
+                        results.entry(contract).or_default().insert(version);
                     }
                 }
             }
-            let is_owing = contracts.last().zip(versions.last()).is_some_and(|(c, v)| {
-                let is_it = |one: &HistoricResult| {
-                    one.contract == c.version && one.version == v.version
-                };
-                !results.iter().any(is_it)
+            newest.push((now, contracts.last().cloned(), versions.last().cloned()));
+        }
+        let mut since = None;
+        for (now, contract, version) in newest {
+            let is_owing = contract.zip(version).is_some_and(|(contract, version)| {
+                !results.get(&contract.version).is_some_and(|of| of.contains(&version.version))
             });
             since = if is_owing { since.or(Some(now)) } else { None };
         }
-        prop_assert_eq!(owing_since(&contracts, &versions, &results), since);
+        let past = Past { contracts, roles: vec![versions], results, has_older: false };
+        prop_assert_eq!(past.owing().map(|owing| owing.since), since);
     }
 }

@@ -87,7 +87,7 @@ impl<'a> Survey<'a> {
         let rows = self.known.broker().results(pair, versions, &providers).await?;
         let found = versions.iter().filter_map(|version| {
             let at = published_at(&rows, version)?;
-            Some(contract(&rows, version, &[], at))
+            Some(contract(&rows, version, (&[], None), at))
         });
         Ok(found.collect())
     }
@@ -146,7 +146,8 @@ impl<'a> Survey<'a> {
                 let at = published_at(&view.rows, &line.version);
                 // Without a version that counts nothing was asked, and nothing can be late.
                 let at = at.or_else(|| view.counts.is_empty().then_some(line.created_at))?;
-                Some(contract(&view.rows, &line.version, &line.roles, at))
+                let lines = (line.roles.as_slice(), line.placed_since);
+                Some(contract(&view.rows, &line.version, lines, at))
             })
             .collect();
         Ok(view)
@@ -182,17 +183,19 @@ impl<'a> Survey<'a> {
         };
         let providers: Vec<&str> = view.counts.iter().map(|one| one.version.as_str()).collect();
         view.rows = self.known.broker().results(pair, &[number], &providers).await?;
-        view.contracts = vec![contract(&view.rows, number, &[], pact.published_at)];
+        view.contracts = vec![contract(&view.rows, number, (&[], None), pact.published_at)];
         Ok((found, view))
     }
 
     /// Looks closer at a debt: whether it came with another main branch, and since when its line
     /// and the roles of its version have been owing without a break.
     pub async fn refine(&self, pair: &Pair, debt: &mut Debt) -> Result<(), BrokerError> {
-        match history::renamed_at(&self.known, pair, debt).await? {
-            Some(at) => (debt.due, debt.since) = (Due::Later, at),
-            None => debt.since = history::since(&self.known, pair, debt).await?,
+        if let Some(at) = history::renamed_at(&self.known, pair, debt).await? {
+            (debt.due, debt.since) = (Due::Later, at);
+            return Ok(());
         }
+        let owing = history::owing(&self.known, pair, debt).await?;
+        (debt.since, debt.is_begin_seen) = (owing.since, owing.is_begin_seen);
         Ok(())
     }
 
@@ -222,7 +225,12 @@ fn published_at(rows: &[MatrixRow], version: &str) -> Option<Timestamp> {
     rows.iter().find(|row| row.consumer_version == version).map(|row| row.published_at)
 }
 
-fn contract(rows: &[MatrixRow], version: &str, lines: &[Role], at: Timestamp) -> Contract {
+fn contract(
+    rows: &[MatrixRow],
+    version: &str,
+    (lines, placed_since): (&[Role], Option<Timestamp>),
+    at: Timestamp,
+) -> Contract {
     let results = rows.iter().filter(|row| row.consumer_version == version).filter_map(|row| {
         let result = row.verification.as_ref()?;
         Some(VersionResult {
@@ -235,6 +243,7 @@ fn contract(rows: &[MatrixRow], version: &str, lines: &[Role], at: Timestamp) ->
         consumer_version: version.to_owned(),
         lines: lines.to_vec(),
         published_at: at,
+        placed_since,
         results: results.collect(),
     }
 }

@@ -31,5 +31,5 @@ pub use deployable::{Deployable, Needed, deployable};
 pub use fate::{Fate, Looked, Sight, fate};
 pub use judged::{Judged, PairState, judge_pair};
 pub use role::Role;
-pub use since::{HistoricResult, Step, owing_since};
+pub use since::{Owing, Past, Step};
 pub use standing::{Counted, Head, Placed, Side, Standing};

@@ -202,6 +202,7 @@ mod tests {
             due: Due::Published,
             blocking: false,
             since: ago(owing),
+            is_begin_seen: false,
         };
         let of_hours = |hours| SaidHold {
             consumer_version: "1".to_owned(),

@@ -122,6 +122,7 @@ mod tests {
             consumer_version: "1".to_owned(),
             lines: vec![Role::Main],
             published_at: at(published),
+            placed_since: None,
             results: Vec::new(),
         };
         PairView { counts, contracts: vec![contract], ..PairView::default() }

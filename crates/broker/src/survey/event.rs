@@ -94,6 +94,7 @@ mod tests {
             due: Due::Later,
             blocking: false,
             since: jiff::Timestamp::UNIX_EPOCH,
+            is_begin_seen: false,
         };
         // As recorded from Pact Broker 2.120.0.
         assert_eq!(metadata(&debt("c3"), &[]), "Y3ZuPWMzJnc9dHJ1ZQ");

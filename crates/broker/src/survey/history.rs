@@ -1,9 +1,9 @@
 //! Since when a line has been owing, and why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use postrider_domain::owed::{Debt, Due, HistoricResult, Role, Step, owing_since};
+use postrider_domain::owed::{Debt, Due, Owing, Past, Role, Step};
 
 use super::known::{Known, RECENT_MOST};
 use crate::error::BrokerError;
@@ -16,52 +16,23 @@ const BACK: usize = 20;
 
 /// Since when the debt's line and the roles of its version have been owing without a break, as
 /// far as it can be seen; never later than the debt itself.
-pub(super) async fn since(
+pub(super) async fn owing(
     known: &Known<'_>,
     pair: &Pair,
     debt: &Debt,
-) -> Result<Timestamp, BrokerError> {
+) -> Result<Owing, BrokerError> {
+    let itself = Owing { since: debt.since, is_begin_seen: false };
     let near = near(known, pair, debt).await?;
-    let since = near.since().unwrap_or(debt.since).min(debt.since);
+    let found = near.owing().filter(|owing| owing.since <= debt.since).unwrap_or(itself);
     // A line that moves fast and has been dead for long owes further back than that.
-    if !near.reaches_back_to(since) {
-        return Ok(since);
+    if !near.reaches_back_to(found.since) {
+        return Ok(found);
     }
     let far = far(known, pair, debt).await?;
-    Ok(far.since().unwrap_or(since).min(since))
+    Ok(far.owing().filter(|owing| owing.since <= found.since).unwrap_or(found))
 }
 
-/// Contracts of a line and, for each role of a version, the versions in it, with the rows that
-/// tell what was verified.
-struct Back {
-    contracts: Vec<Step>,
-    roles: Vec<Vec<Step>>,
-    rows: Vec<MatrixRow>,
-    /// There may be older contracts of the line.
-    has_older: bool,
-}
-
-impl Back {
-    fn since(&self) -> Option<Timestamp> {
-        let starts = self.roles.iter().filter_map(|versions| {
-            let results = results(&self.rows, &self.contracts, versions);
-            owing_since(&self.contracts, versions, &results)
-        });
-        starts.min()
-    }
-
-    /// Whether the debt is as old as what is seen, and there is more to see.
-    fn reaches_back_to(&self, since: Timestamp) -> bool {
-        let oldest = |steps: &[Step]| steps.iter().map(|step| step.at).min();
-        let edges = self
-            .roles
-            .iter()
-            .filter_map(|versions| Some(oldest(&self.contracts)?.max(oldest(versions)?)));
-        self.has_older && edges.min().is_some_and(|edge| since <= edge)
-    }
-}
-
-async fn near(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Back, BrokerError> {
+async fn near(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Past, BrokerError> {
     let recent = known.recent(&pair.consumer).await?;
     let line = of_line(known, pair, debt, &recent).await?;
     let older = line.iter().filter(|number| **number != debt.consumer_version);
@@ -73,16 +44,16 @@ async fn near(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Back, Broke
     asked.sort_unstable();
     asked.dedup();
     let rows = known.broker().results(pair, &names, &asked).await?;
-    Ok(Back {
+    Ok(Past {
         contracts: published(&rows, |_| true),
         roles,
-        rows,
+        results: results(&rows),
         has_older: line.len() > BACK || (!line.is_empty() && recent.len() >= RECENT_MOST),
     })
 }
 
 /// As far as the newest rows of the pair's matrix go.
-async fn far(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Back, BrokerError> {
+async fn far(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Past, BrokerError> {
     let rows = known.broker().matrix(pair).await?;
     let oldest = rows.iter().map(|row| row.published_at).min().unwrap_or(debt.published_at);
     let consumer = known.back_to(&pair.consumer, oldest).await?;
@@ -90,10 +61,10 @@ async fn far(known: &Known<'_>, pair: &Pair, debt: &Debt) -> Result<Back, Broker
     let is_of_line =
         |version: &str| version == debt.consumer_version || line.iter().any(|one| one == version);
     let provider = known.back_to(&pair.provider, oldest).await?;
-    Ok(Back {
+    Ok(Past {
         contracts: published(&rows, is_of_line),
         roles: roles(debt, &provider, usize::MAX),
-        rows,
+        results: results(&rows),
         has_older: false,
     })
 }
@@ -187,18 +158,13 @@ fn published(rows: &[MatrixRow], is_wanted: impl Fn(&str) -> bool) -> Vec<Step> 
     steps
 }
 
-/// Results, each as early as it can have come: the matrix tells of the latest result of two
-/// versions, and one that was asked for again must not look as if there had been none.
-fn results(rows: &[MatrixRow], contracts: &[Step], versions: &[Step]) -> Vec<HistoricResult> {
-    let at = |steps: &[Step], name: &str| {
-        steps.iter().find(|step| step.version == name).map(|step| step.at)
-    };
-    rows.iter()
-        .filter(|row| row.verification.is_some())
-        .filter_map(|row| {
-            let version = row.provider_version.clone()?;
-            let known = at(contracts, &row.consumer_version)?.max(at(versions, &version)?);
-            Some(HistoricResult { contract: row.consumer_version.clone(), version, at: known })
-        })
-        .collect()
+/// The matrix tells of the latest result of two versions: one that was asked for again must not look
+/// as if there had been none.
+fn results(rows: &[MatrixRow]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut results: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.verification.is_some()) {
+        let of_contract = results.entry(row.consumer_version.clone()).or_default();
+        of_contract.extend(row.provider_version.clone());
+    }
+    results
 }

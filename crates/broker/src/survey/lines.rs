@@ -16,6 +16,8 @@ pub(super) struct Line {
     pub(super) version: String,
     pub(super) created_at: Timestamp,
     pub(super) roles: Vec<Role>,
+    /// Since when it is deployed or supported anywhere.
+    pub(super) placed_since: Option<Timestamp>,
 }
 
 /// The lines of a pair.
@@ -28,13 +30,23 @@ pub(super) struct Lines {
 
 impl Lines {
     fn add(&mut self, version: &Version, role: Role) {
+        self.add_placed(version, role, None);
+    }
+
+    /// Adds what is somewhere since then.
+    fn add_placed(&mut self, version: &Version, role: Role, since: Option<Timestamp>) {
         match self.versions.iter_mut().find(|line| line.version == version.number) {
-            Some(line) if line.roles.contains(&role) => {}
-            Some(line) => line.roles.push(role),
+            Some(line) => {
+                if !line.roles.contains(&role) {
+                    line.roles.push(role);
+                }
+                line.placed_since = line.placed_since.into_iter().chain(since).min();
+            }
             None => self.versions.push(Line {
                 version: version.number.clone(),
                 created_at: version.created_at,
                 roles: vec![role],
+                placed_since: since,
             }),
         }
     }
@@ -170,7 +182,7 @@ async fn placed(
         }
         let found = known.version(&pair.consumer, &place.version).await?;
         if let Some(version) = found.filter(|found| found.providers.contains(&pair.provider)) {
-            lines.add(&version, role);
+            lines.add_placed(&version, role, Some(place.since));
         }
     }
     Ok(())

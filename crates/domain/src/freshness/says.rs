@@ -54,6 +54,9 @@ pub struct SaidDebt {
     pub blocking: bool,
     /// Since when the line owes to the role without a break.
     pub since: Timestamp,
+    /// There was a result right before that.
+    #[serde(default)]
+    pub is_begin_seen: bool,
 }
 
 /// A provider version that does not keep a contract.
@@ -115,12 +118,13 @@ impl BrokerSays {
     }
 
     /// Keeps what only the look before knew: when the first one was, and since when a line has
-    /// been owing that owed then and has been owing since.
+    /// been owing that owed then and has been owing since. Of a debt whose beginning is seen it
+    /// knew nothing more: a result has come meanwhile of what it saw owed before.
     #[must_use]
     pub fn after(mut self, before: &Self) -> Self {
         self.first_asked_at = before.first_asked_at;
         for debt in &mut self.owes {
-            if debt.since > before.told_at {
+            if debt.since > before.told_at || debt.is_begin_seen {
                 continue;
             }
             let same = before.owes.iter().filter(|other| debt.is_of_line_of(other));
@@ -163,6 +167,7 @@ impl SaidDebt {
             due: debt.due,
             blocking: debt.blocking,
             since: debt.since,
+            is_begin_seen: debt.is_begin_seen,
         }
     }
 

@@ -101,6 +101,7 @@ fn debt(since: i64) -> SaidDebt {
         due: crate::owed::Due::Published,
         blocking: false,
         since: ago(since),
+        is_begin_seen: false,
     }
 }
 
@@ -195,6 +196,10 @@ fn a_look_keeps_what_the_one_before_knew() {
     let mut other = says(&[20]);
     other.owes[0].lines = vec!["deployed:prod".to_owned()];
     assert_eq!(other.after(&before).owed_since(), Some(ago(20)));
+    // A result came right before what is owed now: the debt that was seen before is over.
+    let mut over = says(&[20]);
+    over.owes[0].is_begin_seen = true;
+    assert_eq!(over.after(&before).owed_since(), Some(ago(20)));
     let troubled = BrokerSays::troubled(Some(before), "500".to_owned(), ago(0));
     assert_eq!((troubled.owed_since(), troubled.told_at), (Some(ago(90)), ago(10)));
     let kept = says(&[20]).after(&troubled);

@@ -27,6 +27,8 @@ pub struct Contract {
     pub lines: Vec<Role>,
     /// When it was published.
     pub published_at: Timestamp,
+    /// Since when it is deployed or supported anywhere; `None` when it is nowhere.
+    pub placed_since: Option<Timestamp>,
     /// Results for its content of the provider versions that count; others may be among them.
     pub results: Vec<VersionResult>,
 }
@@ -71,8 +73,10 @@ pub struct Debt {
     /// Whether it stops a deployment now.
     pub blocking: bool,
     /// Since when this version owes this contract. That the version before, or the contract
-    /// before, owed without a break is known to [`owing_since`](super::owing_since) only.
+    /// before, owed without a break is known to [`Past`](super::Past) only.
     pub since: Timestamp,
+    /// It was not owed right before. Else it may have been owed for longer than is seen.
+    pub is_begin_seen: bool,
 }
 
 /// A provider version that counts and does not keep a contract.
@@ -145,7 +149,7 @@ impl Contract {
             consumer_version: self.consumer_version.clone(),
             lines,
             provider_version: head.version.clone(),
-            since: since.max(self.published_at),
+            since: since.max(self.published_at).max(self.placed_since.unwrap_or(since)),
         })
     }
 
@@ -165,6 +169,7 @@ impl Contract {
             due: if counted_then { Due::Published } else { Due::Later },
             blocking: counted.is_blocking(),
             since: counts_since.max(self.published_at),
+            is_begin_seen: false,
         }
     }
 }
@@ -173,5 +178,31 @@ fn is_placed(line: &Role) -> bool {
     match line {
         Role::Deployed(_) | Role::Released(_) => true,
         Role::Main | Role::Branch(_) | Role::Tag(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_held_back_since_the_content_is_deployed() {
+        let at = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap();
+        let contract = |placed_since| Contract {
+            consumer_version: "c".to_owned(),
+            lines: vec![Role::Deployed("prod".to_owned())],
+            published_at: at(0),
+            placed_since,
+            results: Vec::new(),
+        };
+        let counts = [Counted {
+            version: "p".to_owned(),
+            main_branch: Some("main".to_owned()),
+            because: vec![(Role::Main, at(10))],
+        }];
+        for (placed_since, expected) in [(None, 10), (Some(5), 10), (Some(200), 200)] {
+            let held = contract(placed_since.map(at)).holds_back(&counts);
+            assert_eq!(held.map(|held| held.since), Some(at(expected)), "{placed_since:?}");
+        }
     }
 }

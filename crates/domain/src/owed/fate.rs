@@ -91,6 +91,7 @@ mod tests {
             due,
             blocking: false,
             since: at(published),
+            is_begin_seen: false,
         }
     }
 

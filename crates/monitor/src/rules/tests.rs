@@ -306,6 +306,7 @@ fn what_the_broker_says_is_late() {
         due: Due::Published,
         blocking: true,
         since: at("2026-11-18T09:00:00Z"),
+        is_begin_seen: false,
     };
     row.facts.says = Some(BrokerSays {
         owes: vec![debt],

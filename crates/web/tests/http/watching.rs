@@ -137,6 +137,7 @@ async fn what_a_broker_says_is_shown() {
         due: Due::Later,
         blocking: true,
         since: ago(30),
+        is_begin_seen: false,
     };
     row.facts.says = Some(BrokerSays {
         owes: vec![debt],
