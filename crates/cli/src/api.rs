@@ -223,9 +223,7 @@ impl Api {
                 format!("{} answered {}: {detail}", self.base, status.as_u16()),
             )
             .fix("look at /healthz and at the log of the running postrider"),
-            404 if !answer.body.is_null() => {
-                Failure::new(Exit::No, format!("not found: {detail}"))
-            }
+            404 if !answer.body.is_null() => Failure::new(Exit::No, format!("not found: {detail}")),
             // postrider says in a document what it did not find.
             200..=399 | 404 => self.other_server(status),
             code => Failure::new(Exit::No, format!("refused ({code}): {detail}")),

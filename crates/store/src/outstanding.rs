@@ -99,7 +99,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let went_well = self.went_well;
         self.list.with(|steps| {
-            let Some(Begun { name, kind, .. }) = steps.under_way.remove(&self.number) else { return };
+            let Some(Begun { name, kind, .. }) = steps.under_way.remove(&self.number) else {
+                return;
+            };
             match went_well {
                 None => {}
                 Some(true) => {

@@ -71,7 +71,9 @@ impl Health {
             let age = age.as_secs_f32();
             return Some(format!("the database has not answered {step} for {age:.1} s").into());
         }
-        if let Some((step, time)) = self.store.failing_step().filter(|(_, time)| *time > STEP_WITHIN) {
+        if let Some((step, time)) =
+            self.store.failing_step().filter(|(_, time)| *time > STEP_WITHIN)
+        {
             let time = time.as_secs_f32();
             return Some(format!("the database has refused {step} for {time:.1} s").into());
         }

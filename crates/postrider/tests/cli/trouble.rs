@@ -57,7 +57,8 @@ fn what_another_server_answers_is_no_answer() {
         (&["deliveries", "list"], ""),
         (&["doctor", "--consumer", "C", "--provider", "P"], ""),
     ];
-    let answers = [(200, json!({"a": 1})), (200, json!(null)), (302, json!(null)), (404, json!(null))];
+    let answers =
+        [(200, json!({"a": 1})), (200, json!(null)), (302, json!(null)), (404, json!(null))];
     for (status, body) in answers {
         let server = Server::answering(status, &body);
         for (command, input) in commands {

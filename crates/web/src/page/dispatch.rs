@@ -181,7 +181,8 @@ async fn dispatch(
     let event =
         survey.event(&asked.pair, &owed.debt, &asked.broker).await.map_err(|error| away(&error))?;
     let Some(event) = event else { return Ok(State::Gone) };
-    let event = document(&event, &owed.of_no_use()).map_err(|error| Fault::bad(error.to_string()))?;
+    let event =
+        document(&event, &owed.of_no_use()).map_err(|error| Fault::bad(error.to_string()))?;
     match visit.post::<AcceptedEvent>("/events?source=reconcile", &event).await {
         Ok(accepted) => Ok(State::Dispatched(accepted.deliveries.len())),
         Err(Fault {

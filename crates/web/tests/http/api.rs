@@ -295,7 +295,10 @@ async fn one_that_waits_is_discarded_by_its_id() {
         let answer = harness.call("POST", &path, &[], "").await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         let done = answer.json();
-        assert_eq!((&done["deliveries"], &done["not_waiting"]), (&json!(discarded), &json!(left_alone)));
+        assert_eq!(
+            (&done["deliveries"], &done["not_waiting"]),
+            (&json!(discarded), &json!(left_alone))
+        );
     }
     let list = harness.get("/api/v1/deliveries?status=discarded").await.json();
     assert_eq!((&list["total"], &list["deliveries"][0]["id"]), (&json!(1), &json!(id)), "{list}");
