@@ -121,6 +121,8 @@ async fn send_all(
     };
     match args.output.format() {
         Format::Json => out.json(&tally.json(events.len(), &why, outcome)),
+        // What can't be reached has done nothing that could be counted.
+        Format::Table if ended.is_err() && tally.is_empty() => {}
         Format::Table => tally.print(&why, outcome, out),
     }
     ended.map_err(|failure| tally.add_to(failure))?;
@@ -258,6 +260,11 @@ impl Tally {
             None if self.deliveries.is_empty() => {}
             None => out.line("what becomes of them: `postrider deliveries tail`"),
         }
+    }
+
+    /// Nothing was answered yet.
+    fn is_empty(&self) -> bool {
+        self.accepted + self.duplicates + self.refused == 0
     }
 
     /// What a run that ended early has done already.

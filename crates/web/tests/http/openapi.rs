@@ -166,7 +166,7 @@ async fn faults(harness: &Harness) {
             }
         }
         let is_named = call.template.ends_with('}')
-            || ["/ack", "}/release", "/pending", "/probe"]
+            || ["/ack", "}/discard", "}/release", "/pending", "/probe"]
                 .iter()
                 .any(|end| call.template.ends_with(end));
         let bad = if is_named {
