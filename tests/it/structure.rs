@@ -85,6 +85,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bench", &["domain", "render", "queue", "store", "github"]),
     // For tests alone: real schedulers over a store in memory, and what stores have in common.
     ("sim", &["domain", "scheduler", "store", "testkit"]),
+    // Likewise: a year of traffic over the monitor's rules.
+    ("year", &["domain", "store", "monitor"]),
     ("testkit", &["domain", "store"]),
 ];
 

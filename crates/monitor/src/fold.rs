@@ -13,7 +13,7 @@ const WATCHED_MOST: usize = 16;
 
 /// What a look at a pair at its broker came to.
 #[derive(Debug, Clone)]
-pub(crate) enum Learned {
+pub enum Learned {
     /// What the broker knows; without its word when the pair is gone.
     Facts(Box<PairFacts>),
     /// Why it could not tell, and when.
@@ -22,7 +22,7 @@ pub(crate) enum Learned {
 
 /// Some pairs, and which of them changed since they were read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     rows: BTreeMap<PairKey, PairRow>,
     changed: BTreeSet<PairKey>,
     room: usize,
@@ -32,34 +32,34 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Pairs as read; of others `room` are taken in.
-    pub(crate) fn new(rows: Vec<PairRow>, room: usize) -> Self {
+    pub fn new(rows: Vec<PairRow>, room: usize) -> Self {
         let rows = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
         Self { rows, room, ..Self::default() }
     }
 
     /// Pairs that were not known before.
-    pub(crate) fn taken_in(&self) -> usize {
+    pub fn taken_in(&self) -> usize {
         self.taken_in
     }
 
     /// Pairs that found no room.
-    pub(crate) fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.refused
     }
 
     /// All pairs.
-    pub(crate) fn into_rows(self) -> Vec<PairRow> {
+    pub fn into_rows(self) -> Vec<PairRow> {
         self.rows.into_values().collect()
     }
 
     /// Pairs that changed since this was last asked.
-    pub(crate) fn take_changed(&mut self) -> Vec<PairRow> {
+    pub fn take_changed(&mut self) -> Vec<PairRow> {
         let changed = std::mem::take(&mut self.changed);
         changed.iter().filter_map(|key| self.rows.get(key).cloned()).collect()
     }
 
     /// What events tell. Tests of webhooks tell nothing: their pair may be a placeholder.
-    pub(crate) fn tell(&mut self, told: &ToldEvents) {
+    pub fn tell(&mut self, told: &ToldEvents) {
         if told.event == EventName::Test {
             return;
         }
@@ -74,7 +74,7 @@ impl Ledger {
     }
 
     /// What a broker knows of a pair, which counts as seen even when that is nothing new.
-    pub(crate) fn learn(&mut self, key: &PairKey, learned: &Learned) {
+    pub fn learn(&mut self, key: &PairKey, learned: &Learned) {
         self.change(key, |row| {
             let before = row.facts.says.take();
             row.facts.says = match learned {
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// The broker does not name these pairs any more: what it said of them is gone.
-    pub(crate) fn forget_unless(&mut self, is_named: impl Fn(&PairKey) -> bool) {
+    pub fn forget_unless(&mut self, is_named: impl Fn(&PairKey) -> bool) {
         let gone = self.rows.iter().filter(|(key, row)| row.facts.says.is_some() && !is_named(key));
         let gone: Vec<PairKey> = gone.map(|(key, _)| key.clone()).collect();
         for key in gone {
@@ -106,12 +106,12 @@ impl Ledger {
     }
 
     /// Events whose deliveries have to be looked at.
-    pub(crate) fn watched(&self) -> Vec<EventId> {
+    pub fn watched(&self) -> Vec<EventId> {
         self.rows.values().flat_map(|row| row.watched.iter().copied()).collect()
     }
 
     /// What became of the deliveries of all watched events; one that is missing is gone.
-    pub(crate) fn dispatched(&mut self, facts: &[DispatchFact]) {
+    pub fn dispatched(&mut self, facts: &[DispatchFact]) {
         let facts: BTreeMap<EventId, &DispatchFact> =
             facts.iter().map(|fact| (fact.event, fact)).collect();
         let keys: Vec<PairKey> = self.rows.keys().cloned().collect();

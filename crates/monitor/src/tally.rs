@@ -18,7 +18,7 @@ const SHOWN: usize = 1_000;
 
 /// Judges pairs and keeps what is to be told and shown.
 #[derive(Debug)]
-pub(crate) struct Tally<'a> {
+pub struct Tally<'a> {
     rules: &'a Rules,
     brokers: &'a [BrokerRead],
     now: Timestamp,
@@ -35,7 +35,8 @@ pub(crate) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    pub(crate) fn new(rules: &'a Rules, brokers: &'a [BrokerRead], now: Timestamp) -> Self {
+    /// Nothing was seen yet. Brokers are those that are asked.
+    pub fn new(rules: &'a Rules, brokers: &'a [BrokerRead], now: Timestamp) -> Self {
         Self {
             rules,
             brokers,
@@ -50,7 +51,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Takes a page of pairs in.
-    pub(crate) fn see(&mut self, rows: &[PairRow]) {
+    pub fn see(&mut self, rows: &[PairRow]) {
         for row in rows {
             let reach: BrokerReach = reach(self.brokers, &row.key.broker, self.rules, self.now);
             let verdict = judge(&self.rules.freshness, &row.key, &row.facts, reach, self.now);
@@ -87,7 +88,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Providers, by broker and name, that fell silent or gave results again.
-    pub(crate) fn silences(&self) -> Vec<(String, String, bool)> {
+    pub fn silences(&self) -> Vec<(String, String, bool)> {
         let changed = self.silences.iter().filter_map(|((broker, provider), (silence, was))| {
             let is = silence.is_confirmed();
             (is != *was).then(|| (broker.clone(), provider.clone(), is))
@@ -115,7 +116,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Shows the figures; of equal pairs at several brokers the oldest age.
-    pub(crate) fn show(&self, metrics: &Metrics) {
+    pub fn show(&self, metrics: &Metrics) {
         let mut shown: BTreeMap<(&str, &str), (Duration, Duration)> = BTreeMap::new();
         for Reverse((age, consumer, provider, max_age)) in &self.oldest {
             let oldest = shown.entry((consumer, provider)).or_default();
@@ -131,7 +132,7 @@ impl<'a> Tally<'a> {
     }
 
     /// The incidents of late pairs.
-    pub(crate) fn into_findings(self) -> Vec<IncidentFinding> {
+    pub fn into_findings(self) -> Vec<IncidentFinding> {
         let met = self.late_when_met.iter();
         let met = met.map(|(broker, (pairs, one))| first_contact(broker, *pairs, one));
         self.findings.into_iter().chain(met).collect()
