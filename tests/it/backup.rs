@@ -12,8 +12,9 @@ use postrider_github_double::{Double, Options};
 use url::Url;
 
 use crate::harness::{
-    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, event, run, say, wait_until, webhook,
+    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, event, run, say, wait_until,
 };
+use crate::workers::with_webhook;
 
 /// The manual's section.
 const SECTION: &str = "## Backup and restore";
@@ -34,11 +35,7 @@ async fn what_was_accepted_before_a_backup_is_delivered(mode: Mode) -> Result<()
     let double = Double::start(Options::default()).await?;
     // So slow that at any time something waits, and something is on its way.
     let plan = Plan::new(mode).set("GITHUB_HOSTS", double.addr()).set("LANE_RATE", "60/s");
-    let mut cluster = plan.start().await?;
-    let api = cluster.api()?;
-    api.set_secret("githubToken", "test-token").await?;
-    api.create_webhook(&webhook(&double.base_url(), "acme/billing", "billing", "githubToken"))
-        .await?;
+    let mut cluster = with_webhook(plan, &double).await?;
     let kept = Kept::new(&mut cluster)?;
 
     let before = send(&cluster, Load::of(150)?).await?;

@@ -9,8 +9,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::harness::{
-    Api, Cluster, Looking, Mode, Plan, SOON, Signal, event, settled, wait_until, webhook,
+    Api, Cluster, Load, Looking, Mode, Plan, SOON, Signal, event, settled, wait_until,
 };
+use crate::workers::with_webhook;
 
 /// A request's time and five seconds more, and what the store gets to close its file; a machine that
 /// does other work too may take twice as long. Each wait for the lock would take 30 s.
@@ -51,11 +52,8 @@ async fn readiness(admin: &Api, api: &Api, wanted: u16) -> Result<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_database_makes_unready() -> Result<()> {
     let double = Double::start(Options::default()).await?;
-    let mut cluster = Plan::new(Mode::Distributed).start().await?;
+    let mut cluster = with_webhook(Plan::new(Mode::Distributed), &double).await?;
     let api = cluster.api()?;
-    api.set_secret("githubToken", "test-token").await?;
-    api.create_webhook(&webhook(&double.base_url(), "acme/billing", "billing", "githubToken"))
-        .await?;
     let admin = cluster.admin("ingest-2")?;
     read_only(&mut cluster, true).await?;
     let told = readiness(&admin, &api, 503).await?;
@@ -75,12 +73,8 @@ async fn a_read_only_database_makes_unready() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_file_keeps_no_process_from_ending() -> Result<()> {
     let double = Double::start(Options::default()).await?;
-    let mut cluster = Plan::new(Mode::Embedded).start().await?;
-    let api = cluster.api()?;
-    api.set_secret("githubToken", "test-token").await?;
-    api.create_webhook(&webhook(&double.base_url(), "acme/billing", "billing", "githubToken"))
-        .await?;
-    let load = crate::harness::Load::of(40)?;
+    let mut cluster = with_webhook(Plan::new(Mode::Embedded), &double).await?;
+    let load = Load::of(40)?;
     let accepted = load.send(&cluster.intakes(), |number| event(number, "billing")).await?;
     let file = cluster.dir().join("data/postrider.db");
     let mut other = SqliteConnectOptions::new().filename(file).connect().await?;

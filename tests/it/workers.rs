@@ -32,7 +32,7 @@ fn through(database: &Url, line: std::net::SocketAddr) -> Result<String> {
     Ok(through.into())
 }
 
-async fn with_webhook(plan: Plan, double: &Double) -> Result<Cluster> {
+pub(crate) async fn with_webhook(plan: Plan, double: &Double) -> Result<Cluster> {
     let cluster = Box::pin(plan.start()).await?;
     let api = cluster.api()?;
     api.set_secret("githubToken", "test-token").await?;
