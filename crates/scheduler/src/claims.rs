@@ -97,12 +97,14 @@ impl<P> Scheduler<P> {
     }
 
     /// A claim of an unlimited lane is ours: started as soon as the lane's window allows, or
-    /// given back if the lane was closed meanwhile.
+    /// given back if the lane was closed meanwhile. A delivery that moved may come with a lane
+    /// that was never polled: nobody knows whose concurrency it shares, so it is given back too.
     fn hold(&mut self, claim: ClaimedDelivery<P>, permit: Option<Permit>, asked_at: Millis) {
         self.ids.lives(claim.key, Account::Shared);
         self.timeout_seen(claim.timeout);
         let lane = self.lane(claim.lane);
-        if self.stopping.is_some() || !self.is_open(lane) {
+        let limit = self.lanes[lane].limit;
+        if self.stopping.is_some() || limit.is_none() || !self.is_open(lane) {
             self.came_closed(lane);
             if let Some(permit) = permit {
                 self.give_back(permit);
@@ -111,8 +113,9 @@ impl<P> Scheduler<P> {
             return;
         }
         let mut permit = match permit {
-            Some(permit) if permit.lane == lane => permit,
-            // It moved to another lane since; its permit stays with the old one.
+            Some(permit) if permit.lane == lane && permit.limit == limit => permit,
+            // It moved to another lane since, or the lane to another limit; its permit counts
+            // where it was granted.
             Some(other) => {
                 self.give_back(other);
                 self.grant(lane)

@@ -13,9 +13,9 @@ use super::standing::{Class, Standing};
 /// beyond its window, so that claims come in batches; other lanes claim what they can start now.
 pub(super) const AHEAD_MAX: u32 = 128;
 const AHEAD_WINDOW_MS: u64 = 100;
-/// A lane that goes that fast waits until so many permits are free, instead of claiming one by
-/// one.
-const REFILL_MIN: u32 = 64;
+/// A lane that goes that fast waits until so many permits are free, and takes them all then,
+/// instead of claiming one by one.
+const REFILL_MIN: u32 = 96;
 /// How much of a lane is claimed from the store at first; doubles while as much is there.
 const SHARE_MIN: u32 = 4;
 const SHARE_MAX: u32 = 128;
@@ -76,6 +76,8 @@ pub(super) struct Lane<P> {
 
     /// Permits of this lane: claims asked for, claimed, under way.
     pub(super) granted: u32,
+    /// So many were free that it takes what there is, over as many turns as that needs.
+    is_refilling: bool,
     pub(super) claimed: VecDeque<GrantedClaim<P>>,
     pub(super) under_way: u32,
 
@@ -119,6 +121,7 @@ impl<P> Lane<P> {
             suspect_at: Millis::default(),
             is_suspect: false,
             granted: 0,
+            is_refilling: false,
             claimed: VecDeque::new(),
             under_way: 0,
             open: false,
@@ -157,9 +160,13 @@ impl<P> Lane<P> {
         }
         let window = self.standing.window().min(concurrency);
         let ahead = self.ahead(now);
-        let free = (window + ahead).checked_sub(self.granted).filter(|free| *free > 0)?;
+        let free = (window + ahead).saturating_sub(self.granted);
+        self.is_refilling = free >= REFILL_MIN || self.is_refilling && free > 0;
+        if free == 0 {
+            return None;
+        }
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let is_worth = ahead < REFILL_MIN || free >= REFILL_MIN || wanted <= free;
+        let is_worth = ahead < REFILL_MIN || self.is_refilling || wanted <= free;
         is_worth.then(|| free.min(wanted))
     }
 

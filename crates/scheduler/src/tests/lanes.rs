@@ -272,6 +272,67 @@ fn lanes_share_a_concurrency_from_their_first_message_on() {
     assert_eq!(world.most_under_way, 1);
 }
 
+/// Claims that come one by one cost as much as claims that come together.
+#[test]
+fn a_lane_that_goes_fast_claims_many_at_a_time() {
+    let mut world = World::new(Settings::default());
+    let lane = world.unlimited(1, Target::Answers(5));
+    world.run(100);
+    world.message(lane, 400);
+    world.run(1_000);
+    let before = world.claims;
+    world.message(lane, 6_000);
+    world.run(5_000);
+    assert_eq!(world.left(lane), 0);
+    let claims = world.claims - before;
+    assert!(claims <= 6_000 / 64, "{claims} claims for 6,000 deliveries");
+}
+
+/// A webhook was edited after its message had left.
+#[test]
+fn a_delivery_that_moved_to_a_lane_nobody_looked_at_waits_for_its_concurrency() {
+    let mut world = World::new(Settings::default());
+    let busy = world.unlimited(1, Target::Answers(400));
+    let old = world.unlimited(2, Target::Answers(400));
+    world.limits.get_mut(&LimitId(1)).unwrap().terms.concurrency = 1;
+    world.run(100);
+    world.message(busy, 1);
+    world.run(120);
+    let new = world.unlimited(3, Target::Answers(400));
+    world.lanes.get_mut(&new).unwrap().limit = LimitId(1);
+    let ids = world.message(old, 1);
+    world.moves(ids[0], new);
+    world.run(2_000);
+    assert_eq!((world.left(busy), world.left(new), world.most_under_way), (0, 0, 1));
+}
+
+/// Settings moved the lane to another limit while a claim was open.
+#[test]
+fn a_claim_counts_under_the_limit_that_its_lane_has_when_it_comes() {
+    let mut world = World::new(Settings::default());
+    let busy = world.unlimited(1, Target::Answers(4_000));
+    let lane = world.unlimited(2, Target::Answers(400));
+    world.limits.get_mut(&LimitId(1)).unwrap().terms.concurrency = 1;
+    world.run(100);
+    world.message(lane, 1);
+    world.run(900);
+    world.message(busy, 1);
+    world.message(lane, 1);
+    // The poll of the second is under way, and sees the new limit before the claim is answered.
+    world.run(990);
+    world.rtt = 60;
+    world.run(1_005);
+    let polls = world.polls;
+    world.message(lane, 1);
+    world.lanes.get_mut(&lane).unwrap().limit = LimitId(1);
+    world.run(1_031);
+    assert_eq!(world.polls, polls + 1, "it was under way");
+    world.run(8_000);
+    assert_eq!((world.left(busy), world.left(lane)), (0, 0));
+    let sent = world.sent_by(lane);
+    assert!(sent[2] >= 4_900, "sent beside the only one that may be under way: {sent:?}");
+}
+
 #[test]
 fn a_lane_that_becomes_limited_is_led_and_paced() {
     let mut world = world();

@@ -217,6 +217,11 @@ impl World {
         ids
     }
 
+    /// The delivery belongs to another lane from now on.
+    pub(super) fn moves(&mut self, id: DeliveryId, lane: LaneId) {
+        self.rows.get_mut(&id).unwrap().lane = lane;
+    }
+
     /// Everything that waits is due.
     pub(super) fn sweep(&mut self) {
         for row in self.rows.values_mut().filter(|row| row.state == State::Waiting) {
