@@ -135,6 +135,11 @@ impl Channel {
         Arc::clone(&self.connection)
     }
 
+    /// Messages that RabbitMQ hands out before it waits for acknowledgements.
+    pub(crate) fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.amqp.status().connected()
     }

@@ -13,6 +13,7 @@ use crate::channel::{Arrival, Channel, ReceiveOutcome, Source};
 use crate::consume::{Order, Shared};
 use crate::link::{self, LinkState, Waits};
 use crate::old::OldQueues;
+use crate::settle::Unwritten;
 use crate::topology::{Topology, delivery_queue_name};
 use crate::{QueueConfig, QueueError, Received};
 
@@ -130,16 +131,22 @@ impl Task {
     async fn pump(&mut self, channel: &mut Channel, finds: &mut mpsc::Receiver<usize>) -> End {
         let mut orders = Vec::with_capacity(ORDERS_AT_ONCE);
         let mut taking = true;
+        let mut unwritten = Unwritten::new(channel.prefetch());
         let mut linger = std::pin::pin!(tokio::time::sleep(LINGER));
         loop {
             tokio::select! {
                 biased;
                 count = self.orders.recv_many(&mut orders, ORDERS_AT_ONCE) => {
                     if count == 0 {
-                        return End::Leave(None);
+                        return written_at_last(channel, &mut unwritten).await;
                     }
-                    if let Some(end) = self.obey(&mut orders, channel).await {
+                    if let Some(end) = self.obey(&mut orders, channel, &mut unwritten).await {
                         return end;
+                    }
+                }
+                () = tokio::time::sleep_until(unwritten.due_at()), if unwritten.waits() => {
+                    if let Err(lost) = channel.ack(unwritten.take(Instant::now())).await {
+                        return End::Lost(lost);
                     }
                 }
                 () = self.ended.cancelled(), if taking => {
@@ -156,7 +163,9 @@ impl Task {
                         return End::Lost(error);
                     }
                 }
-                () = &mut linger, if !taking => return End::Leave(None),
+                () = &mut linger, if !taking => {
+                    return written_at_last(channel, &mut unwritten).await;
+                }
                 () = tokio::time::sleep(LOOK_EVERY) => {
                     if !channel.is_connected() {
                         return End::Lost(link::gone("the connection closed"));
@@ -186,15 +195,22 @@ impl Task {
     }
 
     /// Does what was ordered.
-    async fn obey(&mut self, orders: &mut Vec<Order>, channel: &mut Channel) -> Option<End> {
-        let mut tags = Vec::new();
+    async fn obey(
+        &mut self,
+        orders: &mut Vec<Order>,
+        channel: &mut Channel,
+        unwritten: &mut Unwritten,
+    ) -> Option<End> {
         let mut closing = None;
         // Also a pause that is over by now: whoever ordered it has forgotten what it held, and waits
         // for a new connection to bring it again.
         let mut gives_back = false;
         for order in orders.drain(..) {
             match order {
-                Order::Ack(acked) => tags.extend(acked),
+                Order::Ack(acked) => {
+                    let current = acked.iter().filter(|tag| tag.generation == self.generation);
+                    unwritten.extend(current.map(|tag| tag.delivery));
+                }
                 Order::Want(wanted) => {
                     self.wanted = wanted;
                     gives_back |= wanted == Wanted::No;
@@ -202,8 +218,12 @@ impl Task {
                 Order::Close(done) => closing = Some(done),
             }
         }
-        let current = tags.iter().filter(|tag| tag.generation == self.generation);
-        let written = channel.ack(current.map(|tag| tag.delivery)).await;
+        let now = Instant::now();
+        let written = if closing.is_some() || gives_back || unwritten.is_due(now) {
+            channel.ack(unwritten.take(now)).await
+        } else {
+            Ok(())
+        };
         match (closing, written) {
             (Some(done), Ok(())) => Some(End::Leave(Some(done))),
             (Some(done), Err(_lost)) => {
@@ -264,6 +284,14 @@ impl Task {
             }
             Some(Order::Close(done)) => Some(End::Leave(Some(done))),
         }
+    }
+}
+
+/// Leaves with everything written that was settled.
+async fn written_at_last(channel: &mut Channel, unwritten: &mut Unwritten) -> End {
+    match channel.ack(unwritten.take(Instant::now())).await {
+        Ok(()) => End::Leave(None),
+        Err(lost) => End::Lost(lost),
     }
 }
 

@@ -3,9 +3,60 @@
 //! Tags of a channel count up from 1. One `basic.ack` with `multiple` settles everything up to
 //! its tag, so it may only be written when all of that is settled. What lies beyond a gap waits
 //! until the gap closes: messages are settled nearly in the order in which they came, and one
-//! acknowledgement for many costs RabbitMQ a fraction of one for each.
+//! acknowledgement for many costs RabbitMQ a fraction of one for each. For the same reason none is
+//! written within [`ACK_EVERY`] after another.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Least time between two acknowledgements that nothing hurries: each is a command of its own in
+/// the log of a quorum queue, whatever it settles.
+const ACK_EVERY: Duration = Duration::from_millis(5);
+/// What is not written yet may be this part of what RabbitMQ hands out at once.
+const UNWRITTEN_PART: usize = 4;
+
+/// Settled messages of one channel of which RabbitMQ was not told yet.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    tags: Vec<u64>,
+    most: usize,
+    due_at: Instant,
+}
+
+impl Unwritten {
+    /// For a channel that is handed `prefetch` messages at once.
+    pub(crate) fn new(prefetch: u16) -> Self {
+        let most = (usize::from(prefetch) / UNWRITTEN_PART).max(1);
+        Self { tags: Vec::new(), most, due_at: Instant::now() }
+    }
+
+    pub(crate) fn extend(&mut self, tags: impl IntoIterator<Item = u64>) {
+        self.tags.extend(tags);
+    }
+
+    /// Whether there is something to write at [`Self::due_at`].
+    pub(crate) fn waits(&self) -> bool {
+        !self.tags.is_empty()
+    }
+
+    /// When to write, unless [`Self::is_due`] says so earlier.
+    pub(crate) fn due_at(&self) -> Instant {
+        self.due_at
+    }
+
+    /// Whether to write now: the last one was long ago, or RabbitMQ may soon wait for it.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.waits() && (now >= self.due_at || self.tags.len() >= self.most)
+    }
+
+    /// What is to be written, which happens at `now`.
+    pub(crate) fn take(&mut self, now: Instant) -> Vec<u64> {
+        self.due_at = now + ACK_EVERY;
+        std::mem::take(&mut self.tags)
+    }
+}
 
 /// What is settled on one channel.
 #[derive(Debug, Default)]

@@ -98,3 +98,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn acknowledgements_wait_for_each_other_and_not_for_long() {
+    let mut unwritten = Unwritten::new(128);
+    let now = Instant::now() + ACK_EVERY;
+    assert!(!unwritten.is_due(now), "nothing is settled");
+    unwritten.extend([1]);
+    assert!(unwritten.is_due(now), "the first waits for nothing");
+    assert_eq!(unwritten.take(now), [1]);
+    unwritten.extend([2, 3]);
+    assert!(unwritten.waits() && !unwritten.is_due(now));
+    assert_eq!(unwritten.due_at(), now + ACK_EVERY);
+    assert!(unwritten.is_due(now + ACK_EVERY));
+    unwritten.extend(4..34);
+    assert!(unwritten.is_due(now), "a quarter of what is handed out at once");
+    assert_eq!(unwritten.take(now).len(), 32);
+}
+
+#[test]
+fn one_message_at_a_time_waits_for_no_time() {
+    let mut unwritten = Unwritten::new(1);
+    for tag in 1..4 {
+        unwritten.extend([tag]);
+        assert!(unwritten.is_due(Instant::now()));
+        assert_eq!(unwritten.take(Instant::now()), [tag]);
+    }
+}
