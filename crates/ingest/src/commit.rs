@@ -8,6 +8,7 @@
 //! goes at once.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ use crate::webhook_cache::{WebhookCache, Webhooks};
 
 /// Commits under way at once.
 const IN_FLIGHT: usize = 2;
+/// Beside the one that is about to begin.
+const OTHERS: u32 = 1;
 
 /// Events of one commit.
 const MAX_BATCH: usize = 500;
@@ -36,7 +39,7 @@ const MAX_BATCH: usize = 500;
 /// Jobs that wait for a commit.
 const QUEUE: usize = 8_192;
 
-/// How long a batch gathers while another commit runs.
+/// How long a batch gathers at most while another commit runs.
 const GATHER: Duration = Duration::from_millis(3);
 
 /// How often a batch is matched while webhooks change under it, before nobody writes any more of
@@ -171,17 +174,23 @@ impl Loop {
         self.jobs.try_recv().ok()
     }
 
-    /// What waits already; while another commit runs, also what comes within [`GATHER`].
+    /// What waits already; while another commit runs, also what comes until that ends, or within
+    /// [`GATHER`].
     async fn gather(&mut self, first: Job) -> Vec<Job> {
+        let Self { jobs, slots, .. } = self;
         let mut size = first.candidates.len();
         let mut batch = vec![first];
-        let is_idle = self.slots.available_permits() + 1 == IN_FLIGHT;
-        let deadline = tokio::time::Instant::now() + GATHER;
+        let is_idle = slots.available_permits() + 1 == IN_FLIGHT;
+        let mut others_end = pin!(tokio::time::timeout(GATHER, slots.acquire_many(OTHERS)));
         while size < MAX_BATCH {
-            let next = match self.jobs.try_recv() {
+            let next = match jobs.try_recv() {
                 Ok(job) => Some(job),
                 Err(_) if is_idle => None,
-                Err(_) => tokio::time::timeout_at(deadline, self.jobs.recv()).await.ok().flatten(),
+                Err(_) => tokio::select! {
+                    biased;
+                    job = jobs.recv() => job,
+                    _ = &mut others_end => None,
+                },
             };
             let Some(job) = next else { break };
             size += job.candidates.len();
