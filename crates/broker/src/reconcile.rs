@@ -1,23 +1,35 @@
-//! What a pair owes at its broker, held against the deliveries that are here: what was lost. For
-//! whoever dispatches it again, the command `reconcile` and the page.
+//! What a pair owes at its broker, held against the deliveries that are here: what was lost, and
+//! how it is dispatched again. For the command `reconcile` and the page.
 
 mod owed;
 mod state;
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_api::{DeliveryDetail, DeliveryList};
-use postrider_domain::DeliveryId;
+use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList, EventDetail};
+use postrider_domain::{DeliveryId, Event, EventId};
+use serde_json::Value;
 
 use crate::{BrokerError, LineChoice, Pair, SideChoice, Survey};
-pub use owed::{Owed, document};
-use owed::{covers, is_candidate, owed};
+pub use owed::Owed;
+use owed::{covers, document, is_candidate, owed};
 use state::MAX_COMPARED;
 pub use state::State;
 
 /// The broker's clock may be ahead of postrider's by so much.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
+/// How often one event is sent anew because nobody wanted it before.
+const SENT_ANEW: usize = 5;
 
-/// The deliveries that are here, as the operations API tells them.
+/// What the intake says to an event.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is stored, or was before.
+    Accepted(AcceptedEvent),
+    /// It is not taken as it is; why.
+    Refused(String),
+}
+
+/// What is here, as the API tells it, and where events are taken.
 pub trait Here: Sync {
     /// Why they can't be told.
     type Fault: Send;
@@ -33,6 +45,12 @@ pub trait Here: Sync {
         &self,
         id: DeliveryId,
     ) -> impl Future<Output = Result<DeliveryDetail, Self::Fault>> + Send;
+
+    /// `GET /api/v1/events/{id}`.
+    fn event(&self, id: EventId) -> impl Future<Output = Result<EventDetail, Self::Fault>> + Send;
+
+    /// `POST /events?source=reconcile`.
+    fn take(&self, event: &Value) -> impl Future<Output = Result<Taken, Self::Fault>> + Send;
 }
 
 /// Which of the two sides could not tell.
@@ -89,6 +107,53 @@ pub async fn look<H: Here>(
         }
     }
     Ok(states)
+}
+
+/// Sends the event of a debt that is lost, with the values that `broker` itself would have sent.
+///
+/// # Errors
+/// One of the two sides could not tell, or did not take it and may do so later.
+pub async fn dispatch<H: Here>(
+    survey: &Survey<'_>,
+    here: &H,
+    owed: &Owed,
+    broker: &str,
+) -> Result<State, Trouble<H::Fault>> {
+    let event = survey.event(&owed.pair, &owed.debt, broker).await.map_err(Trouble::Broker)?;
+    match event {
+        Some(event) => send(here, &event, owed.of_no_use()).await.map_err(Trouble::Here),
+        None => Ok(State::Gone),
+    }
+}
+
+/// An event that was sent before and that nobody wanted is sent anew where somebody wants it now.
+async fn send<H: Here>(
+    here: &H,
+    event: &Event,
+    mut of_no_use: Vec<String>,
+) -> Result<State, H::Fault> {
+    let mut dispatched = 0;
+    for _ in 0..SENT_ANEW {
+        let accepted = match document(event, &of_no_use) {
+            Ok(document) => match here.take(&document).await? {
+                Taken::Accepted(accepted) => accepted,
+                Taken::Refused(why) => return Ok(State::Refused(why)),
+            },
+            Err(error) => return Ok(State::Refused(error.to_string())),
+        };
+        dispatched = accepted.deliveries.len();
+        let led_to_nothing = accepted.duplicate && dispatched == 0;
+        if !led_to_nothing || !is_wanted_now(&here.event(accepted.event_id).await?) {
+            break;
+        }
+        of_no_use.push(accepted.event_id.to_string());
+    }
+    Ok(State::Dispatched(dispatched))
+}
+
+/// Whether a webhook that was made or changed since would want the event.
+fn is_wanted_now(event: &EventDetail) -> bool {
+    event.unwanted_by.iter().any(|webhook| webhook.reason.is_none())
 }
 
 /// Says of each debt whether a delivery here is about it, newest deliveries first.

@@ -39,8 +39,8 @@ pub(super) fn owed(pair: &Pair, view: &PairView, since: Timestamp) -> Vec<Owed> 
 }
 
 impl Owed {
-    /// What of earlier events for it is of no use, as [`document`] wants it.
-    pub fn of_no_use(&self) -> Vec<String> {
+    /// What of earlier events for it is of no use, as `document` wants it.
+    pub(super) fn of_no_use(&self) -> Vec<String> {
         self.failed.iter().map(ToString::to_string).collect()
     }
 
@@ -86,10 +86,7 @@ fn key(event: &Event, of_no_use: &[String]) -> Result<String, serde_json::Error>
 
 /// The event as the intake takes it, with its key; what of events for the same debt is of no use
 /// makes it another one.
-///
-/// # Errors
-/// The event can't be written as JSON.
-pub fn document(event: &Event, of_no_use: &[String]) -> Result<Value, serde_json::Error> {
+pub(super) fn document(event: &Event, of_no_use: &[String]) -> Result<Value, serde_json::Error> {
     let key = key(event, of_no_use)?;
     let mut document = serde_json::to_value(event)?;
     if let Some(document) = document.as_object_mut() {

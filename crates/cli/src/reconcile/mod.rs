@@ -12,11 +12,11 @@ use clap::builder::NonEmptyStringValueParser;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList, EventDetail};
-use postrider_broker::reconcile::{Here, Owed, State, Trouble, Wanted, document, look};
+use postrider_api::{DeliveryDetail, DeliveryList, EventDetail};
+use postrider_broker::reconcile::{self, Here, Owed, State, Taken, Trouble, Wanted, look};
 use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey};
 use postrider_domain::owed::Role;
-use postrider_domain::{DeliveryId, Event, EventId, EventSource};
+use postrider_domain::{DeliveryId, EventId, EventSource};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,8 +29,6 @@ const SIDE_BY_SIDE: usize = 4;
 /// After so many unanswered questions the broker is not asked any more: with time-outs and
 /// repeats each costs minutes.
 const MAX_TROUBLES: usize = 3;
-/// How often one event is sent anew because nobody wanted it before.
-const SENT_ANEW: usize = 5;
 
 const HELP: &str = "\
 Example:
@@ -160,7 +158,7 @@ async fn collect(
     Ok(found)
 }
 
-/// What a running postrider tells of its deliveries.
+/// A running postrider.
 struct Told<'a>(&'a Api);
 
 impl Here for Told<'_> {
@@ -172,6 +170,20 @@ impl Here for Told<'_> {
 
     async fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetail, Failure> {
         self.0.get(&["api", "v1", "deliveries", &id.to_string()], &[]).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<EventDetail, Failure> {
+        self.0.get(&["api", "v1", "events", &id.to_string()], &[]).await
+    }
+
+    async fn take(&self, event: &Value) -> Result<Taken, Failure> {
+        let source = [("source", EventSource::Reconcile.to_string())];
+        let answer = self.0.call(Method::POST, &["events"], &source, Body::Json(event)).await?;
+        match answer.status.as_u16() {
+            202 => Ok(Taken::Accepted(self.0.ok(answer)?)),
+            400 | 422 => Ok(Taken::Refused(self.0.refusal(&answer).message)),
+            _ => Err(self.0.refusal(&answer)),
+        }
     }
 }
 
@@ -185,46 +197,13 @@ async fn dispatch(
     let limit = usize::try_from(args.limit.get()).unwrap_or(usize::MAX);
     let lost = owed.iter_mut().filter(|(_, state)| *state == State::Lost);
     for (owed, state) in lost.take(limit) {
-        let event = survey.event(&owed.pair, &owed.debt, &args.name).await;
-        let Some(event) = event.map_err(|error| failure(&error))? else {
-            *state = State::Gone;
-            continue;
-        };
-        *state = send(api, &event, owed.of_no_use()).await?;
+        let dispatched = reconcile::dispatch(survey, &Told(api), owed, &args.name).await;
+        *state = dispatched.map_err(|trouble| match trouble {
+            Trouble::Here(failure) => failure,
+            Trouble::Broker(error) => failure(&error),
+        })?;
     }
     Ok(())
-}
-
-/// Sends an event. One that was sent before and that nobody wanted is sent anew where somebody
-/// wants it now.
-async fn send(api: &Api, event: &Event, mut of_no_use: Vec<String>) -> Result<State, Failure> {
-    let mut dispatched = 0;
-    for _ in 0..SENT_ANEW {
-        let body = document(event, &of_no_use)
-            .map_err(|error| Failure::new(Exit::GaveUp, error.to_string()))?;
-        let source = [("source", EventSource::Reconcile.to_string())];
-        let answer = api.call(Method::POST, &["events"], &source, Body::Json(&body)).await?;
-        match answer.status.as_u16() {
-            202 => {}
-            400 | 422 => return Ok(State::Refused(api.refusal(&answer).message)),
-            _ => return Err(api.refusal(&answer)),
-        }
-        let accepted: AcceptedEvent = api.ok(answer)?;
-        dispatched = accepted.deliveries.len();
-        let led_to_nothing = accepted.duplicate && dispatched == 0;
-        if !led_to_nothing || !is_wanted_now(api, accepted.event_id).await? {
-            break;
-        }
-        of_no_use.push(accepted.event_id.to_string());
-    }
-    Ok(State::Dispatched(dispatched))
-}
-
-/// Whether a webhook that was made or changed since would want the event.
-async fn is_wanted_now(api: &Api, event: EventId) -> Result<bool, Failure> {
-    let path = ["api", "v1", "events", &event.to_string()];
-    let event: EventDetail = api.get(&path, &[]).await?;
-    Ok(event.unwanted_by.iter().any(|webhook| webhook.reason.is_none()))
 }
 
 impl Found {

@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
-use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList};
-use postrider_broker::reconcile::{Here, Owed, State, Trouble, Wanted, document, look};
+use postrider_api::{DeliveryDetail, DeliveryList, EventDetail};
+use postrider_broker::reconcile::{self, Here, Owed, State, Taken, Trouble, Wanted, look};
 use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey};
-use postrider_domain::DeliveryId;
+use postrider_domain::{DeliveryId, EventId};
+use serde_json::Value;
 
 use crate::doctor::known_broker;
 use crate::page::answer::{Fault, shown};
@@ -121,6 +122,21 @@ impl Here for Visit {
     async fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetail, Fault> {
         self.get(&format!("/api/v1/deliveries/{id}")).await
     }
+
+    async fn event(&self, id: EventId) -> Result<EventDetail, Fault> {
+        self.get(&format!("/api/v1/events/{id}")).await
+    }
+
+    async fn take(&self, event: &Value) -> Result<Taken, Fault> {
+        match self.post("/events?source=reconcile", event).await {
+            Ok(accepted) => Ok(Taken::Accepted(accepted)),
+            Err(Fault {
+                status: StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY,
+                detail,
+            }) => Ok(Taken::Refused(detail)),
+            Err(fault) => Err(fault),
+        }
+    }
 }
 
 /// `GET /ui/pairs/dispatch`.
@@ -159,37 +175,21 @@ async fn work(visit: &Visit, asked: &Asked, acts: bool) -> Result<Vec<(Owed, Sta
     let since = visit.frame.now.checked_sub(BACK).unwrap_or(visit.frame.now);
     let wanted = Wanted { broker: &asked.broker, since, later: asked.later };
     let looked = look(&survey, visit, &asked.pair, wanted).await;
-    let mut states = looked.map_err(|trouble| match trouble {
-        Trouble::Here(fault) => fault,
-        Trouble::Broker(error) => away(&error),
-    })?;
+    let mut states = looked.map_err(fault)?;
     if acts {
         let lost = states.iter_mut().filter(|(_, state)| *state == State::Lost);
         for (owed, state) in lost.take(MOST) {
-            *state = dispatch(&survey, visit, asked, owed).await?;
+            let dispatched = reconcile::dispatch(&survey, visit, owed, &asked.broker).await;
+            *state = dispatched.map_err(fault)?;
         }
     }
     Ok(states)
 }
 
-async fn dispatch(
-    survey: &Survey<'_>,
-    visit: &Visit,
-    asked: &Asked,
-    owed: &Owed,
-) -> Result<State, Fault> {
-    let event =
-        survey.event(&asked.pair, &owed.debt, &asked.broker).await.map_err(|error| away(&error))?;
-    let Some(event) = event else { return Ok(State::Gone) };
-    let event =
-        document(&event, &owed.of_no_use()).map_err(|error| Fault::bad(error.to_string()))?;
-    match visit.post::<AcceptedEvent>("/events?source=reconcile", &event).await {
-        Ok(accepted) => Ok(State::Dispatched(accepted.deliveries.len())),
-        Err(Fault {
-            status: StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY,
-            detail,
-        }) => Ok(State::Refused(detail)),
-        Err(fault) => Err(fault),
+fn fault(trouble: Trouble<Fault>) -> Fault {
+    match trouble {
+        Trouble::Here(fault) => fault,
+        Trouble::Broker(error) => away(&error),
     }
 }
 
