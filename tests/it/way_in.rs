@@ -113,3 +113,111 @@ async fn http2_callers_meet_the_same_limits() -> Result<()> {
     ensure!(refused.iter().all(|answer| answer.headers().contains_key("retry-after")));
     cluster.finish().await
 }
+
+/// A caller over HTTP/2 who is gone without a word is found out by the pings that it does not
+/// answer; one that answers them may stay idle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_callers_that_answer_no_ping_are_let_go() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let host = address(&cluster.api()?)?.to_owned();
+    let mut silent = Http2::connect(&host).await?;
+    let mut polite = Http2::connect(&host).await?;
+    for caller in [&mut silent, &mut polite] {
+        caller.get(&host, 1).await?;
+    }
+    let begun = Instant::now();
+    let watched = async {
+        loop {
+            match tokio::time::timeout(SOON * 3, silent.frame()).await? {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return anyhow::Ok(begun.elapsed()),
+            }
+        }
+    };
+    let pings = async {
+        let mut answered = 0;
+        loop {
+            if polite.answer_ping().await? {
+                answered += 1;
+            }
+            if answered == 2 {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    let (gone_after, answered) = tokio::join!(watched, tokio::time::timeout(SOON * 6, pings));
+    let gone_after = gone_after?;
+    answered??;
+    ensure!(gone_after.as_secs() >= 20, "{gone_after:?}: before any ping");
+    polite.get(&host, 3).await?;
+    cluster.finish().await
+}
+
+/// A connection that speaks HTTP/2 as far as it is told to (RFC 9113, section 4.1).
+struct Http2(TcpStream);
+
+/// A frame's type, flags and payload.
+type Frame = (u8, u8, Vec<u8>);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+
+impl Http2 {
+    async fn connect(host: &str) -> Result<Self> {
+        let mut stream = TcpStream::connect(host).await?;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+        let mut caller = Self(stream);
+        caller.write(SETTINGS, 0, 0, &[]).await?;
+        Ok(caller)
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Result<()> {
+        let length = u8::try_from(payload.len())?;
+        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+        frame.extend(payload);
+        Ok(self.0.write_all(&frame).await?)
+    }
+
+    /// The next frame; `None` at the end.
+    async fn frame(&mut self) -> Result<Option<Frame>> {
+        let mut head = [0; 9];
+        if self.0.read_exact(&mut head).await.is_err() {
+            return Ok(None);
+        }
+        let [high, middle, low, kind, flags, ..] = head;
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await?;
+        Ok(Some((kind, flags, payload)))
+    }
+
+    /// Asks for the index and reads the whole answer.
+    async fn get(&mut self, host: &str, stream: u8) -> Result<()> {
+        // GET, http, `/`: entries of the static table; the authority as it stands.
+        let mut head = vec![0x82, 0x86, 0x84, 0x41, u8::try_from(host.len())?];
+        head.extend(host.as_bytes());
+        let end_headers = 4;
+        self.write(HEADERS, END_STREAM | end_headers, stream, &head).await?;
+        loop {
+            let frame = tokio::time::timeout(SOON, self.frame()).await??;
+            let (kind, flags, _) = frame.context("an answer")?;
+            if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a frame and answers it if it is a ping.
+    async fn answer_ping(&mut self) -> Result<bool> {
+        let (kind, flags, payload) = self.frame().await?.context("it stays")?;
+        let is_ping = kind == PING && flags & ACK == 0;
+        if is_ping {
+            self.write(PING, ACK, 0, &payload).await?;
+        }
+        Ok(is_ping)
+    }
+}

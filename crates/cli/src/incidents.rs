@@ -113,6 +113,7 @@ fn print_list(answer: &IncidentList, out: &mut Out) {
     let row = |incident: &Incident| {
         vec![
             incident.id.to_string(),
+            state(incident).to_owned(),
             incident.opened_at.to_string(),
             cell_of(incident.acknowledged_at),
             cell_of(incident.resolved_at),
@@ -123,10 +124,19 @@ fn print_list(answer: &IncidentList, out: &mut Out) {
         ]
     };
     out.table(
-        &["id", "opened", "acknowledged", "resolved", "kind", "cause", "summary", "next"],
+        &["id", "state", "opened", "acknowledged", "resolved", "kind", "cause", "summary", "next"],
         answer.incidents.iter().map(row).collect(),
         "no incidents",
     );
+}
+
+/// What a person has to know first.
+fn state(incident: &Incident) -> &'static str {
+    match (incident.resolved_at, incident.acknowledged_at) {
+        (Some(_), _) => "resolved",
+        (None, Some(_)) => "acknowledged",
+        (None, None) => "open",
+    }
 }
 
 fn print_one(incident: &Incident, args: &OneArgs, out: &mut Out) {

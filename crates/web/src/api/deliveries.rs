@@ -79,7 +79,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let id = match id.parse::<DeliveryId>() {
         Ok(id) => id,
-        Err(_) => beginning(&app, &id).await?.ok_or_else(missing)?,
+        Err(_) => existing(&app, &id).await?,
     };
     let view = app.store().delivery(id).await?.ok_or_else(missing)?;
     let requests = shown::requests(app.store(), &view, &app.config.redact_more).await?;
@@ -89,24 +89,20 @@ pub(super) async fn show(
     Ok(Json(detail).into_response())
 }
 
+/// What the segment of a path means that names one.
+pub(super) const ID: &str = "The delivery, or how its id begins: 4 digits at least.";
+
 fn missing() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no delivery with this id")
 }
 
-/// The delivery with this id, or whose id begins so; a 404 when there is none.
+/// The delivery with this id, or whose id begins so; a 404 when there is none, a 400 when there
+/// are several.
 pub(super) async fn existing(app: &App, text: &str) -> Result<DeliveryId, Problem> {
-    match text.parse::<DeliveryId>() {
-        Ok(id) => app.store().deliveries_between(id.0, id.0).await?.pop().ok_or_else(missing),
-        Err(_) => beginning(app, text).await?.ok_or_else(missing),
-    }
-}
-
-/// The delivery whose id begins so; a 400 when there are several.
-async fn beginning(app: &App, text: &str) -> Result<Option<DeliveryId>, Problem> {
-    let Some((first, last)) = id_range(text) else { return Ok(None) };
+    let (first, last) = id_range(text).ok_or_else(missing)?;
     match app.store().deliveries_between(first, last).await?.as_slice() {
-        [] => Ok(None),
-        [id] => Ok(Some(*id)),
+        [] => Err(missing()),
+        [id] => Ok(*id),
         _ => {
             let detail = format!("several deliveries begin with {text}: give more of the id");
             Err(Problem::new(StatusCode::BAD_REQUEST, detail))
@@ -117,7 +113,7 @@ async fn beginning(app: &App, text: &str) -> Result<Option<DeliveryId>, Problem>
 /// The smallest and the largest id that begin with this text.
 fn id_range(text: &str) -> Option<(Uuid, Uuid)> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let is_one = (SHORTEST_ID..32).contains(&digits.len())
+    let is_one = (SHORTEST_ID..=32).contains(&digits.len())
         && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let filled =
         |with: &str| format!("{digits}{}", with.repeat(32 - digits.len())).parse::<Uuid>().ok();
@@ -126,11 +122,7 @@ fn id_range(text: &str) -> Option<(Uuid, Uuid)> {
 
 pub(super) fn show_described() -> Operation {
     Operation::new(Tag::Operations, "showDelivery", "Show a delivery with its event and attempts")
-        .path(
-            "id",
-            "The delivery, or how its id begins: 4 digits at least.",
-            &json!({"type": "string"}),
-        )
+        .path("id", ID, &json!({"type": "string"}))
         .answers::<DeliveryDetail>(200, "Fine.")
         .refuses(404, "NotFound")
 }
@@ -208,7 +200,12 @@ mod tests {
         let (first, last) = id_range("01a228f7-e985-74").unwrap();
         assert_eq!(first.to_string(), "01a228f7-e985-7400-0000-000000000000");
         assert_eq!(last.to_string(), "01a228f7-e985-74ff-ffff-ffffffffffff");
-        for none in ["", "01a", "nothing", "01a228f7e98574b597fcfebba993c8be", "0000-000g"] {
+        let whole = "01a228f7-e985-74b5-97fc-febba993c8be";
+        assert!(
+            id_range(whole)
+                .is_some_and(|(first, last)| first == last && first.to_string() == whole)
+        );
+        for none in ["", "01a", "nothing", "0000-000g"] {
             assert_eq!(id_range(none), None, "{none}");
         }
     }

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::api::deliveries::existing;
+use crate::api::deliveries::{ID, existing};
 use crate::api::example::{LANE, UUID};
 use crate::api::filter;
 use crate::api::params::Segment;
@@ -110,11 +110,7 @@ pub(super) fn discard_one_described() -> Operation {
     });
     Operation::new(Tag::Operations, "discardDelivery", "Discard a delivery that waits")
         .description("One that is final, or being sent, is left alone: `not_waiting` is 1 then.")
-        .path(
-            "id",
-            "The delivery, or how its id begins: 4 digits at least.",
-            &json!({"type": "string"}),
-        )
+        .path("id", ID, &json!({"type": "string"}))
         .answers::<DiscardPlan>(200, "Fine.")
         .example(200, example)
         .refuses(404, "NotFound")
