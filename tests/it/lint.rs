@@ -133,6 +133,11 @@ async fn another_secret_behind_stars_is_a_change() -> Result<()> {
     ensure!(apply(&hook, &[]).await?.contains("1 unchanged"));
     let check = api.with_json("POST", "/api/v1/webhooks/check", &hook).await?.ok()?;
     ensure!(check["secrets"] == json!(["another"]), "{check}");
+    let lacks = check["warnings"].to_string();
+    ensure!(lacks.contains("the secret another has no value"), "{check}");
+    api.set_secret("another", "value").await?;
+    let check = api.with_json("POST", "/api/v1/webhooks/check", &hook).await?.ok()?;
+    ensure!(check["warnings"] == json!([]), "{check}");
     let mut mistyped = hook.clone();
     mistyped["descripton"] = json!("d");
     mistyped["vendor"] = json!({});

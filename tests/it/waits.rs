@@ -149,8 +149,9 @@ fn shown_until(pieces: &Pieces<Vec<u8>>, shown: &mut String, word: &str) -> Resu
     Ok(())
 }
 
-/// Types at a terminal; what it shows in the end, and how the command ended.
-fn typed(args: &str, url: &str, typed: &str) -> Result<(String, Option<i32>)> {
+/// Types at a terminal once that is asked for; what it shows in the end, and how the command
+/// ended.
+fn typed(args: &str, url: &str, asked: &str, typed: &str) -> Result<(String, Option<i32>)> {
     let command = format!("{} {args}; echo ended", env!("CARGO_BIN_EXE_postrider"));
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
@@ -173,7 +174,7 @@ fn typed(args: &str, url: &str, typed: &str) -> Result<(String, Option<i32>)> {
     });
     let mut shown = String::new();
     let mut input = terminal.stdin.take().context("its input")?;
-    shown_until(&pieces, &mut shown, "it is not shown")?;
+    shown_until(&pieces, &mut shown, asked)?;
     input.write_all(typed.as_bytes())?;
     input.flush()?;
     shown_until(&pieces, &mut shown, "ended")?;
@@ -193,11 +194,31 @@ async fn a_secret_that_is_typed_is_not_shown() -> Result<()> {
     let set = "secrets set typedToken";
     for (text, is_set) in [(format!("{NEW}\u{3}"), false), (format!("{NEW}\n"), true)] {
         let url = url.clone();
-        let shown = tokio::task::spawn_blocking(move || typed(set, &url, &text)).await??.0;
+        let asked = "it is not shown";
+        let shown = tokio::task::spawn_blocking(move || typed(set, &url, asked, &text)).await??.0;
         ensure!(!shown.contains(NEW), "the secret is shown: {shown}");
         ensure!(shown.contains("set typedToken (revision 1)") == is_set, "{shown}");
         let has = known().await?["secrets"].as_array().context("secrets")?.len() == 1;
         ensure!(has == is_set, "{shown}");
+    }
+    cluster.finish().await
+}
+
+/// What waits for a webhook goes with it, so a person is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_is_deleted_once_somebody_means_it() -> Result<()> {
+    let cluster = Plan::new(Mode::Embedded).start().await?;
+    let api = cluster.api()?;
+    let hook = webhook("https://api.github.com", "acme/billing", "billing", "githubToken");
+    let made = api.with_json("POST", "/webhooks", &hook).await?.ok()?;
+    let path = format!("/webhooks/{}", made["uuid"].as_str().context("a uuid")?);
+    let delete = format!("webhooks delete {}", made["uuid"].as_str().context("a uuid")?);
+    for (answer, said, status) in [("n\n", "nothing was deleted", 200), ("y\n", "deleted ", 404)] {
+        let (url, delete) = (api.base().to_owned(), delete.clone());
+        let typing = move || typed(&delete, &url, "[y/N]", answer);
+        let shown = tokio::task::spawn_blocking(typing).await??.0;
+        ensure!(shown.contains(said), "{shown}");
+        ensure!(api.get(&path).await?.status == status, "{shown}");
     }
     cluster.finish().await
 }

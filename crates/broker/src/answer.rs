@@ -65,8 +65,11 @@ pub fn error_text(body: &Value) -> Option<String> {
     let nested = body.pointer("/error/message").and_then(Value::as_str);
     let said = text("detail").or_else(|| text("error")).or(nested).or_else(|| text("title"));
     let listed = error_list(body.get("errors"));
+    // Some documents say the one error twice.
+    let is_said = said.is_some_and(|said| listed == [said]);
     match (said, listed.is_empty()) {
         (said, true) => said.map(str::to_owned),
+        (Some(said), false) if is_said => Some(said.to_owned()),
         (Some(said), false) => Some(format!("{said}: {}", listed.join("; "))),
         (None, false) => Some(listed.join("; ")),
     }

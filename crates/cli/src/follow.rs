@@ -85,8 +85,7 @@ pub(crate) async fn to_the_end(
         let mut left = Vec::new();
         for delivery in look(api, &open).await? {
             if delivery.status == DeliveryStatus::Held && held.is_none() {
-                let lane = &delivery.lane;
-                complain(&format!("waits: lane {lane} is held, see `postrider lanes list`"));
+                complain(&format!("waits: {}", held_by(&delivery)));
                 held = Some(delivery.id);
             }
             let before = ended;
@@ -103,6 +102,14 @@ pub(crate) async fn to_the_end(
         tokio::time::sleep_until((Instant::now() + pause).min(until)).await;
         pause = (pause * 2).min(PAUSE_MOST);
     }
+}
+
+/// Why a delivery that is held waits. It does not say itself which of the two it is.
+pub(crate) fn held_by(delivery: &DeliveryDetail) -> String {
+    format!(
+        "lane {} or webhook {} is held: `postrider incidents list --open` says why, and what ends it",
+        delivery.lane, delivery.webhook_uuid
+    )
 }
 
 async fn look(api: &Api, ids: &[DeliveryId]) -> Result<Vec<DeliveryDetail>, Failure> {

@@ -53,11 +53,17 @@ pub struct ListArgs {
 #[derive(Debug, Args)]
 pub struct OneArgs {
     /// Its id
+    #[arg(value_parser = id)]
     id: Uuid,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     connection: Connection,
+}
+
+fn id(text: &str) -> Result<Uuid, String> {
+    let whole = "give the whole id, as `postrider incidents list -o wide` shows it";
+    text.parse().map_err(|_| whole.to_owned())
 }
 
 /// Carries it out.

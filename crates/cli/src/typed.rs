@@ -1,4 +1,4 @@
-//! Secrets on standard input.
+//! What people type: secrets, and whether they mean it.
 
 use std::io::{self, BufRead as _, Read as _, stdin};
 
@@ -17,6 +17,15 @@ pub(crate) fn piped() -> Result<String, Failure> {
     let read = stdin().lock().take(MOST + 1).read_to_string(&mut text);
     read.map_err(|error| unread(&error))?;
     fits(text)
+}
+
+/// Whether a person on the terminal says yes.
+pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
+    complain(&format!("{question} [y/N]"));
+    let mut text = Vec::new();
+    read_line(&mut text).map_err(|error| unread(&error))?;
+    let answer = String::from_utf8_lossy(&text).trim().to_lowercase();
+    Ok(matches!(answer.as_str(), "y" | "yes"))
 }
 
 /// One line, which the terminal does not show while it is typed.

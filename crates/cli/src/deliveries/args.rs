@@ -161,7 +161,9 @@ fn event(text: &str) -> Result<EventName, String> {
     })
 }
 
+/// Tables on a terminal cut ids, which shows as an ellipsis.
 fn beginning(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('…');
     if text.len() >= 4 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) {
         Ok(text.to_owned())
     } else {

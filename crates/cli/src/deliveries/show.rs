@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 use postrider_api::{Attempt, DeliveryDetail};
-use postrider_domain::DeliveryStatus;
+use postrider_domain::{DeliveryStatus, Outcome};
 use serde_json::Value;
 
 use super::last::last;
+use crate::follow::held_by;
 use crate::{Out, cell_of, printable, seconds};
 
 /// Seconds; waits below it are nobody's question.
@@ -78,7 +79,10 @@ fn time_line(delivery: &DeliveryDetail) -> Vec<Step> {
 
 /// `attempt 2: server_error 502, took 143 ms`.
 fn told(attempt: &Attempt) -> String {
-    let outcome = last(Some(attempt.outcome), attempt.status_code);
+    let mut outcome = last(Some(attempt.outcome), attempt.status_code);
+    if let (None, Some(why)) = (attempt.status_code, attempt.response["error"].as_str()) {
+        outcome = format!("{outcome} ({})", printable(why));
+    }
     let github = attempt.github_request_id.as_ref().map(|id| format!("GitHub's request {id}"));
     let twice = "the target may have had it before".to_owned();
     let capped = "a longer wait was asked for than is given".to_owned();
@@ -100,14 +104,17 @@ fn end(delivery: &DeliveryDetail) -> (Timestamp, String) {
     match delivery.status {
         DeliveryStatus::Delivered => (delivery.updated_at, "delivered".to_owned()),
         DeliveryStatus::Discarded => (delivery.updated_at, "discarded".to_owned()),
+        // The same address would be blocked again.
+        DeliveryStatus::Failed if delivery.last_outcome == Some(Outcome::Blocked) => {
+            let what = "failed; change the webhook's URL, or let deliveries go there with \
+                        POSTRIDER_WEBHOOK_ALLOW_NETWORKS; then `postrider deliveries replay";
+            (delivery.updated_at, format!("{what} {} --yes`", delivery.id))
+        }
         DeliveryStatus::Failed => {
             let what = "failed; send it again: `postrider deliveries replay";
             (delivery.updated_at, format!("{what} {} --yes`", delivery.id))
         }
-        DeliveryStatus::Held => {
-            let what = format!("held: see lane {} in `postrider lanes list`", delivery.lane);
-            (delivery.updated_at, what)
-        }
+        DeliveryStatus::Held => (delivery.updated_at, format!("waits: {}", held_by(delivery))),
         DeliveryStatus::Retrying => {
             (next.unwrap_or(delivery.updated_at), "the next attempt".to_owned())
         }
@@ -237,7 +244,11 @@ mod tests {
             ]
         );
         let held = time_line(&delivery("held"));
-        assert!(held.last().unwrap().what.contains("postrider lanes list"), "{held:?}");
+        assert!(held.last().unwrap().what.contains("postrider incidents list"), "{held:?}");
+        let mut blocked = delivery("failed");
+        blocked.last_outcome = Some(Outcome::Blocked);
+        let what = time_line(&blocked).pop().unwrap().what;
+        assert!(what.contains("POSTRIDER_WEBHOOK_ALLOW_NETWORKS"), "{what}");
     }
 
     #[test]

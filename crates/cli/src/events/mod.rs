@@ -146,10 +146,14 @@ async fn webhooks(api: &Api) -> Result<Vec<Value>, Failure> {
 }
 
 async fn follow(api: &Api, tally: &Tally, within: Duration) -> Result<Ended, Failure> {
-    if tally.deliveries.len() > MOST {
-        let count = tally.deliveries.len();
+    let count = tally.deliveries.len();
+    if count > MOST {
         return Err(Failure::usage(format!("{count} deliveries are too many to wait for"))
             .fix("look at them with `postrider deliveries list`; all events were sent"));
+    }
+    if let Some(event) = tally.event_ids.last().filter(|_| count > 0) {
+        let many = counted(count as u64, "delivery", "deliveries");
+        complain(&format!("{many} to wait for; also: `postrider events show {event}`"));
     }
     to_the_end(api, tally.deliveries.clone(), within).await
 }

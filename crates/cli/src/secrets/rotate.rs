@@ -215,7 +215,7 @@ impl Rotation<'_> {
             return Ok(Some(refused.unwrap_or(Exit::Fine)));
         }
         if refused.is_some() && !args.force {
-            self.say("   Nothing was switched. Mend it and run this again, or say --force.");
+            self.say("   Nothing was switched; the new value stays beside the old one. Mend it and run this again, or say --force.");
             return Ok(refused);
         }
         Ok(None)

@@ -31,7 +31,14 @@ pub(super) async fn run(
             print_step(step, out);
         }
     }
-    let mut done = refusals(&api, &steps).await?;
+    let judged = judge(&api, &steps).await?;
+    for (step, Judged { warnings, .. }) in steps.iter().zip(&judged) {
+        for warning in warnings {
+            let name = name(&step.document);
+            complain(&printable(&format!("warning: {name}: {warning}")));
+        }
+    }
+    let mut done: Vec<_> = judged.iter().map(|judged| judged.refusal.clone()).collect();
     let acts = args.yes && done.iter().all(Option::is_none);
     if acts {
         for (step, outcome) in steps.iter().zip(&mut done) {
@@ -45,7 +52,9 @@ pub(super) async fn run(
     }
     let refused = done.iter().flatten().count();
     match format {
-        Format::Json => out.json(&json!({ "applied": acts, "webhooks": rows(&steps, &done) })),
+        Format::Json => {
+            out.json(&json!({ "applied": acts, "webhooks": rows(&steps, &done, &judged) }));
+        }
         Format::Table => print_summary(&steps, acts, refused, out),
     }
     Ok(if refused == 0 { Exit::Fine } else { Exit::No })
@@ -83,32 +92,45 @@ pub(super) async fn check(api: &Api, document: &Value) -> Result<WebhookCheck, F
     api.post(&["api", "v1", "webhooks", "check"], document).await
 }
 
-/// Why the server would refuse each document, asked of all before anything is changed.
-async fn refusals(api: &Api, steps: &[Step]) -> Result<Vec<Option<String>>, Failure> {
-    let mut refusals = Vec::with_capacity(steps.len());
+/// What the server says of a document before anything is changed.
+#[derive(Debug, Default)]
+struct Judged {
+    /// Why it would be refused.
+    refusal: Option<String>,
+    /// What its owner should know if it is taken.
+    warnings: Vec<String>,
+}
+
+async fn judge(api: &Api, steps: &[Step]) -> Result<Vec<Judged>, Failure> {
+    let mut judged = Vec::with_capacity(steps.len());
     for step in steps {
         let mut document = step.document.clone();
-        refusals.push(match &step.action {
-            Action::Unchanged { .. } => None,
-            Action::Create => refusal(api, &document).await?,
-            Action::Replace { uuid, .. } => {
-                document["uuid"] = json!(uuid);
-                refusal(api, &document).await?
+        match &step.action {
+            Action::Unchanged { .. } => {
+                judged.push(Judged::default());
+                continue;
             }
-        });
+            Action::Create => {}
+            Action::Replace { uuid, .. } => document["uuid"] = json!(uuid),
+        }
+        let checked = check(api, &document).await?;
+        judged.push(Judged { refusal: faults(&checked), warnings: checked.warnings });
     }
-    Ok(refusals)
+    Ok(judged)
 }
 
 /// Why the server would refuse a document; `None` when it would take it.
 pub(crate) async fn refusal(api: &Api, document: &Value) -> Result<Option<String>, Failure> {
-    let checked = check(api, document).await?;
+    Ok(faults(&check(api, document).await?))
+}
+
+fn faults(checked: &WebhookCheck) -> Option<String> {
     let told = checked.errors.iter().map(|FieldError { pointer, detail }| {
         let place = if pointer.is_empty() { "-" } else { pointer };
         printable(&format!("{place} {detail}"))
     });
     let told: Vec<String> = told.collect();
-    Ok((!told.is_empty()).then(|| told.join("; ")))
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Does one step; `Some` when the server refused the document itself.
@@ -179,8 +201,8 @@ fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {
     }
 }
 
-fn rows(steps: &[Step], done: &[Option<String>]) -> Vec<Value> {
-    let row = |(step, refusal): (&Step, &Option<String>)| {
+fn rows(steps: &[Step], done: &[Option<String>], judged: &[Judged]) -> Vec<Value> {
+    let row = |((step, refusal), judged): ((&Step, &Option<String>), &Judged)| {
         let (action, uuid, differences) = match &step.action {
             Action::Create => ("create", step.document.get("uuid").and_then(Value::as_str), None),
             Action::Replace { uuid, differences } => {
@@ -201,7 +223,8 @@ fn rows(steps: &[Step], done: &[Option<String>]) -> Vec<Value> {
             "action": action,
             "differences": fields,
             "refused": refusal,
+            "warnings": judged.warnings,
         })
     };
-    steps.iter().zip(done).map(row).collect()
+    steps.iter().zip(done).zip(judged).map(row).collect()
 }

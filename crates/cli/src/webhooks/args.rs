@@ -31,6 +31,21 @@ pub struct OneArgs {
     pub(super) connection: Connection,
 }
 
+/// Which webhook to delete.
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// Its uuid
+    #[arg(value_parser = uuid)]
+    pub(super) uuid: WebhookUuid,
+    /// Don't ask first, as is done on a terminal
+    #[arg(long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
 /// What to apply.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {

@@ -10,10 +10,12 @@ pub(super) mod plan;
 pub(crate) mod read;
 
 use std::cmp::Reverse;
+use std::io::{IsTerminal as _, stdin};
 
 use clap::Subcommand;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use postrider_api::{Delivery, WebhookReleased};
+use postrider_api::{Delivery, LaneList, WebhookReleased};
+use postrider_domain::WebhookUuid;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,8 +28,8 @@ use super::broker::Env;
 use super::deliveries::last;
 use super::import::{self, ImportArgs};
 use super::{Api, Body};
-use crate::{Connection, Exit, Failure, Format, Out, cell, cell_of};
-use args::{ApplyArgs, LintArgs, ListArgs, OneArgs};
+use crate::{Connection, Exit, Failure, Format, Out, cell, cell_of, complain, printable, typed};
+use args::{ApplyArgs, DeleteArgs, LintArgs, ListArgs, OneArgs};
 use read::{PARALLEL, last_delivery, webhook};
 
 /// What to do with webhooks.
@@ -43,7 +45,7 @@ pub enum WebhooksCommand {
     Show(OneArgs),
     /// Delete a webhook; what waits for it is discarded
     #[command(after_help = "Example:\n  postrider webhooks delete dCGCl-Ba3PqEFJ_iE9mJkQ")]
-    Delete(OneArgs),
+    Delete(DeleteArgs),
     /// Let a webhook go on that is held because its target refused it
     #[command(
         after_help = "Example:\n  postrider webhooks release dCGCl-Ba3PqEFJ_iE9mJkQ\n\nA lane that is held stays so: `postrider lanes release` opens it, and its webhooks with it."
@@ -81,15 +83,29 @@ pub async fn run(
     match command {
         WebhooksCommand::List(args) => list(&connect(&args.connection)?, &args, out).await?,
         WebhooksCommand::Show(args) => {
-            let webhook = webhook(&connect(&args.connection)?, args.uuid.as_str()).await?;
+            let api = connect(&args.connection)?;
+            let webhook = webhook(&api, args.uuid.as_str()).await?;
             match args.output.format() {
                 Format::Json => out.json(&webhook),
-                Format::Table => out.line(yaml(&webhook)?.trim_end()),
+                Format::Table => {
+                    out.line(yaml(&webhook)?.trim_end());
+                    tell_of_hold(&api, &args.uuid).await;
+                }
             }
         }
         WebhooksCommand::Delete(args) => {
+            let api = connect(&args.connection)?;
+            if !args.yes && stdin().is_terminal() {
+                let webhook = webhook(&api, args.uuid.as_str()).await?;
+                let name = printable(&plan::name(&webhook));
+                let what =
+                    format!("Delete {name:?} ({})? What waits for it is discarded", args.uuid);
+                if !typed::confirmed(&what)? {
+                    return Err(Failure::new(Exit::No, "nothing was deleted").into());
+                }
+            }
             let path = ["webhooks", args.uuid.as_str()];
-            let () = connect(&args.connection)?.send(Method::DELETE, &path, Body::None).await?;
+            let () = api.send(Method::DELETE, &path, Body::None).await?;
             match args.output.format() {
                 Format::Json => out.json(&json!({ "deleted": args.uuid })),
                 Format::Table => out.line(format_args!("deleted {}", args.uuid)),
@@ -115,6 +131,22 @@ pub async fn run(
         WebhooksCommand::Import(args) => return import::run(&args, connect, env, out).await,
     }
     Ok(Exit::Fine)
+}
+
+/// On standard error, so that the document can be kept as a file. A broker has no lanes.
+async fn tell_of_hold(api: &Api, uuid: &WebhookUuid) {
+    let Ok(LaneList { lanes }) = api.get(&["api", "v1", "lanes"], &[]).await else { return };
+    let held = lanes.iter().flat_map(|lane| &lane.held_webhooks);
+    for hold in held.filter(|hold| hold.webhook_uuid == *uuid) {
+        let next = hold.next_probe_at.map(|at| format!(", tried again at {at}"));
+        complain(&format!(
+            "held since {}: {}; {} wait{}; `postrider webhooks release {uuid}` lets them go",
+            hold.since,
+            hold.cause.as_str(),
+            hold.backlog,
+            next.unwrap_or_default()
+        ));
+    }
 }
 
 /// The document without what the server adds.

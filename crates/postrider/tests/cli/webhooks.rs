@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::server::{Call, LIST, Server, delivery, expect, page, stderr, stdout};
+use super::server::{Call, LIST, Server, delivery, expect, lane, page, stderr, stdout};
 
 const UUID: &str = "0123456789abcdef";
 
@@ -62,6 +62,37 @@ fn applying_webhooks_plans_first_and_acts_when_told_to() {
     assert!(writes(&server).is_empty());
     expect(&server.run_with(&["webhooks", "apply", "-f", "-", "--yes"], FILE), 0);
     assert_eq!(writes(&server), [put, "POST /webhooks".to_owned()]);
+}
+
+#[test]
+fn what_the_server_warns_of_is_told_before_anything_is_changed() {
+    let warning = "/event is no key of a webhook and means nothing: did you mean events?";
+    let fine = [(200, json!({ "errors": [], "warnings": [warning] }))];
+    let links = [(200, json!({ "_links": { "pb:webhooks": [] } }))];
+    let server = Server::start(&[("GET /webhooks", &links), (CHECK, &fine)]);
+    let document = "description: new\nevent: []\nrequest: {method: POST, url: 'https://h'}\n";
+    let output = server.run_with(&["webhooks", "apply", "-f", "-"], document);
+    expect(&output, 0);
+    assert!(stderr(&output).contains(&format!("warning: new: {warning}")), "{}", stderr(&output));
+    let output = server.run_with(&["webhooks", "apply", "-f", "-", "-o", "json"], document);
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["webhooks"][0]["warnings"], json!([warning]));
+}
+
+#[test]
+fn a_webhook_that_is_held_says_so_beside_its_document() {
+    let since = "2026-11-29T09:00:00Z";
+    let hold = json!({
+        "webhook_uuid": UUID, "cause": "credential", "since": since, "backlog": 3,
+        "next_probe_at": null,
+    });
+    let lane = lane(json!({ "held_webhooks": [hold] }));
+    let server = broker(&[("GET /api/v1/lanes", &[(200, json!({ "lanes": [lane] }))])]);
+    let output = server.run(&["webhooks", "show", UUID]);
+    expect(&output, 0);
+    let said = stderr(&output);
+    assert!(said.contains("held since 2026-11-29T09:00:00Z: credential; 3 wait"), "{said}");
+    assert!(said.contains("postrider webhooks release 0123456789abcdef"), "{said}");
 }
 
 #[test]

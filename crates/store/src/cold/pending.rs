@@ -90,7 +90,7 @@ impl Store {
 
 fn said(order: &Order, switched: &Switched) -> String {
     let Switched::Done { secret, opened } = switched else { return String::new() };
-    let forced = if order.is_forced { ", forced" } else { "" };
+    let forced = if order.is_forced { ", without a trial that succeeded" } else { "" };
     let reason = order.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("revision {}, lanes opened: {}{forced}{reason}", secret.rev, opened.len())
 }

@@ -5,6 +5,7 @@ use postrider_api::{FieldError, WebhookCheck};
 use postrider_domain::RequestTemplate;
 use postrider_http_server::Problem;
 use postrider_http_server::json::pointer_step;
+use postrider_store::WebhookWrite;
 use serde_json::Value;
 
 use crate::broker_api::response::Failure;
@@ -51,13 +52,32 @@ async fn judged(app: &App, document: &Value) -> Result<WebhookCheck, Failure> {
     let write = webhooks::to_write(app, webhook).await?;
     let now = &write.webhook.request;
     let of_keys = webhooks::key_warnings(document);
+    let of_secrets = lacking(app, &write).await?;
     Ok(WebhookCheck {
         errors: Vec::new(),
-        warnings: [of_keys, webhooks::warnings(now)].concat(),
+        warnings: [of_keys, webhooks::warnings(now), of_secrets].concat(),
         lane: Some(write.lane.name.clone()),
         secrets: write.secret_names.iter().cloned().collect(),
         hidden_changes: before.map(|before| hidden_changes(&before, now)).unwrap_or_default(),
     })
+}
+
+/// Secrets without a value: what needs them would wait.
+async fn lacking(app: &App, write: &WebhookWrite) -> Result<Vec<String>, Failure> {
+    let names = &write.secret_names;
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there = app.store().secret_values(names, write.webhook.team_uuid.as_deref()).await?;
+    let lacks =
+        |name: &&String| !there.values.contains_key(*name) && !there.apps.contains_key(*name);
+    let told = names.iter().filter(lacks).map(|name| {
+        format!(
+            "the secret {name} has no value, so deliveries would be held: `postrider secrets set \
+             {name}`"
+        )
+    });
+    Ok(told.collect())
 }
 
 /// Members that are starred, and name other secrets than what is stored, or none any more. Nothing
