@@ -36,7 +36,7 @@ const MAX_IDS: usize = 20;
 pub enum EventsCommand {
     /// Send events to POST /events
     #[command(
-        after_help = "Example:\n  postrider events publish -f events.ndjson\n\nThe input is JSON, an array, JSON lines or CloudEvents. Nothing is sent when it can't be parsed.\nAn event's own id is its idempotency key; an event without one gets a key for this run, so that\nrepeats within the run do no harm."
+        after_help = "Example:\n  postrider events publish -f events.ndjson\n  echo '{\"event_name\": \"contract_requiring_verification_published\",\n    \"consumer\": {\"name\": \"checkout\", \"version_number\": \"1.0.1\"},\n    \"provider\": {\"name\": \"billing\"}}' | postrider events publish -f -\n\nThe input is JSON, an array, JSON lines or CloudEvents. Nothing is sent when it can't be parsed.\nAn event's own id is its idempotency key; an event without one gets a key for this run, so that\nrepeats within the run do no harm."
     )]
     Publish(PublishArgs),
     /// List what came in, newest first

@@ -1,4 +1,5 @@
-//! Tables: whole for pipes; for terminals cut, with times told from now and states in colour.
+//! Tables: whole for pipes; for terminals cut, with times told from now and states in colour. On one
+//! that is too narrow for that each row is a block of lines.
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -36,7 +37,14 @@ pub(super) fn lines(
         for cell in rows.iter_mut().flatten() {
             shorten(cell, now);
         }
-        fit(&header, &mut rows, usize::from(terminal.width));
+        let width = usize::from(terminal.width);
+        if needed(&header, &rows, usize::MAX) > width {
+            leave_out_empty(&mut header, &mut rows);
+        }
+        if needed(&header, &rows, LEAST) > width {
+            return blocks(&header, &rows);
+        }
+        fit(&header, &mut rows, width);
     }
     let colours = terminal.is_some_and(|terminal| terminal.colours);
     if colours {
@@ -100,15 +108,50 @@ fn since(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Characters of the longest cell of a column, or its name.
+fn widest(header: &[&str], rows: &[Vec<String>], column: usize) -> usize {
+    let cells = rows.iter().filter_map(|row| row.get(column));
+    let name = header.get(column).map_or(0, |name| name.chars().count());
+    cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(name)
+}
+
+/// Columns of a terminal that the table needs when no column of it is wider than `most`.
+fn needed(header: &[&str], rows: &[Vec<String>], most: usize) -> usize {
+    (0..header.len()).map(|column| widest(header, rows, column).min(most) + GAP).sum()
+}
+
+/// Columns in which no row has anything.
+fn leave_out_empty(header: &mut Vec<&str>, rows: &mut [Vec<String>]) {
+    for column in (0..header.len()).rev() {
+        let is_empty = |row: &Vec<String>| row.get(column).is_none_or(|cell| cell == "-");
+        if rows.iter().all(is_empty) {
+            header.remove(column);
+            for row in rows.iter_mut().filter(|row| row.len() > column) {
+                row.remove(column);
+            }
+        }
+    }
+}
+
+/// What each row has, a line each, whole.
+fn blocks(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let names = header.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for row in rows {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        for (name, cell) in header.iter().zip(row).filter(|(_, cell)| *cell != "-") {
+            lines.push(format!("{:<names$}  {cell}", name.to_uppercase()));
+        }
+    }
+    lines
+}
+
 /// Cuts the widest columns until all fit.
 fn fit(header: &[&str], rows: &mut [Vec<String>], width: usize) {
     let columns = header.len();
-    let widest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let name = header.get(column).map_or(0, |name| name.chars().count());
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(name)
-    };
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    let mut widths: Vec<usize> = (0..columns).map(|column| widest(header, rows, column)).collect();
     // The table's own margin stands before each column.
     let room = width.saturating_sub(GAP * columns);
     loop {
@@ -197,6 +240,23 @@ mod tests {
         }
         let coloured = table(Some(&Terminal { width: 80, colours: true }));
         assert!(coloured[1].contains("\u{1b}["), "{coloured:?}");
+    }
+
+    #[test]
+    fn narrow_terminals_get_what_there_is() {
+        let cells = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = vec![cells(["held", "a lane with a long name", "-", "do this\u{7} and that"])];
+        let narrow = |width| {
+            let terminal = Terminal { width, colours: true };
+            let header = ["state", "lane", "since", "next"];
+            lines(&header, rows.clone(), Some(&terminal), NOW.parse().unwrap())
+        };
+        let table = narrow(50);
+        assert!(table[0].contains("NEXT") && !table[0].contains("SINCE"), "{table:?}");
+        assert!(table.iter().all(|line| line.chars().count() < 80), "{table:?}");
+        let block =
+            ["STATE  held", "LANE   a lane with a long name", "NEXT   do this\u{fffd} and that"];
+        assert_eq!(narrow(30), block);
     }
 
     #[test]

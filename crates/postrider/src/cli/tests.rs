@@ -222,6 +222,9 @@ fn help_of_events_publish() {
 
     Example:
       postrider events publish -f events.ndjson
+      echo '{"event_name": "contract_requiring_verification_published",
+        "consumer": {"name": "checkout", "version_number": "1.0.1"},
+        "provider": {"name": "billing"}}' | postrider events publish -f -
 
     The input is JSON, an array, JSON lines or CloudEvents. Nothing is sent when it can't be parsed.
     An event's own id is its idempotency key; an event without one gets a key for this run, so that
