@@ -34,16 +34,11 @@ pub struct OneArgs {
 /// Which webhook to delete.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
-    /// Its uuid
-    #[arg(value_parser = uuid)]
-    pub(super) uuid: WebhookUuid,
+    #[command(flatten)]
+    pub(super) one: OneArgs,
     /// Don't ask first, as is done on a terminal
     #[arg(long)]
     pub(super) yes: bool,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: Connection,
 }
 
 /// What to apply.

@@ -93,9 +93,9 @@ pub async fn run(
                 }
             }
         }
-        WebhooksCommand::Delete(args) => {
+        WebhooksCommand::Delete(DeleteArgs { one: args, yes }) => {
             let api = connect(&args.connection)?;
-            if !args.yes && stdin().is_terminal() {
+            if !yes && stdin().is_terminal() {
                 let webhook = webhook(&api, args.uuid.as_str()).await?;
                 let name = printable(&plan::name(&webhook));
                 let what =
