@@ -203,7 +203,7 @@ fn a_rule_of_its_own_comes_after_limits_and_credentials() {
     let codes = rule(serde_json::json!({"codes": [201, 302], "bodyExcludes": "error"}));
     let text = rule(serde_json::json!({"bodyContains": "ok"}));
     let classes = |kind: TargetKind, status: u16, rule: &SuccessRule, body: &str| {
-        let classified = classify(kind, &response(status, None), &[200, 201, 202]);
+        let classified = classify(kind, &response(status, None), &[200, 201, 202, 303]);
         let (by_rule, failed) = by_own_rule(classified, rule, status, None, body.as_bytes());
         (by_rule.outcome, by_rule.uncertain, failed)
     };
@@ -212,6 +212,8 @@ fn a_rule_of_its_own_comes_after_limits_and_credentials() {
         (302, &codes, "", (Outcome::Accepted, false, None)),
         (200, &codes, "", (Outcome::Invalid, false, None)),
         (301, &codes, "", (Outcome::Redirected, false, None)),
+        // The settings take it for a success, the webhook's own rule does not.
+        (303, &codes, "", (Outcome::Redirected, false, None)),
         (401, &codes, "", (Outcome::Credential, false, None)),
         (403, &codes, "", (Outcome::Permission, false, None)),
         (429, &codes, "", (Outcome::RateLimited, false, None)),
