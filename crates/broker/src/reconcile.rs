@@ -205,3 +205,6 @@ fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {
     let judge = |state| if state == State::Lost { State::Unclear } else { state };
     states.into_iter().map(|(owed, state)| (owed, judge(state))).collect()
 }
+
+#[cfg(test)]
+mod tests;
