@@ -180,17 +180,13 @@ impl Loop {
         let Self { jobs, slots, .. } = self;
         let mut size = first.candidates.len();
         let mut batch = vec![first];
-        let is_idle = slots.available_permits() + 1 == IN_FLIGHT;
+        // At once when no other runs.
         let mut others_end = pin!(tokio::time::timeout(GATHER, slots.acquire_many(OTHERS)));
         while size < MAX_BATCH {
-            let next = match jobs.try_recv() {
-                Ok(job) => Some(job),
-                Err(_) if is_idle => None,
-                Err(_) => tokio::select! {
-                    biased;
-                    job = jobs.recv() => job,
-                    _ = &mut others_end => None,
-                },
+            let next = tokio::select! {
+                biased;
+                job = jobs.recv() => job,
+                _ = &mut others_end => None,
             };
             let Some(job) = next else { break };
             size += job.candidates.len();
