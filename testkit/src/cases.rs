@@ -54,6 +54,8 @@ macro_rules! hot_cases {
                 never_claimed_deliveries_can_be_made_due
                 a_limited_lane_has_no_sweep
                 unclaimed_deliveries_are_counted
+                a_commit_claims_what_a_message_could
+                a_commit_that_enters_nothing_claims_nothing
             }
             claims {
                 a_message_claims_a_fresh_delivery_once

@@ -1,13 +1,14 @@
 //! The steps that deliveries depend on.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId, LimitId, WebhookUuid};
 use postrider_store::{
-    Beat, Claim, ClaimTerms, Expired, GivenBack, IntakeBatch, IntakeResult, Kept, LanePage,
-    LaneShare, LaneSpec, Lease, LimitedClaim, ManualHold, ParkedWebhook, Poll, ProbeClaim, Put,
-    RecordReport, Recorded, Store, StoreError, UnclaimNo, Unsettled, WebhookTable, WebhookWrite,
-    WorkerId,
+    Beat, Claim, ClaimTerms, ClaimsAtIntake, Expired, GivenBack, IntakeBatch, IntakeResult, Kept,
+    LanePage, LaneShare, LaneSpec, Lease, LimitedClaim, ManualHold, ParkedWebhook, Poll,
+    ProbeClaim, Put, RecordReport, Recorded, Store, StoreError, UnclaimNo, Unsettled, WebhookTable,
+    WebhookWrite, WorkerId,
 };
 
 use crate::Seen;
@@ -22,6 +23,16 @@ pub trait HotStore {
         &self,
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError>;
+    /// T1c, which is T1 and T3 right after it.
+    async fn commit_events_claiming(
+        &self,
+        batch: &IntakeBatch,
+        ids: &[DeliveryId],
+        terms: ClaimTerms,
+    ) -> Result<Option<(Vec<IntakeResult>, Vec<Claim>)>, StoreError> {
+        let Some(results) = self.commit_events(batch).await? else { return Ok(None) };
+        Ok(Some((results, self.claim_fresh(ids, terms).await?)))
+    }
     async fn make_due(&self, ids: &[DeliveryId]) -> Result<(), StoreError>;
     async fn count_unclaimed(&self, limit: u32) -> Result<u32, StoreError>;
     async fn claim_fresh(
@@ -109,6 +120,28 @@ impl HotStore for Store {
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
         Self::commit_events(self, batch).await
+    }
+
+    async fn commit_events_claiming(
+        &self,
+        batch: &IntakeBatch,
+        ids: &[DeliveryId],
+        terms: ClaimTerms,
+    ) -> Result<Option<(Vec<IntakeResult>, Vec<Claim>)>, StoreError> {
+        let (came, claims) = mpsc::channel();
+        let right = ClaimsAtIntake::new(ids.to_vec(), terms, move |claims| {
+            came.send(claims.unwrap_or_default()).unwrap_or_default();
+        });
+        let Some(entered) = Self::commit_events_claiming(self, batch, right).await? else {
+            return Ok(None);
+        };
+        let mut claims = claims.recv().unwrap_or_default();
+        assert_eq!(entered.claimed, claims.iter().map(|claim| claim.id).collect());
+        if claims.is_empty() {
+            // Only an embedded store claims.
+            claims = Self::claim_fresh(self, ids, terms).await?;
+        }
+        Ok(Some((entered.results, claims)))
     }
 
     async fn make_due(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {

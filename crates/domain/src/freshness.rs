@@ -29,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::owed::Due;
 use crate::{EventName, QuietDays, age};
 
 pub use key::{InvalidPairKey, PairKey};
@@ -71,10 +72,12 @@ pub struct PairFacts {
 }
 
 impl PairFacts {
-    /// Since when it owes; nothing while the broker can't tell.
-    pub fn debts_since(&self) -> impl Iterator<Item = Timestamp> {
+    /// Since when it owes what its provider should have been told of; nothing while the broker
+    /// can't tell. A debt that came `later` says nothing of the provider: nobody asked it.
+    pub fn asked_since(&self) -> impl Iterator<Item = Timestamp> {
         let says = self.says.iter().filter(|says| says.trouble.is_none());
-        says.flat_map(|says| &says.owes).map(|debt| debt.since)
+        let owes = says.flat_map(|says| &says.owes);
+        owes.filter(|debt| debt.due == Due::Published).map(|debt| debt.since)
     }
 
     /// A pact was published; `wants` says whether it waits for a verification.

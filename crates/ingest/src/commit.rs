@@ -16,7 +16,8 @@ use postrider_domain::{DeliveryId, EventId, EventSource, LaneId, WebhookUuid};
 use postrider_http_server::{MemoryBudget, Shared};
 use postrider_queue::Fresh;
 use postrider_store::{
-    EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewEvent, Store, StoreError,
+    Entered, EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewEvent, Store,
+    StoreError,
 };
 use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{Supervisor, TraceContext};
@@ -200,11 +201,11 @@ impl Loop {
 struct Done {
     table: Arc<Webhooks>,
     entries: Arc<Vec<IntakeEntry>>,
-    results: Vec<IntakeResult>,
+    entered: Entered,
 }
 
 /// The webhooks that a batch was matched with, and what became of its entries.
-type Matched = (Arc<Webhooks>, Vec<IntakeResult>);
+type Matched = (Arc<Webhooks>, Entered);
 
 impl Parts {
     pub(crate) fn store(&self) -> &Store {
@@ -225,7 +226,7 @@ impl Parts {
         let mut batch = IntakeBatch { webhooks_version: 0, entries: entries.into() };
         let done = tokio::time::timeout(COMMIT_TIMEOUT, self.commit(&mut batch)).await;
         drop(slot);
-        let (table, results) = match done {
+        let (table, entered) = match done {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "intake.commit_failed");
@@ -237,8 +238,8 @@ impl Parts {
             }
             Err(_) => return tracing::warn!("intake.commit_timed_out"),
         };
-        let done = Done { table, entries: batch.entries, results };
-        self.count(&done.results);
+        let done = Done { table, entries: batch.entries, entered };
+        self.count(&done.entered.results);
         let ready = done.ready(&traces);
         let handover = self.dispatcher.handover(&ready).await;
         answer(askers, done.commit_results());
@@ -250,8 +251,8 @@ impl Parts {
     async fn commit(&self, batch: &mut IntakeBatch) -> Result<Matched, StoreError> {
         let mut table = self.webhooks.get(self.store()).await?;
         for _ in 0..MATCHES {
-            if let Some(results) = self.commit_as_matched(batch, &table).await? {
-                return Ok((table, results));
+            if let Some(entered) = self.commit_as_matched(batch, &table).await? {
+                return Ok((table, entered));
             }
             table = self.webhooks.reload(self.store()).await?;
         }
@@ -263,8 +264,8 @@ impl Parts {
     async fn commit_at_last(&self, batch: &mut IntakeBatch) -> Result<Matched, StoreError> {
         for _ in 0..MATCHES_AT_LAST {
             let table = self.webhooks.reload(self.store()).await?;
-            if let Some(results) = self.commit_as_matched(batch, &table).await? {
-                return Ok((table, results));
+            if let Some(entered) = self.commit_as_matched(batch, &table).await? {
+                return Ok((table, entered));
             }
         }
         Err(StoreError::Unavailable("webhooks keep changing".to_owned()))
@@ -275,13 +276,21 @@ impl Parts {
         &self,
         batch: &mut IntakeBatch,
         table: &Webhooks,
-    ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
+    ) -> Result<Option<Entered>, StoreError> {
         batch.webhooks_version = table.version;
         for entry in Arc::make_mut(&mut batch.entries) {
             entry.deliveries = table.deliveries(entry.event.event.event());
         }
-        let results = self.store().commit_events(batch).await?;
-        Ok(results.inspect(|results| reached(Step::Committed, results.len())))
+        let deliveries = batch.entries.iter().flat_map(|entry| &entry.deliveries);
+        let unlimited = deliveries.filter(|new| !table.is_limited(new.lane_id));
+        let offered = unlimited.map(|new| (new.id, new.lane_id));
+        let entered = if let Some(claims) = self.dispatcher.offer(offered).await {
+            self.store().commit_events_claiming(batch, claims).await?
+        } else {
+            let results = self.store().commit_events(batch).await?;
+            results.map(|results| Entered { results, claimed: HashSet::new() })
+        };
+        Ok(entered.inspect(|entered| reached(Step::Committed, entered.results.len())))
     }
 
     /// Nobody was answered and nothing was published, but it may have been committed: then the
@@ -321,17 +330,21 @@ fn answer(askers: Vec<(usize, oneshot::Sender<Vec<CommitResult>>)>, results: Vec
 }
 
 impl Done {
-    /// What workers get to do. A limited lane is woken by its name alone: its leader takes
+    /// What workers get to do that was not claimed with the commit. A limited lane is woken by its name alone: its leader takes
     /// everything from the store.
     fn ready(&self, calls: &[TraceContext]) -> Ready {
         let mut woken: HashSet<LaneId> = HashSet::new();
         let mut ready = Ready::default();
-        for ((entry, result), call) in self.entries.iter().zip(&self.results).zip(calls) {
+        let Entered { results, claimed } = &self.entered;
+        for ((entry, result), call) in self.entries.iter().zip(results).zip(calls) {
             if *result != IntakeResult::Accepted {
                 continue;
             }
             for delivery in &entry.deliveries {
                 let lane = delivery.lane_id;
+                if claimed.contains(&delivery.id) {
+                    continue;
+                }
                 if !self.table.is_limited(lane) {
                     ready.fresh.push(Fresh { id: delivery.id, lane, call: Some(*call) });
                 } else if woken.insert(lane) {
@@ -343,10 +356,10 @@ impl Done {
     }
 
     fn commit_results(self) -> Vec<CommitResult> {
-        let Self { table, entries, results } = self;
+        let Self { table, entries, entered } = self;
         entries
             .iter()
-            .zip(results)
+            .zip(entered.results)
             .map(|(entry, result)| commit_result(&table, entry, result))
             .collect()
     }

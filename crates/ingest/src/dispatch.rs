@@ -17,16 +17,18 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use postrider_domain::{DeliveryId, LaneId};
 use postrider_queue::{Fresh, Published, Publisher, pack};
-use postrider_store::{Store, StoreError};
+use postrider_store::{ClaimsAtIntake, Store, StoreError};
 use postrider_telemetry::TraceContext;
 use postrider_telemetry::step::{Step, reached};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Deliveries that wait in memory to be confirmed, over all commits.
 const WAITING_MAX: usize = 100_000;
 /// How long an answer waits for room among them.
 const ANSWER_WAITS: Duration = Duration::from_secs(1);
+/// How long a commit waits for what a worker of its process may claim with it.
+const OFFER_WAITS: Duration = Duration::from_millis(20);
 /// Rows that are made due by one statement.
 const DUE_AT_ONCE: usize = 1_000;
 /// Tries of it, with growing pauses; what is not made due then waits for its sweep.
@@ -36,6 +38,10 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Wakes the workers of these lanes; must return at once.
 pub type Wake = Arc<dyn Fn(&[LaneId]) + Send + Sync>;
+/// Asks a worker of this process which of these deliveries, that are about to be committed, may be
+/// claimed with that commit; no answer means none. Must return at once.
+pub type Offer =
+    Arc<dyn Fn(Vec<(DeliveryId, LaneId)>) -> oneshot::Receiver<ClaimsAtIntake> + Send + Sync>;
 
 /// How workers learn of fresh deliveries.
 #[derive(Clone)]
@@ -43,14 +49,19 @@ pub enum DispatchQueue {
     /// Over RabbitMQ.
     RabbitMq(Publisher),
     /// Workers run in this process and are woken.
-    InProcess(Wake),
+    InProcess {
+        /// Tells them of what they did not claim at intake.
+        wake: Wake,
+        /// Asks what they may claim there.
+        offer: Offer,
+    },
 }
 
 impl fmt::Debug for DispatchQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RabbitMq(_) => "DispatchQueue::RabbitMq",
-            Self::InProcess(_) => "DispatchQueue::InProcess",
+            Self::InProcess { .. } => "DispatchQueue::InProcess",
         })
     }
 }
@@ -102,11 +113,24 @@ impl Dispatcher {
         self.is_full.load(Ordering::Relaxed)
     }
 
+    /// What of these a worker of this process claims with the commit that makes them (T1c).
+    pub(crate) async fn offer(
+        &self,
+        deliveries: impl Iterator<Item = (DeliveryId, LaneId)>,
+    ) -> Option<ClaimsAtIntake> {
+        let DispatchQueue::InProcess { offer, .. } = &self.queue else { return None };
+        let deliveries: Vec<_> = deliveries.collect();
+        if deliveries.is_empty() {
+            return None;
+        }
+        tokio::time::timeout(OFFER_WAITS, offer(deliveries)).await.ok()?.ok()
+    }
+
     /// How to hand over what is committed; when there is no room in memory it takes up to a second,
     /// and whoever sent it should wait as long.
     pub(crate) async fn handover(&self, ready: &Ready) -> Handover {
         match &self.queue {
-            DispatchQueue::InProcess(_) => Handover::InProcess,
+            DispatchQueue::InProcess { .. } => Handover::InProcess,
             DispatchQueue::RabbitMq(publisher) if !publisher.is_up() => Handover::Store,
             DispatchQueue::RabbitMq(_) => {
                 let permit = self.memory.enter(ready.fresh.len(), ANSWER_WAITS).await;
@@ -128,7 +152,7 @@ impl Dispatcher {
                 drop(permit);
                 make_due(store, &refused).await;
             }
-            (Handover::InProcess, DispatchQueue::InProcess(wake)) => {
+            (Handover::InProcess, DispatchQueue::InProcess { wake, .. }) => {
                 let lanes = ready.lanes();
                 if !lanes.is_empty() {
                     wake(&lanes);
@@ -144,8 +168,8 @@ impl Dispatcher {
     /// Wakes the workers of lanes that changed; over RabbitMQ they look each second anyway.
     pub(crate) fn wake(&self, lanes: &[LaneId]) {
         match &self.queue {
-            DispatchQueue::InProcess(wake) if !lanes.is_empty() => wake(lanes),
-            DispatchQueue::InProcess(_) | DispatchQueue::RabbitMq(_) => {}
+            DispatchQueue::InProcess { wake, .. } if !lanes.is_empty() => wake(lanes),
+            DispatchQueue::InProcess { .. } | DispatchQueue::RabbitMq(_) => {}
         }
     }
 

@@ -19,7 +19,7 @@ mod traced;
 mod webhook_cache;
 
 pub use config::IngestConfig;
-pub use dispatch::{DispatchQueue, Wake};
+pub use dispatch::{DispatchQueue, Offer, Wake};
 pub use intake::Ingest;
 
 /// What reads other people's texts, for the programs that fuzz it.

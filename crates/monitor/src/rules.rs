@@ -158,8 +158,12 @@ pub(crate) fn first_contact(broker: &str, pairs: u64, one: &PairKey) -> Incident
 }
 
 /// The incident of a pair whose deployed content holds its provider back.
-pub(crate) fn holds_back(row: &PairRow, now: Timestamp) -> Option<IncidentFinding> {
-    pair::holds_back(row, now)
+pub(crate) fn holds_back(
+    row: &PairRow,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> Option<IncidentFinding> {
+    pair::holds_back(row, reach, now)
 }
 
 /// The incident of a pair whose verification is late.

@@ -65,7 +65,7 @@ impl<'a> Tally<'a> {
             } else {
                 self.findings.extend(late(self.rules, row, reach, self.now));
             }
-            self.findings.extend(holds_back(row, self.now));
+            self.findings.extend(holds_back(row, reach, self.now));
             self.listen(row);
             if self.doubts.len() < DOUBTS_MOST {
                 let freshness = &self.rules.freshness;
@@ -84,7 +84,7 @@ impl<'a> Tally<'a> {
         let heard = self.silences.entry(provider).or_insert((Silence::default(), is_silent));
         let last_result = row.facts.last_verification.map(|newest| newest.at);
         let quiet = &self.rules.freshness.quiet;
-        heard.0.see(last_result, row.facts.debts_since(), threshold, (quiet, self.now));
+        heard.0.see(last_result, row.facts.asked_since(), threshold, (quiet, self.now));
     }
 
     /// Providers, by broker and name, that fell silent or gave results again.
@@ -147,7 +147,7 @@ mod tests {
         BrokerSays, FreshnessRules, PairFacts, QuietDays, RedispatchMode, SaidDebt, SaidHold,
         Verified,
     };
-    use postrider_store::IncidentKind;
+    use postrider_store::{BrokerTrouble, IncidentKind};
 
     use super::*;
 
@@ -226,6 +226,14 @@ mod tests {
     fn found(rows: &[PairRow], now: Timestamp) -> Vec<(IncidentKind, String)> {
         let answers =
             BrokerRead { broker: "default".to_owned(), answered_at: Some(now), failing: None };
+        found_where(rows, answers, now)
+    }
+
+    fn found_where(
+        rows: &[PairRow],
+        answers: BrokerRead,
+        now: Timestamp,
+    ) -> Vec<(IncidentKind, String)> {
         let (rules, brokers) = (rules(), [answers]);
         let mut tally = Tally::new(&rules, &brokers, now);
         tally.see(rows);
@@ -255,5 +263,22 @@ mod tests {
             assert_eq!(found.len(), expected, "{found:?}");
             assert!(found.iter().all(|(kind, _)| *kind == IncidentKind::HoldsBack));
         }
+    }
+    #[test]
+    fn while_its_broker_is_away_nobody_is_held_back_for_longer() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let ago = |hours| now - SignedDuration::from_hours(hours);
+        let away = |answered| BrokerRead {
+            broker: "default".to_owned(),
+            answered_at: Some(ago(answered)),
+            failing: Some((ago(answered), BrokerTrouble::Away, "connection refused".to_owned())),
+        };
+        let kinds = |held, answered| {
+            let found = found_where(&[row(now, 1, 1, Some(held))], away(answered), now);
+            found.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+        };
+        // It was held back for an hour when the broker went, and for 26.
+        assert_eq!(kinds(24, 23), []);
+        assert_eq!(kinds(49, 23), [IncidentKind::HoldsBack]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId, LimitId};
 
-use super::{ClaimKey, Lease, Permit, Ticket};
+use super::{ClaimKey, Lease, Offer, Permit, Ticket};
 
 /// Names a step; the event that answers it says which. Grows with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,21 @@ pub enum Command<P> {
         batch: Batch,
         /// Deliveries, each in one open step at most.
         ids: Vec<DeliveryId>,
+    },
+    /// T1c: intake may claim these of its [`Offered`](super::Event::Offered) deliveries with the
+    /// commit that makes them. Answered by `Claimed` or `ClaimFailed`.
+    ClaimAtIntake {
+        /// Whose deliveries.
+        offer: Offer,
+        /// Names it.
+        batch: Batch,
+        /// At least one, each in one open step at most.
+        ids: Vec<DeliveryId>,
+    },
+    /// Intake claims nothing of what it offered.
+    Decline {
+        /// Which offer.
+        offer: Offer,
     },
     /// T4 over at most 32 unlimited lanes, each in one open claim or unclaim at most; at most
     /// two open, one more with `suspect`. Answered by `Claimed` or `ClaimFailed`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postrider_domain::{ClaimNo, DeliveryId, LaneId, LimitId};
 
-use super::{Batch, Permit, Ticket};
+use super::{Batch, Offer, Permit, Ticket};
 
 /// Something that happened. `P` is what a claim carries for its attempt; the scheduler never
 /// looks into it.
@@ -26,8 +26,18 @@ pub enum Event<P> {
     },
     /// Something was committed for these lanes. A hint: losing it costs time only.
     Woken(Vec<LaneId>),
+    /// Intake of this process is about to commit these. Answered at once by
+    /// [`ClaimAtIntake`](super::Command::ClaimAtIntake) or [`Decline`](super::Command::Decline).
+    /// The lanes of what was committed and not claimed are told with [`Woken`](Self::Woken).
+    Offered {
+        /// Names it.
+        offer: Offer,
+        /// Deliveries and their lanes.
+        deliveries: Vec<(DeliveryId, LaneId)>,
+    },
 
     /// Answers [`ClaimFresh`](super::Command::ClaimFresh),
+    /// [`ClaimAtIntake`](super::Command::ClaimAtIntake),
     /// [`ClaimDue`](super::Command::ClaimDue) or a [`ClaimLimited`](super::Command::ClaimLimited)
     /// that was permitted: committed. What is not among `claims` is not claimed.
     Claimed {

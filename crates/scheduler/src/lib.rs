@@ -19,6 +19,7 @@
 //! | what is counted: permits, budgets, hosts | `account.rs`, `permit.rs` |
 //! | who is served next: rings, grants, claims | `serve.rs`, `ring.rs`, `standing.rs` |
 //! | what claims bring | `claims.rs`, `unclaim.rs` |
+//! | what intake of the same process may claim as it commits | `offers.rs` |
 //! | attempts from start to end | `attempts.rs` |
 //! | limited limits: asks, tokens, sends | `limited.rs`, `limit.rs`, `limiter.rs` |
 //! | holds, pauses, and what they leave to the store | `gate.rs` |
@@ -38,6 +39,7 @@ mod leases;
 mod limit;
 mod limited;
 mod limiter;
+mod offers;
 mod pace;
 mod permit;
 mod polling;
@@ -63,6 +65,7 @@ pub use event::{
     ClaimKey, ClaimedDelivery, CommitResult, Ended, Event, Hold, LaneStatus, Lease, LimitRefusal,
     LimitStatus, Pace, Pacing, Terms, Unsent, Verdict,
 };
+pub use offers::Offer;
 pub use permit::{Clearance, Permit, Ticket};
 pub use settings::Settings;
 pub use time::Millis;
@@ -192,6 +195,7 @@ impl<P> Scheduler<P> {
         match event {
             Event::Received { deliveries, wake } => self.received(deliveries, &wake),
             Event::Woken(lanes) => self.woken(&lanes),
+            Event::Offered { offer, deliveries } => self.offered(offer, deliveries),
             Event::Claimed { batch, claims } => self.claimed(batch, claims),
             Event::LimitRefused { batch, why } => self.limit_refused(batch, why),
             Event::ClaimFailed { batch, commit } => self.claim_failed(batch, commit),

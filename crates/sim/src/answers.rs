@@ -44,7 +44,12 @@ impl World {
                 let lanes = page.lanes.iter().map(status).collect();
                 Event::Polled { lanes, next: page.next }
             }
-            (What::ClaimFresh(batch, _) | What::ClaimDue(batch, ..), Answer::Claimed(claims)) => {
+            (
+                What::ClaimFresh(batch, _)
+                | What::ClaimAtIntake { batch, .. }
+                | What::ClaimDue(batch, ..),
+                Answer::Claimed(claims),
+            ) => {
                 // A message may name what others have claimed: that is no loop.
                 if matches!(call.what, What::ClaimDue(..)) || !claims.is_empty() {
                     self.count_claim(who, claims.len());
@@ -109,6 +114,7 @@ impl World {
             What::Acquire(limit) => Event::AcquireFailed { limit: *limit },
             What::Poll(_) => Event::PollFailed,
             What::ClaimFresh(batch, _)
+            | What::ClaimAtIntake { batch, .. }
             | What::ClaimDue(batch, ..)
             | What::ClaimLimited { batch, .. } => Event::ClaimFailed { batch: *batch, commit },
             What::Unclaim { batch, .. } => Event::UnclaimFailed { batch: *batch },

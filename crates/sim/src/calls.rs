@@ -12,6 +12,7 @@ use postrider_store::{
 
 use crate::flaw::Flaw;
 use crate::happening::Happening;
+use crate::ingest::Intake;
 use crate::process::Who;
 use crate::trace::told;
 use crate::world::World;
@@ -33,6 +34,12 @@ pub(crate) enum What {
     GiveUp(Vec<Lease>),
     Poll(Which),
     ClaimFresh(Batch, Vec<DeliveryId>),
+    /// By the commit that makes them.
+    ClaimAtIntake {
+        batch: Batch,
+        ids: Vec<DeliveryId>,
+        intake: Rc<Intake>,
+    },
     ClaimDue(Batch, Vec<LaneShare>, bool),
     ClaimLimited {
         batch: Batch,
@@ -73,6 +80,7 @@ impl What {
     pub(crate) fn claims(&self) -> bool {
         match self {
             Self::ClaimFresh(..)
+            | Self::ClaimAtIntake { .. }
             | Self::ClaimDue(..)
             | Self::ClaimLimited { .. }
             | Self::Canary { .. } => true,
@@ -86,6 +94,13 @@ impl What {
             | Self::ClaimProbe { .. }
             | Self::Opens { .. } => false,
         }
+    }
+}
+
+impl What {
+    /// Whether it is the commit of an ingest beside this worker.
+    fn commits_events(&self) -> bool {
+        matches!(self, Self::ClaimAtIntake { .. })
     }
 }
 
@@ -140,7 +155,10 @@ impl World {
         process.pending.insert(id, Rc::clone(&call));
         self.at(self.plan.deadline, Happening::Expires(who, id));
         let on_the_way = self.round_trip();
-        match self.fate_of(who, &call.what) {
+        let fate = self.fate_of(who, &call.what);
+        let arrives = matches!(fate, Passage::Answered | Passage::Unheard(_));
+        self.commits_open += u32::from(arrives && call.what.commits_events());
+        match fate {
             Passage::Answered => self.at(on_the_way, Happening::Executes(who, id, call)),
             Passage::Lost => told!(self, "{who}: {:?} never arrives", call.what),
             Passage::Unheard(late) => {
@@ -185,6 +203,7 @@ impl World {
 
     /// The call is there.
     pub(crate) fn executes(&mut self, who: Who, id: u64, call: &Call) {
+        self.commits_open -= u32::from(call.what.commits_events());
         let process = &self.processes[who.slot];
         let is_cut = self.now < process.store_cut_until && id != NOBODY;
         if is_cut || self.now < self.store_away_until {
@@ -232,6 +251,9 @@ impl World {
             What::Poll(Which::Those(lanes)) => Answer::Polled(model.poll(Poll::Those(lanes))),
             What::Poll(Which::Page { after }) => Answer::Polled(model.poll(Poll::Page(*after))),
             What::ClaimFresh(_, ids) => self.claims_fresh(ids, terms),
+            What::ClaimAtIntake { ids, intake, .. } => {
+                Answer::Claimed(self.commits_claiming(intake, ids, terms))
+            }
             What::ClaimDue(_, lanes, suspect) => {
                 let share =
                     |of: &LaneShare| postrider_store::LaneShare { lane: of.lane, limit: of.limit };

@@ -81,7 +81,9 @@ impl Checks {
     }
 
     pub(crate) fn executed(&mut self, call: &Call) {
-        if let What::ClaimFresh(_, ids) | What::MakeDue(_, ids) = &call.what {
+        if let What::ClaimFresh(_, ids) | What::ClaimAtIntake { ids, .. } | What::MakeDue(_, ids) =
+            &call.what
+        {
             self.answered.extend(ids);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use postrider_domain::{HoldCause, LaneId, WebhookId, WebhookState};
+use postrider_domain::{HoldCause, HourBudget, LaneId, LimitId, WebhookId, WebhookState};
 use postrider_store::LaneSpec;
 
 use crate::credentials::secret_of;
@@ -12,6 +12,8 @@ use crate::process::{Phase, Process, Who};
 use crate::target::Weather;
 use crate::trace::told;
 use crate::world::World;
+
+const HOUR: u64 = 3_600_000;
 
 impl World {
     /// The weather clears up: nothing goes wrong any more, what people closed is opened. Some
@@ -120,9 +122,15 @@ impl World {
         let served = rows * 200;
         let rest = 60_000 + ms(self.plan.sweep_after) + 3 * ms(self.plan.lease);
         let waits = 160_000 + 2 * self.clock_moved;
+        // What the storm left of an hour's budget may be less than what is left to send.
+        let is_short = |(id, _): (LimitId, _)| match self.model.hour(id) {
+            HourBudget::Free(free) => u64::from(free) < 2 * rows,
+            HourBudget::Full { .. } => true,
+        };
+        let budget = if self.model.limits().any(is_short) { 2 * HOUR } else { 0 };
         let frozen = self.processes.iter().map(|process| process.frozen_until).max();
         let frozen = frozen.unwrap_or(0).saturating_sub(self.now);
-        frozen + latest + slots + paced + served + rest + waits
+        frozen + latest + slots + paced + served + rest + waits + budget
     }
 
     /// Whether everything has come to its end.

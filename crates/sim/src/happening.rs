@@ -7,6 +7,7 @@ use postrider_scheduler::Ticket;
 
 use crate::calls::{Answer, Call};
 use crate::faults::Fault;
+use crate::ingest::Intake;
 use crate::process::Who;
 use crate::queue::{Connection, Message, Tag};
 
@@ -57,7 +58,7 @@ pub(crate) enum Happening {
     /// An event arrives at an ingest.
     Ingests(usize),
     /// A commit arrives at the store.
-    Commits(usize, Rc<postrider_store::IntakeBatch>, bool),
+    Commits(Rc<Intake>),
     /// An ingest makes due what it could not hand to the queue.
     MakesDue(Vec<postrider_domain::DeliveryId>),
     /// A process that stopped is gone.

@@ -1,20 +1,42 @@
 //! Ingests: events become rows in one step, then messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use postrider_domain::{DeliveryId, EventId, EventSource, LaneId};
+use postrider_scheduler::{Event, Offer};
 use postrider_store::{
-    EventDocument, IntakeBatch, IntakeEntry, NewDelivery, NewEvent, WebhookTable,
+    Claim, ClaimTerms, EventDocument, IntakeBatch, IntakeEntry, NewDelivery, NewEvent, WebhookTable,
 };
 
+use crate::flaw::Flaw;
 use crate::happening::Happening;
+use crate::process::{Phase, Process, Who};
 use crate::queue::Message;
 use crate::trace::told;
 use crate::world::World;
 
 /// Deliveries in one message.
 const IN_MESSAGE: usize = 32;
+
+/// A delivery and its lane.
+type Made = (DeliveryId, LaneId);
+
+/// What an ingest is about to commit.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    slot: usize,
+    batch: IntakeBatch,
+    /// It is gone right after.
+    is_last: bool,
+}
+
+impl Intake {
+    fn deliveries(&self) -> Vec<Made> {
+        let new = self.batch.entries.iter().flat_map(|entry| &entry.deliveries);
+        new.map(|new| (new.id, new.lane_id)).collect()
+    }
+}
 
 /// An ingest.
 #[derive(Debug, Default)]
@@ -39,9 +61,36 @@ impl World {
         let Some(batch) = self.batch(slot) else { return };
         // It may be gone between its commit and its message.
         let is_last = self.is_stormy && self.chance.one_in(25);
+        let intake = Rc::new(Intake { slot, batch, is_last });
+        if !self.offers_to_a_worker(&intake) {
+            self.commits_soon(intake);
+        }
+    }
+
+    /// A worker beside this ingest is asked what it claims with the commit (T1c). Whether one was.
+    fn offers_to_a_worker(&mut self, intake: &Rc<Intake>) -> bool {
+        if !self.plan.is_embedded {
+            return false;
+        }
+        let is_there = |process: &&Process| {
+            process.phase == Phase::Running && process.frozen_until <= self.now
+        };
+        let there = self.processes.iter().filter(|process| process.brain.is_some());
+        let there: Vec<Who> = there.filter(is_there).map(Process::who).collect();
+        let Some(who) = self.chance.pick(&there) else { return false };
+        let (_, deliveries): (Vec<_>, Vec<_>) = self.by_kind(&intake.deliveries());
+        self.last_offer += 1;
+        let offer = Offer(self.last_offer);
+        self.offers.insert(offer, Rc::clone(intake));
+        self.tell(who, Event::Offered { offer, deliveries });
+        true
+    }
+
+    /// It commits by itself.
+    pub(crate) fn commits_soon(&mut self, intake: Rc<Intake>) {
         let on_the_way = self.round_trip();
         self.commits_open += 1;
-        self.at(on_the_way, Happening::Commits(slot, Rc::new(batch), is_last));
+        self.at(on_the_way, Happening::Commits(intake));
     }
 
     fn batch(&mut self, slot: usize) -> Option<IntakeBatch> {
@@ -84,29 +133,61 @@ impl World {
     }
 
     /// A commit is there.
-    pub(crate) fn commits(&mut self, slot: usize, batch: &IntakeBatch, is_last: bool) {
+    pub(crate) fn commits(&mut self, intake: &Intake) {
+        self.commits_open -= 1;
         if self.now < self.store_away_until {
             return;
         }
         self.model.set_now(self.db_now());
-        let new = batch.entries.iter().flat_map(|entry| &entry.deliveries);
-        if self.model.commit_events(batch).is_none() {
-            // The webhooks have changed: the table is read again, and the events are matched.
-            self.rows_left += new.count();
+        let is_current = self.model.commit_events(&intake.batch).is_some();
+        self.committed(intake, is_current.then_some(&[]));
+    }
+
+    /// A commit is there that claims.
+    pub(crate) fn commits_claiming(
+        &mut self,
+        intake: &Intake,
+        ids: &[DeliveryId],
+        terms: ClaimTerms,
+    ) -> Vec<Claim> {
+        let claims = match self.flaw {
+            Some(Flaw::ParkHidden) => self
+                .model
+                .unaware_of_parks(|model| model.commit_events_claiming(&intake.batch, ids, terms)),
+            _ => self.model.commit_events_claiming(&intake.batch, ids, terms),
+        };
+        self.committed(intake, claims.as_deref());
+        claims.unwrap_or_default()
+    }
+
+    /// It was made, and claimed these, or the webhooks have changed: then the table is read again,
+    /// and the events are matched.
+    fn committed(&mut self, intake: &Intake, claims: Option<&[Claim]>) {
+        let Intake { slot, is_last, .. } = *intake;
+        let mut deliveries = intake.deliveries();
+        let Some(claims) = claims else {
+            self.rows_left += deliveries.len();
             self.ingests[slot].table = self.model.webhook_table(None);
             return self.at(1, Happening::Ingests(slot));
-        }
-        let deliveries: Vec<(DeliveryId, LaneId)> = new.map(|new| (new.id, new.lane_id)).collect();
+        };
         told!(self, "ingest {slot} commits {deliveries:?}, and is gone: {is_last}");
         self.checks.accepted(&deliveries);
         if !is_last {
+            deliveries.retain(|(id, _)| claims.iter().all(|claim| claim.id != *id));
             self.publish(&deliveries);
         }
     }
 
+    /// Deliveries of limited lanes, and the others.
+    fn by_kind(&self, deliveries: &[(DeliveryId, LaneId)]) -> (Vec<Made>, Vec<Made>) {
+        deliveries.iter().copied().partition(|(_, lane)| !self.model.is_unlimited(*lane))
+    }
+
     fn publish(&mut self, deliveries: &[(DeliveryId, LaneId)]) {
-        let (limited, fresh): (Vec<_>, Vec<_>) =
-            deliveries.iter().copied().partition(|(_, lane)| !self.model.is_unlimited(*lane));
+        if self.plan.is_embedded {
+            return self.wakes_all(deliveries);
+        }
+        let (limited, fresh) = self.by_kind(deliveries);
         if self.now < self.queue_away_until {
             let ids = fresh.iter().map(|(id, _)| *id).collect();
             return self.at(100, Happening::MakesDue(ids));
@@ -124,6 +205,16 @@ impl World {
         for message in messages {
             let wait = self.chance.within(1..=5);
             self.at(wait, Happening::Published(message));
+        }
+    }
+
+    fn wakes_all(&mut self, deliveries: &[(DeliveryId, LaneId)]) {
+        let lanes: BTreeSet<LaneId> = deliveries.iter().map(|(_, lane)| *lane).collect();
+        let lanes: Vec<LaneId> = lanes.into_iter().collect();
+        let running: Vec<Who> = self.processes.iter().map(Process::who).collect();
+        for who in running.into_iter().filter(|_| !lanes.is_empty()) {
+            let wait = self.chance.within(1..=2);
+            self.at(wait, Happening::Woken(who, lanes.clone()));
         }
     }
 

@@ -13,6 +13,8 @@ use crate::target::Target;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) workers: usize,
+    /// Ingests have their workers beside them, without a queue, and let them claim as they commit.
+    pub(crate) is_embedded: bool,
     pub(crate) permits: u32,
     pub(crate) lease: Duration,
     pub(crate) poll: Duration,
@@ -58,15 +60,18 @@ impl Plan {
             if chance.one_in(2) { TargetKind::RepositoryDispatch } else { TargetKind::Other }
         };
         let retry = [1, 3, 10, 20, 20, 20, 20].map(Duration::from_secs).to_vec();
+        let is_embedded = chance.one_in(3);
+        let sweep_after = Duration::from_millis(chance.within(10_000..=60_000));
         Self {
             workers: chance.count(1..=4),
+            is_embedded,
             permits: chance.pick(&[4, 16, 64, 1_024]).unwrap_or(64),
             lease: Duration::from_millis(chance.within(4_000..=10_000)),
             poll: Duration::from_secs(1),
             timeout: Duration::from_millis(chance.within(1_000..=5_000)),
             margin: Duration::from_secs(6),
             probe: Duration::from_millis(chance.within(500..=5_000)),
-            sweep_after: Duration::from_millis(chance.within(10_000..=60_000)),
+            sweep_after: if is_embedded { Duration::ZERO } else { sweep_after },
             deadline: chance.within(500..=2_500),
             rules: Rules { retry: RetryPolicy { schedule: retry }, probe: Duration::from_secs(2) },
             kinds: (0..lanes).map(|_| kind(chance)).collect(),

@@ -270,6 +270,14 @@ impl World {
             Command::GiveUp { leases } => What::GiveUp(leases),
             Command::Poll(which) => What::Poll(which),
             Command::ClaimFresh { batch, ids } => What::ClaimFresh(batch, ids),
+            Command::ClaimAtIntake { offer, batch, ids } => match self.offers.remove(&offer) {
+                Some(intake) => What::ClaimAtIntake { batch, ids, intake },
+                None => return self.fail(format!("{who} claims of {offer:?}, which is none")),
+            },
+            Command::Decline { offer } => match self.offers.remove(&offer) {
+                Some(intake) => return self.commits_soon(intake),
+                None => return self.fail(format!("{who} declines {offer:?}, which is none")),
+            },
             Command::ClaimDue { batch, lanes, suspect } => What::ClaimDue(batch, lanes, suspect),
             Command::ClaimLimited { batch, lease, count, interval, suspect } => {
                 What::ClaimLimited { batch, lease, count, interval, suspect }

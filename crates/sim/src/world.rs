@@ -1,9 +1,10 @@
 //! The world: what there is, what happens next, and one seed from its start to its end.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use postrider_domain::{LaneId, TargetKind};
-use postrider_scheduler::{CommitResult, Event, Ticket};
+use postrider_scheduler::{CommitResult, Event, Offer, Ticket};
 use postrider_store::EventDocument;
 
 use crate::attempts::Request;
@@ -13,7 +14,7 @@ use crate::credentials::{Credentials, secret_of};
 use crate::faults::{Fault, any_fault};
 use crate::flaw::Flaw;
 use crate::happening::Happening;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Intake};
 use crate::model::{Micros, Model};
 use crate::plan::Plan;
 use crate::process::{Process, Who};
@@ -69,6 +70,9 @@ pub(crate) struct World {
     pub(crate) disturbed_at: u64,
     pub(crate) rows_left: usize,
     pub(crate) commits_open: u32,
+    /// What workers are asked about at this instant.
+    pub(crate) offers: BTreeMap<Offer, Rc<Intake>>,
+    pub(crate) last_offer: u64,
     pub(crate) made: u128,
     pub(crate) last_call: u64,
     pub(crate) calm_at: u64,
@@ -142,6 +146,8 @@ impl World {
             disturbed_at: 0,
             rows_left: plan.rows,
             commits_open: 0,
+            offers: BTreeMap::new(),
+            last_offer: 0,
             made: 1 << 64,
             last_call: 0,
             calm_at: u64::MAX,
@@ -292,10 +298,7 @@ impl World {
             Happening::Published(message) => self.published(message),
             Happening::Cleans(who) => self.cleans(who),
             Happening::Ingests(slot) => self.ingests(slot),
-            Happening::Commits(slot, batch, is_last) => {
-                self.commits_open -= 1;
-                self.commits(slot, &batch, is_last);
-            }
+            Happening::Commits(intake) => self.commits(&intake),
             Happening::MakesDue(ids) => self.makes_due(&ids),
             Happening::Exits(who) => self.exits(who),
             Happening::Fault(fault) => {

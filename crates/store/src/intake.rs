@@ -1,5 +1,7 @@
-//! T1, T2: an event and its deliveries enter.
+//! T1, T1c, T2: an event and its deliveries enter.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,7 @@ use postrider_domain::{DeliveryId, Event, EventId, EventSource, LaneId, WebhookI
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backend, Store, StoreError, codec};
+use crate::{Backend, Claim, ClaimTerms, Store, StoreError, codec};
 
 /// Events to commit in one statement.
 #[derive(Debug, Clone)]
@@ -99,6 +101,60 @@ pub struct NewDelivery {
     pub lane_id: LaneId,
 }
 
+/// The right to claim deliveries with the commit that makes them (T1c): a scheduler of this
+/// process keeps permits for them and waits for what comes of it. One that is dropped before the
+/// commit came to an end leaves it to give back what may have been claimed (UNCLAIM).
+pub struct ClaimsAtIntake {
+    ids: Vec<DeliveryId>,
+    terms: ClaimTerms,
+    answer: Box<dyn FnOnce(ClaimsCame<'_>) + Send>,
+}
+
+/// What was claimed, or why the commit failed.
+pub type ClaimsCame<'a> = Result<Vec<Claim>, &'a StoreError>;
+
+impl ClaimsAtIntake {
+    /// The right to claim these on these terms; `answer` is told what came of it.
+    pub fn new(
+        ids: Vec<DeliveryId>,
+        terms: ClaimTerms,
+        answer: impl FnOnce(ClaimsCame<'_>) + Send + 'static,
+    ) -> Self {
+        Self { ids, terms, answer: Box::new(answer) }
+    }
+
+    /// Nothing was committed under it.
+    pub fn not_used(self) {
+        self.came(Ok(Vec::new()));
+    }
+
+    fn came(self, came: ClaimsCame<'_>) {
+        (self.answer)(came);
+    }
+}
+
+impl fmt::Debug for ClaimsAtIntake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimsAtIntake").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}
+
+/// Which deliveries a commit may claim, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedClaims {
+    pub(crate) ids: HashSet<DeliveryId>,
+    pub(crate) terms: ClaimTerms,
+}
+
+/// A commit that was made.
+#[derive(Debug)]
+pub struct Entered {
+    /// What became of the entries, in their order.
+    pub results: Vec<IntakeResult>,
+    /// What was claimed with it.
+    pub claimed: HashSet<DeliveryId>,
+}
+
 /// What became of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntakeResult {
@@ -130,6 +186,39 @@ impl Store {
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
         dispatch!(self, commit_events(batch))
+    }
+
+    /// [`commit_events`](Self::commit_events) that claims in the same step what it may of the
+    /// deliveries that it makes (T1c): those whose lane is open, not paused and not limited, and
+    /// whose webhook is enabled and still of that lane. The scheduler that gave the right is told
+    /// what came of it. Only an embedded store claims; over Postgres nothing is.
+    pub async fn commit_events_claiming(
+        &self,
+        batch: &IntakeBatch,
+        claims: ClaimsAtIntake,
+    ) -> Result<Option<Entered>, StoreError> {
+        let Backend::Sqlite(sqlite) = &self.0 else {
+            claims.not_used();
+            let results = self.commit_events(batch).await?;
+            return Ok(results.map(|results| Entered { results, claimed: HashSet::new() }));
+        };
+        let ids = claims.ids.iter().copied().collect();
+        let wanted = WantedClaims { ids, terms: claims.terms };
+        match sqlite.enter(batch, Some(wanted)).await {
+            Ok(Some((results, came))) => {
+                let claimed = came.iter().map(|claim| claim.id).collect();
+                claims.came(Ok(came));
+                Ok(Some(Entered { results, claimed }))
+            }
+            Ok(None) => {
+                claims.not_used();
+                Ok(None)
+            }
+            Err(error) => {
+                claims.came(Err(&error));
+                Err(error)
+            }
+        }
     }
 
     /// Runs `work` while no process writes webhooks: for a commit that their changes would keep from

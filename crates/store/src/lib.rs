@@ -71,8 +71,8 @@ pub use incidents::{
     IncidentPage, IncidentSync, MonitorLease, Severity, StreakFact,
 };
 pub use intake::{
-    Committed, EventDocument, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, NewDelivery,
-    NewEvent,
+    ClaimsAtIntake, ClaimsCame, Committed, Entered, EventDocument, IntakeBatch, IntakeEntry,
+    IntakeResult, KeyTerm, NewDelivery, NewEvent,
 };
 pub use lanes::{
     LaneInfo, LanePage, LaneSpec, LaneStatus, Lease, LimitStatus, ManualHold, Poll, ProbeClaim,

@@ -3,6 +3,7 @@
 mod attempts;
 mod carry;
 mod decides;
+mod grant;
 pub(crate) mod hands;
 mod inbox;
 mod lasting;
@@ -13,7 +14,8 @@ mod told;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use postrider_scheduler::{Event, Ticket};
+use postrider_scheduler::{Event, Offer, Ticket};
+use postrider_store::ClaimsAtIntake;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -40,6 +42,9 @@ pub(crate) struct Driver<'a, D> {
     inbox: Inbox,
     mail: &'a mut Mail,
     turns: HashMap<Ticket, oneshot::Sender<Told>>,
+    /// What intake offered and was not answered yet, and how often it did.
+    offers: HashMap<Offer, oneshot::Sender<ClaimsAtIntake>>,
+    offered: u64,
     todo: Vec<Todo>,
     is_over: bool,
     /// Tells what must not outlive it.
@@ -49,8 +54,18 @@ pub(crate) struct Driver<'a, D> {
 impl<'a, D: Decides> Driver<'a, D> {
     pub(crate) fn new(decides: D, carrier: Carrier, inbox: Inbox, mail: &'a mut Mail) -> Self {
         let gone = carrier.gone.clone().drop_guard();
-        let (turns, todo) = (HashMap::new(), Vec::new());
-        Self { decides, carrier, inbox, mail, turns, todo, is_over: false, _gone: gone }
+        Self {
+            decides,
+            carrier,
+            inbox,
+            mail,
+            turns: HashMap::new(),
+            offers: HashMap::new(),
+            offered: 0,
+            todo: Vec::new(),
+            is_over: false,
+            _gone: gone,
+        }
     }
 
     /// Works until cancelled and stopped.
@@ -93,7 +108,20 @@ impl<'a, D: Decides> Driver<'a, D> {
     }
 
     fn hear_outside(&mut self, event: OutsideEvent) {
-        let event = self.mail.event_of(event);
+        let event = match event {
+            OutsideEvent::Received(messages) => {
+                let brought = self.mail.take(messages);
+                Event::Received { deliveries: brought.deliveries, wake: brought.wake }
+            }
+            OutsideEvent::Woken(lanes) => Event::Woken(lanes),
+            OutsideEvent::Offered { deliveries, answer } => {
+                self.offered += 1;
+                let offer = Offer(self.offered);
+                self.offers.insert(offer, answer);
+                Event::Offered { offer, deliveries }
+            }
+            OutsideEvent::Recorded { claims, closed } => Event::Recorded { claims, closed },
+        };
         self.hear(event);
     }
 

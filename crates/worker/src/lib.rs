@@ -27,14 +27,14 @@ mod trouble;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use postrider_domain::{LaneId, Outcome};
+use postrider_domain::{DeliveryId, LaneId, Outcome};
 use postrider_http_client::SetupError;
 use postrider_queue::Consumer;
 use postrider_scheduler::Scheduler;
-use postrider_store::{Recorded, Store, WorkerId};
+use postrider_store::{ClaimsAtIntake, Recorded, Store, WorkerId};
 use postrider_telemetry::step::{Step, reached};
 use postrider_telemetry::{Metrics, QueueLink, Supervisor};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -73,7 +73,7 @@ pub struct Worker {
     live: live::LiveClaims,
 }
 
-/// Tells a worker of the same process that something was committed for lanes.
+/// What intake tells a worker of the same process, and asks it.
 #[derive(Debug, Clone)]
 pub struct Waker(mpsc::Sender<OutsideEvent>);
 
@@ -83,6 +83,19 @@ impl Waker {
         if self.0.try_send(OutsideEvent::Woken(lanes.to_vec())).is_err() {
             tracing::trace!("worker.busy");
         }
+    }
+
+    /// Asks which of these, that intake is about to commit, it may claim with that commit (T1c).
+    /// Without an answer: none.
+    pub fn offer(
+        &self,
+        deliveries: Vec<(DeliveryId, LaneId)>,
+    ) -> oneshot::Receiver<ClaimsAtIntake> {
+        let (answer, claims) = oneshot::channel();
+        if self.0.try_send(OutsideEvent::Offered { deliveries, answer }).is_err() {
+            tracing::trace!("worker.busy");
+        }
+        claims
     }
 }
 

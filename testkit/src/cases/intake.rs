@@ -1,10 +1,11 @@
-//! T1, T2.
+//! T1, T1c, T2.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use postrider_store::{IntakeBatch, IntakeResult};
+use postrider_domain::{ClaimNo, DeliveryId, DeliveryStatus};
+use postrider_store::{IntakeBatch, IntakeEntry, IntakeResult};
 
 use crate::acts::*;
 use crate::{HotStore, World};
@@ -37,6 +38,55 @@ pub async fn a_commit_under_an_old_version_writes_nothing(world: &impl World) {
     batch.webhooks_version = version(store).await;
     // The key is still free: nothing of the first try was kept.
     assert_eq!(store.commit_events(&batch).await.unwrap(), Some(vec![IntakeResult::Accepted]));
+}
+
+/// T1c.
+pub async fn a_commit_claims_what_a_message_could(world: &impl World) {
+    let store = &world.another(HOUR).await;
+    let open = put(store, "open", &unlimited("open")).await;
+    let held = put(store, "held", &unlimited("held")).await;
+    let limited = put(store, "limited", &limited("limited")).await;
+    assert!(store.hold_by_hand("held").await.unwrap());
+    let entries = vec![entry(Some("k"), &[&open, &held, &limited]), entry(None, &[&open])];
+    let made: Vec<DeliveryId> =
+        entries.iter().flat_map(|entry| &entry.deliveries).map(|made| made.id).collect();
+    let batch = IntakeBatch { webhooks_version: version(store).await, entries: entries.into() };
+    // The last one may wait.
+    let entered = store.commit_events_claiming(&batch, &made[..3], terms(HOUR)).await;
+    let (results, claims) = entered.unwrap().unwrap();
+    assert_eq!(results, [IntakeResult::Accepted, IntakeResult::Accepted]);
+    let [claim] = claims.as_slice() else { panic!("{claims:?}") };
+    assert_eq!(claim.id, made[0]);
+    assert_eq!((claim.claim_no, claim.attempt, claim.number), (ClaimNo(1), 1, 1));
+    assert_eq!((claim.maybe_sent, claim.lost_claims, claim.execution), (false, 0, false));
+    assert_eq!(claim.event, batch.entries[0].event.event.text());
+    assert_eq!(claim.lane_id, open.lane_id);
+    assert!(by_message(store, &made[..1]).await.is_empty(), "it is claimed");
+    assert_eq!(ids(&by_message(store, &made).await), made[3..]);
+    record(store, &[delivered(claim)]).await;
+    let row = store.seen(claim.id).await.unwrap().unwrap();
+    assert_eq!(row.status, DeliveryStatus::Delivered);
+    // What it could not claim does not wait for its sweep.
+    assert!(store.release_by_hand("held").await.unwrap());
+    assert_eq!(ids(&due(store, held.lane_id).await), made[1..2]);
+}
+
+pub async fn a_commit_that_enters_nothing_claims_nothing(world: &impl World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let first = entry(Some("k"), &[&one]);
+    let old = version(store).await;
+    commit(store, vec![first.clone()]).await;
+    let repeat = IntakeEntry { event: first.event.clone(), ..entry(Some("k"), &[&one]) };
+    let id = repeat.deliveries[0].id;
+    let batch = IntakeBatch { webhooks_version: old, entries: vec![repeat].into() };
+    let entered = store.commit_events_claiming(&batch, &[id], terms(HOUR)).await;
+    let (results, claims) = entered.unwrap().unwrap();
+    assert!(matches!(results.as_slice(), [IntakeResult::Duplicate(_)]), "{results:?}");
+    assert!(claims.is_empty() && store.seen(id).await.unwrap().is_none());
+    put(store, "two", &unlimited("a")).await;
+    let entered = store.commit_events_claiming(&batch, &[id], terms(HOUR)).await.unwrap();
+    assert!(entered.is_none(), "the webhooks have changed");
 }
 
 pub async fn every_write_to_webhooks_raises_the_version(world: &impl World) {

@@ -98,7 +98,7 @@ fn debt(since: i64) -> SaidDebt {
         provider_version: "p1".to_owned(),
         branch: Some("main".to_owned()),
         because: vec!["main".to_owned()],
-        due: crate::owed::Due::Published,
+        due: Due::Published,
         blocking: false,
         since: ago(since),
         is_begin_seen: false,
@@ -123,9 +123,12 @@ fn says(owes: &[i64]) -> BrokerSays {
 fn what_the_broker_cannot_tell_of_is_owed_since_nobody_knows_when() {
     let since = |says| {
         let facts = PairFacts { says: Some(says), ..PairFacts::default() };
-        facts.debts_since().collect::<Vec<_>>()
+        facts.asked_since().collect::<Vec<_>>()
     };
     assert_eq!(since(says(&[1, 2])).len(), 2);
+    let mut later = says(&[1, 2]);
+    later.owes[0].due = Due::Later;
+    assert_eq!(since(later), [ago(2)]);
     let troubled = BrokerSays::troubled(Some(says(&[1, 2])), "500".into(), ago(0));
     assert!(since(troubled).is_empty());
 }

@@ -12,11 +12,21 @@ use crate::words::{quoted, told_duration};
 /// How long a deployed content may hold its provider's main head back.
 const HOLDS_BACK: SignedDuration = SignedDuration::from_hours(24);
 
-/// The incident of a deployed content that has held its provider's main head back for a day.
-pub(super) fn holds_back(row: &PairRow, now: Timestamp) -> Option<IncidentFinding> {
+/// The incident of a deployed content that has held its provider's main head back for a day. What
+/// a broker that is away does not tell holds nobody back for longer than it was seen to.
+pub(super) fn holds_back(
+    row: &PairRow,
+    reach: BrokerReach,
+    now: Timestamp,
+) -> Option<IncidentFinding> {
     let says = row.facts.says.as_ref()?;
+    let seen_at = match reach {
+        BrokerReach::Answers => now,
+        BrokerReach::Away { answered_at } => answered_at?.min(now),
+        BrokerReach::NotAsked => return None,
+    };
     let longest = says.holds_back.iter().min_by_key(|hold| hold.since)?;
-    let passed = now.duration_since(longest.since);
+    let passed = seen_at.duration_since(longest.since);
     if says.trouble.is_some() || passed <= HOLDS_BACK {
         return None;
     }

@@ -19,6 +19,7 @@ use postrider_web::{Announce, Announcement, Web};
 use postrider_worker::{Waker, Worker, WorkerConfig};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -236,7 +237,8 @@ impl Running {
     ) -> anyhow::Result<()> {
         let queue = match &settings.mode {
             Mode::Embedded { .. } => {
-                DispatchQueue::InProcess(wake(self.worker.as_ref().map(Worker::waker)))
+                let waker = self.worker.as_ref().map(Worker::waker);
+                DispatchQueue::InProcess { wake: wake(waker.clone()), offer: offer(waker) }
             }
             Mode::Distributed { .. } => {
                 let supervisor = self.supervisor.clone();
@@ -341,6 +343,14 @@ fn wake(waker: Option<Waker>) -> postrider_ingest::Wake {
         if let Some(waker) = &waker {
             waker.wake(lanes);
         }
+    })
+}
+
+fn offer(waker: Option<Waker>) -> postrider_ingest::Offer {
+    Arc::new(move |deliveries| match &waker {
+        Some(waker) => waker.offer(deliveries),
+        // Whose other end is gone: nobody claims.
+        None => oneshot::channel().1,
     })
 }
 

@@ -4,6 +4,7 @@
 mod fairness;
 mod lanes;
 mod limits;
+mod offers;
 mod random;
 mod steps;
 mod stopping;

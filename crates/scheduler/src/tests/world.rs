@@ -321,6 +321,9 @@ impl World {
                         self.limits.get_mut(&lease.limit).unwrap().leased_until = 0;
                     }
                 }
+                Command::ClaimAtIntake { offer, .. } | Command::Decline { offer } => {
+                    unreachable!("{offer:?}: intake is elsewhere here")
+                }
                 Command::PauseConsumer => self.log.push("paused"),
                 Command::ResumeConsumer => self.log.push("resumed"),
                 Command::Stopped => self.log.push("stopped"),

@@ -282,7 +282,8 @@ impl Model {
         })
     }
 
-    fn hour(&self, limit: LimitId) -> HourBudget {
+    /// What the hour leaves a limit.
+    pub fn hour(&self, limit: LimitId) -> HourBudget {
         let limit = &self.limits[&limit];
         let Some(per_hour) = limit.limits.per_hour else { return HourBudget::Free(u32::MAX) };
         let minute = self.now / MINUTE;

@@ -1,9 +1,11 @@
-//! T1, T2.
+//! T1, T1c, T2.
 
 use std::collections::BTreeMap;
 
 use postrider_domain::{ClaimNo, DeliveryId, EventId, StoredStatus};
-use postrider_store::{Committed, IntakeBatch, IntakeEntry, IntakeResult, NewEvent};
+use postrider_store::{
+    Claim, ClaimTerms, Committed, IntakeBatch, IntakeEntry, IntakeResult, NewEvent,
+};
 
 use super::{EventRow, Key, Micros, Model, Row, micros};
 
@@ -32,6 +34,17 @@ impl Model {
             Some(_) | None => IntakeResult::Accepted,
         };
         Some(batch.entries.iter().map(result).collect())
+    }
+
+    /// T1c: T1, and T3 right after it.
+    pub fn commit_events_claiming(
+        &mut self,
+        batch: &IntakeBatch,
+        ids: &[DeliveryId],
+        terms: ClaimTerms,
+    ) -> Option<Vec<Claim>> {
+        self.commit_events(batch)?;
+        Some(self.claim_fresh(ids, terms))
     }
 
     /// Whether the key is this event's now.

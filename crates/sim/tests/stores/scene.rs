@@ -7,7 +7,8 @@ use crate::step::{End, Step};
 /// Lane 0 is open to everybody, lane 1 is led, lane 2 is held and led. Of worker 1 nothing was
 /// heard lately.
 pub(crate) fn scene() -> Vec<Step> {
-    let commit = |webhooks: &[usize]| Step::Commit { webhooks: webhooks.to_vec(), key: None };
+    let commit =
+        |webhooks: &[usize]| Step::Commit { webhooks: webhooks.to_vec(), key: None, claims: None };
     let record = |end| Step::Record { ends: vec![(0, end)] };
     let rejected = End::Rejected { refusal: Refusal::AtGithub, probe_now: true };
     vec![
@@ -68,7 +69,7 @@ pub(crate) fn may_meet(first: &Step, second: &Step) -> bool {
 fn of_deliveries() -> Vec<Step> {
     let unclaim = |by| Step::Unclaim { worker: 0, lane: 0, last: 4, by, keeps: 0, is_late: false };
     vec![
-        Step::Commit { webhooks: vec![0, 1, 2], key: Some(1) },
+        Step::Commit { webhooks: vec![0, 1, 2], key: Some(1), claims: None },
         Step::MakeDue { last: 2 },
         Step::Fresh { worker: 2, last: 2, ends_now: false },
         Step::Fresh { worker: 2, last: 9, ends_now: false },

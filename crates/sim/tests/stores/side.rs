@@ -204,12 +204,17 @@ impl<'a, S: HotStore> Side<'a, S> {
                 self.webhooks[*number] = None;
                 self.store.delete_webhook(&uuid).await.unwrap().to_string()
             }
-            Step::Commit { webhooks, key } => self.commit(webhooks, *key).await,
+            Step::Commit { webhooks, key, claims } => self.commit(webhooks, *key, *claims).await,
             other => unreachable!("{other:?} enters nothing"),
         }
     }
 
-    async fn commit(&mut self, webhooks: &[usize], key: Option<u8>) -> String {
+    async fn commit(
+        &mut self,
+        webhooks: &[usize],
+        key: Option<u8>,
+        claims: Option<(usize, bool)>,
+    ) -> String {
         let version = match &self.known {
             Some(known) => known.version,
             None => self.version().await,
@@ -237,11 +242,22 @@ impl<'a, S: HotStore> Side<'a, S> {
         };
         let entries = vec![IntakeEntry { event, deliveries }];
         let batch = IntakeBatch { webhooks_version: version, entries: entries.into() };
-        match self.store.commit_events(&batch).await.unwrap().as_deref() {
+        let (results, claims) = match claims {
+            None => (self.store.commit_events(&batch).await.unwrap(), Vec::new()),
+            Some((worker, but_one)) => {
+                let wanted = &new[usize::from(but_one).min(new.len())..];
+                let terms = terms(worker, false);
+                let entered = self.store.commit_events_claiming(&batch, wanted, terms).await;
+                entered
+                    .unwrap()
+                    .map_or_else(Default::default, |(results, claims)| (Some(results), claims))
+            }
+        };
+        match results.as_deref() {
             None => "another version".to_owned(),
             Some([IntakeResult::Accepted]) => {
                 self.made.extend(new);
-                "accepted".to_owned()
+                format!("accepted {}", self.got(claims))
             }
             Some([IntakeResult::Duplicate(first)]) => {
                 let ids: Vec<DeliveryId> = first.deliveries.iter().map(|(id, _)| *id).collect();

@@ -28,34 +28,108 @@ pub(crate) enum End {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    Put { webhook: usize, lane: usize, enabled: bool },
-    Delete { webhook: usize },
-    Commit { webhooks: Vec<usize>, key: Option<u8> },
-    MakeDue { last: usize },
-    Fresh { worker: usize, last: usize, ends_now: bool },
-    Due { worker: usize, lanes: Vec<usize>, count: u32, suspect: bool, ends_now: bool },
-    Limited { lease: usize, count: u32, spaced: bool, suspect: bool, ends_now: bool },
-    Record { ends: Vec<(usize, End)> },
-    Unclaim { worker: usize, lane: usize, last: usize, by: u8, keeps: usize, is_late: bool },
+    Put {
+        webhook: usize,
+        lane: usize,
+        enabled: bool,
+    },
+    Delete {
+        webhook: usize,
+    },
+    /// `claims` says which worker claims at once, and whether the first is left out.
+    Commit {
+        webhooks: Vec<usize>,
+        key: Option<u8>,
+        claims: Option<(usize, bool)>,
+    },
+    MakeDue {
+        last: usize,
+    },
+    Fresh {
+        worker: usize,
+        last: usize,
+        ends_now: bool,
+    },
+    Due {
+        worker: usize,
+        lanes: Vec<usize>,
+        count: u32,
+        suspect: bool,
+        ends_now: bool,
+    },
+    Limited {
+        lease: usize,
+        count: u32,
+        spaced: bool,
+        suspect: bool,
+        ends_now: bool,
+    },
+    Record {
+        ends: Vec<(usize, End)>,
+    },
+    Unclaim {
+        worker: usize,
+        lane: usize,
+        last: usize,
+        by: u8,
+        keeps: usize,
+        is_late: bool,
+    },
     Expire,
     ReassignLanes,
     Discard,
     SortParked,
-    Beat { worker: usize, lives: bool },
+    Beat {
+        worker: usize,
+        lives: bool,
+    },
     GiveBack,
-    Acquire { lane: usize, worker: usize, ends_now: bool },
-    Renew { lease: usize },
-    GiveUp { lease: usize },
-    Probe { lane: usize, lease: Option<usize> },
-    Canary { probe: usize, lease: Option<usize>, worker: usize },
-    ReleaseProbed { probe: usize },
-    Pause { lane: usize },
-    Hold { lane: usize },
-    Release { lane: usize },
-    Unpark { webhook: usize },
-    Secret { lane: usize },
-    NoSecret { lane: usize },
-    Sync { lane: usize, limit: usize, limits: LaneLimits },
+    Acquire {
+        lane: usize,
+        worker: usize,
+        ends_now: bool,
+    },
+    Renew {
+        lease: usize,
+    },
+    GiveUp {
+        lease: usize,
+    },
+    Probe {
+        lane: usize,
+        lease: Option<usize>,
+    },
+    Canary {
+        probe: usize,
+        lease: Option<usize>,
+        worker: usize,
+    },
+    ReleaseProbed {
+        probe: usize,
+    },
+    Pause {
+        lane: usize,
+    },
+    Hold {
+        lane: usize,
+    },
+    Release {
+        lane: usize,
+    },
+    Unpark {
+        webhook: usize,
+    },
+    Secret {
+        lane: usize,
+    },
+    NoSecret {
+        lane: usize,
+    },
+    Sync {
+        lane: usize,
+        limit: usize,
+        limits: LaneLimits,
+    },
 }
 
 fn limits() -> impl Strategy<Value = LaneLimits> {
@@ -98,8 +172,12 @@ fn of_deliveries() -> impl Strategy<Value = Step> {
     let worker = 0..WORKERS;
     let lanes = prop::collection::vec(0..LANES, 1..3);
     prop_oneof![
-        5 => (prop::collection::vec(0..WEBHOOKS, 1..3), prop::option::weighted(0.3, 0_u8..3))
-            .prop_map(|(webhooks, key)| Step::Commit { webhooks, key }),
+        5 => (
+            prop::collection::vec(0..WEBHOOKS, 1..3),
+            prop::option::weighted(0.3, 0_u8..3),
+            prop::option::weighted(0.4, (worker.clone(), prop::bool::weighted(0.2))),
+        )
+            .prop_map(|(webhooks, key, claims)| Step::Commit { webhooks, key, claims }),
         1 => (1_usize..6).prop_map(|last| Step::MakeDue { last }),
         4 => (worker.clone(), 1_usize..6, any::<bool>())
             .prop_map(|(worker, last, ends_now)| Step::Fresh { worker, last, ends_now }),

@@ -1,17 +1,18 @@
 //! T1, T2.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use postrider_store::{
-    Committed, DeliveryFilter, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, Store,
-    StoredWebhook,
+    ClaimsAtIntake, Committed, DeliveryFilter, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm,
+    Store, StoredWebhook,
 };
 use postrider_testkit::acts::*;
 use tokio::sync::Notify;
 
 use crate::acts::view;
-use crate::harness::World;
+use crate::harness::{Kind, World};
 
 async fn count(store: &Store) -> usize {
     store.deliveries(&DeliveryFilter::default(), None, 1000).await.unwrap().deliveries.len()
@@ -31,6 +32,23 @@ pub(crate) async fn an_event_and_its_deliveries_enter_together(world: World) {
         assert_eq!(&event, new.event.event.event());
     }
     assert_eq!(count(store).await, 2);
+}
+
+/// T1c: a file has one process, which may claim as it commits; with several over Postgres each
+/// claims for itself.
+pub(crate) async fn only_an_embedded_store_claims_as_it_commits(world: World) {
+    let store = world.store();
+    let one = put(store, "one", &unlimited("a")).await;
+    let entries = vec![entry(None, &[&one])];
+    let id = entries[0].deliveries[0].id;
+    let batch = IntakeBatch { webhooks_version: version(store).await, entries: entries.into() };
+    let (came, claims) = mpsc::channel();
+    let right = ClaimsAtIntake::new(vec![id], terms(HOUR), move |claims| {
+        came.send(claims.unwrap().len()).unwrap();
+    });
+    let entered = store.commit_events_claiming(&batch, right).await.unwrap().unwrap();
+    let claimed = usize::from(matches!(world.kind(), Kind::Sqlite));
+    assert_eq!((entered.claimed.len(), claims.recv().unwrap()), (claimed, claimed));
 }
 
 /// An event under a key that the receiver made of its content, of a call that arrived just now.

@@ -103,6 +103,7 @@ cases! {
     }
     intake {
         an_event_and_its_deliveries_enter_together
+        only_an_embedded_store_claims_as_it_commits
         a_key_with_a_term_holds_until_it_is_freed
         a_call_that_arrived_before_the_answer_is_a_repeat
         a_term_ends_by_itself

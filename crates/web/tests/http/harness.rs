@@ -14,12 +14,13 @@ use postrider_domain::{
 };
 use postrider_http_server::body::REQUEST_TIMEOUT;
 use postrider_http_server::{Shared, Tokens};
-use postrider_ingest::{DispatchQueue, Ingest, IngestConfig};
+use postrider_ingest::{DispatchQueue, Ingest, IngestConfig, Wake};
 use postrider_store::{DeliveryFilter, MasterKey, Store, StoreConfig, Target};
 use postrider_telemetry::{Metrics, Supervisor};
 use postrider_web::{Announce, Announcement, Web, WebConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -37,6 +38,15 @@ pub(crate) struct Harness {
     _folder: Option<TempDir>,
 }
 
+fn idle_queue() -> DispatchQueue {
+    in_process(Arc::new(|_| {}))
+}
+
+/// Workers of this process, which claim nothing at intake.
+fn in_process(wake: Wake) -> DispatchQueue {
+    DispatchQueue::InProcess { wake, offer: Arc::new(|_| oneshot::channel().1) }
+}
+
 /// What differs between tests.
 pub(crate) struct Setting {
     pub(crate) queue: DispatchQueue,
@@ -49,7 +59,7 @@ pub(crate) struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         Self {
-            queue: DispatchQueue::InProcess(Arc::new(|_| {})),
+            queue: idle_queue(),
             sweep_after: Duration::ZERO,
             max_unpublished: 1_000_000,
             api_rate: "unlimited",
@@ -84,7 +94,7 @@ impl Harness {
     pub(crate) async fn with_tokens(tokens: &str) -> Self {
         let woken = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&woken);
-        let queue = DispatchQueue::InProcess(Arc::new(move |lanes| {
+        let queue = in_process(Arc::new(move |lanes: &[LaneId]| {
             sink.lock().unwrap().extend_from_slice(lanes);
         }));
         let setting = Setting { queue, ..Setting::default() };
@@ -125,7 +135,7 @@ impl Harness {
     pub(crate) fn replica(&self, relay_answer_within: Duration) -> Self {
         let ingest = IngestConfig { relay_answer_within, ..ingest_config() };
         let configs = (ingest, web_config());
-        Self::on(self.store.clone(), configs, DispatchQueue::InProcess(Arc::new(|_| {})))
+        Self::on(self.store.clone(), configs, idle_queue())
     }
 
     /// The same role once more on the same store, which may ask the broker `default`.
@@ -133,7 +143,7 @@ impl Harness {
         let config = BrokerConfig::new(broker.parse().unwrap());
         let brokers = vec![("default".to_owned(), config)];
         let configs = (IngestConfig { brokers, ..ingest_config() }, web_config());
-        Self::on(self.store.clone(), configs, DispatchQueue::InProcess(Arc::new(|_| {})))
+        Self::on(self.store.clone(), configs, idle_queue())
     }
 
     /// Ends the role's tasks and waits for what they were at.

@@ -21,6 +21,13 @@ impl<D> Driver<'_, D> {
                 let contexts = self.mail.contexts(&ids);
                 carrier.claim_fresh(batch, ids, contexts);
             }
+            Command::ClaimAtIntake { offer, batch, ids } => {
+                let grant = carrier.claims_at_intake(batch, ids);
+                if let Some(Err(unused)) = self.offers.remove(&offer).map(|to| to.send(grant)) {
+                    unused.not_used();
+                }
+            }
+            Command::Decline { offer } => drop(self.offers.remove(&offer)),
             Command::ClaimDue { batch, lanes, suspect } => {
                 carrier.claim_due(batch, &lanes, suspect);
             }

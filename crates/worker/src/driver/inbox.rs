@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use postrider_domain::{DeliveryId, LaneId};
 use postrider_queue::{MessageContext, Received, Settler, Tag};
+use postrider_store::ClaimsAtIntake;
 use postrider_telemetry::step::{Step, reached};
+use tokio::sync::oneshot;
 
-use super::owed::Happened;
 use super::steps::Contexts;
 use crate::messages::{Messages, ReceiveOutcome};
-use postrider_scheduler::{ClaimKey, Event};
+use postrider_scheduler::ClaimKey;
 
 /// What happened outside.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum OutsideEvent {
     Received(Vec<Received>),
     /// Something was committed for these lanes.
     Woken(Vec<LaneId>),
+    /// Intake of this process is about to commit these, and asks what it may claim of them.
+    Offered { deliveries: Vec<(DeliveryId, LaneId)>, answer: oneshot::Sender<ClaimsAtIntake> },
     /// Outcomes are committed.
     Recorded { claims: Vec<ClaimKey>, closed: Vec<LaneId> },
 }
@@ -42,18 +45,6 @@ pub(crate) struct Brought {
 impl Mail {
     pub(crate) fn new(settler: Option<Settler>) -> Self {
         Self { settler, messages: Messages::default(), contexts: HashMap::new() }
-    }
-
-    /// What it is for the scheduler.
-    pub(crate) fn event_of(&mut self, outside: OutsideEvent) -> Happened {
-        match outside {
-            OutsideEvent::Received(messages) => {
-                let brought = self.take(messages);
-                Event::Received { deliveries: brought.deliveries, wake: brought.wake }
-            }
-            OutsideEvent::Woken(lanes) => Event::Woken(lanes),
-            OutsideEvent::Recorded { claims, closed } => Event::Recorded { claims, closed },
-        }
     }
 
     /// Takes messages.

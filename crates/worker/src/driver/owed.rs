@@ -77,6 +77,7 @@ fn let_go(event: Happened, recorder: &mpsc::Sender<Recorded>) {
         Event::Probed { permit } => permit.forfeit(),
         Event::Received { .. }
         | Event::Woken(_)
+        | Event::Offered { .. }
         | Event::Claimed { .. }
         | Event::LimitRefused { .. }
         | Event::ClaimFailed { .. }

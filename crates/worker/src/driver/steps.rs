@@ -272,7 +272,8 @@ impl super::hands::Hands {
     }
 }
 
-fn claimed(
+/// A claim as the scheduler takes it.
+pub(super) fn claimed(
     claim: Claim,
     asked_at: BoottimeInstant,
     message: Option<Arc<MessageContext>>,

@@ -1,4 +1,4 @@
-//! T1, T2: an event and its deliveries enter.
+//! T1, T1c, T2: an event and its deliveries enter.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,19 +10,33 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use super::bound::{CHUNK, chunks, push_ids};
+use super::claims_at_intake::insert_claimed;
 use super::fault::Fault;
 use super::rows::json;
 use super::writer::Turn;
 use super::{SqliteStore, clock};
 use crate::codec::{event_pair_hash, fingerprint, webhook_uuid};
-use crate::{Committed, IntakeBatch, IntakeEntry, IntakeResult, NewDelivery, NewEvent, StoreError};
+use crate::intake::WantedClaims;
+use crate::{
+    Claim, Committed, IntakeBatch, IntakeEntry, IntakeResult, NewDelivery, NewEvent, StoreError,
+};
 
 impl SqliteStore {
     pub(crate) async fn commit_events(
         &self,
         batch: &IntakeBatch,
     ) -> Result<Option<Vec<IntakeResult>>, StoreError> {
-        let intake = Intake::new(batch, self.0.sweep_after);
+        let entered = self.enter(batch, None).await?;
+        Ok(entered.map(|(results, _)| results))
+    }
+
+    /// T1, with T1c for what may be claimed.
+    pub(crate) async fn enter(
+        &self,
+        batch: &IntakeBatch,
+        wanted: Option<WantedClaims>,
+    ) -> Result<Option<(Vec<IntakeResult>, Vec<Claim>)>, StoreError> {
+        let intake = Intake::new(batch, wanted, self.0.sweep_after);
         self.write(intake, |intake, turn| Box::pin(commit(intake, turn))).await
     }
 
@@ -56,6 +70,7 @@ impl SqliteStore {
 /// A batch as its statements take it, built outside the writer's turn.
 struct Intake {
     version: i64,
+    wanted: Option<WantedClaims>,
     sweep_after: Duration,
     entries: Arc<Vec<IntakeEntry>>,
     terms: Vec<Option<Term>>,
@@ -69,7 +84,7 @@ struct Term {
 }
 
 impl Intake {
-    fn new(batch: &IntakeBatch, sweep_after: Duration) -> Self {
+    fn new(batch: &IntakeBatch, wanted: Option<WantedClaims>, sweep_after: Duration) -> Self {
         let term = |entry: &IntakeEntry| {
             entry.event.term.as_ref().map(|term| Term {
                 arrived: clock::earlier(clock::now(), term.arrived.elapsed()),
@@ -78,6 +93,7 @@ impl Intake {
         };
         Self {
             version: batch.webhooks_version,
+            wanted,
             sweep_after,
             entries: Arc::clone(&batch.entries),
             terms: batch.entries.iter().map(term).collect(),
@@ -94,8 +110,11 @@ impl Intake {
     }
 }
 
-/// T1 (`VERSION_IN_COMMIT`, `ATOMIC_KEY`).
-async fn commit(intake: &Intake, turn: &mut Turn) -> Result<Option<Vec<IntakeResult>>, Fault> {
+/// What became of the entries, and what was claimed.
+type Entered = (Vec<IntakeResult>, Vec<Claim>);
+
+/// T1 (`VERSION_IN_COMMIT`, `ATOMIC_KEY`), T1c.
+async fn commit(intake: &Intake, turn: &mut Turn) -> Result<Option<Entered>, Fault> {
     let version: i64 =
         sqlx::query_scalar("SELECT webhooks_version FROM meta").fetch_one(&mut turn.conn).await?;
     if version != intake.version {
@@ -105,12 +124,27 @@ async fn commit(intake: &Intake, turn: &mut Turn) -> Result<Option<Vec<IntakeRes
     let (new, repeats): (Vec<&IntakeEntry>, Vec<&IntakeEntry>) =
         intake.entries.iter().partition(|entry| is_new(&entry.event, &winners));
     insert_events(&new, turn).await?;
-    insert_deliveries(&new, intake.sweep_after, turn).await?;
+    let mut rows: Vec<(&NewEvent, NewDelivery)> = Vec::new();
+    for entry in &new {
+        rows.extend(entry.deliveries.iter().map(|delivery| (&entry.event, *delivery)));
+    }
+    let claims = match &intake.wanted {
+        Some(wanted) => insert_claimed(&rows, wanted, intake.sweep_after, turn).await?,
+        None => Vec::new(),
+    };
+    let claimed: HashSet<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
+    rows.retain(|(_, delivery)| !claimed.contains(&delivery.id));
+    insert_deliveries(&rows, intake.sweep_after, turn).await?;
+    if let Some(wanted) = &intake.wanted {
+        let left = rows.iter().map(|(_, delivery)| delivery.id);
+        let left: Vec<Uuid> = left.filter(|id| wanted.ids.contains(id)).map(|id| id.0).collect();
+        make_due(&left, Lanes::Closed, turn).await?;
+    }
     if repeats.is_empty() {
-        return Ok(Some(vec![IntakeResult::Accepted; intake.entries.len()]));
+        return Ok(Some((vec![IntakeResult::Accepted; intake.entries.len()], claims)));
     }
     let earlier = committed_under(&repeats, turn).await?;
-    results(intake, &winners, &earlier).map(Some)
+    Ok(Some((results(intake, &winners, &earlier)?, claims)))
 }
 
 fn is_new(event: &NewEvent, winners: &HashSet<EventId>) -> bool {
@@ -177,23 +211,18 @@ async fn insert_events(new: &[&IntakeEntry], turn: &mut Turn) -> Result<(), Faul
 
 /// A delivery of a limited lane is due at once, because its leader takes the oldest first.
 async fn insert_deliveries(
-    new: &[&IntakeEntry],
+    rows: &[(&NewEvent, NewDelivery)],
     sweep_after: Duration,
     turn: &mut Turn,
 ) -> Result<(), Fault> {
     let swept = clock::later(turn.now, sweep_after);
-    let of = |entry: &&IntakeEntry| {
-        let event = entry.event.id;
-        entry.deliveries.iter().map(move |delivery| (event, *delivery)).collect::<Vec<_>>()
-    };
-    let rows: Vec<(EventId, NewDelivery)> = new.iter().flat_map(of).collect();
-    for chunk in chunks(&rows) {
+    for chunk in chunks(rows) {
         let mut query =
             QueryBuilder::<Sqlite>::new("WITH n (id, event_id, webhook_id, lane_id) AS (");
         query.push_values(chunk, |mut values, (event, delivery)| {
             values
                 .push_bind(delivery.id.0)
-                .push_bind(event.0)
+                .push_bind(event.id.0)
                 .push_bind(delivery.webhook_id.0)
                 .push_bind(delivery.lane_id.0);
         });

@@ -6,6 +6,7 @@
 
 mod bound;
 mod claims;
+mod claims_at_intake;
 mod claims_limited;
 mod clock;
 mod fault;

@@ -53,6 +53,49 @@ async fn messages_are_told_once_until_they_are_answered_or_given_back() {
     script.stop().await;
 }
 
+/// T1c, from the offer to the recorded outcome.
+#[tokio::test]
+async fn what_intake_offers_is_claimed_by_its_commit() {
+    let world = World::new(LaneLimits::OTHER).await;
+    let mut script = Script::of(&world);
+    let batch_of = world.batch(1).await;
+    let id = batch_of.entries[0].deliveries[0].id;
+    let offered = async |script: &mut Script| {
+        let (answer, right) = oneshot::channel();
+        let deliveries = vec![(id, world.lane())];
+        script.outside(OutsideEvent::Offered { deliveries, answer }).await;
+        let Event::Offered { offer, .. } = script.hears().await else { panic!("it is offered") };
+        (offer, right)
+    };
+    // It is answered once, by what the scheduler says.
+    let (offer, refused) = offered(&mut script).await;
+    script.asks(Command::Decline { offer }).await;
+    refused.await.unwrap_err();
+    let (offer, right) = offered(&mut script).await;
+    script.asks(Command::ClaimAtIntake { offer, batch: batch(1), ids: vec![id] }).await;
+    let right = right.await.unwrap();
+    let entered = world.hands.store.commit_events_claiming(&batch_of, right).await;
+    assert_eq!(entered.unwrap().unwrap().claimed, [id].into());
+    let claim = claims(script.hears().await).remove(0);
+    let start = Command::Start { claim, permit: permit(1), send: SendWhen::Ready };
+    script.asks(start).await;
+    assert!(matches!(ended(script.hears().await), Ended::Answered { .. }));
+    world.recorded(id, DeliveryStatus::Delivered).await;
+    // Nobody waits for the answer any more: nothing was claimed.
+    let (offer, gone) = offered(&mut script).await;
+    drop(gone);
+    script.asks(Command::ClaimAtIntake { offer, batch: batch(2), ids: vec![id] }).await;
+    assert!(claims(script.hears().await).is_empty());
+    // Given up amidst its commit: nobody knows.
+    let (offer, right) = offered(&mut script).await;
+    script.asks(Command::ClaimAtIntake { offer, batch: batch(3), ids: vec![id] }).await;
+    drop(right.await.unwrap());
+    let Event::ClaimFailed { commit: CommitResult::Unknown, .. } = script.hears().await else {
+        panic!("it may have been committed");
+    };
+    script.stop().await;
+}
+
 #[tokio::test]
 async fn a_probe_says_that_it_is_ready_and_ends() {
     let world = World::new(LaneLimits::OTHER).await;

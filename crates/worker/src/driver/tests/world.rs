@@ -10,7 +10,7 @@ use postrider_domain::{
 use postrider_github_double::{Double, Options};
 use postrider_http_client::Outbound;
 use postrider_store::{
-    LaneSpec, MasterKey, Poll, Store, StoreConfig, StoredWebhook, Target, WorkerId,
+    IntakeBatch, LaneSpec, MasterKey, Poll, Store, StoreConfig, StoredWebhook, Target, WorkerId,
 };
 use postrider_telemetry::{Metrics, Supervisor};
 use postrider_testkit::acts;
@@ -133,6 +133,13 @@ impl World {
     /// Accepts deliveries for the webhook.
     pub(super) async fn accept(&self, count: usize) -> Vec<DeliveryId> {
         acts::accept(&self.hands.store, &self.webhook, count).await
+    }
+
+    /// So many events with a delivery each, to commit.
+    pub(super) async fn batch(&self, count: usize) -> IntakeBatch {
+        let entries: Vec<_> = (0..count).map(|_| acts::entry(None, &[&self.webhook])).collect();
+        let webhooks_version = acts::version(&self.hands.store).await;
+        IntakeBatch { webhooks_version, entries: entries.into() }
     }
 
     /// The lane is held, with one delivery waiting in it.
