@@ -44,6 +44,7 @@ mod relay;
 mod replay;
 mod rotate;
 mod rules;
+mod screens;
 mod silence;
 mod smoke;
 mod store_refuses;

@@ -7,6 +7,7 @@ use postrider_domain::AuditKind;
 
 use super::Api;
 use super::pages;
+use crate::one_of::one_of;
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, moment};
 
 /// What to do with the audit log.
@@ -23,8 +24,8 @@ pub struct ListArgs {
     /// By the owner of this token, or `local`
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
-    /// Of this kind: webhook, secret, lane, limit, incident, delivery
-    #[arg(long, value_name = "KIND", value_parser = kind)]
+    /// Of a thing of this kind
+    #[arg(long, value_name = "KIND", value_parser = one_of(AuditKind::ALL, AuditKind::as_str))]
     kind: Option<AuditKind>,
     /// Of the thing of exactly this name or id
     #[arg(long, value_name = "NAME")]
@@ -98,9 +99,4 @@ fn print(entries: &[AuditEntry], out: &mut Out) {
 
 fn time(text: &str) -> Result<Timestamp, String> {
     moment(text, Timestamp::now())
-}
-
-fn kind(text: &str) -> Result<AuditKind, String> {
-    text.parse()
-        .map_err(|_| format!("use one of {}", AuditKind::ALL.map(AuditKind::as_str).join(", ")))
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use postrider_api::{Basis, FreshnessList, PairFreshness};
-use postrider_domain::{FreshnessState, UnknownFreshnessState};
+use postrider_domain::FreshnessState;
 
 use super::{Api, pages};
+use crate::one_of::one_of;
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, printable, seconds};
 
 /// Pairs that are looked through for the worst; there may be more than are shown.
@@ -41,7 +42,7 @@ pub struct FreshnessArgs {
     #[arg(long, value_name = "NAME")]
     broker: Option<String>,
     /// In this state
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    #[arg(long, value_name = "STATE", value_parser = one_of(FreshnessState::ALL, FreshnessState::as_str))]
     state: Option<FreshnessState>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -50,10 +51,6 @@ pub struct FreshnessArgs {
     output: OutputArgs,
     #[command(flatten)]
     connection: Connection,
-}
-
-fn state(text: &str) -> Result<FreshnessState, String> {
-    text.parse().map_err(|error: UnknownFreshnessState| error.to_string())
 }
 
 /// Carries it out.

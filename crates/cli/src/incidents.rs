@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::pages;
 use super::{Api, Body};
+use crate::one_of::one_of;
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, printable};
 
 /// What to do with incidents.
@@ -34,8 +35,8 @@ pub struct ListArgs {
     /// Only those that are not resolved
     #[arg(long)]
     open: bool,
-    /// Of this kind, e.g. `verification_stale`
-    #[arg(long, value_name = "KIND", value_parser = kind)]
+    /// Of this kind
+    #[arg(long, value_name = "KIND", value_parser = one_of(IncidentKind::ALL, IncidentKind::as_str))]
     kind: Option<IncidentKind>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -165,10 +166,4 @@ fn print_one(incident: &Incident, args: &OneArgs, out: &mut Out) {
     for (key, value) in fields {
         out.line(format_args!("{key:<16} {}", printable(&value)));
     }
-}
-
-fn kind(text: &str) -> Result<IncidentKind, String> {
-    text.parse().map_err(|_| {
-        format!("use one of {}", IncidentKind::ALL.map(IncidentKind::as_str).join(", "))
-    })
 }

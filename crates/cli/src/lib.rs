@@ -22,6 +22,7 @@ pub mod health;
 mod import;
 pub mod incidents;
 pub mod lanes;
+mod one_of;
 mod output;
 mod pages;
 pub mod reconcile;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use table::printable;
-pub(crate) use table::seconds;
+pub(crate) use table::{cut, seconds, short};
 pub use terminal::Style;
 use terminal::Terminal;
 
@@ -85,9 +85,9 @@ impl Out {
         !self.closed
     }
 
-    /// Whether somebody looks at it, rather than a program.
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.terminal.is_some()
+    /// How wide it is where somebody looks at it, and not a program.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.terminal.map(|terminal| usize::from(terminal.width))
     }
 
     /// Writes a line.

@@ -7,13 +7,14 @@ use postrider_domain::{DeliveryStatus, EventId, EventName, WebhookUuid};
 use uuid::Uuid;
 
 use crate::follow::WaitArgs;
+use crate::one_of::{event_name, one_of};
 use crate::{Connection, OutputArgs, moment};
 
 /// Which deliveries.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
-    /// queued, delivered, retrying, held, failed or discarded
-    #[arg(long, value_name = "STATUS", value_parser = status)]
+    /// In this state
+    #[arg(long, value_name = "STATUS", value_parser = one_of(DeliveryStatus::ALL, DeliveryStatus::as_str))]
     pub(super) status: Option<DeliveryStatus>,
     /// Of the webhook with this uuid
     #[arg(long, value_name = "UUID", value_parser = webhook, allow_hyphen_values = true)]
@@ -31,7 +32,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "NUMBER")]
     pub(super) version: Option<String>,
     /// Of events of this name
-    #[arg(long, value_name = "EVENT", value_parser = event)]
+    #[arg(long, value_name = "EVENT", value_parser = event_name())]
     pub(super) event: Option<EventName>,
     /// Of the event with this id
     #[arg(long, value_name = "ID")]
@@ -143,22 +144,8 @@ pub struct ReplayArgs {
     pub(super) wait: WaitArgs,
 }
 
-fn status(text: &str) -> Result<DeliveryStatus, String> {
-    text.parse()
-}
-
 fn webhook(text: &str) -> Result<WebhookUuid, String> {
     text.parse().map_err(|error: postrider_domain::InvalidWebhookUuid| error.to_string())
-}
-
-fn event(text: &str) -> Result<EventName, String> {
-    if text == EventName::Test.as_str() {
-        return Ok(EventName::Test);
-    }
-    text.parse().map_err(|_| {
-        let names: Vec<&str> = EventName::ALL.iter().map(|name| name.as_str()).collect();
-        format!("use one of {}", names.join(", "))
-    })
 }
 
 /// Tables on a terminal cut ids, which shows as an ellipsis.

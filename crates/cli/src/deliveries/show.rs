@@ -86,11 +86,15 @@ fn told(attempt: &Attempt) -> String {
     let github = attempt.github_request_id.as_ref().map(|id| format!("GitHub's request {id}"));
     let twice = "the target may have had it before".to_owned();
     let capped = "a longer wait was asked for than is given".to_owned();
+    let is_odd = attempt.outcome == Outcome::Invalid
+        && attempt.status_code.is_some_and(|status| (200..300).contains(&status));
+    let odd = "a success, but not what this call is answered with: look at who answered".to_owned();
     let run = attempt.run.as_ref().map(|run| format!("started run {}: {}", run.id, run.url));
     let told = [
         Some(format!("attempt {}: {outcome}", attempt.number)),
         Some(format!("took {} ms", attempt.duration_ms)),
         github,
+        is_odd.then_some(odd),
         attempt.possible_duplicate.then_some(twice),
         attempt.retry_after_capped.then_some(capped),
         run,
@@ -104,15 +108,18 @@ fn end(delivery: &DeliveryDetail) -> (Timestamp, String) {
     match delivery.status {
         DeliveryStatus::Delivered => (delivery.updated_at, "delivered".to_owned()),
         DeliveryStatus::Discarded => (delivery.updated_at, "discarded".to_owned()),
-        // The same address would be blocked again.
-        DeliveryStatus::Failed if delivery.last_outcome == Some(Outcome::Blocked) => {
-            let what = "failed; change the webhook's URL, or let deliveries go there with \
-                        POSTRIDER_WEBHOOK_ALLOW_NETWORKS; then `postrider deliveries replay";
-            (delivery.updated_at, format!("{what} {} --yes`", delivery.id))
-        }
         DeliveryStatus::Failed => {
-            let what = "failed; send it again: `postrider deliveries replay";
-            (delivery.updated_at, format!("{what} {} --yes`", delivery.id))
+            // The same address would be blocked again.
+            let first = match delivery.last_outcome {
+                Some(Outcome::Blocked) => {
+                    "change the webhook's URL, or let deliveries go there with \
+                     POSTRIDER_WEBHOOK_ALLOW_NETWORKS; then"
+                }
+                _ => "send it again:",
+            };
+            let what =
+                format!("failed; {first} `postrider deliveries replay {} --yes`", delivery.id);
+            (delivery.updated_at, what)
         }
         DeliveryStatus::Held => (delivery.updated_at, format!("waits: {}", held_by(delivery))),
         DeliveryStatus::Retrying => {
@@ -243,6 +250,10 @@ mod tests {
                 (None, "delivered"),
             ]
         );
+        let mut odd = delivery("failed");
+        (odd.attempts[1].outcome, odd.attempts[1].status_code) = (Outcome::Invalid, Some(200));
+        let what = &time_line(&odd)[2].what;
+        assert!(what.contains("invalid 200") && what.contains("look at who answered"), "{what}");
         let held = time_line(&delivery("held"));
         assert!(held.last().unwrap().what.contains("postrider incidents list"), "{held:?}");
         let mut blocked = delivery("failed");

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::args::TailArgs;
 use super::last::last;
+use crate::output::{cut, short};
 use crate::{Api, Connection, Exit, Failure, Format, Out, cell_of, complain, printable};
 use lines::{Lines, Message};
 
@@ -100,7 +101,7 @@ fn tell(message: &Message, format: Format, out: &mut Out) {
         "delivery" => match (format, serde_json::from_str::<Delivery>(&message.data)) {
             (Format::Json, _) => out.line(&message.data),
             (Format::Table, Ok(delivery)) => {
-                let line = line(&delivery, out.is_terminal());
+                let line = line(&delivery, out.columns());
                 out.line(line);
             }
             (Format::Table, Err(error)) => complain(&format!("a delivery can't be read: {error}")),
@@ -115,14 +116,21 @@ fn tell(message: &Message, format: Format, out: &mut Out) {
     }
 }
 
-/// `12:00:01 delivered  checkout → billing  accepted 204  api.github.com/githubToken  01936f2e-…`.
-fn line(delivery: &Delivery, is_terminal: bool) -> String {
+/// `2026-11-29T12:00:01Z delivered  checkout → billing  accepted 204  api.github.com/token  01936f2e-…`,
+/// and for a terminal of so many columns what fits of
+/// `12:00:01 delivered  01936f2e-7b1c-7cc0  checkout → billing  accepted 204  api.github.com/token`.
+fn line(delivery: &Delivery, columns: Option<usize>) -> String {
     let at = delivery.updated_at;
-    let at = if is_terminal { at.strftime("%H:%M:%S").to_string() } else { at.to_string() };
     let pair =
         format!("{} → {}", cell_of(Some(&delivery.consumer)), cell_of(Some(&delivery.provider)));
     let outcome = last(delivery.last_outcome, delivery.last_status_code);
     let status = delivery.status.as_str();
     let (lane, id) = (&delivery.lane, delivery.id);
-    printable(&format!("{at} {status:<9}  {pair}  {outcome}  {lane}  {id}"))
+    let Some(columns) = columns else {
+        return printable(&format!("{at} {status:<9}  {pair}  {outcome}  {lane}  {id}"));
+    };
+    let (at, id) = (at.strftime("%H:%M:%S"), short(&id.to_string()));
+    let mut told = printable(&format!("{at} {status:<9}  {id}  {pair}  {outcome}  {lane}"));
+    cut(&mut told, columns);
+    told
 }

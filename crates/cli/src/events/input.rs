@@ -59,7 +59,7 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-fn parse(text: &str) -> serde_json::Result<Vec<Event>> {
+pub(super) fn parse(text: &str) -> serde_json::Result<Vec<Event>> {
     let mut events = Vec::new();
     for value in Deserializer::from_str(text).into_iter::<&RawValue>() {
         let value = value?.get();

@@ -6,6 +6,7 @@ use postrider_api::{Delivery, EventDetail, EventList, EventSummary, MergedCalls}
 use postrider_domain::{EventId, EventName, EventSource, MergedBecause, counted};
 use serde_json::json;
 
+use crate::one_of::event_name;
 use crate::{Api, Connection, Exit, Format, Out, OutputArgs, cell_of, moment, pages, printable};
 
 /// Which events.
@@ -21,7 +22,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "VERSION", allow_hyphen_values = true)]
     version: Option<String>,
     /// Of this name
-    #[arg(long, value_name = "EVENT", value_parser = event)]
+    #[arg(long, value_name = "EVENT", value_parser = event_name())]
     event: Option<EventName>,
     /// Of this broker
     #[arg(long, value_name = "NAME")]
@@ -53,14 +54,6 @@ pub struct ShowArgs {
     output: OutputArgs,
     #[command(flatten)]
     connection: Connection,
-}
-
-fn event(text: &str) -> Result<EventName, String> {
-    if text == EventName::Test.as_str() {
-        return Ok(EventName::Test);
-    }
-    let names = EventName::ALL.map(EventName::as_str).join(", ");
-    text.parse().map_err(|_| format!("use one of {names}"))
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

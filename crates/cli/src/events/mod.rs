@@ -1,5 +1,6 @@
 //! `postrider events`: what is sent, and what came in.
 
+mod ignored;
 mod input;
 mod kept;
 mod send;
@@ -108,6 +109,12 @@ async fn send_all(
 ) -> anyhow::Result<Exit> {
     let api = connect(&args.connection)?;
     let events = input::read(&args.file)?;
+    for member in ignored::ignored(&events) {
+        complain(&format!(
+            "warning: {} means nothing in an event; `postrider openapi` names what does (Event)",
+            printable(&member)
+        ));
+    }
     let mut tally = Tally::default();
     let ended = publish(&api, &events, &mut tally).await;
     let why = match tally.unwanted.and_then(|index| events.get(index)) {

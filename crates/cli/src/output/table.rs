@@ -1,5 +1,6 @@
-//! Tables: whole for pipes; for terminals cut, with times told from now and states in colour. On one
-//! that is too narrow for that each row is a block of lines.
+//! Tables: whole for pipes; for terminals cut, with times told from now and states in colour. On a
+//! narrow one some columns are left out, which is said; on one that is too narrow for that each row
+//! is a block of lines.
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -13,6 +14,16 @@ const SHORT_ID: usize = 18;
 const GAP: usize = 2;
 /// A column is not cut below this while another can be.
 const LEAST: usize = 12;
+
+/// Columns that a narrow terminal goes without, the first of them first, where they are not what
+/// names a row.
+const LEFT_OUT: [&str; 3] = ["event", "lane", "attempts"];
+/// Columns that stay: the state and the name.
+const STAY: usize = 2;
+/// A command to copy, which is of no use in part.
+const COMMAND: &str = "next";
+/// Sentences, always in the last column: they go on in the next line of the terminal.
+const SENTENCES: [&str; 3] = ["what happened", "what is known", "why not"];
 
 /// The lines of a table. The state of things comes first.
 pub(super) fn lines(
@@ -31,6 +42,7 @@ pub(super) fn lines(
     for cell in rows.iter_mut().flatten() {
         *cell = printable(cell);
     }
+    let mut left_out = Vec::new();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(terminal) = terminal {
@@ -41,8 +53,10 @@ pub(super) fn lines(
         if needed(&header, &rows, usize::MAX) > width {
             leave_out_empty(&mut header, &mut rows);
         }
+        let whole = (header.clone(), rows.clone());
+        left_out = leave_out(&mut header, &mut rows, width);
         if needed(&header, &rows, LEAST) > width {
-            return blocks(&header, &rows);
+            return blocks(&whole.0, &whole.1);
         }
         fit(&header, &mut rows, width);
     }
@@ -61,7 +75,9 @@ pub(super) fn lines(
             colour.map_or(cell.clone(), |colour| cell.fg(colour))
         }));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    let note = format!("not shown: {}; -o wide shows all", left_out.join(", "));
+    lines.chain((!left_out.is_empty()).then_some(note)).collect()
 }
 
 fn state_of(header: &[&str]) -> Option<usize> {
@@ -88,9 +104,14 @@ fn colour(state: &str) -> Option<Color> {
 fn shorten(cell: &mut String, now: Timestamp) {
     if let Some(at) = instant(cell) {
         *cell = since(at, now);
-    } else if let (Ok(_), Some(short)) = (uuid::Uuid::try_parse(cell), cell.get(..SHORT_ID)) {
-        *cell = short.to_owned();
+    } else if uuid::Uuid::try_parse(cell).is_ok() {
+        *cell = short(cell);
     }
+}
+
+/// As much of an id as tells it from all others.
+pub(crate) fn short(id: &str) -> String {
+    id.chars().take(SHORT_ID).collect()
 }
 
 fn instant(text: &str) -> Option<Timestamp> {
@@ -117,7 +138,13 @@ fn widest(header: &[&str], rows: &[Vec<String>], column: usize) -> usize {
 
 /// Columns of a terminal that the table needs when no column of it is wider than `most`.
 fn needed(header: &[&str], rows: &[Vec<String>], most: usize) -> usize {
-    (0..header.len()).map(|column| widest(header, rows, column).min(most) + GAP).sum()
+    let of = |(column, name): (usize, &&str)| {
+        let widest = widest(header, rows, column);
+        let is_sentence = SENTENCES.contains(name);
+        let most = if is_sentence { LEAST } else { most };
+        GAP + if *name == COMMAND { widest } else { widest.min(most) }
+    };
+    header.iter().enumerate().map(of).sum()
 }
 
 /// Columns in which no row has anything.
@@ -131,6 +158,27 @@ fn leave_out_empty(header: &mut Vec<&str>, rows: &mut [Vec<String>]) {
             }
         }
     }
+}
+
+/// Leaves columns out until the others fit; which.
+fn leave_out<'h>(
+    header: &mut Vec<&'h str>,
+    rows: &mut [Vec<String>],
+    width: usize,
+) -> Vec<&'h str> {
+    let mut left_out = Vec::new();
+    for name in LEFT_OUT {
+        let place = header.iter().position(|column| *column == name);
+        let Some(place) = place.filter(|place| *place >= STAY) else { continue };
+        if needed(header, rows, LEAST) <= width {
+            break;
+        }
+        left_out.push(header.remove(place));
+        for row in rows.iter_mut().filter(|row| row.len() > place) {
+            row.remove(place);
+        }
+    }
+    left_out
 }
 
 /// What each row has, a line each, whole.
@@ -150,10 +198,14 @@ fn blocks(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 
 /// Cuts the widest columns until all fit.
 fn fit(header: &[&str], rows: &mut [Vec<String>], width: usize) {
-    let columns = header.len();
-    let mut widths: Vec<usize> = (0..columns).map(|column| widest(header, rows, column)).collect();
-    // The table's own margin stands before each column.
-    let room = width.saturating_sub(GAP * columns);
+    let may_be_cut = |column: &usize| {
+        header.get(*column).is_some_and(|name| *name != COMMAND && !SENTENCES.contains(name))
+    };
+    let columns: Vec<usize> = (0..header.len()).filter(may_be_cut).collect();
+    let mut widths: Vec<usize> =
+        columns.iter().map(|column| widest(header, rows, *column)).collect();
+    let others = needed(header, rows, usize::MAX) - widths.iter().sum::<usize>();
+    let room = width.saturating_sub(others);
     loop {
         let over = widths.iter().sum::<usize>().saturating_sub(room);
         let Some(most) = widths.iter_mut().max().filter(|most| over > 0 && **most > LEAST) else {
@@ -162,14 +214,16 @@ fn fit(header: &[&str], rows: &mut [Vec<String>], width: usize) {
         *most -= 1;
     }
     for row in rows {
-        for (cell, width) in row.iter_mut().zip(&widths) {
-            cut(cell, *width);
+        for (column, width) in columns.iter().zip(&widths) {
+            if let Some(cell) = row.get_mut(*column) {
+                cut(cell, *width);
+            }
         }
     }
 }
 
 /// With an ellipsis at the end of what is cut.
-fn cut(text: &mut String, width: usize) {
+pub(crate) fn cut(text: &mut String, width: usize) {
     if text.chars().count() > width {
         let kept: String = text.chars().take(width.saturating_sub(1)).collect();
         *text = format!("{kept}…");
@@ -247,16 +301,50 @@ mod tests {
         let cells = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
         let rows = vec![cells(["held", "a lane with a long name", "-", "do this\u{7} and that"])];
         let narrow = |width| {
-            let terminal = Terminal { width, colours: true };
+            let terminal = Terminal { width, colours: false };
             let header = ["state", "lane", "since", "next"];
             lines(&header, rows.clone(), Some(&terminal), NOW.parse().unwrap())
         };
         let table = narrow(50);
         assert!(table[0].contains("NEXT") && !table[0].contains("SINCE"), "{table:?}");
-        assert!(table.iter().all(|line| line.chars().count() < 80), "{table:?}");
+        assert!(table[1].contains("do this\u{fffd} and that"), "a command is whole: {table:?}");
+        assert!(table.iter().all(|line| line.chars().count() <= 50), "{table:?}");
         let block =
             ["STATE  held", "LANE   a lane with a long name", "NEXT   do this\u{fffd} and that"];
         assert_eq!(narrow(30), block);
+    }
+
+    #[test]
+    fn columns_are_left_out_before_rows_become_blocks() {
+        let header = ["id", "event", "consumer", "status", "last", "lane"];
+        let cells = ["01936f2e-7b1c", "contract_published", "checkout", "held", "x", "a-long-lane"];
+        let narrow = |width| {
+            let terminal = Terminal { width, colours: false };
+            let rows = vec![cells.map(str::to_owned).to_vec()];
+            lines(&header, rows, Some(&terminal), NOW.parse().unwrap())
+        };
+        assert_eq!(narrow(70).len(), 2, "all fit when they are cut");
+        let [header, row, note] = narrow(52).try_into().unwrap();
+        assert!(header.contains("LANE") && !header.contains("EVENT") && row.contains("checkout"));
+        assert_eq!(note, "not shown: event; -o wide shows all");
+        let blocks = narrow(20);
+        assert!(blocks.iter().any(|line| line.contains("contract_published")), "{blocks:?}");
+        let lanes = lines(
+            &["lane", "status"],
+            vec![vec!["a-long-lane".to_owned(), "held".to_owned()]],
+            Some(&Terminal { width: 16, colours: false }),
+            NOW.parse().unwrap(),
+        );
+        assert!(lanes.iter().any(|line| line.contains("a-long-lane")), "it names the row");
+    }
+
+    #[test]
+    fn sentences_go_on_in_the_next_line() {
+        let rows = vec![vec!["a-name".to_owned(), "it was said ".repeat(9).trim().to_owned()]];
+        let terminal = Terminal { width: 40, colours: false };
+        let header = ["name", "what happened"];
+        let lines = lines(&header, rows, Some(&terminal), NOW.parse().unwrap());
+        assert!(lines[1].contains("a-name") && lines[1].ends_with("was said"), "{lines:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use reqwest::Method;
 use tokio::time::Instant;
 
 use super::value::name;
+use crate::one_of::one_of;
 use crate::{Api, Body, Connection, Exit, Failure, Format, Out, OutputArgs, cell_of, printable};
 
 /// The pause between two looks at a probe.
@@ -21,7 +22,7 @@ pub struct ProbeArgs {
     #[arg(value_parser = name)]
     name: String,
     /// Which value: current, pending, previous
-    #[arg(long, value_name = "VALUE", default_value = "current", value_parser = which)]
+    #[arg(long, value_name = "VALUE", default_value = "current", value_parser = one_of(WhichValue::ALL, WhichValue::as_str))]
     which: WhichValue,
     /// How long a worker may take
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
@@ -141,11 +142,6 @@ pub(super) fn print(probe: &SecretProbe, out: &mut Out) {
     for one in &found.not_probed {
         out.line(format_args!("webhook {} was not tried: {}", one.webhook_uuid, one.why));
     }
-}
-
-fn which(text: &str) -> Result<WhichValue, String> {
-    let words = WhichValue::ALL.map(WhichValue::as_str).join(", ");
-    text.parse().map_err(|_| format!("use one of {words}"))
 }
 
 /// Takes a value that is pending away again.

@@ -89,6 +89,8 @@ pub(super) async fn run(
         } else {
             rotation.switch().await?;
         }
+    } else {
+        rotation.try_again().await?;
     }
     if rotation.story.switched || !is_pending {
         exit = rotation.drain(&before).await?;
@@ -221,6 +223,18 @@ impl Rotation<'_> {
         Ok(None)
     }
 
+    /// What the value that is in use is worth now, whatever it was refused before.
+    async fn try_again(&mut self) -> Result<(), Failure> {
+        let (api, name) = (self.api, self.args.name.as_str());
+        let probe = probe::ask(api, name, WhichValue::Current, PROBE_WITHIN).await?;
+        self.say(&format!("2. Tried again: {}.", probe::sentence(probe.verdict)));
+        if self.args.output.format() == Format::Table {
+            probe::print(&probe, self.out);
+        }
+        self.story.probe = Some(probe);
+        Ok(())
+    }
+
     async fn switch(&mut self) -> Result<(), Failure> {
         let tried = self.story.probe.as_ref().and_then(|probe| probe.verdict);
         let is_untried = tried == Some(ProbeVerdict::Nothing);
@@ -249,8 +263,18 @@ impl Rotation<'_> {
                 return Ok(Exit::Fine);
             }
             if let Some(lane) = refused {
-                self.say(&format!("4. Lane {lane} is held: the new value is refused too."));
-                return Ok(Exit::Credential);
+                let is_good = !self.story.switched
+                    && self.story.probe.as_ref().and_then(|probe| probe.verdict)
+                        == Some(ProbeVerdict::Ok);
+                self.say(&if is_good {
+                    format!(
+                        "4. Lane {lane} is still held, although the value is taken now: its next \
+                         probe opens it, or `postrider lanes release {lane}` does."
+                    )
+                } else {
+                    format!("4. Lane {lane} is held: the new value is refused too.")
+                });
+                return Ok(if is_good { Exit::No } else { Exit::Credential });
             }
             if Instant::now() >= until {
                 let many = counted(waiting, "delivery", "deliveries");

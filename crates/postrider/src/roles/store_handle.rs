@@ -55,8 +55,9 @@ impl StoreHandle {
 }
 
 async fn migrate(store: &Store) -> Result<(), StoreError> {
-    for name in store.migrate().await? {
-        tracing::info!(migration = name, "database.migrated");
+    let made = store.migrate().await?;
+    if let Some(last) = made.last() {
+        tracing::info!(migrations = made.len(), last, "database.migrated");
     }
     Ok(())
 }
