@@ -23,6 +23,8 @@ mod lane;
 mod lane_policy;
 mod lane_rules;
 mod matching;
+#[cfg(test)]
+mod names;
 mod next_row;
 mod outcome;
 pub mod owed;

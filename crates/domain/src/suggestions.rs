@@ -60,5 +60,8 @@ mod tests {
         assert_eq!(near("githubtoken", names), ["api.github.com/githubToken"]);
         assert_eq!(near("zzzzzz", names), [""; 0]);
         assert_eq!(hint("limi", names), "; did you mean limit?");
+        // A third of the letters may differ.
+        assert_eq!(near("abcdefghi", ["abcdefxyz"]), ["abcdefxyz"]);
+        assert_eq!(near("abcdefgh", ["abcdexyz"]), [""; 0]);
     }
 }

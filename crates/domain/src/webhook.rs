@@ -120,3 +120,26 @@ pub enum BodyMode {
     /// Spliced into the text without escaping, as Pact Broker 2.120 does.
     Raw,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debugging_shows_shapes_and_no_values() {
+        let request = RequestTemplate {
+            method: "POST".to_owned(),
+            url: "https://h.example/secret-url".to_owned(),
+            headers: vec![("authorization".to_owned(), "secret-header".to_owned())],
+            body: None,
+            body_mode: BodyMode::Json,
+            username: Some("secret-user".to_owned()),
+            password: Some("secret-password".to_owned()),
+        };
+        let shown = format!("{request:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+        for part in ["POST", "authorization", "has_body: false", "Json"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+}

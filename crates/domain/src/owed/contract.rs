@@ -185,9 +185,56 @@ fn is_placed(line: &Role) -> bool {
 mod tests {
     use super::*;
 
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap()
+    }
+
+    #[test]
+    fn the_newest_result_of_the_version_itself_counts() {
+        let result = |version: &str, success, hour| VersionResult {
+            provider_version: version.to_owned(),
+            success,
+            at: at(hour),
+        };
+        let contract = Contract {
+            consumer_version: "c".to_owned(),
+            lines: vec![Role::Main],
+            published_at: at(0),
+            placed_since: None,
+            results: vec![result("p", false, 2), result("p", true, 3), result("q", false, 9)],
+        };
+        assert_eq!(contract.result_of("p").map(|result| result.success), Some(true));
+        assert_eq!(contract.result_of("r"), None);
+    }
+
+    /// What is newest on main alone holds nobody back: it is owed, or failed.
+    #[test]
+    fn only_what_is_placed_holds_a_head_back() {
+        let counts = [Counted {
+            version: "p".to_owned(),
+            main_branch: Some("main".to_owned()),
+            because: vec![(Role::Main, at(10))],
+        }];
+        for (line, holds) in [
+            (Role::Main, false),
+            (Role::Branch("x".to_owned()), false),
+            (Role::Tag("x".to_owned()), false),
+            (Role::Deployed("prod".to_owned()), true),
+            (Role::Released("prod".to_owned()), true),
+        ] {
+            let contract = Contract {
+                consumer_version: "c".to_owned(),
+                lines: vec![line.clone()],
+                published_at: at(0),
+                placed_since: None,
+                results: Vec::new(),
+            };
+            assert_eq!(contract.holds_back(&counts).is_some(), holds, "{line:?}");
+        }
+    }
+
     #[test]
     fn a_head_is_held_back_since_the_content_is_deployed() {
-        let at = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap();
         let contract = |placed_since| Contract {
             consumer_version: "c".to_owned(),
             lines: vec![Role::Deployed("prod".to_owned())],

@@ -84,3 +84,57 @@ pub fn judge_pair(judged: &mut Judged, max_age: Duration, quiet: &QuietDays, now
         judged.state = PairState::Stale;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owed::{Role, VersionResult};
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap()
+    }
+
+    /// Of main, with this result of the version that counts.
+    fn contract(success: Option<bool>) -> Contract {
+        let result = |success| VersionResult { provider_version: "p".into(), success, at: at(1) };
+        Contract {
+            consumer_version: "c".to_owned(),
+            lines: vec![Role::Main],
+            published_at: at(0),
+            placed_since: None,
+            results: success.map(result).into_iter().collect(),
+        }
+    }
+
+    fn counts() -> Vec<Counted> {
+        let because = vec![(Role::Main, at(0))];
+        vec![Counted { version: "p".to_owned(), main_branch: Some("main".to_owned()), because }]
+    }
+
+    #[test]
+    fn the_worst_there_is_is_the_verdict() {
+        let state =
+            |contracts: &[Contract], counts: &[Counted]| Judged::of(contracts, counts).state;
+        let (kept, broken, owed) = (contract(Some(true)), contract(Some(false)), contract(None));
+        assert_eq!(state(&[], &[]), PairState::Fresh, "there is nothing to keep");
+        assert_eq!(state(&[], &counts()), PairState::Fresh);
+        assert_eq!(state(std::slice::from_ref(&owed), &[]), PairState::Unguarded);
+        assert_eq!(state(std::slice::from_ref(&kept), &counts()), PairState::Fresh);
+        assert_eq!(state(&[kept.clone(), owed.clone()], &counts()), PairState::Owing);
+        assert_eq!(state(&[kept, owed, broken], &counts()), PairState::Failed);
+    }
+
+    #[test]
+    fn only_what_is_owed_becomes_stale_and_not_at_its_very_age() {
+        let hour = Duration::from_hours(1);
+        let judged = |contracts: &[Contract], now| {
+            let mut judged = Judged::of(contracts, &counts());
+            judge_pair(&mut judged, hour, &QuietDays::none(), now);
+            judged.state
+        };
+        assert_eq!(judged(&[contract(None)], at(1)), PairState::Owing);
+        assert_eq!(judged(&[contract(None)], at(2)), PairState::Stale);
+        assert_eq!(judged(&[contract(None), contract(Some(false))], at(2)), PairState::Failed);
+        assert_eq!(judged(&[contract(Some(true))], at(2)), PairState::Fresh);
+    }
+}

@@ -22,6 +22,12 @@ fn monday_morning_is_sixteen_hours_after_friday_evening() {
 }
 
 #[test]
+fn only_without_days_is_it_empty() {
+    assert!(QuietDays::none().is_empty());
+    assert!(!weekend("UTC").is_empty());
+}
+
+#[test]
 fn the_weekend_is_the_zones() {
     // 22:00 UTC on Friday is Saturday in Auckland.
     check(&weekend("Pacific/Auckland"), "2026-11-20T17:00:00Z", "2026-11-20T22:00:00Z", 0);

@@ -32,6 +32,14 @@ fn dispatches_are_known_by_their_path_on_any_host() {
 }
 
 #[test]
+fn half_an_address_is_no_host() {
+    for wrong in ["[::1", "::1]", "a..b", "a/b", "http://a"] {
+        let error = wrong.parse::<HostPatterns>().unwrap_err().to_string();
+        assert!(error.contains(wrong), "{error}");
+    }
+}
+
+#[test]
 fn a_star_is_exactly_one_label() {
     let hosts: HostPatterns = "api.github.com api.*.ghe.com, 127.0.0.1:80 [::1]".parse().unwrap();
     let table = [

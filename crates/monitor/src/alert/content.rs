@@ -35,14 +35,26 @@ impl Alert {
             AlertStatus::Firing => None,
             AlertStatus::Resolved => Some(incident.resolved_at.unwrap_or(incident.updated_at)),
         };
+        let lasted = ends_at.map(|end| age(incident.opened_at, end));
+        let (summary, description) = match &lasted {
+            None => {
+                let told = format!("{}. Next: {}", incident.summary, incident.next);
+                (incident.summary.clone(), told)
+            }
+            Some(lasted) => {
+                let over = over(incident, lasted);
+                let told = format!("{over}. What was last told of it: {}", incident.summary);
+                (over, told)
+            }
+        };
         let annotations = [
-            ("summary", incident.summary.clone()),
-            ("description", format!("{}. Next: {}", incident.summary, incident.next)),
+            ("summary", summary),
+            ("description", description),
             ("next", incident.next.clone()),
             ("cause", incident.cause.clone()),
             ("incident_id", incident.id.to_string()),
         ];
-        let lasted = ends_at.map(|end| ("lasted", age(incident.opened_at, end)));
+        let lasted = lasted.map(|lasted| ("lasted", lasted));
         Self {
             status,
             labels,
@@ -126,6 +138,57 @@ fn link(base: &Url, incident: &Incident) -> Option<String> {
     let id = incident.id.to_string();
     link.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v1", "incidents", &id]);
     Some(link.into())
+}
+
+/// What was, now that it is over.
+fn over(incident: &Incident, lasted: &str) -> String {
+    let subject = &incident.subject;
+    match incident.kind {
+        IncidentKind::SustainedFailures => format!("Webhook {subject} failed for {lasted}"),
+        IncidentKind::LaneHeld => format!("Lane {subject} was held for {lasted}"),
+        IncidentKind::LaneLate => format!("Limit {subject} was behind for {lasted}"),
+        IncidentKind::WebhookHeld => format!("Webhook {subject} was held for {lasted}"),
+        IncidentKind::Poison => format!("Delivery {subject} was given up for {lasted}"),
+        IncidentKind::VerificationStale => {
+            format!("The verification of {subject} was late for {lasted}")
+        }
+        IncidentKind::VerificationSilent => {
+            format!("No event told of publications of {subject} for {lasted}")
+        }
+        IncidentKind::BrokerUnreachable => {
+            format!("Broker \"{subject}\" could not be asked for {lasted}")
+        }
+        IncidentKind::FactUnreadable => {
+            format!("What the monitor needs ({subject}) could not be read for {lasted}")
+        }
+        IncidentKind::PairsFull => format!("The table of pairs was full for {lasted}"),
+        IncidentKind::LocalTrouble => {
+            format!("The machine of worker {subject} could not make requests for {lasted}")
+        }
+        IncidentKind::CredentialExpiring => {
+            format!("Secret {subject} was about to expire, or had expired, for {lasted}")
+        }
+        IncidentKind::FirstContact => {
+            format!(
+                "Pairs of broker \"{subject}\" that were late when it was met were so for {lasted}"
+            )
+        }
+        IncidentKind::HoldsBack => {
+            format!("What is deployed held the provider's head of {subject} back for {lasted}")
+        }
+        IncidentKind::OwedAfterFailure => {
+            format!("What webhook {subject} failed to deliver was owed for {lasted}")
+        }
+        IncidentKind::RedispatchGaveUp => {
+            format!("What was dispatched again for {subject} was without a result for {lasted}")
+        }
+        IncidentKind::RelayGone => {
+            format!("The relay of broker \"{subject}\" was gone or disabled for {lasted}")
+        }
+        IncidentKind::RelayRefused => {
+            format!("Calls of broker \"{subject}\" were refused here for {lasted}")
+        }
+    }
 }
 
 fn alert_name(kind: IncidentKind) -> &'static str {

@@ -113,6 +113,24 @@ fn a_reminder_says_for_how_long_and_which_it_is() {
 }
 
 #[test]
+fn what_is_over_is_told_in_the_past() {
+    let over = held(AlertStatus::Resolved).annotations;
+    assert_eq!(over["summary"], "Lane api.github.com/githubToken was held for 1h");
+    let expected = "Lane api.github.com/githubToken was held for 1h. What was last told of it: \
+                    Lane <a> & b is held";
+    assert_eq!(over["description"], expected);
+    for kind in IncidentKind::ALL {
+        let mut incident = incident(kind, "a/b/c");
+        incident.resolved_at = Some(at("2026-11-22T11:00:00Z"));
+        let over = Alert::new(&incident, AlertStatus::Resolved, None).annotations;
+        let told = over["summary"].as_str();
+        let is_past = [" was ", " were ", " failed ", " told ", " held ", " could not "];
+        assert!(is_past.iter().any(|word| told.contains(word)), "{told}");
+        assert!(told.ends_with("for 1h"), "{told}");
+    }
+}
+
+#[test]
 fn the_watchdog_is_an_alert_that_pages_nobody() {
     let since = at("2026-11-22T10:00:00Z");
     let now = at("2026-11-22T12:00:00Z");

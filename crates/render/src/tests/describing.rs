@@ -50,9 +50,11 @@ fn requests_show_what_is_no_secret() {
 #[test]
 fn user_info_added_later_is_not_shown() {
     let mut request = rendered(&with_url("https://h/x")).unwrap();
-    request.url = "https://me:pw@h:8443/x?y".parse().unwrap();
-    let shown: Value = serde_json::from_str(&describe_request(&request, &redactor())).unwrap();
-    assert_eq!(shown["url"], "https://h:8443/x?y");
+    for info in ["me:pw@", "me@", ":pw@", ""] {
+        request.url = format!("https://{info}h:8443/x?y").parse().unwrap();
+        let shown: Value = serde_json::from_str(&describe_request(&request, &redactor())).unwrap();
+        assert_eq!(shown["url"], "https://h:8443/x?y", "{info}");
+    }
 }
 
 #[test]

@@ -98,6 +98,19 @@ fn credentials_in_password_and_body_are_found() {
 }
 
 #[test]
+fn each_credential_has_a_fix_of_its_own() {
+    let fix = |request: &RequestTemplate| {
+        let found = findings(request).into_iter().find(|one| one.rule == LintRule::InlineSecret);
+        found.unwrap().fix
+    };
+    let header = |name: &str| with_header(name, "Bearer ghp_0123456789abcdefghijklmnopqrstuvwxyz");
+    assert!(fix(&header("Authorization")).contains("write Bearer ${user.NAME}"));
+    assert!(fix(&header("X-Token")).ends_with("write ${user.NAME}"));
+    let url = with_url("https://h.example/x?token=ghp_0123456789abcdefghijklmnopqrstuvwxyz");
+    assert!(fix(&url).contains("in a header or in request.password"));
+}
+
+#[test]
 fn no_finding_holds_the_secret() {
     let mut request = with_url("https://user:s3cret-one@h/x?token=s3cret-two");
     request.headers = vec![("authorization".into(), "Bearer s3cret-three".into())];

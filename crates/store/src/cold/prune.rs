@@ -159,6 +159,7 @@ impl Store {
             Walk::Events => EVENTS,
         };
         let mut pace = Pace::new(limit);
+        let walk = Instant::now();
         let mut seen = 0;
         while seen < ROWS {
             let began = Instant::now();
@@ -184,7 +185,7 @@ impl Store {
                 break;
             }
             seen += u64::from(most);
-            tokio::time::sleep(pace.pause(began.elapsed())).await;
+            tokio::time::sleep(pace.pause(began.elapsed(), walk.elapsed())).await;
         }
         Ok(gone)
     }
@@ -233,6 +234,7 @@ impl Store {
         let cutoff = self.now().await?.saturating_sub(keep).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut after = Timestamp::UNIX_EPOCH;
         let mut pace = Pace::new(limit);
+        let walk = Instant::now();
         let mut seen = 0;
         while seen < ROWS {
             let began = Instant::now();
@@ -247,7 +249,7 @@ impl Store {
             }
             after = last.saturating_add(INSTANT).unwrap_or(Timestamp::MAX);
             seen += u64::from(most);
-            tokio::time::sleep(pace.pause(began.elapsed())).await;
+            tokio::time::sleep(pace.pause(began.elapsed(), walk.elapsed())).await;
         }
         Ok(())
     }
