@@ -15,6 +15,9 @@ use crate::request::{Body, Request};
 use crate::route::Route;
 use crate::tokens::Tokens;
 
+/// When a token ends. What was recorded is over some day.
+const EXPIRATION: &str = "github-authentication-token-expiration";
+
 pub(crate) fn check_content(request: &Request<'_>) -> Result<(), Refusal> {
     match (&request.call.route, request.body) {
         (Route::Dispatch { .. } | Route::WorkflowDispatch { .. }, Body::TooLong) => {
@@ -57,7 +60,10 @@ pub(crate) fn accepted(request: &Request<'_>) -> Reply {
         Route::WorkflowDispatch { repo } => workflow_accepted(request, repo),
         Route::Hook { .. } => Reply::json(StatusCode::OK, &json!({"received": true})),
         Route::RateLimit => request.case("get-rate-limit-200"),
-        Route::User => request.case("get-user-200-classic"),
+        Route::User => {
+            let ends = request.stamp.in_ninety_days();
+            request.case("get-user-200-classic").with_headers(&[(EXPIRATION.to_owned(), ends)])
+        }
         Route::Repo { repo } => request
             .case("get-repo-200")
             .edit_body(|body| body["full_name"] = Value::String(repo.clone())),

@@ -129,6 +129,12 @@ impl Stamp {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0:0:0:0:0"))
     }
 
+    /// In the form of the recorded ones.
+    pub(crate) fn in_ninety_days(self) -> String {
+        let then = jiff::Timestamp::from_second(self.epoch + 90 * 24 * 3600).unwrap_or_default();
+        then.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+
     fn next_hour(self) -> HeaderValue {
         HeaderValue::from(self.epoch - self.epoch.rem_euclid(3600) + 3600)
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId, LimitId};
 
-use super::{ClaimKey, Lease, Offer, Permit, Ticket};
+use super::permit::Offer;
+use super::{ClaimKey, Lease, Permit, Ticket};
 
 /// Names a step; the event that answers it says which. Grows with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use postrider_domain::{ClaimNo, DeliveryId, LaneId, LimitId};
 
-use super::{Batch, Offer, Permit, Ticket};
+use super::permit::Offer;
+use super::{Batch, Permit, Ticket};
 
 /// Something that happened. `P` is what a claim carries for its attempt; the scheduler never
 /// looks into it.

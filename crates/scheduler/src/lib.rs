@@ -65,8 +65,7 @@ pub use event::{
     ClaimKey, ClaimedDelivery, CommitResult, Ended, Event, Hold, LaneStatus, Lease, LimitRefusal,
     LimitStatus, Pace, Pacing, Terms, Unsent, Verdict,
 };
-pub use offers::Offer;
-pub use permit::{Clearance, Permit, Ticket};
+pub use permit::{Clearance, Offer, Permit, Ticket};
 pub use settings::Settings;
 pub use time::Millis;
 

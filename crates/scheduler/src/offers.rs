@@ -4,13 +4,10 @@
 
 use postrider_domain::{DeliveryId, LaneId};
 
+use super::permit::Offer;
 use super::steps::{Asked, Step};
 use super::unclaim::IdState;
 use super::{Command, Scheduler};
-
-/// Names an offer; the command that answers it says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Offer(pub u64);
 
 impl<P> Scheduler<P> {
     /// Intake is about to commit these.

@@ -12,6 +12,10 @@ use super::Millis;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(super) u64);
 
+/// Names what intake offers to be claimed at once; the command that answers it says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offer(pub u64);
+
 /// What a permit counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Account {

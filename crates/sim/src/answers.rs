@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postrider_domain::{HoldCause, LaneLimits, LaneState, Transition};
 use postrider_scheduler::{
-    ClaimKey, ClaimedDelivery, CommitResult, Event, Hold, LaneStatus, Lease, LimitRefusal,
+    Batch, ClaimKey, ClaimedDelivery, CommitResult, Event, Hold, LaneStatus, Lease, LimitRefusal,
     LimitStatus, Pace, Pacing, Terms,
 };
 use postrider_store::{Claim, LimitedClaim, Recorded};
@@ -57,19 +57,9 @@ impl World {
                 Event::Claimed { batch: *batch, claims: claims.into_iter().map(claimed).collect() }
             }
             (What::ClaimLimited { batch, .. }, Answer::Limited(claim)) => {
-                let batch = *batch;
-                let why = match claim {
-                    LimitedClaim::Claimed(claims) => {
-                        self.count_claim(who, claims.len());
-                        let claims = claims.into_iter().map(claimed).collect();
-                        return self.tell(who, Event::Claimed { batch, claims });
-                    }
-                    LimitedClaim::OldClaims => LimitRefusal::OldClaims,
-                    LimitedClaim::HourFull { frees_in } => LimitRefusal::HourFull { frees_in },
-                    LimitedClaim::NotPermitted => LimitRefusal::NotPermitted,
-                };
-                self.count_claim(who, 0);
-                Event::LimitRefused { batch, why }
+                let count = if let LimitedClaim::Claimed(got) = &claim { got.len() } else { 0 };
+                self.count_claim(who, count);
+                limited(*batch, claim)
             }
             (What::Unclaim { batch, number, .. }, Answer::Unclaimed(Some(_))) => {
                 self.processes[who.slot].unclaimed = *number;
@@ -196,6 +186,19 @@ impl World {
             self.at(0, Happening::Exits(who));
         }
     }
+}
+
+/// What a leader's claim came to.
+fn limited(batch: Batch, claim: LimitedClaim) -> Event<Claim> {
+    let why = match claim {
+        LimitedClaim::Claimed(claims) => {
+            return Event::Claimed { batch, claims: claims.into_iter().map(claimed).collect() };
+        }
+        LimitedClaim::OldClaims => LimitRefusal::OldClaims,
+        LimitedClaim::HourFull { frees_in } => LimitRefusal::HourFull { frees_in },
+        LimitedClaim::NotPermitted => LimitRefusal::NotPermitted,
+    };
+    Event::LimitRefused { batch, why }
 }
 
 fn of_scheduler(lease: postrider_store::Lease) -> Lease {

@@ -183,6 +183,11 @@ async fn reads_and_workflow_dispatches() {
     for path in ["/rate_limit", "/user", "/versions", "/api/v3/user"] {
         assert_eq!(status(get(path)).await, 200, "{path}");
     }
+    let user = get("/user").send().await.unwrap();
+    let ends = &user.headers()["github-authentication-token-expiration"];
+    let ends = ends.to_str().unwrap().replace(" UTC", "Z").replace(' ', "T");
+    let left = ends.parse::<jiff::Timestamp>().unwrap().duration_since(jiff::Timestamp::now());
+    assert!(left.as_hours() > 89 * 24, "not what was recorded: {ends}");
     let wrong = client.get(format!("{}/user", double.base_url())).bearer_auth("x");
     assert_eq!(status(wrong).await, 401);
     assert_eq!(status(get("/repos/me/mine/")).await, 404);
