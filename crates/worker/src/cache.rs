@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use postrider_domain::{Extensions, RequestTemplate, WebhookId, WebhookState, WebhookUuid};
+use postrider_domain::{Extensions, LaneId, RequestTemplate, WebhookId, WebhookState, WebhookUuid};
 use postrider_render::{CompiledRequest, Redactor};
 use postrider_store::{AppSecret, Claim, SecretValues, Secrets, Store, StoreError, StoredWebhook};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +22,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether its requests go through this lane.
+    pub(crate) fn is_of(&self, lane: LaneId) -> bool {
+        self.stored.lane_id == lane
+    }
+
     /// The secret that its lane is named after, if it is one.
     pub(crate) fn own_secret(&self) -> Option<&str> {
         let (_, credential) = self.lane.rsplit_once('/')?;

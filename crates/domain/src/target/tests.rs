@@ -1,6 +1,6 @@
 use url::Url;
 
-use super::{HostPatterns, TargetKind};
+use super::{HostPatterns, Target, TargetKind};
 
 #[test]
 fn dispatches_are_known_by_their_path_on_any_host() {
@@ -28,6 +28,19 @@ fn dispatches_are_known_by_their_path_on_any_host() {
     ];
     for (url, expected) in table {
         assert_eq!(TargetKind::of(&Url::parse(url).unwrap()), expected, "{url}");
+    }
+}
+
+#[test]
+fn a_host_of_github_and_a_dispatch_anywhere_are_read_its_way() {
+    let hosts: HostPatterns = "api.github.com".parse().unwrap();
+    for (url, expected) in [
+        ("https://api.github.com/anything", true),
+        ("https://ghes.example/api/v3/repos/o/r/dispatches", true),
+        ("https://example.org/hook", false),
+    ] {
+        let target = Target::of(&Url::parse(url).unwrap(), &hosts, true);
+        assert_eq!(target.is_github(), expected, "{url}");
     }
 }
 

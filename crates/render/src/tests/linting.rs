@@ -111,6 +111,13 @@ fn each_credential_has_a_fix_of_its_own() {
 }
 
 #[test]
+fn a_filter_that_is_none_is_found() {
+    let request = with_text("a=${pactbroker.consumerName|jsn}");
+    let rules: Vec<LintRule> = found(&request).into_iter().map(|(rule, _)| rule).collect();
+    assert!(rules.contains(&LintRule::InvalidFilter), "{rules:?}");
+}
+
+#[test]
 fn no_finding_holds_the_secret() {
     let mut request = with_url("https://user:s3cret-one@h/x?token=s3cret-two");
     request.headers = vec![("authorization".into(), "Bearer s3cret-three".into())];

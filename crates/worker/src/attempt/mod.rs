@@ -109,7 +109,7 @@ fn not_ready(context: &Context, held: &HeldClaim, traced: &Traced, why: NotReady
     let claim = &held.claim;
     match why {
         NotReady::StoreAway => unsent(claim, traced, Unsent::StoreAway),
-        NotReady::TokenLate => unsent(claim, traced, Unsent::Stopped),
+        NotReady::Moved | NotReady::TokenLate => unsent(claim, traced, Unsent::Stopped),
         NotReady::LocalTrouble(trouble) => local_trouble(context, claim, traced, trouble),
         NotReady::Unreadable(what) => {
             traced.unsent(claim, Some(Outcome::RenderError));

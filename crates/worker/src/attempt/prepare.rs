@@ -21,6 +21,9 @@ use crate::{WorkerConfig, log, policy};
 pub(super) enum NotReady {
     StoreAway,
     Unreadable(String),
+    /// The webhook has left the lane whose permit this is: another's limit would not know of the
+    /// request (LANE_JOIN).
+    Moved,
     /// A token of an app comes too late for this claim.
     TokenLate,
     LocalTrouble(Trouble),
@@ -49,6 +52,9 @@ pub(super) async fn prepare(context: &Context, held: &HeldClaim) -> Result<Ready
         }
     };
     let prepared = context.cache.prepared(claim).await.map_err(store_away)?;
+    if !prepared.is_of(claim.lane_id) {
+        return Err(NotReady::Moved);
+    }
     let unsealed = context.cache.unsealed(claim, &prepared).await.map_err(store_away)?;
     let ready = Ready { prepared, unsealed, event, used: Vec::new() };
     if ready.unsealed.apps.is_empty() { Ok(ready) } else { ready.equipped(context, held).await }

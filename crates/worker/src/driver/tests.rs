@@ -99,6 +99,23 @@ async fn a_told_request_leaves_when_it_is_told_or_not_at_all() {
     script.stop().await;
 }
 
+/// Its permit is one of the lane that was left; the other's limit knows nothing of it.
+#[tokio::test]
+async fn what_was_claimed_in_a_lane_that_its_webhook_left_is_given_back() {
+    let world = World::new(LaneLimits::OTHER).await;
+    let ids = world.accept(1).await;
+    let mut script = Script::of(&world);
+    script.asks(Command::ClaimFresh { batch: batch(1), ids }).await;
+    let claim = claims(script.hears().await).remove(0);
+    world.moves().await;
+    script.asks(Command::Start { claim, permit: permit(1), send: SendWhen::Ready }).await;
+    let Ended::Unsent { why: Unsent::Stopped, .. } = ended(script.hears().await) else {
+        panic!("it is not sent");
+    };
+    assert_eq!(world.double.counts().requests, 0);
+    script.stop().await;
+}
+
 fn permit_ticket(number: u64) -> Ticket {
     let permit = permit(number);
     let ticket = permit.ticket();

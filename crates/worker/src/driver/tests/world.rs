@@ -142,6 +142,15 @@ impl World {
         IntakeBatch { webhooks_version, entries: entries.into() }
     }
 
+    /// Its webhook gets another lane.
+    pub(super) async fn moves(&self) {
+        let name = format!("{}/other", self.host);
+        let lane = LaneSpec { limit: name.clone(), name, limits: LaneLimits::OTHER };
+        let write = acts::write(self.webhook.webhook.clone(), &lane, &[]);
+        let moved = acts::put_write(&self.hands.store, &write).await;
+        assert_ne!(moved.lane_id, self.webhook.lane_id);
+    }
+
     /// The lane is held, with one delivery waiting in it.
     pub(super) async fn hold(&self) -> DeliveryId {
         acts::hold_with(&self.hands.store, &self.webhook).await
