@@ -5,7 +5,9 @@ use postrider_api::Readiness;
 use postrider_github_double::{Double, Options, REPOSITORY_DISPATCH_SCHEMA};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Cluster, EVENT_NAME, Mode, Plan, SOON, event, webhook};
+use crate::harness::{
+    Answer, Cluster, EVENT_NAME, Looking, Mode, Plan, SOON, event, wait_until, webhook,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() -> Result<()> {
@@ -32,9 +34,9 @@ async fn an_event_becomes_a_dispatch(mode: Mode) -> Result<()> {
 
     double.wait_for(1, SOON).await?;
     check_dispatch(&double, &id)?;
-    crate::harness::wait_until("the delivery to be recorded", SOON, async || {
+    wait_until("the delivery to be recorded", SOON, async || {
         let shown = api.delivery(&id).await?;
-        Ok(crate::harness::Looking::when(shown["status"] == "delivered", || shown.to_string()))
+        Ok(Looking::when(shown["status"] == "delivered", || shown.to_string()))
     })
     .await?;
     let shown = api.delivery(&id).await?;
@@ -165,7 +167,15 @@ async fn check_metrics(cluster: &Cluster) -> Result<()> {
             let answer = admin.get(path).await?;
             ensure!(answer.status == 200, "{name}{path}: {} {}", answer.status, answer.text);
         }
-        check_readiness(cluster.mode(), name, &admin.get("/readyz?verbose").await?)?;
+        // A link to the queue is looked at each second.
+        let answer = wait_until(&format!("{name} to see its link"), SOON, async || {
+            let answer = admin.get("/readyz?verbose").await?;
+            let says: Readiness = serde_json::from_str(&answer.text)?;
+            let is_up = says.queue.values().all(|is_up| *is_up);
+            Ok(if is_up { Looking::Found(answer) } else { Looking::NotYet(answer.text) })
+        })
+        .await?;
+        check_readiness(cluster.mode(), name, &answer)?;
         let text = admin.get("/metrics").await?.text;
         received += sum(&text, "postrider_events_received_total");
         delivered += sum(&text, r#"postrider_deliveries_total{outcome="accepted"}"#);
