@@ -132,7 +132,7 @@ impl HotStore for Store {
         let right = ClaimsAtIntake::new(ids.to_vec(), terms, move |claims| {
             came.send(claims.unwrap_or_default()).unwrap_or_default();
         });
-        let Some(entered) = Self::commit_events_claiming(self, batch, right).await? else {
+        let Some(entered) = Self::commit_events_claiming(self, batch, Some(right)).await? else {
             return Ok(None);
         };
         let mut claims = claims.recv().unwrap_or_default();

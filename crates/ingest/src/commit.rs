@@ -284,12 +284,8 @@ impl Parts {
         let deliveries = batch.entries.iter().flat_map(|entry| &entry.deliveries);
         let unlimited = deliveries.filter(|new| !table.is_limited(new.lane_id));
         let offered = unlimited.map(|new| (new.id, new.lane_id));
-        let entered = if let Some(claims) = self.dispatcher.offer(offered).await {
-            self.store().commit_events_claiming(batch, claims).await?
-        } else {
-            let results = self.store().commit_events(batch).await?;
-            results.map(|results| Entered { results, claimed: HashSet::new() })
-        };
+        let claims = self.dispatcher.offer(offered).await;
+        let entered = self.store().commit_events_claiming(batch, claims).await?;
         Ok(entered.inspect(|entered| reached(Step::Committed, entered.results.len())))
     }
 
@@ -330,8 +326,8 @@ fn answer(askers: Vec<(usize, oneshot::Sender<Vec<CommitResult>>)>, results: Vec
 }
 
 impl Done {
-    /// What workers get to do that was not claimed with the commit. A limited lane is woken by its name alone: its leader takes
-    /// everything from the store.
+    /// What workers get to do that was not claimed with the commit. A limited lane is woken by its
+    /// name alone: its leader takes everything from the store.
     fn ready(&self, calls: &[TraceContext]) -> Ready {
         let mut woken: HashSet<LaneId> = HashSet::new();
         let mut ready = Ready::default();

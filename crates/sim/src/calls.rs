@@ -95,9 +95,7 @@ impl What {
             | Self::Opens { .. } => false,
         }
     }
-}
 
-impl What {
     /// Whether it is the commit of an ingest beside this worker.
     fn commits_events(&self) -> bool {
         matches!(self, Self::ClaimAtIntake { .. })

@@ -191,16 +191,22 @@ impl Store {
     /// [`commit_events`](Self::commit_events) that claims in the same step what it may of the
     /// deliveries that it makes (T1c): those whose lane is open, not paused and not limited, and
     /// whose webhook is enabled and still of that lane. The scheduler that gave the right is told
-    /// what came of it. Only an embedded store claims; over Postgres nothing is.
+    /// what came of it. Without a right nothing is claimed, nor over Postgres: only an
+    /// embedded store claims so.
     pub async fn commit_events_claiming(
         &self,
         batch: &IntakeBatch,
-        claims: ClaimsAtIntake,
+        claims: Option<ClaimsAtIntake>,
     ) -> Result<Option<Entered>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.0 else {
-            claims.not_used();
-            let results = self.commit_events(batch).await?;
-            return Ok(results.map(|results| Entered { results, claimed: HashSet::new() }));
+        let (sqlite, claims) = match (&self.0, claims) {
+            (Backend::Sqlite(sqlite), Some(claims)) => (sqlite, claims),
+            (Backend::Sqlite(_) | Backend::Postgres(_), claims) => {
+                if let Some(claims) = claims {
+                    claims.not_used();
+                }
+                let results = self.commit_events(batch).await?;
+                return Ok(results.map(|results| Entered { results, claimed: HashSet::new() }));
+            }
         };
         let ids = claims.ids.iter().copied().collect();
         let wanted = WantedClaims { ids, terms: claims.terms };

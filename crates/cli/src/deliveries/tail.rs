@@ -116,8 +116,8 @@ fn tell(message: &Message, format: Format, out: &mut Out) {
     }
 }
 
-/// `2026-11-29T12:00:01Z delivered  checkout → billing  accepted 204  api.github.com/token  01936f2e-…`,
-/// and for a terminal of so many columns what fits of
+/// `2026-11-29T12:00:01Z delivered  checkout → billing  accepted 204  api.github.com/token  0193…`, and
+/// for a terminal of so many columns what fits of
 /// `12:00:01 delivered  01936f2e-7b1c-7cc0  checkout → billing  accepted 204  api.github.com/token`.
 fn line(delivery: &Delivery, columns: Option<usize>) -> String {
     let at = delivery.updated_at;

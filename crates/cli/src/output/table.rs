@@ -53,11 +53,11 @@ pub(super) fn lines(
         if needed(&header, &rows, usize::MAX) > width {
             leave_out_empty(&mut header, &mut rows);
         }
-        let whole = (header.clone(), rows.clone());
-        left_out = leave_out(&mut header, &mut rows, width);
-        if needed(&header, &rows, LEAST) > width {
-            return blocks(&whole.0, &whole.1);
-        }
+        let Some(columns) = to_leave_out(&header, &rows, width) else {
+            return blocks(&header, &rows);
+        };
+        left_out = columns.iter().filter_map(|column| header.get(*column).copied()).collect();
+        remove(&mut header, &mut rows, &columns);
         fit(&header, &mut rows, width);
     }
     let colours = terminal.is_some_and(|terminal| terminal.colours);
@@ -138,47 +138,48 @@ fn widest(header: &[&str], rows: &[Vec<String>], column: usize) -> usize {
 
 /// Columns of a terminal that the table needs when no column of it is wider than `most`.
 fn needed(header: &[&str], rows: &[Vec<String>], most: usize) -> usize {
-    let of = |(column, name): (usize, &&str)| {
-        let widest = widest(header, rows, column);
-        let is_sentence = SENTENCES.contains(name);
-        let most = if is_sentence { LEAST } else { most };
-        GAP + if *name == COMMAND { widest } else { widest.min(most) }
-    };
-    header.iter().enumerate().map(of).sum()
+    (0..header.len()).map(|column| need(header, rows, column, most)).sum()
+}
+
+/// The same of one column.
+fn need(header: &[&str], rows: &[Vec<String>], column: usize, most: usize) -> usize {
+    let widest = widest(header, rows, column);
+    let name = header.get(column).copied().unwrap_or_default();
+    let most = if SENTENCES.contains(&name) { LEAST } else { most };
+    GAP + if name == COMMAND { widest } else { widest.min(most) }
 }
 
 /// Columns in which no row has anything.
 fn leave_out_empty(header: &mut Vec<&str>, rows: &mut [Vec<String>]) {
-    for column in (0..header.len()).rev() {
-        let is_empty = |row: &Vec<String>| row.get(column).is_none_or(|cell| cell == "-");
-        if rows.iter().all(is_empty) {
-            header.remove(column);
-            for row in rows.iter_mut().filter(|row| row.len() > column) {
-                row.remove(column);
-            }
-        }
-    }
+    let is_empty =
+        |column: &usize| rows.iter().all(|row| row.get(*column).is_none_or(|cell| cell == "-"));
+    let empty: Vec<usize> = (0..header.len()).filter(is_empty).collect();
+    remove(header, rows, &empty);
 }
 
-/// Leaves columns out until the others fit; which.
-fn leave_out<'h>(
-    header: &mut Vec<&'h str>,
-    rows: &mut [Vec<String>],
-    width: usize,
-) -> Vec<&'h str> {
+/// Columns without which the others fit, in the order in which they go; `None` when none would do.
+fn to_leave_out(header: &[&str], rows: &[Vec<String>], width: usize) -> Option<Vec<usize>> {
+    let mut total = needed(header, rows, LEAST);
     let mut left_out = Vec::new();
     for name in LEFT_OUT {
         let place = header.iter().position(|column| *column == name);
-        let Some(place) = place.filter(|place| *place >= STAY) else { continue };
-        if needed(header, rows, LEAST) <= width {
-            break;
-        }
-        left_out.push(header.remove(place));
-        for row in rows.iter_mut().filter(|row| row.len() > place) {
-            row.remove(place);
+        if let Some(place) = place.filter(|place| *place >= STAY && total > width) {
+            total -= need(header, rows, place, LEAST);
+            left_out.push(place);
         }
     }
-    left_out
+    (total <= width).then_some(left_out)
+}
+
+fn remove(header: &mut Vec<&str>, rows: &mut [Vec<String>], columns: &[usize]) {
+    let mut columns = columns.to_vec();
+    columns.sort_unstable();
+    for column in columns.into_iter().rev() {
+        header.remove(column);
+        for row in rows.iter_mut().filter(|row| row.len() > column) {
+            row.remove(column);
+        }
+    }
 }
 
 /// What each row has, a line each, whole.

@@ -46,7 +46,7 @@ pub(crate) async fn only_an_embedded_store_claims_as_it_commits(world: World) {
     let right = ClaimsAtIntake::new(vec![id], terms(HOUR), move |claims| {
         came.send(claims.unwrap().len()).unwrap();
     });
-    let entered = store.commit_events_claiming(&batch, right).await.unwrap().unwrap();
+    let entered = store.commit_events_claiming(&batch, Some(right)).await.unwrap().unwrap();
     let claimed = usize::from(matches!(world.kind(), Kind::Sqlite));
     assert_eq!((entered.claimed.len(), claims.recv().unwrap()), (claimed, claimed));
 }

@@ -74,7 +74,7 @@ async fn what_intake_offers_is_claimed_by_its_commit() {
     let (offer, right) = offered(&mut script).await;
     script.asks(Command::ClaimAtIntake { offer, batch: batch(1), ids: vec![id] }).await;
     let right = right.await.unwrap();
-    let entered = world.hands.store.commit_events_claiming(&batch_of, right).await;
+    let entered = world.hands.store.commit_events_claiming(&batch_of, Some(right)).await;
     assert_eq!(entered.unwrap().unwrap().claimed, [id].into());
     let claim = claims(script.hears().await).remove(0);
     let start = Command::Start { claim, permit: permit(1), send: SendWhen::Ready };
