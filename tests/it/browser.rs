@@ -5,7 +5,7 @@
 //! Chromium is Debian's, `playwright-core` drives it and `axe-core` judges: both come from npm as the
 //! clients of [`crate::real_clients`] do, and where they can't be had this test says so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::harness::{Looking, SOON, wait_until};
-use crate::page::{ANN, BOB, ODD, Scene, TOKENS};
+use crate::page::{ANN, BOB, ODD, Owing, Scene, TOKENS};
 use crate::real_clients::{ended, installed};
 
 /// Longest time for all that the browser does; it takes a sixth of it.
@@ -28,7 +28,13 @@ async fn a_browser_walks_the_page() -> Result<()> {
     let incident = scene.incident("webhook_held").await?;
     let lane = scene.api.lane("/none").await?.context("a lane")?;
     let failed = scene.until("bad", "failed").await?;
+    scene.api.set_secret("hookToken", "a-token").await?;
+    let owing = Owing::start().await?;
     let told = json!({
+        "credential": "hookToken",
+        // POSTRIDER_TEST_PICTURES=docs/images has those of the documents made anew.
+        "pictures": pictures()?,
+        "dispatch": owing.place()?,
         "base": scene.api.base(),
         "tokens": {"operate": ANN, "read": BOB},
         "consumer": ODD,
@@ -53,7 +59,18 @@ async fn a_browser_walks_the_page() -> Result<()> {
     ensure!(done == ["released", "held", "released", "held"], "{audit}");
     ensure!(entries.iter().all(|entry| entry["who"] == "ann"), "{audit}");
     ensure!(scene.api.lane("/none").await?.context("a lane")?["state"] == "open");
+    owing.cluster.finish().await?;
     scene.cluster.finish().await
+}
+
+/// The folder for pictures, if any are wanted; a path that is not absolute counts from the root of
+/// the repository.
+#[expect(clippy::disallowed_methods, reason = "asked for by hand, as settings of tests are")]
+fn pictures() -> Result<Option<PathBuf>> {
+    let Some(folder) = std::env::var_os("POSTRIDER_TEST_PICTURES") else { return Ok(None) };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    std::fs::create_dir_all(&folder)?;
+    Ok(Some(folder.canonicalize()?))
 }
 
 /// Runs the walk; it ends with 1 and says what is wrong.

@@ -1,6 +1,6 @@
-//! Dashboards and alert rules against a real Prometheus that asks a running cluster: every query of
-//! every panel is understood and finds something, legends name labels that are there, and each metric
-//! that a rule looks at is shown.
+//! Dashboards and alert rules against a real Prometheus that asks a running cluster, its RabbitMQ
+//! and its Postgres: every query of every panel is understood and finds something, legends name
+//! labels that are there, and each metric that a rule looks at is shown.
 //!
 //! Panels of traces are checked for their form only: there is no Jaeger here.
 
@@ -13,10 +13,12 @@ use anyhow::{Context, Result, bail, ensure};
 use postrider_github_double::{Double, Options, Play};
 use regex::Regex;
 use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
 
 use crate::harness::{
-    Api, Cluster, Collector, Load, Looking, Mode, Plan, Prometheus, Receiver, Reply, SOON, event,
-    hook_webhook, wait_until, webhook,
+    Api, Cluster, Collector, Load, Looking, Mode, Plan, PostgresExporter, Prometheus, Receiver,
+    Reply, SOON, Services, event, hook_webhook, in_ninety_days, taken_for_a_token_that_ends,
+    wait_until, webhook,
 };
 
 const PROMETHEUS: &str = "postrider-prometheus";
@@ -190,7 +192,7 @@ fn looked_at() -> Result<BTreeSet<String>> {
 /// Targets that take, refuse and fail; a lane held by hand; a relayed call that is refused; a pair
 /// that was verified.
 async fn set_up(api: &Api, double: &Double) -> Result<()> {
-    let expiring = Play::Recorded("dispatch-204-fine-grained-expiring");
+    let expiring = taken_for_a_token_that_ends(in_ninety_days());
     double.script_repeating("acme/billing", vec![expiring])?;
     double.script_repeating("broken", vec![Play::status(500)])?;
     let base = double.base_url();
@@ -211,9 +213,49 @@ async fn set_up(api: &Api, double: &Double) -> Result<()> {
     Ok(())
 }
 
-fn targets(cluster: &mut Cluster) -> Vec<(String, SocketAddr)> {
-    let processes = cluster.processes().iter();
-    processes.filter_map(|one| Some((one.name().to_owned(), one.admin()?))).collect()
+/// A panel shows when it was last, and autovacuum takes its time.
+async fn vacuum(cluster: &mut Cluster) -> Result<()> {
+    let pool = PgPool::connect(cluster.services()?.database.as_str()).await?;
+    sqlx::raw_sql("vacuum deliveries, events, lanes").execute(&pool).await?;
+    pool.close().await;
+    Ok(())
+}
+
+fn yaml(name: &str) -> Result<Value> {
+    let text = fs::read_to_string(deploy(name)).with_context(|| name.to_owned())?;
+    serde_norway::from_str(&text).with_context(|| name.to_owned())
+}
+
+/// What Prometheus is told where it is deployed, with the targets that there are here, each asked
+/// more often.
+fn configuration(cluster: &mut Cluster, exporter: &PostgresExporter) -> Result<Value> {
+    let rabbit = cluster.services()?.rabbit.as_ref().context("a RabbitMQ of our own")?.metrics();
+    let of_others = |address: SocketAddr| json!([{ "targets": [address.to_string()] }]);
+    let ours = cluster.processes().iter().filter_map(|one| {
+        let address = one.admin()?.to_string();
+        Some(json!({ "targets": [address], "labels": { "instance": one.name() } }))
+    });
+    let ours: Vec<Value> = ours.collect();
+    let mut jobs = Vec::new();
+    for shipped in list(&yaml("prometheus/prometheus.yml")?["scrape_configs"]) {
+        let mut job = shipped.clone();
+        let (targets, interval) = match text(&job["job_name"]) {
+            "postrider" => (json!(ours), "1s"),
+            "rabbitmq" | "rabbitmq-queues" => (of_others(rabbit), "2s"),
+            "postgres" => (of_others(exporter.address()), "2s"),
+            other => bail!("{other}: nobody here answers"),
+        };
+        let settings = job.as_object_mut().context("a job")?;
+        for containers in ["dns_sd_configs", "relabel_configs"] {
+            settings.remove(containers);
+        }
+        settings.insert("static_configs".to_owned(), targets);
+        for setting in ["scrape_interval", "scrape_timeout"] {
+            settings.insert(setting.to_owned(), interval.into());
+        }
+        jobs.push(job);
+    }
+    Ok(json!({ "scrape_configs": jobs }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,13 +263,17 @@ async fn every_query_of_every_panel_finds_something() -> Result<()> {
     let double = Double::start(Options::default()).await?;
     let (alerted, collector) =
         (Receiver::start(&[Reply::Status(200)]).await?, Collector::start().await?);
-    let plan = Plan::new(Mode::Distributed).workers(1).set("ALERT_WEBHOOK_URL", alerted.url());
+    let services = Services::with_own_rabbit().await?;
+    let exporter = PostgresExporter::start(&services.database).await?;
+    let plan = Plan::new(Mode::Distributed).workers(1).on(services);
+    let plan = plan.set("ALERT_WEBHOOK_URL", alerted.url());
     let plan =
         collector.settings().into_iter().fold(plan, |plan, (name, value)| plan.set(&name, value));
     let mut cluster = Box::pin(plan.start()).await?;
     let api = cluster.api()?;
     set_up(&api, &double).await?;
-    let prometheus = Prometheus::start(&targets(&mut cluster)).await?;
+    vacuum(&mut cluster).await?;
+    let prometheus = Prometheus::start(&configuration(&mut cluster, &exporter)?).await?;
     let asked = Asked(reqwest::Client::builder().no_proxy().build()?, prometheus.url());
     Load::of(20)?.send(&cluster.intakes(), |number| event(number, "billing")).await?;
     let (queries, selectors) = (queries()?, looked_at()?);
@@ -307,13 +353,18 @@ fn traces_are_looked_for_by_what_spans_say() -> Result<()> {
 #[test]
 fn prometheus_is_configured() -> Result<()> {
     crate::metrics::promtool(&["check", "config", "--syntax-only", "prometheus.yml"], "")?;
-    let read = |name: &str| {
-        Ok::<Value, anyhow::Error>(serde_norway::from_str(&fs::read_to_string(deploy(name))?)?)
-    };
-    let config = read("prometheus/prometheus.yml")?;
-    let grafana = read("grafana/provisioning/datasources/postrider.yml")?;
+    let config = yaml("prometheus/prometheus.yml")?;
+    let grafana = yaml("grafana/provisioning/datasources/postrider.yml")?;
     let interval = &config["global"]["scrape_interval"];
     ensure!(*interval == grafana["datasources"][0]["jsonData"]["timeInterval"], "{interval}");
     ensure!(config["scrape_configs"][0]["job_name"] == "postrider", "panels ask for that job");
+    let compose = yaml("../docker-compose.yml")?;
+    let named = list(&config["scrape_configs"]).flat_map(|job| list(&job["static_configs"]));
+    let named: Vec<&str> = named.flat_map(|one| list(&one["targets"])).map(text).collect();
+    ensure!(named.len() == 3, "RabbitMQ, its queues, Postgres: {named:?}");
+    for target in named {
+        let (service, _port) = target.split_once(':').context("SERVICE:PORT")?;
+        ensure!(compose["services"][service].is_object(), "{service} is not in docker-compose.yml");
+    }
     Ok(())
 }

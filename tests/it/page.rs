@@ -3,12 +3,15 @@
 
 mod browser;
 mod dispatch;
+mod edit;
+mod rotation;
 mod scene;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
+pub(crate) use dispatch::Owing;
 pub(crate) use scene::{ANN, BOB, ODD, Scene, TOKENS};
 
 use crate::harness::{

@@ -1,5 +1,7 @@
 //! Documents of the webhook API as Pact Broker 2.120 and PactFlow have it.
 
+mod comparison;
+mod documents;
 mod errors;
 mod rules;
 mod secrets;
@@ -10,6 +12,8 @@ mod webhooks;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use comparison::{Comparison, Difference, STARS, compare, is_starred};
+pub use documents::{InvalidDocuments, documents};
 pub use errors::{
     BrokerError, BrokerFailure, BrokerProblem, BrokerValidationFault, BrokerValidationProblem,
     ErrorsByMember, FailureDetail, ValidationErrors,

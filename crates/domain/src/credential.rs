@@ -93,6 +93,23 @@ impl ProbeVerdict {
             Self::Nothing => "nothing",
         }
     }
+
+    /// What it means, as the end of a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "it is taken and may write to every repository",
+            Self::Insufficient => "it is taken, but does not suffice everywhere",
+            Self::Refused => "it is refused",
+            Self::Limited => "a rate limit was met: nothing is known",
+            Self::Unknown => "not everything could be asked",
+            Self::Nothing => "no webhook at GitHub uses it: there was nothing to try",
+        }
+    }
+}
+
+/// What a new token of GitHub is best called: the kind, and the day on which it was made.
+pub fn suggested_token_name(today: Timestamp) -> String {
+    format!("pactflow-webhook-{}", today.strftime("%Y-%m-%d"))
 }
 
 /// The text is no such word.

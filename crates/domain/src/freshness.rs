@@ -24,6 +24,7 @@ mod key;
 mod learned;
 mod says;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -72,12 +73,19 @@ pub struct PairFacts {
 }
 
 impl PairFacts {
-    /// Since when it owes what its provider should have been told of; nothing while the broker
-    /// can't tell. A debt that came `later` says nothing of the provider: nobody asked it.
-    pub fn asked_since(&self) -> impl Iterator<Item = Timestamp> {
+    /// Since when it owes what its provider should have been told of, once for each contract
+    /// version: what several versions of the provider owe it was asked for by one publication,
+    /// and is late for one reason. Nothing while the broker can't tell. A debt that came `later`
+    /// says nothing of the provider: nobody asked it.
+    pub fn asked_since(&self) -> Vec<Timestamp> {
         let says = self.says.iter().filter(|says| says.trouble.is_none());
         let owes = says.flat_map(|says| &says.owes);
-        owes.filter(|debt| debt.due == Due::Published).map(|debt| debt.since)
+        let mut oldest = BTreeMap::new();
+        for debt in owes.filter(|debt| debt.due == Due::Published) {
+            let since = oldest.entry(debt.consumer_version.as_str()).or_insert(debt.since);
+            *since = debt.since.min(*since);
+        }
+        oldest.into_values().collect()
     }
 
     /// A pact was published; `wants` says whether it waits for a verification.

@@ -51,7 +51,7 @@ pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule
 pub use counted::counted;
 pub use credential::{
     CredentialFacts, CredentialKind, CredentialWarning, ProbeVerdict, UnknownCredentialWord,
-    WhichValue, credential_expiry, credential_warnings,
+    WhichValue, credential_expiry, credential_warnings, suggested_token_name,
 };
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};

@@ -110,6 +110,14 @@ fn of_verifications() {
         "published required received matched sent run verified deployable",
     );
     names(HopState::ALL, HopState::as_str, "ok broken waiting unknown");
+    names(
+        DoctorVerdict::ALL,
+        DoctorVerdict::as_str,
+        "all_well nothing_to_verify not_published provider_not_there event_not_received no_webhook \
+         render_error secret_missing credential_dead held limited blocked permission_missing \
+         target_missing payload_rejected target_down discarded in_progress no_run run_failed \
+         run_without_result no_result verification_failed wrong_provider_version unknown",
+    );
     read(DoctorVerdict::ALL, DoctorVerdict::as_str);
     names(WatchMode::ALL, WatchMode::as_str, "on observe off");
     read(WatchMode::ALL, WatchMode::as_str);

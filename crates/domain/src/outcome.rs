@@ -133,6 +133,12 @@ impl Outcome {
         }
     }
 
+    /// Whether the delivery waits for a credential that is taken, however long that takes, and never
+    /// fails for it.
+    pub fn waits_for_a_credential(self) -> bool {
+        matches!(self, Self::Credential | Self::SecretMissing | Self::SecretUnusable)
+    }
+
     /// Whether a target that answers like this took the credential: it judged the request, not
     /// who sent it. A limit or a redirect may be told before the credential is looked at.
     pub fn shows_a_live_credential(self) -> bool {

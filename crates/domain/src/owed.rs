@@ -15,6 +15,16 @@
 //! | line | what of a consumer is looked at: its main head, contents that are deployed or supported |
 //! | ahead, blocking | a debt of main is ahead; one of a deployed or released version blocks |
 //! | holds back | a deployed consumer's content that the provider's main head has no result for |
+//!
+//! | here | is decided |
+//! |---|---|
+//! | `standing.rs` | which versions count |
+//! | `contract.rs` | what a contract owes, whether its broker told of it, what holds a head back |
+//! | `since.rs` | since when a line has been owing without a break |
+//! | `judged.rs` | the whole of a pair: debts, failures, its state |
+//! | `fate.rs` | which debts become events |
+//! | `again.rs` | which dispatches are made once more |
+//! | `deployable.rs` | what stops a deployment |
 
 mod again;
 mod contract;

@@ -17,6 +17,7 @@ use postrider_queue::QueueConfig;
 use postrider_store::{MasterKey, StoreConfig, Target};
 use postrider_telemetry::spans::SpanConfig;
 use postrider_web::WebConfig;
+use postrider_worker::WorkerConfig;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -54,6 +55,32 @@ pub(crate) fn store_config(
         }
     };
     Ok(StoreConfig { target, master_key, sweep_after, statement_timeout: STATEMENT_TIMEOUT })
+}
+
+/// What a worker needs to know.
+pub(crate) fn worker_config(settings: &Settings, outbound: Outbound) -> WorkerConfig {
+    let (webhook, worker) = (&settings.webhook, &settings.worker);
+    WorkerConfig {
+        timeout: webhook.timeout,
+        claim_margin: worker.claim_margin,
+        lease: worker.lease,
+        poll: worker.poll_interval,
+        janitor: worker.janitor_interval,
+        probe: worker.probe_interval,
+        credentials: settings.credentials.interval,
+        grace: worker.shutdown_grace,
+        concurrency: worker.concurrency,
+        retry: webhook.retry.clone(),
+        github_hosts: settings.lanes.github_hosts.clone(),
+        success_codes: webhook.success_codes.clone(),
+        schemes: webhook.schemes.clone(),
+        methods: webhook.methods.clone(),
+        hosts: webhook.hosts.clone(),
+        addresses: webhook.addresses.clone(),
+        outbound,
+        redact_more: settings.way_in.redact_more.clone(),
+        user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
 }
 
 /// Opens and locks the data dir where the mode has one.

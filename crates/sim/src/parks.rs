@@ -76,7 +76,7 @@ impl Parks {
         let outcome = row.last.filter(|_| row.status == StoredStatus::Failed)?.outcome;
         let refusals = self.refusals.get(&id).copied().unwrap_or(0);
         match outcome {
-            Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable => {
+            outcome if outcome.waits_for_a_credential() => {
                 Some(format!("{id} failed for a credential"))
             }
             Outcome::Permission if refusals < REFUSALS => {

@@ -13,7 +13,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) async fn show(
     State(app): State<App>,
 ) -> ([(header::HeaderName, HeaderValue); 1], String) {
-    ([(header::CONTENT_TYPE, JSON)], app.document.clone())
+    ([(header::CONTENT_TYPE, JSON)], (*app.document).clone())
 }
 
 pub(crate) fn show_described() -> Operation {

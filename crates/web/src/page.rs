@@ -20,11 +20,13 @@ mod lanes;
 mod now;
 mod pairs;
 mod plan;
+mod rotation;
 mod show;
 mod sign_in;
 mod stream;
 mod system;
 mod visit;
+mod webhook_edit;
 mod webhooks;
 mod words;
 
@@ -63,11 +65,20 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/ui/pairs", get(pairs::list))
         .route(dispatch::DISPATCH, get(dispatch::plan).post(dispatch::act))
         .route("/ui/webhooks", get(webhooks::list))
+        .route(webhook_edit::NEW, get(webhook_edit::begin))
+        .route(webhook_edit::PLAN, post(webhook_edit::plan))
+        .route(webhook_edit::APPLY, post(webhook_edit::apply))
         .route("/ui/webhooks/{uuid}", get(webhooks::show))
+        .route("/ui/webhooks/{uuid}/edit", get(webhook_edit::edit))
         .route("/ui/webhooks/{uuid}/execute", post(webhooks::execute))
         .route("/ui/webhooks/{uuid}/release", post(webhooks::release))
         .route("/ui/brokers", get(brokers::list))
         .route("/ui/credentials", get(credentials::list))
+        .route("/ui/credentials/{name}", get(rotation::show))
+        .route("/ui/credentials/{name}/pending", post(rotation::set))
+        .route("/ui/credentials/{name}/forget", post(rotation::forget))
+        .route("/ui/credentials/{name}/probe", post(rotation::probe))
+        .route("/ui/credentials/{name}/switch", post(rotation::switch))
         .route("/ui/system", get(system::show))
         .route("/ui/{*rest}", any(nothing))
         .layer(map_response(async |response: Response| strict(response)))

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -60,8 +60,9 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared,
     pub(crate) test_deliveries: TestDeliveries,
     pub(crate) streams: Streams,
-    /// The OpenAPI document.
-    pub(crate) document: String,
+    /// The OpenAPI document: made when somebody asks for it, for it takes longer than all else
+    /// that has to be done before the first event is taken.
+    pub(crate) document: LazyLock<String>,
     announce: Announce,
     limit: Limit,
     /// What the intake refused, and took of brokers.
@@ -71,13 +72,13 @@ pub(crate) struct Inner {
 }
 
 impl Web {
-    /// `document` is the OpenAPI document of the whole program. Tests of webhooks are watched by
+    /// `document` makes the OpenAPI document of the whole program. Tests of webhooks are watched by
     /// tasks of `tracker`; those that still wait when `cancel` is called are withdrawn.
     pub fn new(
         config: WebConfig,
         shared: Shared,
         announce: Announce,
-        document: String,
+        document: fn() -> String,
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
@@ -92,7 +93,7 @@ impl Web {
             shared,
             test_deliveries,
             streams,
-            document,
+            document: LazyLock::new(document),
             announce,
             limit,
             relay_calls,

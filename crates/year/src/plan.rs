@@ -155,8 +155,8 @@ pub(crate) struct Fault {
     pub(crate) subject: usize,
     pub(crate) at: Millis,
     pub(crate) until: Millis,
-    /// Debts that are signs of it: pair and version.
-    pub(crate) signs: BTreeSet<(usize, u32)>,
+    /// Pairs whose debts are signs of it.
+    pub(crate) signs: BTreeSet<usize>,
     /// From when the bound counts; `None` while nothing met the fault.
     pub(crate) clock: Option<Millis>,
     pub(crate) bound: Duration,

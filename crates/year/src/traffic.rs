@@ -178,8 +178,8 @@ impl World {
         }
     }
 
-    /// A dead provider's second debt is the second sign: of another pair or version, and one that
-    /// no result can have come after.
+    /// A dead provider's second debt is the second sign: of another pair, and one that no result can
+    /// have come after.
     pub(crate) fn signs(&mut self, (number, contract, version): (usize, u32, u32), fault: usize) {
         let pair = &mut self.pairs[number];
         let of = &self.providers[pair.provider];
@@ -191,7 +191,7 @@ impl World {
         if fault.kind != FaultKind::DeadProvider || !is_first_debt || !is_after {
             return;
         }
-        fault.signs.insert((number, version));
+        fault.signs.insert(number);
         if fault.signs.len() == 2 {
             let quiet = &self.rules.freshness.quiet;
             let passed = age(quiet, at(clock), at(self.now));

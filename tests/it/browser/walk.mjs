@@ -38,8 +38,11 @@ const VIEWS = [
   "/ui/lanes",
   "/ui/pairs",
   "/ui/webhooks",
+  "/ui/webhooks/new",
   `/ui/webhooks/${scene.parked}`,
+  `/ui/webhooks/${scene.parked}/edit`,
   "/ui/credentials",
+  `/ui/credentials/${scene.credential}`,
   "/ui/brokers",
   "/ui/system",
   "/ui/sign-in",
@@ -61,12 +64,12 @@ async function open(browser, options = {}) {
   });
   page.on("pageerror", (error) => fault(error));
   page.on("request", (request) => {
-    if (!request.url().startsWith(scene.base)) fault(`asks for ${request.url()}`);
+    if (![scene.base, new URL(scene.dispatch).origin].some((own) => request.url().startsWith(own))) fault(`asks for ${request.url()}`);
   });
   return page;
 }
 
-const visit = (page, path) => page.goto(scene.base + path);
+const visit = (page, path) => page.goto(new URL(path, scene.base).href);
 const main = (page) => page.locator("main");
 
 async function signIn(page, token, path) {
@@ -81,7 +84,8 @@ async function signIn(page, token, path) {
 async function look(browser, name) {
   const page = await open(browser, LOOKS[name]);
   await signIn(page, scene.tokens.operate, "/ui");
-  for (const path of VIEWS) {
+  // What a pair owes is looked at in a process of its own, which asks a broker.
+  for (const path of [...VIEWS, scene.dispatch]) {
     await visit(page, path);
     const found = await page.evaluate(`${axe}; (async () => {
       for (const folded of document.querySelectorAll("details")) folded.open = true;
@@ -92,6 +96,21 @@ async function look(browser, name) {
     faults.push(...found.map((text) => `${name} ${path}: ${text}`));
     const [needs, has] = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]");
     if (needs > has) faults.push(`${name} ${path}: ${needs} pixels wide, of ${has}`);
+  }
+  await page.context().close();
+}
+
+// What the documents show: of what they show, and only where a folder for them is given.
+async function pictures(browser, folder) {
+  const page = await open(browser, { ...LOOKS.light, viewport: { width: 1100, height: 760 } });
+  const owing = new URL(scene.dispatch);
+  const of = (path) => new URL(path, owing.origin).href;
+  for (const [name, place] of [
+    ["where-is-it", of("/ui/find?consumer=web&provider=billing")],
+    ["dispatch-again", owing.href],
+  ]) {
+    await page.goto(place);
+    await page.screenshot({ path: `${folder}/${name}.png` });
   }
   await page.context().close();
 }
@@ -180,6 +199,36 @@ async function scripted(page) {
   ensure(await reason.evaluate((field) => field === document.activeElement), "the focus stays");
 }
 
+// A webhook's new description, planned first.
+async function edit(page, description) {
+  await visit(page, `/ui/webhooks/${scene.parked}`);
+  await page.getByRole("link", { name: "Edit" }).click();
+  const field = page.getByLabel("The webhook, as YAML or JSON");
+  await field.fill((await field.inputValue()).replace(/^description: .*$/m, `description: ${description}`));
+  await page.getByRole("button", { name: "Show what would change" }).click();
+  const row = await main(page).getByRole("row", { name: "description" }).innerText();
+  ensure(row.includes(description), `the plan says: ${row}`);
+  await page.getByRole("button", { name: "Replace it" }).click();
+  await page.getByRole("heading", { name: description }).waitFor();
+}
+
+// A new value, kept, tried and put in the old one's place.
+async function rotate(page, value) {
+  await visit(page, "/ui/credentials");
+  await page.getByRole("link", { name: "Rotate" }).click();
+  await page.getByLabel("New value").fill(value);
+  await page.getByRole("button", { name: "Keep it" }).click();
+  await page.getByRole("button", { name: "Try it" }).click();
+  const tried = page.getByText("there was nothing to try");
+  for (let looks = 0; looks < 40 && !(await tried.isVisible()); looks++) {
+    await page.waitForTimeout(250);
+    await page.reload();
+  }
+  await page.getByRole("button", { name: "Switch" }).click();
+  await page.getByText("Switched: revision").waitFor();
+  ensure(!(await page.content()).includes(value), "a value is not shown");
+}
+
 async function withoutScripts(browser) {
   const page = await open(browser, { javaScriptEnabled: false });
   await signIn(page, scene.tokens.operate, "/ui/deliveries");
@@ -188,6 +237,8 @@ async function withoutScripts(browser) {
   await page.getByRole("link", { name: "Drop the filter status failed" }).waitFor();
   await findAndReplay(page, "good", scene.delivered);
   await holdAndRelease(page, "held without scripts");
+  await edit(page, "Edited without scripts");
+  await rotate(page, "a-token-without-scripts");
   await page.context().close();
 }
 
@@ -206,7 +257,10 @@ try {
   await acknowledge(page);
   await scripted(page);
   await holdAndRelease(page, "held by keyboard");
+  await edit(page, "Edited");
+  await rotate(page, "a-token-with-scripts");
   await withoutScripts(browser);
+  if (scene.pictures !== null) await pictures(browser, scene.pictures);
 } catch (error) {
   faults.push(error.stack ?? String(error));
 }

@@ -159,10 +159,12 @@ fn only_the_intake_is_published_and_only_to_this_machine() -> Result<()> {
         }
     }
     let compose = document(DISTRIBUTED)?;
-    ensure!(compose["networks"]["inside"]["internal"] == true, "a network without a way out");
-    for service in ["postgres", "rabbitmq"] {
+    for network in ["inside", "metrics"] {
+        ensure!(compose["networks"][network]["internal"] == true, "{network} has no way out");
+    }
+    for (service, of) in [("postgres", vec!["inside"]), ("rabbitmq", vec!["inside", "metrics"])] {
         let networks = texts(&compose["services"][service]["networks"]);
-        ensure!(networks == ["inside"], "{service} is reached by ours alone: {networks:?}");
+        ensure!(networks == of, "{service} is reached by ours alone: {networks:?}");
     }
     Ok(())
 }
@@ -223,10 +225,16 @@ async fn more_settings_come_from_a_file() -> Result<()> {
 #[test]
 fn what_observes_is_started_on_demand_only() -> Result<()> {
     let compose = document(DISTRIBUTED)?;
-    for service in ["prometheus", "grafana", "jaeger"] {
+    for (service, of) in [
+        ("prometheus", vec!["outside", "metrics"]),
+        ("postgres-exporter", vec!["inside", "metrics"]),
+        ("grafana", vec!["outside"]),
+        ("jaeger", vec!["outside"]),
+    ] {
         let definition = &compose["services"][service];
         ensure!(texts(&definition["profiles"]) == ["observe"], "{service}");
-        ensure!(texts(&definition["networks"]) == ["outside"], "{service} reaches no database");
+        let networks = texts(&definition["networks"]);
+        ensure!(networks == of, "{service}: {networks:?}");
     }
     let config = document("deploy/prometheus/prometheus.yml")?;
     let asked = &config["scrape_configs"][0]["dns_sd_configs"][0];

@@ -1,5 +1,5 @@
 //! Postgres and RabbitMQ instances of a test's own, to be killed, wiped and started again; an
-//! Alertmanager, a Prometheus.
+//! Alertmanager, a Prometheus, and what shows it a Postgres.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use url::Url;
 
 use super::SOON;
 use super::wait::{Looking, wait_until};
@@ -28,6 +29,7 @@ pub(crate) struct Postgres {
 #[derive(Debug)]
 pub(crate) struct Rabbit {
     server: Server,
+    metrics: u16,
     _epmd: Server,
 }
 
@@ -63,12 +65,12 @@ impl Postgres {
 impl Rabbit {
     pub(crate) async fn start() -> Result<Self> {
         let dir = readable_dir()?;
-        let (dist, epmd) = (free_port()?, free_port()?);
-        let numbers = [dist.to_string(), epmd.to_string()];
+        let (dist, epmd, metrics) = (free_port()?, free_port()?, free_port()?);
+        let numbers = [dist, epmd, metrics].map(|port| port.to_string());
         let mut mapper = Server::new("epmd", readable_dir()?, epmd, &[])?;
         mapper.up().await?;
         let server = Server::new("rabbitmq", dir, free_port()?, &numbers)?;
-        let mut rabbit = Self { server, _epmd: mapper };
+        let mut rabbit = Self { server, metrics, _epmd: mapper };
         rabbit.restart().await?;
         Ok(rabbit)
     }
@@ -79,6 +81,11 @@ impl Rabbit {
 
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.server.kill()
+    }
+
+    /// Where it shows a Prometheus what it does.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.metrics))
     }
 
     /// Deletes everything it stored. It must not run.
@@ -130,18 +137,11 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// One that asks these addresses for `/metrics` each second, under the names given with them.
-    pub(crate) async fn start(targets: &[(String, SocketAddr)]) -> Result<Self> {
+    /// One with this configuration.
+    pub(crate) async fn start(config: &Value) -> Result<Self> {
         let dir = readable_dir()?;
-        let target = |(name, address): &(String, SocketAddr)| {
-            format!("      - targets: ['{address}']\n        labels: {{instance: '{name}'}}\n")
-        };
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  \
-             - job_name: postrider\n    static_configs:\n{}",
-            targets.iter().map(target).collect::<String>()
-        );
-        fs::write(dir.path().join("prometheus.yml"), config)?;
+        // It reads YAML, and JSON is YAML.
+        fs::write(dir.path().join("prometheus.yml"), config.to_string())?;
         let mut server = Server::new("prometheus", dir, free_port()?, &[])?;
         server.up().await?;
         Ok(Self { server })
@@ -152,10 +152,36 @@ impl Prometheus {
     }
 }
 
+/// Shows a Prometheus what a Postgres does.
+#[derive(Debug)]
+pub(crate) struct PostgresExporter {
+    server: Server,
+}
+
+impl PostgresExporter {
+    /// One that looks into this database.
+    pub(crate) async fn start(database: &Url) -> Result<Self> {
+        let mut database = database.clone();
+        // Where nothing is said it insists on TLS, which the tests' Postgres does not have.
+        if !database.query_pairs().any(|(name, _)| name == "sslmode") {
+            database.query_pairs_mut().append_pair("sslmode", "disable");
+        }
+        let mut server = Server::new("postgres_exporter", readable_dir()?, free_port()?, &[])?;
+        server.environment.push(("DATA_SOURCE_NAME", database.into()));
+        server.up().await?;
+        Ok(Self { server })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+}
+
 #[derive(Debug)]
 struct Server {
     kind: &'static str,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
     port: u16,
     child: Option<Child>,
     dir: TempDir,
@@ -166,7 +192,7 @@ impl Server {
         let path = dir.path().to_str().context("a path in UTF-8")?.to_owned();
         let mut arguments = vec![kind.to_owned(), path, port.to_string()];
         arguments.extend_from_slice(more);
-        Ok(Self { kind, arguments, port, child: None, dir })
+        Ok(Self { kind, arguments, environment: Vec::new(), port, child: None, dir })
     }
 
     fn address(&self) -> SocketAddr {
@@ -190,6 +216,7 @@ impl Server {
         let log = File::create(self.dir.path().join("service.log"))?;
         let child = Command::new(SCRIPT)
             .args(&self.arguments)
+            .envs(self.environment.clone())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -102,7 +102,8 @@ fn links_lead_somewhere() -> Result<()> {
                     let mut headings = text.lines().filter(|line| line.starts_with('#'));
                     heading.is_empty() || headings.any(|line| anchor(line) == heading)
                 }
-                Err(_) => path.is_dir() && heading.is_empty(),
+                // A folder, a picture.
+                Err(_) => path.exists() && heading.is_empty(),
             };
             if !leads {
                 faults.push(format!("{}: {target}", page.display()));

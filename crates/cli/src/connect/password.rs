@@ -1,8 +1,9 @@
 //! The credential that the broker sends with its calls.
 
+use postrider_api::broker::STARS;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::relay::{STARS, USERNAME};
+use super::relay::USERNAME;
 
 /// Shown where the ingest token would stand.
 const TOKEN_SHOWN: &str = "the ingest token";

@@ -1,11 +1,12 @@
 //! The relay at the broker: compared with what it should be, and made so.
 
+use postrider_api::broker::STARS;
 use postrider_broker::{Answer, Broker, error_list, is_a_relay};
 use serde_json::Value;
 
 use super::events::{Choice, Events, chosen, of};
 use super::password::Password;
-use super::relay::{Relay, STARS, remedy};
+use super::relay::{Relay, remedy};
 use crate::broker::failure;
 use crate::broker_webhooks::{webhook_path, webhooks};
 use crate::webhooks::plan::{Action, compare};

@@ -9,8 +9,6 @@ use url::Url;
 use super::events::Events;
 use crate::Failure;
 
-/// What is shown, and sent, instead of a secret that stays as it is (Pact Broker 2.120).
-pub(super) const STARS: &str = "**********";
 /// User name of the relay's basic authentication; intake looks at the password alone.
 pub(super) const USERNAME: &str = "postrider";
 /// Path of the intake for relays.

@@ -1,10 +1,10 @@
 //! What a broker's webhook becomes here: pure, from its document and what is here already.
 
+use postrider_api::broker::is_starred;
 use serde_json::{Value, json};
 
 use super::map::Mapping;
 use crate::connect::is_a_relay;
-use crate::webhooks::is_starred;
 use crate::webhooks::plan::{Action, compare};
 
 /// What to do about one webhook of the broker.

@@ -1,11 +1,10 @@
 //! `--map`: which secret stands for a value that the broker stars, or that should not stand in
 //! a webhook.
 
+use postrider_api::broker::is_starred;
 use postrider_domain::TargetKind;
 use serde_json::{Map as Object, Value};
 use url::Url;
-
-use crate::webhooks::is_starred;
 
 /// One `--map LEFT=RIGHT`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! What becomes of a broker's webhooks.
 
+use postrider_api::broker::STARS;
 use serde_json::{Value, json};
 
 use super::copy::{Decision, Step, example, plan, switched_off};
 use super::map::Mapping;
 use crate::webhooks::plan::Action;
-
-const STARS: &str = "**********";
 
 /// As Pact Broker 2.120.0 shows one.
 fn source() -> Value {

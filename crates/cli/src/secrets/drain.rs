@@ -97,12 +97,10 @@ impl Users {
         if status != DeliveryStatus::Retrying {
             return Ok(list.total);
         }
-        let waits = list.deliveries.iter().filter(|delivery| {
-            matches!(
-                delivery.last_outcome,
-                Some(Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable)
-            )
-        });
+        let waits = list
+            .deliveries
+            .iter()
+            .filter(|delivery| delivery.last_outcome.is_some_and(Outcome::waits_for_a_credential));
         Ok(waits.count() as u64)
     }
 }

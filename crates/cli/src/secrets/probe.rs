@@ -104,14 +104,7 @@ pub(super) fn exit(verdict: Option<ProbeVerdict>) -> Exit {
 
 /// One sentence on what was found.
 pub(super) fn sentence(verdict: Option<ProbeVerdict>) -> &'static str {
-    match verdict {
-        Some(ProbeVerdict::Ok) => "it is taken and may write to every repository",
-        Some(ProbeVerdict::Insufficient) => "it is taken, but does not suffice everywhere",
-        Some(ProbeVerdict::Refused) => "it is refused",
-        Some(ProbeVerdict::Limited) => "a rate limit was met: nothing is known",
-        Some(ProbeVerdict::Unknown) | None => "not everything could be asked",
-        Some(ProbeVerdict::Nothing) => "no webhook at GitHub uses it: there was nothing to try",
-    }
+    verdict.unwrap_or(ProbeVerdict::Unknown).meaning()
 }
 
 /// For people.

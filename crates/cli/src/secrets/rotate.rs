@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use postrider_api::{
     Credential, FollowingValue, PendingSet, SecretProbe, SecretSet, SwitchRequest,
 };
-use postrider_domain::{ProbeVerdict, WhichValue, counted, parse_duration};
+use postrider_domain::{ProbeVerdict, WhichValue, counted, parse_duration, suggested_token_name};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -122,10 +122,10 @@ async fn owner(api: &Api, before: &Credential) -> Option<String> {
 
 /// What to do at GitHub first.
 fn advice(today: Timestamp) -> String {
-    let day = today.strftime("%Y-%m-%d");
+    let name = suggested_token_name(today);
     format!(
-        "At GitHub, as the machine user that owns the old one, make a token named \
-         pactflow-webhook-{day} with the scope repo; then give it here."
+        "At GitHub, as the machine user that owns the old one, make a token named {name} with the \
+         scope repo; then give it here."
     )
 }
 

@@ -1,12 +1,13 @@
 //! `postrider webhooks apply`: plan, and with `--yes` act.
 
+use postrider_api::broker::Difference;
 use postrider_api::{FieldError, WebhookCheck};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::args::ApplyArgs;
 use super::file;
-use super::plan::{Action, Difference, Step, name, plan};
+use super::plan::{Action, Step, name, plan};
 use super::read::{documents, uuids};
 use crate::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, complain, printable};

@@ -4,42 +4,23 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use serde::Deserialize;
+use postrider_api::broker::{InvalidDocuments, documents};
 use serde_json::Value;
-use serde_norway::Deserializer;
 
 use crate::Failure;
 
 /// A larger file is a mistake.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// YAML is read as such, and JSON is YAML.
+/// What the file holds.
 pub(super) fn read(path: &Path) -> Result<Vec<Value>, Failure> {
     let text = read_text(path)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    let mut documents = Vec::new();
-    for document in Deserializer::from_str(&text) {
-        let value = json(document).map_err(|error| {
-            Failure::usage(format!("the file is neither JSON nor YAML: {error}"))
-                .fix("write one webhook document or a list of them")
-        })?;
-        match value {
-            Value::Array(items) => documents.extend(items),
-            Value::Null => {}
-            one => documents.push(one),
-        }
-    }
-    if documents.is_empty() {
-        return Err(Failure::usage("the file holds no webhook"));
-    }
-    Ok(documents)
-}
-
-/// The document with its merge keys (`<<: *anchor`) resolved.
-fn json(document: Deserializer<'_>) -> Result<Value, serde_norway::Error> {
-    let mut yaml = serde_norway::Value::deserialize(document)?;
-    yaml.apply_merge()?;
-    serde_norway::from_value(yaml)
+    documents(&text).map_err(|error| match error {
+        InvalidDocuments::Unreadable(_) => Failure::usage(format!("the file is {error}"))
+            .fix("write one webhook document or a list of them"),
+        InvalidDocuments::Empty => Failure::usage("the file holds no webhook"),
+    })
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
@@ -67,14 +48,10 @@ mod tests {
     }
 
     #[test]
-    fn merge_keys_are_resolved_and_marks_skipped() {
-        let text = "\u{feff}- &base {enabled: true, request: {method: POST}}\n\
-                    - {<<: *base, description: second, enabled: false}\n";
-        let read = read_text_of(text).unwrap();
-        let second = serde_json::json!(
-            {"description": "second", "enabled": false, "request": {"method": "POST"}}
-        );
-        assert_eq!(read[1], second);
-        assert!(read_text_of("- {<<: 1, a: 2}\n").is_err());
+    fn byte_order_marks_are_skipped() {
+        assert_eq!(read_text_of("\u{feff}a: 1\n").unwrap(), [serde_json::json!({"a": 1})]);
+        let broken = read_text_of("- {<<: 1, a: 2}\n").unwrap_err();
+        assert!(broken.message.starts_with("the file is neither JSON nor YAML: "), "{broken}");
+        assert_eq!(read_text_of("").unwrap_err().message, "the file holds no webhook");
     }
 }

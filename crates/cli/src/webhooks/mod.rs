@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 
 pub(super) use apply::{print_differences, refusal};
 pub(super) use execute::{execute, succeeded};
-pub(super) use plan::is_starred;
 pub(super) use read::{documents, uuids};
 
 use super::broker::Env;

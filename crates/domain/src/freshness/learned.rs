@@ -2,9 +2,9 @@
 //!
 //! Three times the 95th percentile of the provider's last 200 times from dispatch to result, within
 //! 15 minutes and 24 hours. That alone would call every slow run late. So it counts only with a
-//! second sign: another debt of the provider is late too, and no result of it came since, or the run
-//! that the debt's dispatch should have started is known to have failed or not to exist. Without one,
-//! and while fewer than 20 times were seen, a debt is late after 24 hours.
+//! second sign: the provider was asked twice, by another publication, and both are late without a
+//! result since, or the run that the debt's dispatch should have started is known to have failed or
+//! not to exist. Without one, and while fewer than 20 times were seen, a debt is late after 24 hours.
 
 use std::time::Duration;
 

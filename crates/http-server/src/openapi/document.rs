@@ -1,6 +1,6 @@
 //! The document as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -46,24 +46,24 @@ impl Document {
     /// OpenAPI 3.1, JSON.
     pub fn text(mut self) -> String {
         refusals::schemas().into_json(&mut self.schemas);
-        let used = |kind: &str, name: &str, texts: &[&Value]| {
-            let reference = format!("\"#/components/{kind}/{name}\"");
-            texts.iter().any(|text| text.to_string().contains(&reference))
-        };
         let paths = Value::Object(self.paths);
         let mut responses = refusals::all();
-        responses.retain(|name, _| used("responses", name, &[&paths]));
+        let named = references("responses", [&paths]);
+        responses.retain(|name, _| named.contains(name));
         let responses = Value::Object(responses);
         let mut schemas = schema::finished(self.schemas);
         // What was only a part of others, or is of calls that are not here.
+        let mut used = references("schemas", [&paths, &responses]);
         loop {
-            let all = json!(schemas);
-            let before = schemas.len();
-            schemas.retain(|name, _| used("schemas", name, &[&paths, &responses, &all]));
-            if schemas.len() == before {
+            let known = used.len();
+            let found: Vec<&Value> = used.iter().filter_map(|name| schemas.get(name)).collect();
+            let more = references("schemas", found);
+            used.extend(more);
+            if used.len() == known {
                 break;
             }
         }
+        schemas.retain(|name, _| used.contains(name));
         let document = json!({
             "openapi": "3.1.0",
             "info": {
@@ -98,6 +98,22 @@ impl Document {
         });
         format!("{document:#}\n")
     }
+}
+
+/// The names of components of a kind that these refer to.
+fn references<'v>(kind: &str, all: impl IntoIterator<Item = &'v Value>) -> BTreeSet<String> {
+    let place = format!("#/components/{kind}/");
+    let mut found = BTreeSet::new();
+    let mut left: Vec<&Value> = all.into_iter().collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(members) => left.extend(members.values()),
+            Value::Array(items) => left.extend(items),
+            Value::String(text) => found.extend(text.strip_prefix(&place).map(str::to_owned)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    found
 }
 
 /// Says which role the call needs.

@@ -16,7 +16,7 @@ use postrider_store::WorkerId;
 use postrider_telemetry::names::CONNECTIONS;
 use postrider_telemetry::{Metrics, QueueLink, Supervisor, spans};
 use postrider_web::{Announce, Announcement, Web};
-use postrider_worker::{Waker, Worker, WorkerConfig};
+use postrider_worker::{Waker, Worker};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -218,7 +218,7 @@ impl Running {
             }
         };
         let worker = Worker::start(
-            worker_config(settings, outbound.clone()),
+            wiring::worker_config(settings, outbound.clone()),
             self.handle.store.clone(),
             WorkerId(Uuid::now_v7()),
             queue,
@@ -274,7 +274,7 @@ impl Running {
             tracing::warn!(count, fix = "openssl rand -hex 24", "tokens.short");
         }
         let announce = announce(ingest.clone());
-        let document = crate::openapi::document();
+        let document = crate::openapi::document;
         let web = Web::new(config, shared, announce, document, tasks.clone(), stop.clone());
         web.router(ingest.router())
     }
@@ -352,29 +352,4 @@ fn offer(waker: Option<Waker>) -> postrider_ingest::Offer {
         // Whose other end is gone: nobody claims.
         None => oneshot::channel().1,
     })
-}
-
-fn worker_config(settings: &Settings, outbound: Outbound) -> WorkerConfig {
-    let (webhook, worker) = (&settings.webhook, &settings.worker);
-    WorkerConfig {
-        timeout: webhook.timeout,
-        claim_margin: worker.claim_margin,
-        lease: worker.lease,
-        poll: worker.poll_interval,
-        janitor: worker.janitor_interval,
-        probe: worker.probe_interval,
-        credentials: settings.credentials.interval,
-        grace: worker.shutdown_grace,
-        concurrency: worker.concurrency,
-        retry: webhook.retry.clone(),
-        github_hosts: settings.lanes.github_hosts.clone(),
-        success_codes: webhook.success_codes.clone(),
-        schemes: webhook.schemes.clone(),
-        methods: webhook.methods.clone(),
-        hosts: webhook.hosts.clone(),
-        addresses: webhook.addresses.clone(),
-        outbound,
-        redact_more: settings.way_in.redact_more.clone(),
-        user_agent: concat!("postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
-    }
 }

@@ -1,6 +1,7 @@
 //! Webhook documents as they are shown: redacted, in the broker's order of keys, null members
 //! left out, every link a single object.
 
+use postrider_api::broker::STARS;
 use postrider_domain::{
     Body, BodyMode, RequestTemplate, Selector, Webhook, is_credential_header, is_secret_header,
 };
@@ -10,9 +11,6 @@ use serde_json::{Map, Value, json};
 use crate::broker_api::base::Bases;
 use crate::broker_api::time::xml_time;
 use crate::broker_api::url::{host_of, user_info, with_user_info};
-
-/// What is shown in a secret's place.
-const STARS: &str = "**********";
 
 /// The title of `pb:execute`, as clients show it.
 const EXECUTE_TITLE: &str = "Test the execution of the webhook with the latest matching pact or \

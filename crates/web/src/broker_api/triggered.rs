@@ -121,12 +121,8 @@ fn ending<'a>(
 
 /// A credential that was refused waits for its lane, however long that took.
 fn retry<'a>(row: &'a DeliveryRow, attempt: &AttemptView, at: Option<Timestamp>) -> Ending<'a> {
-    let waits = matches!(
-        attempt.outcome,
-        Outcome::Credential | Outcome::SecretMissing | Outcome::SecretUnusable
-    );
     match at {
-        Some(at) if !waits => {
+        Some(at) if !attempt.outcome.waits_for_a_credential() => {
             let wait = at.duration_since(end(attempt));
             Ending::RetryIn(Duration::try_from(wait).unwrap_or_default())
         }

@@ -7,6 +7,7 @@ use postrider_api::{Credential, CredentialList};
 use crate::page::answer::{Fault, shown};
 use crate::page::show::{Moment, quoted};
 use crate::page::visit::{Frame, Visit};
+use crate::page::words::segment;
 
 /// Credentials in the view.
 const SHOWN: usize = 500;
@@ -26,8 +27,9 @@ struct Card {
     webhooks: Vec<String>,
     lanes: Vec<String>,
     warnings: Vec<String>,
-    /// The command that gives it a new value; what is written into webhooks has none.
-    rotate: Option<String>,
+    /// Where it is given a new value, and the command for it; what is written into webhooks has
+    /// none.
+    rotate: Option<(String, String)>,
 }
 
 impl Card {
@@ -35,7 +37,8 @@ impl Card {
         let now = frame.now;
         let is_inline = credential.warnings.iter().any(|warning| warning.code == "inline");
         let is_app = credential.kind == postrider_domain::CredentialKind::GithubApp;
-        let rotate = format!("postrider secrets rotate {}", quoted(&credential.name));
+        let command = format!("postrider secrets rotate {}", quoted(&credential.name));
+        let rotate = (format!("/ui/credentials/{}", segment(&credential.name)), command);
         Self {
             rotate: (!is_inline && !is_app).then_some(rotate),
             tone: if credential.warnings.is_empty() { "calm" } else { "warn" },

@@ -6,7 +6,7 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 use postrider_api::{DoctorHop, DoctorReport};
 use postrider_domain::DeliveryId;
-use postrider_domain::doctor::{DoctorVerdict, HopState};
+use postrider_domain::doctor::HopState;
 
 use crate::page::answer::{Fault, on_to, shown};
 use crate::page::deliveries::DELIVERIES;
@@ -123,11 +123,10 @@ fn pact(url: &str) -> Option<Words> {
 }
 
 fn found(report: DoctorReport, words: &Words, frame: &Frame) -> Found {
-    let is_fine = matches!(report.verdict, DoctorVerdict::AllWell | DoctorVerdict::NothingToVerify);
     let others = report.others.into_iter();
     Found {
         verdict: report.verdict.as_str(),
-        tone: if is_fine { tone::GOOD } else { tone::BAD },
+        tone: if report.verdict.is_fine() { tone::GOOD } else { tone::BAD },
         summary: report.summary,
         since: Moment::if_any(report.since, frame.now),
         provider_version: report.provider_version,

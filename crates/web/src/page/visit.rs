@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
@@ -131,6 +131,20 @@ impl Visit {
         self.call(Method::POST, path, Body::from(body.to_string())).await
     }
 
+    /// Puts something in another's place by the API.
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Fault> {
+        self.call(Method::PUT, path, Body::from(body.to_string())).await
+    }
+
+    /// Removes something by the API, which says nothing more of it.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Fault> {
+        self.bytes(Method::DELETE, path, Body::empty()).await.map(drop)
+    }
+
     /// The answer of the API to somebody who wants it as it is, from where they were.
     pub(super) async fn followed(
         &self,
@@ -159,6 +173,15 @@ impl Visit {
         path: &str,
         body: Body,
     ) -> Result<T, Fault> {
+        let bytes = self.bytes(method, path, body).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            tracing::error!(%error, path, "page.answer_unread");
+            inside()
+        })
+    }
+
+    /// The answer's body, if it is no refusal.
+    async fn bytes(&self, method: Method, path: &str, body: Body) -> Result<Bytes, Fault> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(|_| inside())?;
@@ -171,10 +194,7 @@ impl Visit {
         if !status.is_success() {
             return Err(fault(status, &bytes));
         }
-        serde_json::from_slice(&bytes).map_err(|error| {
-            tracing::error!(%error, path, "page.answer_unread");
-            inside()
-        })
+        Ok(bytes)
     }
 }
 

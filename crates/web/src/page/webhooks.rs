@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use http::Uri;
 use postrider_api::broker::{Execution, PacticipantSelector, Webhook, WebhookCollection};
-use postrider_api::{DeliveryList, LaneList};
+use postrider_api::{DeliveryList, LaneList, WebhookCheck};
 use serde_json::{Value, json};
 
 use crate::page::answer::{Fault, on_to, shown};
@@ -15,7 +15,7 @@ use crate::page::show;
 use crate::page::visit::{Frame, Visit};
 use crate::page::words::{Words, segment};
 
-const WEBHOOKS: &str = "/ui/webhooks";
+pub(super) const WEBHOOKS: &str = "/ui/webhooks";
 
 /// Webhooks of a page: each is read by itself.
 const PAGE: usize = 25;
@@ -30,6 +30,7 @@ struct Line {
     method: String,
     url: String,
     is_enabled: bool,
+    last: Option<DeliveryLine>,
 }
 
 #[derive(Template)]
@@ -56,7 +57,9 @@ pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
     for link in found.iter().skip(page.saturating_mul(PAGE)).take(PAGE) {
         let uuid = link.href.rsplit('/').next().unwrap_or_default();
         let webhook: Webhook = visit.get(&format!("/webhooks/{uuid}")).await?;
+        let newest = newest(&visit, uuid, "1").await?;
         lines.push(Line {
+            last: newest.deliveries.first().map(|one| DeliveryLine::of(one, &visit.frame)),
             uuid: webhook.uuid.to_string(),
             scope: scope(&webhook),
             events: events(&webhook),
@@ -76,6 +79,11 @@ pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
         earlier: page.checked_sub(1).map(at),
         later: (!is_last).then(|| at(page + 1)),
     })
+}
+
+/// The newest deliveries of a webhook.
+async fn newest(visit: &Visit, uuid: &str, limit: &str) -> Result<DeliveryList, Fault> {
+    visit.get(&Words::from([("webhook", uuid), ("limit", limit)]).at("/api/v1/deliveries")).await
 }
 
 fn scope(webhook: &Webhook) -> String {
@@ -118,6 +126,8 @@ struct WebhookView {
     created: String,
     updated: Option<String>,
     parked: Option<ParkedRow>,
+    /// What the server would say of it if it were written now.
+    warnings: Vec<String>,
     lines: Vec<DeliveryLine>,
     deliveries: String,
     tested: Option<Tested>,
@@ -131,9 +141,8 @@ pub(super) async fn show(visit: Visit, Path(uuid): Path<String>) -> Result<Respo
 
 async fn view(visit: &Visit, uuid: &str) -> Result<WebhookView, Fault> {
     let webhook: Webhook = visit.get(&format!("/webhooks/{}", segment(uuid))).await?;
-    let of_it = Words::from([("webhook", uuid)]);
-    let newest = of_it.with("limit", "10").at("/api/v1/deliveries");
-    let list: DeliveryList = visit.get(&newest).await?;
+    let list = newest(visit, uuid, "10").await?;
+    let check: WebhookCheck = visit.post("/api/v1/webhooks/check", &json!(webhook)).await?;
     let LaneList { lanes } = visit.get("/api/v1/lanes").await?;
     let frame = visit.frame.clone();
     let holds = |lane: &&postrider_api::Lane| {
@@ -156,8 +165,9 @@ async fn view(visit: &Visit, uuid: &str) -> Result<WebhookView, Fault> {
         created: webhook.created_at,
         updated: webhook.updated_at,
         parked,
+        warnings: check.warnings,
         lines: list.deliveries.iter().map(|one| DeliveryLine::of(one, &frame)).collect(),
-        deliveries: of_it.at("/ui/deliveries"),
+        deliveries: Words::from([("webhook", uuid)]).at("/ui/deliveries"),
         tested: None,
         frame,
     })

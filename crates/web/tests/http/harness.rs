@@ -125,7 +125,7 @@ impl Harness {
         let tasks = (&tracker, &Supervisor::default());
         let ingest = Ingest::start(configs.0, shared.clone(), queue, tasks, cancel.clone());
         let announce = announce(ingest.clone());
-        let document = contract::TEXT.clone();
+        let document = || contract::TEXT.clone();
         let web = Web::new(configs.1, shared, announce, document, tracker.clone(), cancel.clone());
         let (router, woken) = (web.router(ingest.router()), Arc::default());
         Self { router, store, woken, cancel, tracker, metrics, _folder: None }
