@@ -1,12 +1,15 @@
 #!/bin/sh
 # Installs a Debian package of postrider in a fresh Debian 12 of its own and sees it work there: the demo
 # loses nothing; under systemd the unit for all roles starts, takes an event, goes on after an upgrade and
-# stops; the units for single roles say what they lack; removed and purged, the data are left.
+# stops; the units for single roles say what they lack, and with a database and a queue all three run,
+# the way /etc/postrider/postrider.toml tells; removed and purged, the data are left.
 #
 #   deploy/try-package.sh PACKAGE.deb   needs root, debootstrap and systemd-nspawn (systemd-container)
 #
 #   POSTRIDER_DEBIAN_MIRROR=URL         where Debian comes from; debootstrap's own, unless given
 #   POSTRIDER_DEBIAN_TREE=DIR           keeps the bare tree there for the next time
+#   POSTRIDER_TRY_DATABASE_URL=URL      an empty database, and a RabbitMQ, for the units of single roles; the
+#   POSTRIDER_TRY_AMQP_URL=URL          container has this machine's network. Without, that part is left out
 set -eu
 
 give_up() {
@@ -72,11 +75,11 @@ fail() {
     journalctl --no-pager --lines 20 --unit 'postrider*'
     exit 1
 }
-# The status line of a readiness probe, once there is one.
+# ready PORT: a readiness probe says yes.
 ready() {
     local line
     for _ in $(seq 100); do
-        if exec 3<>/dev/tcp/127.0.0.1/9394; then
+        if exec 3<>"/dev/tcp/127.0.0.1/$1"; then
             printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
             read -r line <&3
             exec 3>&-
@@ -90,14 +93,14 @@ event='{"event_name":"contract_requiring_verification_published","consumer":{"na
 pid() { systemctl show --property MainPID --value postrider.service; }
 
 systemctl start postrider.service || fail "the unit does not start"
-ready || fail "postrider.service is not ready"
+ready 9394 || fail "postrider.service is not ready"
 [ "$(stat -c %U "/proc/$(pid)")" = postrider ] || fail "it does not run as its own user"
 echo "$event" | postrider events publish || fail "an event is not taken"
 echo "started, ready, took an event"
 
 before=$(pid)
 dpkg --install /root/postrider.deb >/dev/null || fail "no upgrade"
-ready || fail "not ready after an upgrade"
+ready 9394 || fail "not ready after an upgrade"
 [ "$(pid)" != "$before" ] || fail "the old program still runs"
 [ "$(postrider events list -o name | wc -l)" = 1 ] || fail "the event is gone"
 echo "upgraded, and the event is still there"
@@ -115,11 +118,45 @@ for role in ingest worker monitor; do
 done
 echo "stopped; single roles name what they lack"
 
+if [ -s /root/services ]; then
+    . /root/services
+    secret() { install -o root -g postrider -m 0640 /dev/stdin "/etc/postrider/$1"; }
+    printf %s "$DATABASE_URL" | secret database-url
+    printf %s "$AMQP_URL" | secret amqp-url
+    printf %s "$MASTER_KEY" | secret master-key
+    sed -i -E 's/^# ((database_url|amqp_url|master_key)_file = )/\1/' /etc/postrider/postrider.toml
+    for role in ingest worker monitor; do
+        systemctl reset-failed "postrider*"
+        systemctl start postrider-$role.service || fail "postrider-$role.service does not start"
+    done
+    for port in 9394 9395 9396; do
+        ready $port || fail "nobody is ready on port $port"
+    done
+    echo "$event" | postrider events publish || fail "the roles take no event"
+    [ "$(postrider events list -o name | wc -l)" = 1 ] || fail "the database has another event"
+    for role in ingest worker monitor; do
+        systemctl stop postrider-$role.service || fail "postrider-$role.service does not stop"
+        [ "$(systemctl show --property Result --value postrider-$role.service)" = success ] ||
+            fail "postrider-$role.service did not stop well"
+    done
+    echo "migrated; ingest, worker and monitor ran with a database and a queue, and took an event"
+fi
+
 dpkg --purge postrider || fail "it can't be removed"
 [ -f /var/lib/postrider/master.key ] || fail "the key is gone"
 echo "purged, and the data are left"
 echo "ALL WELL"
 TRY
+
+if [ -n "${POSTRIDER_TRY_DATABASE_URL:-}" ] && [ -n "${POSTRIDER_TRY_AMQP_URL:-}" ]; then
+    (
+        umask 077
+        printf "%s='%s'\n" DATABASE_URL "$POSTRIDER_TRY_DATABASE_URL" AMQP_URL "$POSTRIDER_TRY_AMQP_URL" \
+            MASTER_KEY "$(head -c 32 /dev/urandom | base64)" >"$tree/root/services"
+    )
+else
+    echo "LEFT OUT: single roles with a database and a queue; none were given"
+fi
 
 echo "under systemd"
 machine 300 --boot >"$work/log" 2>&1 || true

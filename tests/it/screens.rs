@@ -74,7 +74,8 @@ fn masked(text: &str) -> Result<String> {
     for (differs, same) in [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
         (r"\b01[0-9a-f]{4,}(-[0-9a-f-]*)?…?", "ID"),
-        (r"\b[A-Za-z0-9_-]{22}\b", "UUID"),
+        // Sixteen bytes: it may begin with a hyphen, and ends with one of four letters.
+        (r"(^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{21}[AQgw]\b", "${1}UUID"),
         (r"is held for .*?…", "is held for …"),
         (r"\d{4}-\d\d-\d\dT[0-9:.]+Z?", "TIME"),
         (r"127\.0\.0\.1:\d+", "github.example"),

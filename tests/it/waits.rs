@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver as Pieces, channel};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use postrider_github_double::{Double, Options, Play};
@@ -92,6 +93,9 @@ async fn a_new_value_is_followed_until_nothing_waits() -> Result<()> {
     let bench = Bench::start(NEW).await?;
     let id = bench.until(1, "held").await?;
     let set = ["secrets", "set", "githubToken", "--wait", "--timeout", "60s"];
+    // What is under way does not wait, and may come to wait again.
+    let slow = Play::Delay(Duration::from_secs(1), Box::new(Play::Check));
+    bench.double.script(REPOSITORY, vec![slow])?;
     let told = bench.expect(1, &set, "a-token-that-is-wrong").await?;
     ensure!(told.contains("the value is refused"), "{told}");
     let shown = bench.expect(0, &["lanes", "list"], "").await?;

@@ -4,8 +4,9 @@ use postrider_store::IncidentKind;
 
 use crate::counts::{Alarm, Worth, is_busy};
 use crate::happening::Happening;
+use crate::parts::Published;
 use crate::plan::FaultKind;
-use crate::time::{DAY, HOUR};
+use crate::time::{DAY, HOUR, Millis, since_beginning};
 use crate::world::World;
 
 impl World {
@@ -30,8 +31,51 @@ impl World {
             // Nothing of the kind is ever wrong here.
             _ => Worth::False,
         };
-        let alarm = Alarm { at: self.now, kind, subject: subject.to_owned(), worth, is_of_busy };
-        self.tally.alarms.push(alarm);
+        let is_about_age = kind == IncidentKind::VerificationStale && worth == Worth::False;
+        let owed = pair.filter(|_| is_about_age).map(|pair| self.owed_around(pair));
+        self.tally.alarms.push(Alarm {
+            at: self.now,
+            kind,
+            subject: subject.to_owned(),
+            worth,
+            is_of_busy,
+            owed: owed.unwrap_or_default(),
+        });
+    }
+
+    /// What the pair's provider owes, to see why the pair is called late.
+    fn owed_around(&self, number: usize) -> Vec<String> {
+        let of = &self.providers[self.pairs[number].provider];
+        let minutes = |from: Millis| (self.now - from) / 60_000;
+        let threshold = of.learned.threshold.map(|threshold| threshold.as_secs() / 60);
+        let first = format!(
+            "threshold {threshold:?} min, silent {}, last result {} min ago",
+            of.learned.is_silent,
+            minutes(of.last_result),
+        );
+        let owing = of.rows.iter().flat_map(|row| {
+            let says = row.facts.says.iter().flat_map(|says| &says.owes);
+            says.map(move |debt| (row, debt))
+        });
+        let told = owing.map(|(row, debt)| {
+            let pair = self.by_subject.get(&row.key.to_string()).map(|pair| &self.pairs[*pair]);
+            let run = (debt.consumer_version.parse(), debt.provider_version.parse());
+            let is_running = pair
+                .zip(run.0.ok().zip(run.1.ok()))
+                .is_some_and(|(pair, run)| pair.running.contains(&run));
+            format!(
+                "{} {:?} {} for {} {:?} {:?}: {} min, running {is_running}, last of pair {:?}",
+                row.key.consumer,
+                debt.lines,
+                debt.consumer_version,
+                debt.provider_version,
+                debt.because,
+                debt.due,
+                minutes(since_beginning(debt.since)),
+                row.facts.last_verification.map(|last| minutes(since_beginning(last.at))),
+            )
+        });
+        [first].into_iter().chain(told).collect()
     }
 
     fn stale(&mut self, number: usize) -> Worth {
@@ -44,14 +88,17 @@ impl World {
         }
         let pair = &self.pairs[number];
         let of = &self.providers[pair.provider];
-        let newest = pair.newest();
-        let waits_in_vain = |version: &u32| {
-            newest.is_some_and(|newest| {
-                !newest.has_result_of(*version)
-                    && !pair.running.contains(&(newest.version, *version))
+        let counting = of.counting();
+        // What is deployed needs results as well as what is newest.
+        let waits_in_vain = |contract: &Published| {
+            counting.iter().any(|version| {
+                !contract.has_result_of(*version)
+                    && !pair.running.contains(&(contract.version, *version))
             })
         };
-        if of.counting().iter().any(waits_in_vain) { Worth::True } else { Worth::False }
+        let deployed = pair.deployed.iter().map(|(deployed, _)| deployed);
+        let mut lines = pair.newest().into_iter().chain(deployed);
+        if lines.any(waits_in_vain) { Worth::True } else { Worth::False }
     }
 
     /// What is deployed of a consumer has to have held the provider's head back for a day.

@@ -34,6 +34,8 @@ pub struct Alarm {
     pub worth: Worth,
     /// It is about a pair that publishes all the time.
     pub is_of_busy: bool,
+    /// What its provider owed then; of a false one that calls a pair late.
+    pub owed: Vec<String>,
 }
 
 impl Alarm {

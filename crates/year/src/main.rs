@@ -115,6 +115,9 @@ fn tell(args: &Args, report: &Report, done: usize) -> anyhow::Result<()> {
     for alarm in report.alarms.iter().filter(|alarm| alarm.is_false()) {
         let hours = alarm.at / 3_600_000;
         writeln!(err, "seed {seed}: hour {hours}: {} {}", alarm.kind.as_str(), alarm.subject)?;
+        for owed in &alarm.owed {
+            writeln!(err, "    {owed}")?;
+        }
     }
     Ok(())
 }

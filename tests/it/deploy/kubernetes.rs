@@ -155,7 +155,7 @@ async fn commands_and_settings_exist() -> Result<()> {
     let starts = starts()?;
     for start in &starts {
         start.check(&secrets).await.with_context(|| start.name.clone())?;
-        ensure!(start.name == format!("postrider-{}", start.args[0]), "{start:?}");
+        ensure!(start.name.starts_with(&format!("postrider-{}", start.args[0])), "{start:?}");
     }
     ensure!(starts.len() == 4, "migrate and three roles");
     Ok(())
@@ -290,6 +290,18 @@ fn pods_are_given_the_time_that_they_take() -> Result<()> {
         // The database is given two seconds to answer.
         ensure!(container["readinessProbe"]["timeoutSeconds"].as_u64() > Some(2), "{name}");
     }
+    Ok(())
+}
+
+/// A Job can't be changed: with another image it has to be another.
+#[test]
+fn each_version_has_a_migration_of_its_own() -> Result<()> {
+    let objects = objects()?;
+    let jobs = of_kind(&objects, "Job");
+    ensure!(jobs.len() == 1, "{jobs:?}");
+    let wanted = format!("postrider-migrate-{}", env!("CARGO_PKG_VERSION").replace('.', "-"));
+    ensure!(name(jobs[0]) == wanted, "{} for {wanted}", name(jobs[0]));
+    ensure!(jobs[0]["spec"]["ttlSecondsAfterFinished"].is_u64(), "it stays for ever");
     Ok(())
 }
 

@@ -61,10 +61,9 @@ impl Users {
                 || lane.held_webhooks.iter().any(|webhook| webhook.cause == HoldCause::Credential)
         };
         let held = own().find(|lane| lane.state == LaneState::Held && lane.backlog > 0);
-        // Where nothing waits at all there is nothing to count.
-        let waiting = if own().all(|lane| lane.backlog == 0) { 0 } else { self.count(api).await? };
         Ok(Seen {
-            waiting,
+            // What is being sent is not in the backlog, and may come back to it.
+            waiting: self.count(api).await?,
             refused: own().find(is_refused).map(|lane| lane.name.clone()),
             held: held.and_then(|lane| Some((lane.name.clone(), lane.cause?))),
         })
