@@ -121,6 +121,8 @@ pub(crate) struct Growth {
 pub(crate) enum Part {
     /// Lists, counts and figures.
     Lists,
+    /// The page's views and streams.
+    Page,
     /// The monitor's rounds and memory, and how long processes take to start.
     Monitor,
     /// What a delivery costs, beside a database in which nothing has gathered.
@@ -132,8 +134,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Lists, Self::Monitor, Self::Cost, Self::Retention, Self::Sqlite];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Lists, Self::Page, Self::Monitor, Self::Cost, Self::Retention, Self::Sqlite];
 }
 
 /// How much has gathered.

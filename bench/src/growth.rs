@@ -8,6 +8,7 @@ mod fill;
 mod hot;
 mod lists;
 mod monitor;
+mod page;
 mod retention;
 mod sqlite;
 
@@ -60,6 +61,9 @@ pub(crate) async fn run(growth: &Growth) -> Result<()> {
     store.migrate().await?;
     if parts.contains(&Part::Lists) {
         show(&lists::measure(&store, day).await?)?;
+    }
+    if parts.contains(&Part::Page) {
+        show(&page::measure(growth, &mut services).await?)?;
     }
     if parts.contains(&Part::Monitor) {
         show(&monitor::measure(growth, &mut services).await?)?;

@@ -156,7 +156,7 @@ async fn every_view_shows_what_there_is() -> Result<()> {
         ("/ui/lanes", &["/none", "unlimited", dead, "Release the webhook"]),
         ("/ui/pairs?provider=good", &[shown_name, "check verification"]),
         ("/ui/webhooks", &["Call hook good", good, bad, dead, "enabled"]),
-        (&webhook, &["Call hook dead", "held by itself", "/hook/dead", "delivery_id"]),
+        (&webhook, &["Call hook dead", "held by itself", "/hook/dead", "delivery_id", "not taken"]),
         ("/ui/credentials", &["There is none yet"]),
         ("/ui/brokers", &["No broker is asked"]),
         ("/ui/system", &["webhook created", "local"]),

@@ -70,25 +70,41 @@ async fn a_dead_token_is_followed_by_a_new_one() -> Result<()> {
     browser.view(STEPS).await?.lacks("A new value is kept")?;
 
     keep(&mut browser, NEW).await?;
+    // What another value was worth says nothing of this one.
+    browser.view(STEPS).await?.lacks("it is refused")?;
     // What nobody tried is not switched to either.
     ensure!(browser.post(&format!("{STEPS}/switch"), &[]).await?.status == 409);
+    let before = browser.view(STEPS).await?;
     let view = tried(&mut browser).await?;
+    let form = [("force", "yes"), ("seen", before.hidden("seen")?)];
+    let page = browser.post(&format!("{STEPS}/switch"), &form).await?;
+    ensure!(page.status == 409, "not what was looked at: {page:?}");
     view.holds("it is taken and may write to every repository")?;
     view.holds("writable")?;
-    let form = [("reason", "the old one died")];
+    let seen = view.hidden("seen")?;
+    let form = [("reason", "the old one died"), ("seen", seen)];
     let page = browser.post(&format!("{STEPS}/switch"), &form).await?;
-    ensure!(page.status == 200, "{page:?}");
-    page.holds("Switched: revision 2 is in use.")?;
-    page.holds("Open again:")?;
+    ensure!(page.status == 303, "{page:?}");
+    let switched = browser.view(page.leads_to()).await?;
+    switched.holds("Switched: revision 2 is in use.")?;
+    switched.lacks("A new value is kept")?;
+    let page = browser.post(&format!("{STEPS}/switch"), &form).await?;
+    ensure!(page.status == 409, "once is enough: {page:?}");
+    page.holds("There is no new value")?;
     double.wait_for(2, SOON).await?;
     let audit = api.get("/api/v1/audit?object=githubToken").await?.ok()?;
     ensure!(audit.to_string().contains("the old one died"), "{audit}");
 
+    what_is_no_new_value(&mut browser).await?;
+    cluster.finish().await
+}
+
+async fn what_is_no_new_value(browser: &mut Browser) -> Result<()> {
     let same = browser.post(&format!("{STEPS}/pending"), &[("value", NEW)]).await?;
     same.holds("the value in use already")?;
     ensure!(browser.get("/ui/credentials/nobody").await?.status == 404);
     let page = browser.post(&format!("{STEPS}/pending"), &[("value", "a\u{7}b")]).await?;
     ensure!(page.status == 422, "{page:?}");
     page.lacks("a\u{7}b")?;
-    cluster.finish().await
+    Ok(())
 }

@@ -29,31 +29,78 @@ pub struct Comparison {
 }
 
 /// Compares a document with the webhook as the server shows it. Members that stand for the same
-/// compare equal: in other order, left out where that means the default, names of headers in other
-/// case. What is starred in the document stays as it is.
+/// compare equal: in other order, left out where that means the default or what is there, names of
+/// headers in other case. Stars keep what is there where the server keeps it, and are text elsewhere.
 pub fn compare(document: &Value, current: &Value) -> Comparison {
     let (now, mut wanted) = (fields(current), fields(document));
     // The server keeps these when a document leaves them out.
-    for kept in ["description", "events", "teamUuid", "postrider"] {
-        if !wanted.contains_key(kept) && document.get(kept).is_none() {
-            wanted.extend(now.get(kept).map(|value| (kept.to_owned(), value.clone())));
-        }
-    }
+    let keeps = |field: &str| match field {
+        "description" | "postrider" => document.get(field).is_none(),
+        "events" => document.get(field).is_none_or(Value::is_null),
+        "request.password" => document["request"].get("password").is_none(),
+        _ => false,
+    };
+    wanted
+        .extend(now.iter().filter(|(field, _)| keeps(field)).map(|(f, v)| (f.clone(), v.clone())));
     let names: BTreeSet<&String> = now.keys().chain(wanted.keys()).collect();
     let mut found = Comparison::default();
     for field in names {
         let value = |of: &BTreeMap<String, Value>| of.get(field).cloned().unwrap_or(Value::Null);
         let (now, wanted) = (value(&now), value(&wanted));
-        match (is_starred(&now), is_starred(&wanted)) {
-            _ if now == wanted => {}
-            (_, true) => {}
-            (true, false) if !wanted.is_null() => found.hidden.push(field.clone()),
-            (true | false, false) => {
+        match change(field, &now, &wanted) {
+            Change::None => {}
+            Change::Hidden => found.hidden.push(field.clone()),
+            Change::Seen => {
                 found.differences.push(Difference { field: field.clone(), now, wanted });
             }
         }
     }
     found
+}
+
+/// How a member changes.
+enum Change {
+    /// It stays.
+    None,
+    /// What is there is starred, so the server alone can tell.
+    Hidden,
+    /// It differs.
+    Seen,
+}
+
+fn change(field: &str, now: &Value, wanted: &Value) -> Change {
+    let header = field.starts_with("request.headers.");
+    let stars = header || ["request.url", "request.username", "request.password"].contains(&field);
+    let (Some(text), true) = (wanted.as_str(), stars) else {
+        return if now == wanted { Change::None } else { Change::Seen };
+    };
+    let is_all_stars = text.bytes().all(|byte| byte == b'*');
+    // Nothing is as good as stars for a header and a password.
+    let stands_for_stored = match field {
+        "request.url" => false,
+        "request.username" => is_all_stars && !text.is_empty() && now.is_string(),
+        "request.password" => is_all_stars && now.is_string(),
+        _ => is_all_stars,
+    };
+    let is_hidden = now.as_str().is_some_and(|now| is_one_of(now, text));
+    match () {
+        () if now == wanted || stands_for_stored => Change::None,
+        () if is_hidden => Change::Hidden,
+        () => Change::Seen,
+    }
+}
+
+/// Whether the text could be what is shown with stars: it has all that is not starred, in its place.
+fn is_one_of(shown: &str, text: &str) -> bool {
+    let Some((first, rest)) = shown.split_once(STARS) else { return false };
+    let Some(mut left) = text.strip_prefix(first) else { return false };
+    let parts: Vec<&str> = rest.split(STARS).collect();
+    let Some((last, between)) = parts.split_last() else { return false };
+    for part in between {
+        let Some((_, after)) = left.split_once(part) else { return false };
+        left = after;
+    }
+    left.ends_with(last)
 }
 
 /// Whether a server shows stars there.
@@ -70,8 +117,11 @@ fn fields(document: &Value) -> BTreeMap<String, Value> {
             fields.insert(name.to_owned(), value.clone());
         }
     };
-    for name in ["description", "consumer", "provider", "teamUuid"] {
+    for name in ["description", "teamUuid"] {
         put(name, document.get(name));
+    }
+    for name in ["consumer", "provider"] {
+        put(name, selector(document.get(name)).as_ref());
     }
     let rules = document.get("postrider").filter(|rules| **rules != json!({}));
     put("postrider", rules);
@@ -89,6 +139,15 @@ fn fields(document: &Value) -> BTreeMap<String, Value> {
         put(&format!("request.headers.{}", header.to_lowercase()), Some(value));
     }
     fields
+}
+
+/// Whose contracts, without what is null in it.
+fn selector(given: Option<&Value>) -> Option<Value> {
+    let mut given = given?.clone();
+    if let Some(members) = given.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    Some(given)
 }
 
 /// The names in order, whatever order they were written in.

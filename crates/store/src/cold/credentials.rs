@@ -58,9 +58,11 @@ on conflict (name, which) do update set
     result = null
 returning no";
 
+/// What was found of a pending value before this one says nothing of this one.
 const PROBE: &str = "
-select no, asked_at, finished_at, verdict, result from credential_probes
-where name = $1 and which = $2";
+select p.no, p.asked_at, p.finished_at, p.verdict, p.result from credential_probes p
+where p.name = $1 and p.which = $2 and (p.which <> 'pending' or exists
+    (select 1 from secrets s where s.name = p.name and s.pending_no = p.value_no))";
 
 /// The oldest that nobody is at.
 const TAKE: &str = "

@@ -3,16 +3,17 @@
 
 use jiff::Timestamp;
 use postrider_domain::{EventName, Extensions, RequestTemplate, Webhook, WebhookUuid};
+use postrider_render::is_token;
 
 use crate::broker_api::draft::{Draft, DraftRequest, Member};
-use crate::broker_api::url::{parameters, place, user_info, with_user_info};
+use crate::broker_api::url::{parameters, place, user_info, with_parameters, with_user_info};
 use crate::broker_api::validate::Errors;
 
 /// The webhook to store. On replacement a description, events and `postrider` that are not
 /// mentioned are kept; consumer, provider, team and the request are replaced, but for starred secrets.
 ///
 /// # Errors
-/// A starred value would go elsewhere than the stored one it stands for.
+/// A starred value would go elsewhere than the stored one it stands for, or be shown.
 pub(super) fn apply(
     draft: Draft,
     uuid: WebhookUuid,
@@ -21,6 +22,7 @@ pub(super) fn apply(
 ) -> Result<Webhook, Errors> {
     if let Some(old) = &old {
         stays(&draft.request, &old.request)?;
+        stays_hidden(&draft.request, &old.request)?;
     }
     let created_at = old.as_ref().map_or(now, |old| old.created_at);
     let (old_description, old_events, old_request, old_extensions) = match old {
@@ -114,6 +116,20 @@ fn stays(draft: &DraftRequest, old: &RequestTemplate) -> Result<(), Errors> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// A user name is starred where it is a token, which its password tells (a word such as
+/// `x-oauth-basic`, or none): with another password it would be shown.
+fn stays_hidden(draft: &DraftRequest, old: &RequestTemplate) -> Result<(), Errors> {
+    let stored = old.username.as_deref();
+    let stored = stored.filter(|_| draft.username.as_deref().is_some_and(is_all_stars));
+    let password = password(draft.password.clone(), Some(old));
+    let mut errors = Errors::default();
+    if stored.is_some_and(|stored| !is_token(stored, password.as_deref())) {
+        let why = "the user name is starred, and would be shown with this password: send it itself";
+        errors.add("request.username", why.to_owned());
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
 /// Stars only, or nothing: what a redacted document holds in a secret's place.
 pub(super) fn is_starred(value: &str) -> bool {
     value.bytes().all(|b| b == b'*')
@@ -177,16 +193,15 @@ fn starred_parameters<'a>(
 /// Starred user information and parameters take the stored ones.
 fn url(given: String, old: Option<&RequestTemplate>) -> String {
     let Some(old) = old else { return given };
-    let mut url = match user_info(&old.url) {
+    let url = match user_info(&old.url) {
         Some(stored) if starred_info(&given) => with_user_info(&given, stored),
-        Some(_) | None => given.clone(),
+        Some(_) | None => given,
     };
-    for (name, stored) in starred_parameters(&given, &old.url) {
-        let starred = parameters(&given).find(|(known, _)| *known == name);
-        let stars = starred.map_or("", |(_, stars)| stars);
-        url = url.replacen(&format!("{name}={stars}"), &format!("{name}={stored}"), 1);
-    }
-    url
+    with_parameters(&url, |name, value, nth| {
+        let mut stored = parameters(&old.url).filter(|(stored, _)| *stored == name);
+        let (_, stored) = stored.nth(nth).filter(|_| is_all_stars(value))?;
+        Some(stored.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! URLs of webhooks, judged as Pact Broker 2.120 (Ruby's RFC 3986 parser) judges them, before
 //! anything is known of the event.
 
+use std::collections::BTreeMap;
+
 use postrider_domain::HostWhitelist;
 use url::Url;
 
@@ -73,6 +75,29 @@ pub(super) fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
     query.split('&').filter_map(|parameter| parameter.split_once('='))
+}
+
+/// The URL with other values for query parameters: `value` is told each one's name, its value, and
+/// how many of that name stand before it.
+pub(super) fn with_parameters(
+    url: &str,
+    mut value: impl FnMut(&str, &str, usize) -> Option<String>,
+) -> String {
+    let Some((before, rest)) = url.split_once('?') else { return url.to_owned() };
+    let (query, fragment) = match rest.split_once('#') {
+        Some((query, fragment)) => (query, format!("#{fragment}")),
+        None => (rest, String::new()),
+    };
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let parameters = query.split('&').map(|parameter| {
+        let Some((name, old)) = parameter.split_once('=') else { return parameter.to_owned() };
+        let nth = seen.entry(name).or_default();
+        *nth += 1;
+        value(name, old, *nth - 1)
+            .map_or_else(|| parameter.to_owned(), |new| format!("{name}={new}"))
+    });
+    let query = parameters.collect::<Vec<_>>().join("&");
+    format!("{before}?{query}{fragment}")
 }
 
 /// The URL with other user information.

@@ -3,7 +3,9 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use postrider_api::{FreshnessList, HourStats, Incident, IncidentList, LaneList, LaneState, Stats};
+use postrider_api::{
+    FreshnessList, HourStats, Incident, IncidentList, LaneList, LaneState, PairFreshness, Stats,
+};
 use postrider_domain::FreshnessState;
 use serde_json::{Value, json};
 
@@ -106,15 +108,14 @@ impl NowView {
 /// `GET /ui`.
 pub(super) async fn show(visit: Visit) -> Result<Response, Fault> {
     let open = Words::from([("open", "true"), ("limit", INCIDENTS)]);
-    let incidents: IncidentList = visit.get(&open.at("/api/v1/incidents")).await?;
-    let LaneList { mut lanes } = visit.get("/api/v1/lanes").await?;
-    let stats: Stats = visit.get("/api/v1/stats?by=hour").await?;
-    let mut pairs = Vec::new();
-    for state in LATE {
-        let of_state = Words::from([("state", state.as_str()), ("limit", PAIRS)]);
-        let list: FreshnessList = visit.get(&of_state.at("/api/v1/freshness")).await?;
-        pairs.extend(list.pairs);
-    }
+    let open = open.at("/api/v1/incidents");
+    let (incidents, lanes, stats, pairs) = tokio::try_join!(
+        visit.get::<IncidentList>(&open),
+        visit.get::<LaneList>("/api/v1/lanes"),
+        visit.get::<Stats>("/api/v1/stats?by=hour"),
+        late(&visit),
+    )?;
+    let mut lanes = lanes.lanes;
     lanes.retain(|lane| lane.state != LaneState::Open || !lane.held_webhooks.is_empty());
     let frame = visit.frame;
     let hours = stats.hours.iter().flatten().map(|hour| Hour::of(hour, &frame));
@@ -134,6 +135,17 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Fault> {
         frame,
     };
     if is_fragment { shown(&view.as_view()) } else { shown(&view) }
+}
+
+/// Late pairs, worst first.
+async fn late(visit: &Visit) -> Result<Vec<PairFreshness>, Fault> {
+    let mut pairs = Vec::new();
+    for state in LATE {
+        let of_state = Words::from([("state", state.as_str()), ("limit", PAIRS)]);
+        let list: FreshnessList = visit.get(&of_state.at("/api/v1/freshness")).await?;
+        pairs.extend(list.pairs);
+    }
+    Ok(pairs)
 }
 
 /// `POST /ui/incidents/{id}/ack`.

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use postrider_api::{
     Credential, CredentialList, FollowingValue, LaneList, LaneState, PendingSet, ProbeRequest,
     SecretProbe, SecretSet, SwitchRequest,
@@ -68,6 +68,8 @@ struct RotationView {
     /// `None` while the new value was not asked to be tried.
     tried: Option<Tried>,
     verdict: Option<ProbeVerdict>,
+    /// Stands for the new value, and for how it was tried.
+    seen: String,
     /// Whether the new value is put in the old one's place without a further word.
     is_good: bool,
     waiting: Vec<Waiting>,
@@ -78,15 +80,27 @@ struct RotationView {
 }
 
 /// `GET /ui/credentials/{name}`.
-pub(super) async fn show(visit: Visit, Path(name): Path<String>) -> Result<Response, Fault> {
-    shown(&view(&visit, &name).await?)
+pub(super) async fn show(
+    visit: Visit,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let switched = Words::of(&uri)?.get("switched").and_then(|rev| rev.parse::<i64>().ok());
+    let done = switched.map(|rev| format!("Switched: revision {rev} is in use."));
+    shown(&RotationView { done: done.into_iter().collect(), ..view(&visit, &name).await? })
 }
 
 async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
     let CredentialList { credentials, .. } = visit.get("/api/v1/credentials").await?;
     let credential = credentials.into_iter().find(|one| one.name == name);
-    let credential = credential
-        .ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "there is no credential of this name"))?;
+    let credential = credential.ok_or_else(|| {
+        let first = format!("there is no credential of this name: `postrider secrets set {name}`");
+        Fault::new(StatusCode::NOT_FOUND, first)
+    })?;
+    if credential.warnings.iter().any(|warning| warning.code == "inline") {
+        let why = "this is written into webhooks: make a secret of it, and name that in them";
+        return Err(Fault::bad(why));
+    }
     if credential.kind == CredentialKind::GithubApp {
         return Err(Fault::bad("this is a GitHub App: its tokens are renewed by themselves"));
     }
@@ -95,7 +109,9 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
         Some(_) => tried(visit, &credential).await?,
         None => None,
     };
-    let verdict = tried.as_ref().and_then(|(_, verdict)| *verdict);
+    let no = tried.as_ref().and_then(|(_, probe)| probe.no);
+    let seen = format!("{:?} {no:?}", credential.pending.as_ref().map(|pending| pending.since));
+    let verdict = tried.as_ref().and_then(|(_, probe)| probe.verdict);
     let tried = tried.map(|(tried, _)| tried);
     // Where no read can try it, nothing could be found: what it is worth shows in use.
     let is_good = matches!(verdict, Some(ProbeVerdict::Ok | ProbeVerdict::Nothing))
@@ -107,6 +123,7 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
         pending: credential.pending.as_ref().map(|pending| Moment::of(pending.since, frame.now)),
         tried,
         verdict,
+        seen,
         is_good,
         waiting: waiting(visit, &credential.used_by.lanes).await?,
         command: format!("postrider secrets rotate {}", quoted(name)),
@@ -122,14 +139,14 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
 async fn tried(
     visit: &Visit,
     credential: &Credential,
-) -> Result<Option<(Tried, Option<ProbeVerdict>)>, Fault> {
+) -> Result<Option<(Tried, SecretProbe)>, Fault> {
     let which = Words::from([("which", WhichValue::Pending.as_str())]);
     let probe: SecretProbe = visit.get(&which.at(&of(&credential.name, "probe"))).await?;
     if probe.no.is_none() {
         return Ok(None);
     }
     let now = visit.frame.now;
-    let found = probe.found.unwrap_or_default();
+    let found = probe.found.clone().unwrap_or_default();
     let is_strangers = match (&credential.owner, &found.owner) {
         (Some(before), Some(owner)) => !before.eq_ignore_ascii_case(owner),
         (None, _) | (_, None) => false,
@@ -161,7 +178,7 @@ async fn tried(
         repositories: found.repositories.into_iter().map(read).collect(),
         left_out: found.not_probed.into_iter().map(|one| one.why).collect(),
     };
-    Ok(Some((tried, probe.verdict)))
+    Ok(Some((tried, probe)))
 }
 
 /// The lanes that use it, with what waits there.
@@ -226,21 +243,31 @@ pub(super) async fn switch(
 ) -> Result<Response, Fault> {
     let words = Words::sent(body).await?;
     let before = view(&visit, &name).await?;
-    if !before.is_good && words.get("force").is_none() {
-        let trouble = "Nothing was switched: the new value was not found good. Try it again, or \
-                       say that it is to be switched all the same.";
+    let is_forced = words.get("force") == Some("yes");
+    let trouble = if before.pending.is_none() {
+        Some("There is no new value that could be put in its place.")
+    } else if words.or_empty("seen") != before.seen {
+        Some(
+            "Nothing was switched: this is another value, or it was tried again, since you looked.",
+        )
+    } else if !before.is_good && !is_forced {
+        Some(
+            "Nothing was switched: the new value was not found good. Try it again, or say that it \
+             is to be switched all the same.",
+        )
+    } else {
+        None
+    };
+    if let Some(trouble) = trouble {
         let view = RotationView { trouble: Some(trouble.to_owned()), ..before };
         return Ok((StatusCode::CONFLICT, shown(&view)?).into_response());
     }
     // The API counts what nothing could try as not tried.
-    let is_forced = words.get("force").is_some() || before.verdict == Some(ProbeVerdict::Nothing);
+    let is_forced = is_forced || before.verdict == Some(ProbeVerdict::Nothing);
     let reason = words.get("reason").map(str::to_owned);
     let order = SwitchRequest { reason, force: Some(is_forced) };
     let set: SecretSet = visit.post(&of(&name, "switch"), &json!(order)).await?;
-    let mut done = vec![format!("Switched: revision {} is in use.", set.rev)];
-    if !set.lanes_opened.is_empty() {
-        let opened = set.lanes_opened.join(", ");
-        done.push(format!("Open again: {opened}."));
-    }
-    shown(&RotationView { done, ..view(&visit, &name).await? })
+    // On to a view that does not switch once more when it is loaded again.
+    let done = Words::from([("switched", set.rev.to_string().as_str())]);
+    Ok(on_to(&done.at(&format!("/ui/credentials/{}", segment(&name)))))
 }

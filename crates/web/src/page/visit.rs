@@ -210,8 +210,9 @@ fn fault(status: StatusCode, bytes: &[u8]) -> Fault {
     let said: Option<Value> = serde_json::from_slice(bytes).ok();
     let detail = match said.as_ref().map(|said| &said["detail"]) {
         Some(Value::String(detail)) => detail.clone(),
+        // The broker's words of that say nothing more.
+        _ if status == StatusCode::NOT_FOUND => "there is no such thing here".to_owned(),
         Some(_) => said.unwrap_or_default().to_string(),
-        None if status == StatusCode::NOT_FOUND => "there is no such thing here".to_owned(),
         None => "this can't be done".to_owned(),
     };
     Fault::new(status, detail)

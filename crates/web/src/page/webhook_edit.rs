@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use postrider_api::broker::{
-    Comparison, Difference, InvalidDocuments, Webhook, compare, documents,
+    Comparison, Difference, InvalidDocuments, Webhook, compare, documents, is_starred,
 };
 use postrider_api::{FieldError, WebhookCheck};
 use serde_json::{Value, json};
@@ -24,8 +24,13 @@ pub(super) const APPLY: &str = "/ui/webhooks/apply";
 
 /// Characters of a value in the plan.
 const MAX_SHOWN: usize = 200;
+/// And of what is the same before a difference.
+const AROUND: usize = 40;
 /// What the server adds to a document, or knows beside it.
 const ADDED: [&str; 5] = ["uuid", "createdAt", "updatedAt", "warnings", "_links"];
+
+/// Bytes that a text may come to when each alias stands for as much as all of it.
+const MOST_EXPANDED: usize = 16 * 1024 * 1024;
 
 /// What a new one begins with: the first task of whoever comes here.
 const EXAMPLE: &str = include_str!("templates/webhook_example.yaml");
@@ -40,7 +45,8 @@ struct Row {
 
 impl From<Difference> for Row {
     fn from(Difference { field, now, wanted }: Difference) -> Self {
-        Self { field, now: brief(&now), wanted: brief(&wanted) }
+        let (now, wanted) = brief(&now, &wanted);
+        Self { field, now, wanted }
     }
 }
 
@@ -109,7 +115,13 @@ struct Draft {
 
 impl Draft {
     async fn sent(body: Body) -> Result<Self, Fault> {
-        let words = Words::sent(body).await?;
+        let words = Words::sent(body).await.map_err(|fault| match fault.status {
+            StatusCode::PAYLOAD_TOO_LARGE => Fault::new(
+                fault.status,
+                "the form is too large: `postrider webhooks apply -f FILE` takes larger webhooks",
+            ),
+            _ => fault,
+        })?;
         Ok(Self {
             uuid: words.get("uuid").map(str::to_owned),
             text: words.or_empty("document").replace("\r\n", "\n"),
@@ -119,6 +131,9 @@ impl Draft {
 
     /// The document, as the API takes it.
     fn document(&self) -> Result<Value, String> {
+        if aliases(&self.text).saturating_mul(self.text.len()) > MOST_EXPANDED {
+            return Err("this repeats too much by aliases (*name): write it out".to_owned());
+        }
         let mut read = documents(&self.text).map_err(|error| match error {
             InvalidDocuments::Unreadable(_) => format!("this is {error}"),
             InvalidDocuments::Empty => "there is no webhook in this".to_owned(),
@@ -133,13 +148,20 @@ impl Draft {
                         request"
                 .to_owned());
         };
-        if let Some(uuid) = &self.uuid {
-            let given = members.insert("uuid".to_owned(), json!(uuid));
-            if given.is_some_and(|given| given != json!(uuid)) {
+        let given = members.shift_remove("uuid").filter(|given| !given.is_null());
+        match (&self.uuid, given) {
+            (Some(uuid), Some(given)) if given != json!(uuid) => {
                 return Err(format!(
                     "this has the uuid of another webhook: remove it, or write {uuid}"
                 ));
             }
+            (None, Some(_)) => {
+                let remove = "a new webhook gets a uuid of its own: remove it from this, or edit \
+                              the webhook that has it";
+                return Err(remove.to_owned());
+            }
+            (Some(uuid), _) => drop(members.insert("uuid".to_owned(), json!(uuid))),
+            (None, None) => {}
         }
         // What the text does not hold is removed: only a null says so.
         members.entry("postrider").or_insert(Value::Null);
@@ -151,15 +173,30 @@ impl Draft {
     }
 }
 
+/// What may be an alias in a YAML text: at least as many as there are.
+fn aliases(text: &str) -> usize {
+    let begins = text
+        .split('*')
+        .skip(1)
+        .filter(|rest| rest.starts_with(|first: char| !first.is_whitespace() && first != '*'));
+    begins.count()
+}
+
 /// `POST /ui/webhooks/plan`: changes nothing.
 pub(super) async fn plan(visit: Visit, body: Body) -> Result<Response, Fault> {
     let mut draft = Draft::sent(body).await?;
     let stored = stored(&visit, draft.uuid.as_deref()).await?;
-    draft.seen = stamp(&stored);
+    let before = std::mem::replace(&mut draft.seen, stamp(&stored));
+    let is_other = !before.is_empty() && before != draft.seen;
+    let trouble = is_other.then(|| {
+        "Somebody has changed this webhook since you began: this would undo what is not in the text \
+         below."
+            .to_owned()
+    });
     match draft.document() {
         Ok(document) => {
             let plan = planned(&visit, &document, &stored).await?;
-            shown(&draft.view(visit.frame, Some(plan), None))
+            shown(&draft.view(visit.frame, Some(plan), trouble))
         }
         Err(trouble) => refused(&draft.view(visit.frame, None, Some(trouble))),
     }
@@ -228,7 +265,9 @@ async fn planned(visit: &Visit, document: &Value, stored: &Value) -> Result<Plan
         ..Plan::default()
     };
     if stored.is_null() {
-        return Ok(Plan { is_change: true, ..plan });
+        let mut plan = Plan { is_change: true, ..plan };
+        plan.faults.extend(starred(document));
+        return Ok(plan);
     }
     let Comparison { differences, hidden } = compare(document, stored);
     // Whoever writes over the stars means it.
@@ -241,13 +280,40 @@ async fn planned(visit: &Visit, document: &Value, stored: &Value) -> Result<Plan
     Ok(Plan { is_change: !rows.is_empty(), rows, ..plan })
 }
 
-fn brief(value: &Value) -> String {
-    if value.is_null() {
-        return "nothing".to_owned();
-    }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if text.chars().count() <= MAX_SHOWN {
-        return text;
-    }
-    text.chars().take(MAX_SHOWN).chain("…".chars()).collect()
+/// What stands for secrets in a document that was copied: nothing is kept that it could stand for.
+fn starred(document: &Value) -> Vec<String> {
+    let request = &document["request"];
+    let headers = request["headers"].as_object().into_iter().flatten();
+    let headers = headers.map(|(name, value)| (format!("/request/headers/{name}"), value));
+    let members = ["url", "username", "password"];
+    let members = members.map(|name| (format!("/request/{name}"), &request[name]));
+    let starred = headers.chain(members).filter(|(_, value)| is_starred(value));
+    starred
+        .map(|(place, _)| {
+            format!("{place} is starred: name the secret, as in ${{user.githubToken}}")
+        })
+        .collect()
+}
+
+/// Both values, each from shortly before where they differ. Texts stand for themselves where both
+/// are some.
+fn brief(now: &Value, wanted: &Value) -> (String, String) {
+    let (now, wanted) = match (now, wanted) {
+        (Value::String(now), Value::String(wanted)) => (now.clone(), wanted.clone()),
+        _ => (as_json(now), as_json(wanted)),
+    };
+    let same = now.chars().zip(wanted.chars()).take_while(|(one, other)| one == other).count();
+    let is_long = [&now, &wanted].iter().any(|text| text.chars().count() > MAX_SHOWN);
+    let skipped = if is_long { same.saturating_sub(AROUND) } else { 0 };
+    let cut = |text: &str| {
+        let before = if skipped > 0 { "…" } else { "" };
+        let shown: String = text.chars().skip(skipped).take(MAX_SHOWN).collect();
+        let is_cut = text.chars().count() > skipped + MAX_SHOWN;
+        format!("{before}{shown}{}", if is_cut { "…" } else { "" })
+    };
+    (cut(&now), cut(&wanted))
+}
+
+fn as_json(value: &Value) -> String {
+    if value.is_null() { "nothing".to_owned() } else { value.to_string() }
 }

@@ -3,9 +3,11 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::Uri;
-use postrider_api::broker::{Execution, PacticipantSelector, Webhook, WebhookCollection};
-use postrider_api::{DeliveryList, LaneList, WebhookCheck};
+use postrider_api::broker::{Execution, Link, PacticipantSelector, Webhook, WebhookCollection};
+use postrider_api::{Delivery, DeliveryList, LaneList, WebhookCheck};
+use postrider_domain::DeliveryStatus;
 use serde_json::{Value, json};
 
 use crate::page::answer::{Fault, on_to, shown};
@@ -19,6 +21,8 @@ pub(super) const WEBHOOKS: &str = "/ui/webhooks";
 
 /// Webhooks of a page: each is read by itself.
 const PAGE: usize = 25;
+/// Of these, so many are read at a time.
+const PARALLEL: usize = 4;
 
 /// A webhook in the list.
 #[derive(Debug)]
@@ -53,22 +57,11 @@ pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
     let mut found = all.links.webhooks;
     let holds = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(&search));
     found.retain(|link| search.is_empty() || holds(&link.name) || holds(&link.title));
-    let mut lines = Vec::new();
-    for link in found.iter().skip(page.saturating_mul(PAGE)).take(PAGE) {
-        let uuid = link.href.rsplit('/').next().unwrap_or_default();
-        let webhook: Webhook = visit.get(&format!("/webhooks/{uuid}")).await?;
-        let newest = newest(&visit, uuid, "1").await?;
-        lines.push(Line {
-            last: newest.deliveries.first().map(|one| DeliveryLine::of(one, &visit.frame)),
-            uuid: webhook.uuid.to_string(),
-            scope: scope(&webhook),
-            events: events(&webhook),
-            description: webhook.description,
-            method: webhook.request.method,
-            url: webhook.request.url,
-            is_enabled: webhook.enabled,
-        });
-    }
+    let shown_ones = found.iter().skip(page.saturating_mul(PAGE)).take(PAGE);
+    let uuid = |link: &Link| link.href.rsplit('/').next().unwrap_or_default().to_owned();
+    let uuids: Vec<String> = shown_ones.map(uuid).collect();
+    let lines = stream::iter(uuids).map(async |uuid| line(&visit, &uuid).await);
+    let lines: Vec<Line> = lines.buffered(PARALLEL).try_collect().await?;
     let at = |page: usize| words.with("page", &page.to_string()).at(WEBHOOKS);
     let is_last = found.len() <= page.saturating_add(1).saturating_mul(PAGE);
     shown(&WebhooksView {
@@ -78,6 +71,21 @@ pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
         total: found.len(),
         earlier: page.checked_sub(1).map(at),
         later: (!is_last).then(|| at(page + 1)),
+    })
+}
+
+async fn line(visit: &Visit, uuid: &str) -> Result<Line, Fault> {
+    let webhook: Webhook = visit.get(&format!("/webhooks/{uuid}")).await?;
+    let newest = newest(visit, uuid, "1").await?;
+    Ok(Line {
+        last: newest.deliveries.first().map(|one| DeliveryLine::of(one, &visit.frame)),
+        uuid: webhook.uuid.to_string(),
+        scope: scope(&webhook),
+        events: events(&webhook),
+        description: webhook.description,
+        method: webhook.request.method,
+        url: webhook.request.url,
+        is_enabled: webhook.enabled,
     })
 }
 
@@ -126,6 +134,8 @@ struct WebhookView {
     created: String,
     updated: Option<String>,
     parked: Option<ParkedRow>,
+    /// Of its newest deliveries so many were not taken, one after the other.
+    streak: usize,
     /// What the server would say of it if it were written now.
     warnings: Vec<String>,
     lines: Vec<DeliveryLine>,
@@ -165,12 +175,25 @@ async fn view(visit: &Visit, uuid: &str) -> Result<WebhookView, Fault> {
         created: webhook.created_at,
         updated: webhook.updated_at,
         parked,
+        streak: streak(&list.deliveries),
         warnings: check.warnings,
         lines: list.deliveries.iter().map(|one| DeliveryLine::of(one, &frame)).collect(),
         deliveries: Words::from([("webhook", uuid)]).at("/ui/deliveries"),
         tested: None,
         frame,
     })
+}
+
+/// How many of these, newest first, no target took, up to the first that one did.
+fn streak(newest: &[Delivery]) -> usize {
+    use DeliveryStatus::{Delivered, Discarded, Failed, Held, Queued, Retrying};
+    let ended = newest.iter().filter(|one| !matches!(one.status, Queued | Discarded));
+    ended
+        .take_while(|one| match one.status {
+            Failed | Retrying | Held => one.last_outcome.is_some(),
+            Delivered | Queued | Discarded => false,
+        })
+        .count()
 }
 
 /// `POST /ui/webhooks/{uuid}/execute`: sends a test, and tells what came of it.

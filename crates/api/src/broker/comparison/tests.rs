@@ -74,3 +74,72 @@ fn what_only_the_server_can_compare_is_named() {
     assert_eq!(found.hidden, ["request.headers.authorization"]);
     assert!(is_starred(&json!(format!("Bearer {STARS}"))) && !is_starred(&json!(null)));
 }
+
+/// What a member that is shown as `now` becomes with this in the document: nothing, something that
+/// the server alone can tell, a difference.
+fn becomes(member: &str, now: &Value, wanted: &Value) -> &'static str {
+    let with = |value: &Value| {
+        let mut webhook =
+            json!({"events": [], "request": {"method": "POST", "url": "https://h/x"}});
+        let of_request = ["url", "headers", "username", "password", "body"].contains(&member);
+        let place = if of_request { &mut webhook["request"] } else { &mut webhook };
+        place[member] = value.clone();
+        webhook
+    };
+    match compare(&with(wanted), &with(now)) {
+        Comparison { differences, hidden } if differences.is_empty() && hidden.is_empty() => "none",
+        Comparison { differences, .. } if differences.is_empty() => "hidden",
+        _ => "seen",
+    }
+}
+
+#[test]
+fn stars_stand_for_what_is_there_only_where_the_server_takes_them_so() {
+    let header = |value: &str| json!({"Authorization": value});
+    for (member, now, wanted, expected) in [
+        ("headers", header(STARS), header(STARS), "none"),
+        ("headers", header(STARS), header("***"), "none"),
+        ("headers", header(STARS), header(""), "none"),
+        ("headers", header(STARS), header("Bearer x"), "hidden"),
+        // Of this the server keeps nothing: it is sent as it stands.
+        ("headers", header(STARS), header("Bearer **********"), "hidden"),
+        ("headers", header("a"), header(""), "none"),
+        ("headers", header("a"), header("**********b"), "seen"),
+        ("password", json!(STARS), json!(STARS), "none"),
+        ("password", json!(STARS), json!(null), "seen"),
+        ("password", json!(null), json!(STARS), "seen"),
+        ("username", json!(STARS), json!(STARS), "none"),
+        ("username", json!(STARS), json!(""), "hidden"),
+        ("username", json!("u"), json!("v"), "seen"),
+        ("body", json!("a **********"), json!("b **********"), "seen"),
+        ("description", json!("**********"), json!("x"), "seen"),
+        ("consumer", json!({"name": "a"}), json!({"name": "a", "label": null}), "none"),
+        ("teamUuid", json!("t"), json!(null), "seen"),
+        ("events", json!([{"name": "contract_published"}]), json!(null), "none"),
+    ] {
+        assert_eq!(becomes(member, &now, &wanted), expected, "{member} {now} {wanted}");
+    }
+}
+
+#[test]
+fn stars_in_urls_hide_no_other_change() {
+    let now = "https://**********@h/x?token=**********&ref=main";
+    for (wanted, expected) in [
+        (now, "none"),
+        ("https://**********@h/x?token=**********&ref=dev", "seen"),
+        ("https://**********@h/y?token=**********&ref=main", "seen"),
+        ("https://u:p@h/x?token=**********&ref=main", "hidden"),
+        ("https://u:p@h/x?token=t&ref=main", "hidden"),
+        ("https://h/x?token=**********&ref=main", "seen"),
+        ("https://u:p@h/x?token=t&ref=other", "seen"),
+    ] {
+        assert_eq!(becomes("url", &json!(now), &json!(wanted)), expected, "{wanted}");
+    }
+}
+
+#[test]
+fn a_password_that_is_left_out_stays() {
+    let with = json!({"request": {"url": "https://h", "password": STARS}, "events": []});
+    let without = json!({"request": {"url": "https://h"}, "events": []});
+    assert_eq!(compare(&without, &with), Comparison::default());
+}

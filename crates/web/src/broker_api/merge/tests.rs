@@ -182,3 +182,62 @@ fn starred_parameters_and_tokens_are_kept() {
     let keys: Vec<&str> = refused.faults().map(|fault| fault.key.as_str()).collect();
     assert_eq!(keys, ["request.url", "request.username"]);
 }
+
+#[test]
+fn stars_stand_for_the_parameter_at_their_place() {
+    let url = |before: &str, then: &str| {
+        let mut first = draft();
+        first.request.url = format!("https://h/x?{before}");
+        let old = apply(first, uuid(), None, now()).unwrap();
+        let mut second = draft();
+        second.request.url = format!("https://h/x?{then}");
+        apply(second, uuid(), Some(old), now()).unwrap().request.url
+    };
+    for (before, then, expected) in [
+        ("token=S", "?x=token=***&token=***", "?x=token=***&token=S"),
+        ("token=S", "a.token=***&token=***", "a.token=***&token=S"),
+        ("token=1&token=2", "token=***&token=***", "token=1&token=2"),
+        ("token=1&token=2", "token=new&token=***#f", "token=new&token=2#f"),
+        // There is no third one.
+        ("token=1&token=2", "token=***&token=***&token=***", "token=1&token=2&token=***"),
+        ("token=S", "token&token=***", "token&token=S"),
+    ] {
+        assert_eq!(url(before, then), format!("https://h/x?{expected}"), "{before} {then}");
+    }
+}
+
+#[test]
+fn a_user_name_that_is_a_token_stays_hidden() {
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef0123";
+    let with = |stored: Member<String>, then: Member<String>| {
+        let mut first = draft();
+        first.request.username = Some(TOKEN.to_owned());
+        first.request.password = stored;
+        let old = apply(first, uuid(), None, now()).unwrap();
+        let mut second = draft();
+        second.request.username = Some("**********".to_owned());
+        second.request.password = then;
+        apply(second, uuid(), Some(old), now()).map(|webhook| webhook.request.username)
+    };
+    let given = |text: &str| Member::Given(text.to_owned());
+    for (stored, then) in [
+        (Member::Missing, given("foo")),
+        (given("x-oauth-basic"), given("foo")),
+        (given("x"), given("foo")),
+    ] {
+        let refused = with(stored, then).unwrap_err();
+        assert_eq!(
+            refused.faults().map(|fault| fault.key.clone()).collect::<Vec<_>>(),
+            ["request.username"]
+        );
+    }
+    for (stored, then) in [
+        (Member::Missing, Member::Missing),
+        (Member::Missing, given("x")),
+        (given("x-oauth-basic"), Member::Missing),
+        (given("x-oauth-basic"), given("**********")),
+        (given("x-oauth-basic"), Member::Null),
+    ] {
+        assert_eq!(with(stored, then).unwrap().as_deref(), Some(TOKEN));
+    }
+}
