@@ -64,26 +64,31 @@ pub(super) async fn run(
 /// What the server stars it alone can compare: whether a document names other secrets there.
 async fn look_behind_stars(api: &Api, steps: &mut [Step]) -> Result<(), Failure> {
     for step in steps {
-        let Action::Unchanged { uuid, hidden } = &step.action else { continue };
+        let (uuid, mut differences, hidden) = match &step.action {
+            Action::Unchanged { uuid, hidden } => (uuid.clone(), Vec::new(), hidden.clone()),
+            Action::Replace { uuid, differences, hidden } => {
+                (uuid.clone(), differences.clone(), hidden.clone())
+            }
+            Action::Create => continue,
+        };
         if hidden.is_empty() {
             continue;
         }
         let mut document = step.document.clone();
         document["uuid"] = json!(uuid);
         let checked = check(api, &document).await?;
-        let is_changed = |field: &&String| checked.hidden_changes.contains(field);
-        let differences: Vec<Difference> = hidden
-            .iter()
-            .filter(is_changed)
-            .map(|field| Difference {
-                field: field.clone(),
-                now: json!("starred, with another secret"),
-                wanted: json!("as in the file"),
-            })
-            .collect();
-        if !differences.is_empty() {
-            step.action = Action::Replace { uuid: uuid.clone(), differences };
-        }
+        let (changed, hidden): (Vec<String>, Vec<String>) =
+            hidden.into_iter().partition(|field| checked.hidden_changes.contains(field));
+        differences.extend(changed.into_iter().map(|field| Difference {
+            field,
+            now: json!("starred, with another secret"),
+            wanted: json!("as in the file"),
+        }));
+        step.action = if differences.is_empty() {
+            Action::Unchanged { uuid, hidden }
+        } else {
+            Action::Replace { uuid, differences, hidden }
+        };
     }
     Ok(())
 }
@@ -155,9 +160,14 @@ fn print_step(step: &Step, out: &mut Out) {
     let name = printable(&name(&step.document));
     match &step.action {
         Action::Create => out.line(format_args!("create     {name}")),
-        Action::Replace { uuid, differences } => {
+        Action::Replace { uuid, differences, hidden } => {
             out.line(format_args!("replace    {name} ({uuid})"));
             print_differences(differences, out);
+            for field in hidden {
+                out.line(format_args!(
+                    "             {field}: starred by the server, sent as in the file"
+                ));
+            }
         }
         Action::Unchanged { uuid, hidden } => {
             out.line(format_args!("unchanged  {name} ({uuid})"));
@@ -206,7 +216,7 @@ fn rows(steps: &[Step], done: &[Option<String>], judged: &[Judged]) -> Vec<Value
     let row = |((step, refusal), judged): ((&Step, &Option<String>), &Judged)| {
         let (action, uuid, differences) = match &step.action {
             Action::Create => ("create", step.document.get("uuid").and_then(Value::as_str), None),
-            Action::Replace { uuid, differences } => {
+            Action::Replace { uuid, differences, .. } => {
                 ("replace", Some(uuid.as_str()), Some(differences))
             }
             Action::Unchanged { uuid, .. } => ("unchanged", Some(uuid.as_str()), None),

@@ -18,6 +18,8 @@ pub(crate) enum Action {
         uuid: String,
         /// Fields with the value now and the value wanted.
         differences: Vec<Difference>,
+        /// Fields that the server stars, and that are sent with the others as the file has them.
+        hidden: Vec<String>,
     },
     /// It is there and the same.
     Unchanged {
@@ -124,7 +126,7 @@ pub(crate) fn compare(document: &Value, current: &Value, replace_hidden: bool) -
     if differences.is_empty() {
         Action::Unchanged { uuid, hidden }
     } else {
-        Action::Replace { uuid, differences }
+        Action::Replace { uuid, differences, hidden }
     }
 }
 
@@ -187,6 +189,19 @@ mod tests {
         assert!(
             matches!(step.action, Action::Replace { differences, .. } if differences.len() == 1)
         );
+    }
+
+    /// What is sent beside a difference is sent whatever the server has there.
+    #[test]
+    fn hidden_values_are_told_where_others_change() {
+        let mut document = wanted();
+        document["enabled"] = json!(false);
+        document["request"]["headers"]["Authorization"] = json!("Bearer **********");
+        let Action::Replace { differences, hidden, .. } = action(document) else {
+            panic!("it differs")
+        };
+        assert_eq!(differences.len(), 1);
+        assert_eq!(hidden, ["request.headers.authorization"]);
     }
 
     #[test]
