@@ -135,29 +135,16 @@ mod tests {
     use super::*;
 
     fn webhook() -> Value {
-        json!({
-            "uuid": "0123456789abcdef", "description": "d", "enabled": true,
-            "provider": {"name": "P"},
-            "request": {
-                "method": "POST", "url": "https://h/x",
-                "headers": {"accept": "a", "authorization": STARS},
-                "body": {"a": 1},
-            },
-            "events": [{"name": "contract_published"}, {"name": "contract_content_changed"}],
-            "createdAt": "2026-01-01T00:00:00+00:00", "_links": {},
-        })
+        let request =
+            json!({"method": "POST", "url": "https://h/x", "headers": {"authorization": STARS}});
+        json!({"uuid": "0123456789abcdef", "description": "d", "request": request, "_links": {}})
     }
 
+    /// The same in other words.
     fn wanted() -> Value {
-        json!({
-            "description": "d", "provider": {"name": "P"}, "consumer": null,
-            "request": {
-                "method": "post", "url": "https://h/x",
-                "headers": {"Accept": "a", "Authorization": STARS},
-                "body": {"a": 1},
-            },
-            "events": [{"name": "contract_content_changed"}, {"name": "contract_published"}],
-        })
+        let request =
+            json!({"method": "post", "url": "https://h/x", "headers": {"Authorization": STARS}});
+        json!({"description": "d", "consumer": null, "enabled": true, "request": request})
     }
 
     fn action(document: Value) -> Action {

@@ -5,9 +5,9 @@ use axum::response::Response;
 use postrider_api::{Credential, CredentialList};
 
 use crate::page::answer::{Fault, shown};
-use crate::page::show::{Moment, quoted};
+use crate::page::rotation;
+use crate::page::show::Moment;
 use crate::page::visit::{Frame, Visit};
-use crate::page::words::segment;
 
 /// Credentials in the view.
 const SHOWN: usize = 500;
@@ -27,20 +27,17 @@ struct Card {
     webhooks: Vec<String>,
     lanes: Vec<String>,
     warnings: Vec<String>,
-    /// Where it is given a new value, and the command for it; what is written into webhooks has
-    /// none.
+    /// Where it is given a new value, and the command for it, where it can be given one.
     rotate: Option<(String, String)>,
 }
 
 impl Card {
     fn of(credential: Credential, frame: &Frame) -> Self {
         let now = frame.now;
-        let is_inline = credential.warnings.iter().any(|warning| warning.code == "inline");
-        let is_app = credential.kind == postrider_domain::CredentialKind::GithubApp;
-        let command = format!("postrider secrets rotate {}", quoted(&credential.name));
-        let rotate = (format!("/ui/credentials/{}", segment(&credential.name)), command);
+        let is_rotated = rotation::not_rotated(&credential).is_none();
+        let name = &credential.name;
         Self {
-            rotate: (!is_inline && !is_app).then_some(rotate),
+            rotate: is_rotated.then(|| (rotation::place(name), rotation::command(name))),
             tone: if credential.warnings.is_empty() { "calm" } else { "warn" },
             name: credential.name,
             kind: credential.kind.as_str(),

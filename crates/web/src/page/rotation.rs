@@ -90,6 +90,27 @@ pub(super) async fn show(
     shown(&RotationView { done: done.into_iter().collect(), ..view(&visit, &name).await? })
 }
 
+/// Where the steps of a credential are.
+pub(super) fn place(name: &str) -> String {
+    format!("/ui/credentials/{}", segment(name))
+}
+
+/// The command that takes the same steps.
+pub(super) fn command(name: &str) -> String {
+    format!("postrider secrets rotate {}", quoted(name))
+}
+
+/// Why no new value can be put in a credential's place, if none can.
+pub(super) fn not_rotated(credential: &Credential) -> Option<&'static str> {
+    if credential.warnings.iter().any(|warning| warning.code == "inline") {
+        Some("this is written into webhooks: make a secret of it, and name that in them")
+    } else if credential.kind == CredentialKind::GithubApp {
+        Some("this is a GitHub App: its tokens are renewed by themselves")
+    } else {
+        None
+    }
+}
+
 async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
     let CredentialList { credentials, .. } = visit.get("/api/v1/credentials").await?;
     let credential = credentials.into_iter().find(|one| one.name == name);
@@ -97,12 +118,8 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
         let first = format!("there is no credential of this name: `postrider secrets set {name}`");
         Fault::new(StatusCode::NOT_FOUND, first)
     })?;
-    if credential.warnings.iter().any(|warning| warning.code == "inline") {
-        let why = "this is written into webhooks: make a secret of it, and name that in them";
+    if let Some(why) = not_rotated(&credential) {
         return Err(Fault::bad(why));
-    }
-    if credential.kind == CredentialKind::GithubApp {
-        return Err(Fault::bad("this is a GitHub App: its tokens are renewed by themselves"));
     }
     let frame = visit.frame.clone();
     let tried = match credential.pending {
@@ -117,7 +134,7 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
     let is_good = matches!(verdict, Some(ProbeVerdict::Ok | ProbeVerdict::Nothing))
         && tried.as_ref().is_some_and(|tried| !tried.is_strangers);
     Ok(RotationView {
-        path: format!("/ui/credentials/{}", segment(name)),
+        path: place(name),
         last_refusal: Moment::if_any(credential.last_refusal_at, frame.now),
         suggested: suggested_token_name(frame.now),
         pending: credential.pending.as_ref().map(|pending| Moment::of(pending.since, frame.now)),
@@ -126,7 +143,7 @@ async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
         seen,
         is_good,
         waiting: waiting(visit, &credential.used_by.lanes).await?,
-        command: format!("postrider secrets rotate {}", quoted(name)),
+        command: command(name),
         owner: credential.owner,
         name: credential.name,
         done: Vec::new(),
@@ -201,7 +218,7 @@ fn of(name: &str, step: &str) -> String {
 }
 
 fn steps(name: &str) -> Response {
-    on_to(&format!("/ui/credentials/{}", segment(name)))
+    on_to(&place(name))
 }
 
 /// `POST /ui/credentials/{name}/pending`: keeps the new value beside the old one.
@@ -269,5 +286,5 @@ pub(super) async fn switch(
     let set: SecretSet = visit.post(&of(&name, "switch"), &json!(order)).await?;
     // On to a view that does not switch once more when it is loaded again.
     let done = Words::from([("switched", set.rev.to_string().as_str())]);
-    Ok(on_to(&done.at(&format!("/ui/credentials/{}", segment(&name)))))
+    Ok(on_to(&done.at(&place(&name))))
 }

@@ -78,14 +78,8 @@ struct EditView {
 
 /// `GET /ui/webhooks/new`.
 pub(super) async fn begin(visit: Visit) -> Result<Response, Fault> {
-    shown(&EditView {
-        frame: visit.frame,
-        uuid: None,
-        text: EXAMPLE.to_owned(),
-        seen: String::new(),
-        plan: None,
-        trouble: None,
-    })
+    let draft = Draft { uuid: None, text: EXAMPLE.to_owned(), seen: String::new() };
+    shown(&draft.view(visit.frame, None, None))
 }
 
 /// `GET /ui/webhooks/{uuid}/edit`.
@@ -96,17 +90,12 @@ pub(super) async fn edit(visit: Visit, Path(uuid): Path<String>) -> Result<Respo
         members.retain(|name, _| !ADDED.contains(&name.as_str()));
     }
     let text = serde_norway::to_string(&document);
-    shown(&EditView {
-        frame: visit.frame,
-        uuid: Some(uuid),
-        text: text.map_err(|error| Fault::bad(error.to_string()))?,
-        seen: stamp(&stored),
-        plan: None,
-        trouble: None,
-    })
+    let text = text.map_err(|error| Fault::bad(error.to_string()))?;
+    let draft = Draft { uuid: Some(uuid), text, seen: stamp(&stored) };
+    shown(&draft.view(visit.frame, None, None))
 }
 
-/// What a form sent.
+/// What stands in the form.
 struct Draft {
     uuid: Option<String>,
     text: String,
