@@ -19,20 +19,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use line::LogFormat;
 pub use redact::{guard_secrets, redact};
 use sink::{Sink, SinkLimits};
 
 static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
-
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One flat JSON object a line: `timestamp` (RFC 3339, UTC, milliseconds), `level`
-    /// (`ERROR` to `TRACE`), `target`, `message`, and the event's own fields.
-    Json,
-    /// For people.
-    Text,
-}
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]

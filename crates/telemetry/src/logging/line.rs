@@ -1,5 +1,5 @@
-//! The text of one line. Written field by field into one buffer: there is a line for each
-//! delivery.
+//! The text of one line, in each format. Written field by field into one buffer: there is a line
+//! for each delivery.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -11,11 +11,20 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use super::LogFormat;
 use super::redact::{self, Guard};
 
 /// Causes of an error that are written; an error may name itself as its source.
 const MAX_CAUSES: usize = 16;
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One flat JSON object a line: `timestamp` (RFC 3339, UTC, milliseconds), `level`
+    /// (`ERROR` to `TRACE`), `target`, `message`, and the event's own fields.
+    Json,
+    /// For people.
+    Text,
+}
 
 /// The fields of an event; texts are without secrets.
 pub(crate) struct Fields {

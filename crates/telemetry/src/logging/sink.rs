@@ -19,8 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::LogFormat;
-use super::line;
+use super::line::{self, LogFormat};
 use crate::names::LOG_LINES_DROPPED;
 
 /// When a sink gathers, waits and drops.

@@ -79,7 +79,6 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
         "store",
         &["hot/postgres/record.rs", "hot/postgres/record/plain.rs", "hot/postgres/record/rows.rs"],
     ),
-    ("telemetry", &["logging.rs", "logging/line.rs", "logging/sink.rs"]),
     (
         "web",
         &[
