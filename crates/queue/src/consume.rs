@@ -9,75 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use postrider_domain::{DeliveryId, LaneId};
-use postrider_telemetry::TraceContext;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::link::Health;
-use crate::session::{self, Wanted};
+use crate::session::{Order, Shared, Task, Wanted};
 use crate::topology::Topology;
-use crate::{QueueConfig, QueueError};
+use crate::{QueueConfig, QueueError, Received, Tag};
 
 /// Messages between the task and the worker. What does not fit stays with the connection, where
 /// the prefetch bounds it.
 const WAITING: usize = 256;
-
-/// Names one received message until it is acknowledged. A tag of a connection that is gone is
-/// ignored: RabbitMQ hands the message out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag {
-    /// The consumer's how-many-th connection, from 1.
-    pub generation: u64,
-    /// The message's number on that connection, from 1.
-    pub delivery: u64,
-}
-
-/// A message that was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// The deliveries to claim, each with the lane it was in when it was published.
-    pub deliveries: Vec<(DeliveryId, LaneId)>,
-    /// Lanes in whose rows something waits.
-    pub wake: Vec<LaneId>,
-    /// RabbitMQ has handed it out before: it may have been worked.
-    pub redelivered: bool,
-    /// For [`Settler::ack`].
-    pub tag: Tag,
-    /// For the spans of its deliveries, when its publishing was recorded.
-    pub context: Option<Arc<MessageContext>>,
-}
-
-/// What a message brings along that the rows of its deliveries don't know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageContext {
-    /// The span that published it.
-    pub publish: TraceContext,
-    /// `<exchange>:<routing key>` that it came by.
-    pub destination: String,
-}
-
-/// What the task is told.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// These are settled.
-    Ack(Vec<Tag>),
-    /// Whether messages are wanted from now on.
-    Want(Wanted),
-    /// Write what was ordered before, then leave. Answers whether all was written.
-    Close(oneshot::Sender<bool>),
-}
-
-/// What the task and its users share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) health: Health,
-    /// The connection whose messages may be handed out; 0 while there is none.
-    pub(crate) generation: AtomicU64,
-    pub(crate) malformed: AtomicU64,
-}
 
 /// Acknowledges messages, and says whether more are wanted. A clone is another handle.
 #[derive(Debug, Clone)]
@@ -139,7 +83,7 @@ impl Consumer {
         let (orders, ordered) = mpsc::unbounded_channel();
         let (arrived, messages) = mpsc::channel(WAITING);
         let ended = cancel.child_token();
-        let task = session::Task {
+        let task = Task {
             topology: Topology::new(&config.prefix),
             config,
             shared: Arc::clone(&shared),

@@ -26,7 +26,7 @@ use crate::message::properties;
 use crate::old::look_at;
 use crate::topology::{Topology, delivery_queue_name, short};
 use crate::traced::Publishing;
-use crate::{Message, QueueConfig, QueueError};
+use crate::{Message, Published, QueueConfig, QueueError};
 
 /// Messages written and not confirmed, over all callers. Measured: 256 in flight cost a seventh
 /// of awaiting each.
@@ -41,17 +41,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// All depths together.
 const DEPTHS_WITHIN: Duration = Duration::from_secs(5);
 const ROLE: &str = "publisher";
-
-/// What became of a message that was to be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
-    /// RabbitMQ has it on disk, in a queue.
-    Confirmed,
-    /// It may not be there: refused, returned, the link broke or was not up, or no confirm came
-    /// within 10 s. Its rows are left to the store path; a message that is there nevertheless does
-    /// no harm (rule `ROAD_FRESH`).
-    Refused,
-}
 
 /// Publishes messages. A clone uses the same connection.
 #[derive(Clone)]

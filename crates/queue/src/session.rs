@@ -1,7 +1,8 @@
-//! The consumer's task: connects, hands messages out, writes acknowledgements, connects again.
+//! The consumer's task and what it is told: it connects, hands messages out, writes
+//! acknowledgements, and connects again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -10,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Auditor;
 use crate::channel::{Arrival, Channel, ReceiveOutcome, Source};
-use crate::consume::{Order, Shared};
-use crate::link::{self, LinkState, Waits};
+use crate::link::{self, Health, LinkState, Waits};
 use crate::old::OldQueues;
 use crate::settle::Unwritten;
 use crate::topology::{Topology, delivery_queue_name};
-use crate::{QueueConfig, QueueError, Received};
+use crate::{QueueConfig, QueueError, Received, Tag};
 
 /// Orders that are written together.
 const ORDERS_AT_ONCE: usize = 256;
@@ -30,6 +30,26 @@ const ROLE: &str = "consumer";
 pub(crate) enum Wanted {
     Yes,
     No,
+}
+
+/// What the task is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// These are settled.
+    Ack(Vec<Tag>),
+    /// Whether messages are wanted from now on.
+    Want(Wanted),
+    /// Write what was ordered before, then leave. Answers whether all was written.
+    Close(oneshot::Sender<bool>),
+}
+
+/// What the task and its users share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) health: Health,
+    /// The connection whose messages may be handed out; 0 while there is none.
+    pub(crate) generation: AtomicU64,
+    pub(crate) malformed: AtomicU64,
 }
 
 /// Why a session or a wait ended.

@@ -10,7 +10,6 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
     ("http-server", &["openapi/operation.rs", "openapi/refusals.rs"]),
     ("ingest", &["events.rs", "events/form.rs", "intake.rs", "relay.rs"]),
     ("monitor", &["alert.rs", "alert/post.rs"]),
-    ("queue", &["channel.rs", "consume.rs", "publish.rs", "session.rs", "traced.rs"]),
     ("render", &["lint.rs", "lint/bodies.rs", "lint/github.rs", "lint/secrets.rs"]),
     (
         "scheduler",
