@@ -16,9 +16,7 @@ use postrider_store::{Lease, ProbeClaim, Recorded, Store, StoreError, Transition
 use uuid::Uuid;
 
 use crate::app_tokens::{AppTokens, Equipped, InUse, equip};
-use crate::attempt::{
-    self, Came, Context, Finished, HeldClaim, InHand, Leave, Sendable, attempt, released,
-};
+use crate::attempt::{self, Came, Context, Finished, HeldClaim, InHand, Leave, Sendable, attempt};
 use crate::cache::{Prepared, Unsealed, prepare};
 use crate::clock::BoottimeInstant;
 use crate::credentials::Saw;
@@ -111,7 +109,7 @@ impl Prober {
             Came::Answered(_, Finished { recorded, .. })
             | Came::Silent(Finished { recorded, .. })
             | Came::NotRequested(Finished { recorded, .. }) => recorded,
-            Came::Unsent(_) => released(&hand.held().claim),
+            Came::Unsent(_) => hand.held().released(),
         };
         let finding = read_canary(&recorded);
         spare(&mut recorded);

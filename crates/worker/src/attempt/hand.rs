@@ -10,8 +10,8 @@ use postrider_domain::Outcome;
 use postrider_store::{AttemptRow, KeptRequest, Recorded, Transition};
 use tokio::sync::mpsc;
 
-use super::send::error_json;
-use super::{HeldClaim, released};
+use super::HeldClaim;
+use super::made::error_json;
 
 /// A claim that is worked.
 #[derive(Debug)]
@@ -65,8 +65,11 @@ impl Drop for InHand {
         } else {
             tracing::warn!(delivery_id = %claim.id, has_begun, "attempt.cut_off");
         }
-        let recorded =
-            if has_begun || has_panicked { lost(&self.held, has_begun) } else { released(claim) };
+        let recorded = if has_begun || has_panicked {
+            lost(&self.held, has_begun)
+        } else {
+            self.held.released()
+        };
         // The claim runs out if this fails.
         if let Err(error) = self.recorder.try_send(recorded) {
             tracing::warn!(%error, delivery_id = %claim.id, "outcome.not_recorded");

@@ -10,14 +10,21 @@ use postrider_render::{RENDERER, describe_acceptance};
 use postrider_store::{AttemptRow, Claim, KeptRequest, Recorded, Rendition, Transition};
 use serde_json::Value;
 
+use super::made::{Made, Story, error_json};
 use super::prepare::Ready;
-use super::send::{Made, Story, error_json};
-use super::{Context, Finished, HeldClaim};
+use super::{Context, HeldClaim};
 use crate::WorkerConfig;
 use crate::credentials::Saw;
 use crate::log::{self, Attempted};
 use crate::traced::Traced;
 use postrider_scheduler::Verdict;
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) recorded: Recorded,
+    pub(crate) verdict: Verdict,
+}
 
 /// Judges an attempt: class, decision, what the row does next; and says so.
 pub(super) fn conclude(

@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::HeldClaim;
-use super::send::{time_left, too_late};
 use crate::clock::Clock;
 use crate::driver::owed::Events;
 use postrider_scheduler::{ClaimKey, Clearance, Event, Ticket};
@@ -72,7 +71,7 @@ impl Leave {
             let comes = turn.comes(self.clearance.ticket(), held.is_probe.then_some(own));
             let is_told = if held.is_probe {
                 // The scheduler does not know how long its claim lasts: it is given back in time.
-                tokio::time::timeout(time_left(held), comes).await.unwrap_or(false)
+                tokio::time::timeout(held.time_left(), comes).await.unwrap_or(false)
             } else {
                 comes.await
             };
@@ -80,6 +79,6 @@ impl Leave {
                 return false;
             }
         }
-        self.clearance.may_send(self.clock.now()) && !too_late(held)
+        self.clearance.may_send(self.clock.now()) && !held.is_too_late()
     }
 }

@@ -12,23 +12,26 @@
 //! (rule `NO_LEASE_TO`): right before the request leaves, the time since *before* the claim was
 //! asked for plus a whole time-out must fit into the claim (SEND_CHECK, DEADLINE_T0).
 
+mod context;
 mod hand;
+mod held;
 mod judge;
 mod leave;
+mod made;
 mod prepare;
 mod send;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_domain::Outcome;
-use postrider_http_client::{Client, Reply, Trouble};
-use postrider_queue::MessageContext;
-use postrider_store::{Claim, Recorded, Transition};
-use postrider_telemetry::Metrics;
+use postrider_http_client::{Reply, Trouble};
+use postrider_store::Claim;
 use postrider_telemetry::step::{Step, reached};
 
+pub(crate) use context::Context;
 pub(crate) use hand::InHand;
+pub(crate) use held::HeldClaim;
+pub(crate) use judge::Finished;
 use judge::{conclude, unreadable};
 pub(crate) use leave::{Leave, Told, Turn};
 pub(crate) use prepare::Sendable;
@@ -36,44 +39,8 @@ use prepare::{NotReady, Ready, prepare};
 use send::Started;
 pub(crate) use send::send;
 
-use crate::WorkerConfig;
-use crate::app_tokens::AppTokens;
-use crate::cache::Cache;
-use crate::clock::BoottimeInstant;
-use crate::credentials::Book;
 use crate::traced::Traced;
-use crate::trouble::Troubles;
-use postrider_scheduler::{Unsent, Verdict};
-
-/// What every attempt of a process shares.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) config: WorkerConfig,
-    pub(crate) cache: Cache,
-    pub(crate) tokens: AppTokens,
-    pub(crate) client: Client,
-    pub(crate) metrics: Metrics,
-    pub(crate) troubles: Troubles,
-    pub(crate) credentials: Book,
-}
-
-/// A claim with the moment before it was asked for.
-#[derive(Debug)]
-pub(crate) struct HeldClaim {
-    pub(crate) claim: Claim,
-    pub(crate) asked_at: BoottimeInstant,
-    /// Set when a message brought it whose publishing was recorded.
-    pub(crate) message: Option<Arc<MessageContext>>,
-    /// It is made to see whether the lane's credential is taken again.
-    pub(crate) is_probe: bool,
-}
-
-/// What came of an attempt.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) recorded: Recorded,
-    pub(crate) verdict: Verdict,
-}
+use postrider_scheduler::Unsent;
 
 /// How far an attempt came.
 #[derive(Debug)]
@@ -184,14 +151,4 @@ fn kind_of(reply: &Reply) -> Kind {
         Reply::TimedOut { .. } | Reply::Broken(_) => Kind::Silent,
         Reply::ConnectFailed(_) | Reply::Blocked(_) | Reply::LocalTrouble(_) => Kind::NotRequested,
     }
-}
-
-/// T11: not sent.
-pub(crate) fn released(claim: &Claim) -> Recorded {
-    released_after(claim, Duration::ZERO)
-}
-
-/// T11: not sent, due after a while.
-pub(crate) fn released_after(claim: &Claim, after: Duration) -> Recorded {
-    Recorded::of(claim, Transition::Released { after }, None)
 }

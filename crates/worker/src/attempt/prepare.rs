@@ -11,7 +11,7 @@ use postrider_render::{RenderError, RenderedRequest, Signer, Variables};
 use postrider_store::Claim;
 use postrider_telemetry::TRACEPARENT;
 
-use super::send::{Made, Story, time_left};
+use super::made::{Made, Story};
 use super::{Context, HeldClaim};
 use crate::app_tokens::{Equipped, InUse, Unequipped, equip};
 use crate::cache::{Prepared, Unsealed};
@@ -89,7 +89,7 @@ impl Ready {
         let of = (&context.tokens, &context.cache, &context.config);
         let unsealed = Arc::clone(&self.unsealed);
         let variables = self.variables(&held.claim);
-        let equipped = equip(of, &self.prepared, unsealed, &variables, time_left(held)).await;
+        let equipped = equip(of, &self.prepared, unsealed, &variables, held.time_left()).await;
         let (unsendable, target) = match equipped {
             Ok(Equipped { unsealed, used }) => return Ok(Self { unsealed, used, ..self }),
             Err(Unequipped::NotInTime) => return Err(NotReady::TokenLate),

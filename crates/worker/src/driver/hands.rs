@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::owed::Events;
-use crate::attempt::{Context, HeldClaim, released_after};
+use crate::attempt::{Context, HeldClaim};
 use crate::clock::Clock;
 use crate::live::LiveClaims;
 use postrider_scheduler as scheduler;
@@ -53,7 +53,7 @@ impl Hands {
     /// T11. Never waits: what finds the recorder full is handed over beside.
     pub(crate) fn release(&self, held: &HeldClaim, after: Duration) {
         self.live.takes(&held.claim);
-        let release = released_after(&held.claim, after);
+        let release = held.released_after(after);
         if let Err(mpsc::error::TrySendError::Full(release)) = self.recorder.try_send(release) {
             let recorder = self.recorder.clone();
             self.attempts.spawn(async move {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postrider_store::Recorded;
 use tokio::sync::mpsc;
 
-use crate::attempt::{HeldClaim, released};
+use crate::attempt::HeldClaim;
 use postrider_scheduler::{Ended, Event, Permit};
 
 /// What happened, for the scheduler.
@@ -69,7 +69,7 @@ fn let_go(event: Happened, recorder: &mpsc::Sender<Recorded>) {
         Event::AttemptEnded { permit, ended } => {
             permit.forfeit();
             if let Ended::Unsent { claim, .. } = ended
-                && let Err(error) = recorder.try_send(released(&claim.claim))
+                && let Err(error) = recorder.try_send(claim.released())
             {
                 tracing::warn!(%error, delivery_id = %claim.claim.id, "claim.not_released");
             }

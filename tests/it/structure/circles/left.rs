@@ -116,17 +116,4 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
     ),
     ("web", &["broker_api/response.rs", "broker_api/route.rs"]),
     ("web", &["broker_api/validate.rs", "broker_api/validate/request.rs"]),
-    (
-        "worker",
-        &[
-            "attempt/hand.rs",
-            "attempt/judge.rs",
-            "attempt/leave.rs",
-            "attempt/mod.rs",
-            "attempt/prepare.rs",
-            "attempt/send.rs",
-            "driver/owed.rs",
-            "traced.rs",
-        ],
-    ),
 ];
