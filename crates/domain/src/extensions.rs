@@ -1,6 +1,7 @@
 //! What a webhook may ask for beyond what a Pact Broker knows: the key `postrider` of its
 //! document.
 
+mod fault;
 mod read;
 mod success;
 mod when;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use fault::ExtensionFault;
 pub use success::{FailedRule, SuccessRule};
 pub use when::{KeptOut, Pattern, When, WhenKey};
 
@@ -47,15 +49,6 @@ pub struct Signing {
     pub secret: String,
     /// Name of the one before, which signs too while receivers change over.
     pub previous: Option<String>,
-}
-
-/// What is wrong with one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtensionFault {
-    /// The key, dotted, from `postrider` on.
-    pub key: String,
-    /// What is wrong with it, and what would be right.
-    pub message: String,
 }
 
 impl Extensions {

@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use crate::{HoldCause, Outcome, ParkPolicy, Refusal, Transition, WebhookId};
+use crate::{HoldCause, LaneEvidence, Outcome, ParkPolicy, Refusal, Transition, WebhookId};
 
 /// The first pause of a target that does not say how long.
 pub const FIRST_PAUSE: Duration = Duration::from_mins(1);
@@ -27,19 +27,6 @@ pub const FIRST_PAUSE: Duration = Duration::from_mins(1);
 pub const FIRST_SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause of these kinds.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(15);
-
-/// The part of an outcome that lanes and limits look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneEvidence {
-    /// Whose delivery it was.
-    pub webhook: WebhookId,
-    /// How its claim ended.
-    pub transition: Transition,
-    /// What its attempt came to, if one was made.
-    pub outcome: Option<Outcome>,
-    /// Refusals of the delivery so far, each after a success of its webhook.
-    pub rejections: u32,
-}
 
 /// Why a lane is held from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

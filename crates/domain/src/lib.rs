@@ -20,6 +20,7 @@ mod hour;
 mod ids;
 mod incident;
 mod lane;
+mod lane_evidence;
 mod lane_policy;
 mod lane_rules;
 mod matching;
@@ -33,6 +34,7 @@ mod placeholder;
 mod quiet;
 mod rate;
 mod readable;
+mod rejection;
 mod relay;
 mod repository_access;
 mod retry;
@@ -74,8 +76,9 @@ pub use ids::{
 };
 pub use incident::{IncidentKind, Severity, UnknownIncidentKind};
 pub use lane::{HoldCause, LaneLimits, LaneState};
+pub use lane_evidence::LaneEvidence;
 pub use lane_policy::{
-    FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LaneEvidence, LanePolicy, LimitPolicy,
+    FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LanePolicy, LimitPolicy,
 };
 pub use lane_rules::{
     LaneError, LanePlace, LaneRule, LaneRules, is_credential_header, is_secret_header,

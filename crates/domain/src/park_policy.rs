@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::next_row::is_refused_alone;
-use crate::{HoldCause, LaneEvidence, LanePolicy, Outcome, Refusal, Rejection, Transition};
+use crate::{HoldCause, LaneEvidence, Outcome, Refusal, Transition};
 
 /// The longest time between two probes of what no read can prove, unless settings ask for more.
 pub const LONGEST_PROBE_WAIT: Duration = Duration::from_mins(15);
@@ -64,35 +64,18 @@ impl ParkPolicy {
         is_new
     }
 
-    fn is_outdated(&self, secrets_rev: i64) -> bool {
+    /// Whether a refusal speaks of what is not in force any more.
+    pub(crate) fn is_outdated(&self, secrets_rev: i64) -> bool {
         !self.is_in_use || self.secrets_rev != secrets_rev
     }
 
-    fn is_about_delivery(&self, refusal: Refusal, rejections: u32) -> bool {
+    /// Whether a refusal is about the delivery alone, after so many of it.
+    pub(crate) fn is_about_delivery(&self, refusal: Refusal, rejections: u32) -> bool {
         match refusal {
             Refusal::Elsewhere | Refusal::Hint => is_refused_alone(rejections, self.had_succeeded),
             Refusal::AtGithub | Refusal::SecretMissing { .. } | Refusal::SecretUnusable { .. } => {
                 false
             }
-        }
-    }
-
-    /// What a refusal means to its delivery, once the whole batch is taken in.
-    pub fn rejection(&self, lane: &LanePolicy, evidence: &LaneEvidence) -> Rejection {
-        let Transition::CredentialRejected { refusal, secrets_rev, .. } = evidence.transition
-        else {
-            return Rejection::Outdated;
-        };
-        if lane.held {
-            Rejection::LaneHeld
-        } else if self.is_outdated(secrets_rev) {
-            Rejection::Outdated
-        } else if self.is_about_delivery(refusal, evidence.rejections) {
-            Rejection::NotTheCredential
-        } else if self.parked.is_some() {
-            Rejection::Parked { had_succeeded: self.had_succeeded }
-        } else {
-            Rejection::Outdated
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::ExtensionFault;
+use super::fault::ExtensionFault;
 use crate::duration::parse_duration;
 use crate::suggestions;
 
