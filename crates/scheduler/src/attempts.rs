@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use super::lane::GrantedClaim;
 use super::permit::Account;
-use super::trouble::Stalled;
-use super::{Command, Ended, Millis, Permit, Scheduler, SendWhen, Timer, Unsent, Verdict};
+use super::state::Timer;
+use super::state::lane::GrantedClaim;
+use super::state::limit::Limit;
+use super::state::trouble::Stalled;
+use super::{Command, Ended, Millis, Permit, Scheduler, SendWhen, Unsent, Verdict};
 
 /// A lane whose waiting deliveries made no progress for this long leaves them to the store, so
 /// that their messages don't stay unacknowledged.
@@ -132,7 +134,7 @@ impl<P> Scheduler<P> {
         match ended {
             Ended::Answered { .. } => self.trouble.answered(self.now),
             Ended::Unsent { why: Unsent::LocalTrouble, .. } if is_ours => {
-                let under_way = self.under_way();
+                let under_way = self.accounts.total();
                 if let Some(until) = self.trouble.reported(self.now, under_way) {
                     self.timers.set(Timer::Trouble, until);
                 }
@@ -154,7 +156,7 @@ impl<P> Scheduler<P> {
 
     fn shared_ended(&mut self, permit: Permit, ended: &Ended<P>) {
         let (lane, limit, now) = (permit.lane, permit.limit, self.now);
-        let most = self.lane_limit(lane).map_or(1, super::limit::Limit::concurrency);
+        let most = self.lane_limit(lane).map_or(1, Limit::concurrency);
         match ended {
             Ended::Answered { took, .. } => {
                 self.change_standing(lane, |standing| standing.answered(now, *took, most));

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::limit::Ask;
-use super::standing::Class;
-use super::{Scheduler, Timer};
+use super::Scheduler;
+use super::state::Timer;
+use super::state::limit::Ask;
+use super::state::standing::Class;
 
 impl<P> Scheduler<P> {
     /// Checks what must always hold: permits are conserved, no lane that has work and may have
@@ -14,7 +15,7 @@ impl<P> Scheduler<P> {
         let mut wrong = String::new();
         self.audit_permits(&mut wrong);
         self.audit_deliveries(&mut wrong);
-        if !self.is_dirty && self.stopping.is_none() && self.leases.is_alive() && self.may_claim() {
+        if !self.is_dirty && self.stopping.is_none() && self.leases.is_alive && self.may_claim() {
             for lane in 0..self.lanes.len() {
                 self.audit_lane(lane, &mut wrong);
             }
@@ -35,7 +36,7 @@ impl<P> Scheduler<P> {
         let shared: u32 = self.lanes.iter().map(|lane| lane.granted).sum();
         let started: u32 = self.lanes.iter().map(|lane| lane.under_way).sum();
         let claimed: usize = self.lanes.iter().map(|lane| lane.claimed.len()).sum();
-        let (limited, told) = (self.accounts.limited(), self.limited.started());
+        let (limited, told) = (self.accounts.limited(), self.limited.told.len());
         let all = shared as usize + limited as usize;
         note(wrong, all == in_steps + claimed + started as usize + told, || {
             format!(
@@ -95,7 +96,7 @@ impl<P> Scheduler<P> {
                         self.now,
                         state,
                         self.timers.get(Timer::Pace(limit)),
-                        self.limited.asks_len()
+                        self.limited.asks.len()
                     )
                 });
             }

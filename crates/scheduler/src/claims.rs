@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use postrider_domain::DeliveryId;
 
-use super::lane::GrantedClaim;
 use super::permit::{Account, send_by};
-use super::steps::{Asked, Step};
-use super::unclaim::{IdState, Undo};
+use super::state::ids::IdState;
+use super::state::lane::GrantedClaim;
+use super::state::steps::{Asked, Step};
+use super::state::unclaims::Undo;
 use super::{Batch, ClaimedDelivery, Command, CommitResult, Millis, Permit, Scheduler};
 
 impl<P> Scheduler<P> {

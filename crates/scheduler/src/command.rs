@@ -5,19 +5,7 @@ use std::time::Duration;
 use postrider_domain::{DeliveryId, LaneId, LimitId};
 
 use super::permit::Offer;
-use super::{ClaimKey, Lease, Permit, Ticket};
-
-/// Names a step; the event that answers it says which. Grows with each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Batch(pub(super) u64);
-
-#[cfg(any(test, feature = "testing"))]
-impl Batch {
-    /// One that no scheduler named.
-    pub fn of_test(number: u64) -> Self {
-        Self(number)
-    }
-}
+use super::{Batch, ClaimKey, Lease, Permit, Ticket};
 
 /// Something to do, in the order given and without waiting for one another. `P` is what a claim
 /// carries.

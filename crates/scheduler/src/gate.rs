@@ -4,26 +4,16 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId};
 
-use super::lane::{Blocked, GrantedClaim};
 use super::permit::StopFlag;
-use super::steps::Step;
-use super::unclaim::IdState;
+use super::state::ids::IdState;
+use super::state::lane::{Blocked, GrantedClaim};
+use super::state::steps::Step;
 use super::{Batch, Command, Scheduler};
 
 /// Deliveries in one statement that makes them due.
 const LEAVE_MAX: usize = 500;
 /// Such statements under way at once.
 const OPEN_MAX: u32 = 2;
-
-/// Deliveries that are left to the store.
-#[derive(Debug, Default)]
-pub(super) struct Leaving(Vec<(DeliveryId, usize)>);
-
-impl Leaving {
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
 
 impl<P> Scheduler<P> {
     /// An attempt of the lane met a refusal of its credential: nothing more leaves until its row
@@ -61,7 +51,7 @@ impl<P> Scheduler<P> {
     /// What blocked the lane or its limit is committed.
     pub(super) fn block_committed(&mut self, lane: LaneId) {
         let lane = self.lane(lane);
-        let since = Blocked::Since(self.polls.last());
+        let since = Blocked::Since(self.polls.last);
         if self.lanes[lane].blocked.is_some() {
             self.lanes[lane].blocked = Some(since);
         }
@@ -146,16 +136,15 @@ impl<P> Scheduler<P> {
     /// A delivery becomes due in the store instead of waiting here.
     pub(super) fn leave(&mut self, id: DeliveryId, lane: usize) {
         self.ids.set(id, IdState::Leaving);
-        self.leaving.0.push((id, lane));
+        self.leaving.push(id, lane);
     }
 
     pub(super) fn flush_leaving(&mut self) {
-        while !self.leaving.0.is_empty()
+        while !self.leaving.is_empty()
             && self.steps.make_due < OPEN_MAX
             && self.store.may_ask(self.now)
         {
-            let count = self.leaving.0.len().min(LEAVE_MAX);
-            let left: Vec<(DeliveryId, usize)> = self.leaving.0.drain(..count).collect();
+            let left = self.leaving.take(LEAVE_MAX);
             let ids = left.iter().map(|(id, _)| *id).collect();
             let batch = self.steps.open(Step::MakeDue { left });
             self.store.asked(self.now);
@@ -182,7 +171,7 @@ impl<P> Scheduler<P> {
     pub(super) fn make_due_failed(&mut self, batch: Batch) {
         self.store_failed();
         match self.steps.close(batch) {
-            Some(Step::MakeDue { left }) => self.leaving.0.extend(left),
+            Some(Step::MakeDue { left }) => self.leaving.push_again(left),
             other => debug_assert!(other.is_none(), "{batch:?} makes nothing due"),
         }
     }

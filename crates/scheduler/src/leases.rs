@@ -1,12 +1,12 @@
 //! Heartbeat and leases (L1-L3).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use postrider_domain::LimitId;
 
-use super::limit::{Led, Pacer};
-use super::{Command, Lease, Millis, Scheduler, Timer};
+use super::state::Timer;
+use super::state::limit::{Led, Pacer};
+use super::{Command, Lease, Scheduler};
 
 /// A worker waits this much for each lease it has before it tries for another one, so that
 /// leases spread over workers that start together.
@@ -15,23 +15,6 @@ const MODESTY_MAX: Duration = Duration::from_millis(500);
 /// A limit whose claim has been open for longer than this part of a lease is not alive, and its
 /// lease is left to run out (`TASK_RENEW`).
 const ALIVE_PART: u32 = 2;
-
-/// What is known of the heartbeat and of leases together.
-#[derive(Debug, Default)]
-pub(super) struct Leases {
-    /// The heartbeat was beaten once: claims may follow.
-    is_alive: bool,
-    /// The renewal that is open: when it was asked for, and for which.
-    open: Option<(Millis, Vec<Lease>)>,
-    /// Limits that this worker leads.
-    led: BTreeSet<usize>,
-}
-
-impl Leases {
-    pub(super) fn is_alive(&self) -> bool {
-        self.is_alive
-    }
-}
 
 impl<P> Scheduler<P> {
     /// L2, also without leases: the row tells that this worker lives.

@@ -16,176 +16,54 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | what is counted: permits, budgets, hosts | `account.rs`, `permit.rs` |
-//! | who is served next: rings, grants, claims | `serve.rs`, `ring.rs`, `standing.rs` |
+//! | what it knows, and how that is counted | `state.rs` and the files below `state/` |
+//! | permits that lanes are granted and give back | `account.rs`, `permit.rs` |
+//! | who is served next: rings, grants, claims | `serve.rs` |
 //! | what claims bring | `claims.rs`, `unclaim.rs` |
 //! | what intake of the same process may claim as it commits | `offers.rs` |
 //! | attempts from start to end | `attempts.rs` |
-//! | limited limits: asks, tokens, sends | `limited.rs`, `limit.rs`, `limiter.rs` |
+//! | limited limits: asks, tokens, sends | `limited.rs` |
 //! | holds, pauses, and what they leave to the store | `gate.rs` |
 //! | polls, leases, probes | `polling.rs`, `leases.rs`, `probing.rs` |
-//! | our own troubles | `trouble.rs` |
+//! | a store that does not answer | `store_away.rs` |
 //! | the end | `stop.rs` |
 
 mod account;
 mod attempts;
 mod audit;
+mod batch;
 mod claims;
 mod command;
 mod event;
 mod gate;
-mod lane;
 mod leases;
-mod limit;
 mod limited;
-mod limiter;
 mod offers;
-mod pace;
 mod permit;
 mod polling;
 mod probing;
-mod ring;
 mod serve;
 mod settings;
-mod standing;
-mod steps;
+mod state;
 mod stop;
+mod store_away;
 mod time;
-mod timers;
-mod trouble;
 mod unclaim;
 
-use std::collections::HashMap;
-use std::time::Duration;
-
-use postrider_domain::{LaneId, LimitId};
-
-pub use command::{Batch, Command, LaneShare, Scope, SendWhen, Which};
+pub use batch::Batch;
+pub use command::{Command, LaneShare, Scope, SendWhen, Which};
 pub use event::{
     ClaimKey, ClaimedDelivery, CommitResult, Ended, Event, Hold, LaneStatus, Lease, LimitRefusal,
     LimitStatus, Pace, Pacing, Terms, Unsent, Verdict,
 };
 pub use permit::{Clearance, Offer, Permit, Ticket};
 pub use settings::Settings;
+pub use state::Scheduler;
 pub use time::Millis;
 
-use account::{Accounts, Hosts};
-use gate::Leaving;
-use lane::Lane;
-use leases::Leases;
-use limit::Limit;
-use limited::Limited;
-use polling::Polls;
-use probing::Probes;
-use serve::Serving;
-use steps::Steps;
-use stop::Stopping;
-use timers::Timers;
-use trouble::{LocalTrouble, StoreWatch};
-use unclaim::{Ids, Unclaims};
-
-/// What a timer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Timer {
-    /// Renew leases, look at lanes.
-    Tick,
-    /// A batch has waited long enough.
-    Gathered,
-    /// The store may be asked again.
-    Retry,
-    /// No step has succeeded for too long.
-    StoreAway,
-    /// Starts may be tried again.
-    Trouble,
-    /// A stop's time is up.
-    StopBy,
-    /// No answer of the lane came for too long.
-    Slow(usize),
-    /// The lane's waiting deliveries make no progress.
-    Stuck(usize),
-    /// A retry of the lane is due.
-    Due(usize),
-    /// The lane's probe is due, as far as the last poll knew.
-    Probe(usize),
-    /// The lane's oldest claim can't be sent any more.
-    Late(usize),
-    /// The limit's pause is over.
-    Pause(usize),
-    /// The limit may send or ask.
-    Pace(usize),
-    /// The limit's oldest claim can't be sent any more.
-    LateInHand(usize),
-    /// The limit's lease may be tried for.
-    Acquire(usize),
-    /// The limit's lease may have run out.
-    LeaseEnd(usize),
-}
-
-/// The scheduler of one worker. `P` is what a claim carries for its attempt.
-#[derive(Debug)]
-pub struct Scheduler<P> {
-    settings: Settings,
-    now: Millis,
-    lanes: Vec<Lane<P>>,
-    by_lane: HashMap<LaneId, usize>,
-    limits: Vec<Limit>,
-    by_limit: HashMap<LimitId, usize>,
-    hosts: Hosts,
-    accounts: Accounts,
-    ids: Ids,
-    steps: Steps,
-    serving: Serving,
-    limited: Limited,
-    leaving: Leaving,
-    unclaims: Unclaims,
-    polls: Polls,
-    leases: Leases,
-    probes: Probes,
-    store: StoreWatch,
-    trouble: LocalTrouble,
-    stopping: Option<Stopping>,
-    /// Of all claims so far.
-    longest_timeout: Duration,
-    timers: Timers<Timer>,
-    /// Something happened since the last time-out.
-    is_dirty: bool,
-    out: Vec<Command<P>>,
-}
+use state::Timer;
 
 impl<P> Scheduler<P> {
-    /// A scheduler that knows nothing yet. Its first wake-up is at once: the heartbeat comes
-    /// before the first claim.
-    pub fn new(settings: Settings) -> Self {
-        let mut timers = Timers::new();
-        timers.set(Timer::Tick, Millis::default());
-        Self {
-            settings,
-            now: Millis::default(),
-            lanes: Vec::new(),
-            by_lane: HashMap::new(),
-            limits: Vec::new(),
-            by_limit: HashMap::new(),
-            hosts: Hosts::new(settings.permits),
-            accounts: Accounts::new(settings),
-            ids: Ids::default(),
-            steps: Steps::default(),
-            serving: Serving::default(),
-            limited: Limited::default(),
-            leaving: Leaving::default(),
-            unclaims: Unclaims::default(),
-            polls: Polls::default(),
-            leases: Leases::default(),
-            probes: Probes::default(),
-            store: StoreWatch::default(),
-            trouble: LocalTrouble::new(settings.permits),
-            stopping: None,
-            longest_timeout: Duration::ZERO,
-            timers,
-            is_dirty: true,
-            out: Vec::new(),
-        }
-    }
-
     /// Takes note of an event at `now` and appends what follows from it to `commands`. A `now`
     /// that goes back counts as the one before.
     pub fn on(&mut self, now: Millis, event: Event<P>, commands: &mut Vec<Command<P>>) {
@@ -237,7 +115,7 @@ impl<P> Scheduler<P> {
         }
         self.is_dirty = false;
         self.flush_stop();
-        if self.stopping.is_none() && self.leases.is_alive() {
+        if self.stopping.is_none() && self.leases.is_alive {
             self.flush_unclaims();
             self.flush_polls();
             self.flush_probes();
@@ -265,34 +143,6 @@ impl<P> Scheduler<P> {
             Timer::Acquire(limit) => self.try_acquire(limit),
             Timer::LeaseEnd(limit) => self.check_lease(limit),
         }
-    }
-
-    /// The lane of this id; a new one is looked at as soon as can be.
-    fn lane(&mut self, id: LaneId) -> usize {
-        if let Some(lane) = self.by_lane.get(&id) {
-            return *lane;
-        }
-        let lane = self.lanes.len();
-        self.lanes.push(Lane::new(id, Hosts::UNKNOWN));
-        self.by_lane.insert(id, lane);
-        self.look_soon(lane);
-        lane
-    }
-
-    fn lane_limit(&self, lane: usize) -> Option<&Limit> {
-        self.lanes[lane].limit.map(|limit| &self.limits[limit])
-    }
-
-    fn is_limited(&self, lane: usize) -> bool {
-        self.lane_limit(lane).is_some_and(Limit::is_limited)
-    }
-
-    /// Whether anything of a lane may be claimed and sent, as far as is known here.
-    fn is_open(&self, lane: usize) -> bool {
-        let state = &self.lanes[lane];
-        !state.held
-            && state.blocked.is_none()
-            && self.lane_limit(lane).is_none_or(|limit| limit.is_open(self.now))
     }
 }
 

@@ -1,59 +1,27 @@
 //! Limited limits in the process that leads them: claims are asked for ahead of their tokens,
 //! and a token is used when a request leaves.
 //!
-//! How many are asked for is [`super::limit`]'s matter: the tokens of the next second, while the
-//! lease lasts, counted from before it was asked for. The store grants by the database's clock. A
-//! claim must leave early enough for its answer to arrive within it ([`send_by`]), and a new
+//! How many are asked for is [`super::state::limit`]'s matter: the tokens of the next second, while
+//! the lease lasts, counted from before it was asked for. The store grants by the database's clock.
+//! A claim must leave early enough for its answer to arrive within it ([`send_by`]), and a new
 //! leader waits until nothing that its predecessor claimed can leave any more.
 
-use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::limit::{Ask, InHand, Pacer};
-use super::limiter::Limiter;
-use super::permit::Account;
-use super::permit::send_by;
-use super::steps::Step;
-use super::trouble::Stalled;
+use super::permit::{Account, send_by};
+use super::state::Timer;
+use super::state::limit::{Ask, InHand, Pacer};
+use super::state::limited::{Stage, Told};
+use super::state::limiter::Limiter;
+use super::state::steps::Step;
+use super::state::trouble::Stalled;
 use super::{
     Batch, ClaimedDelivery, Command, Ended, Lease, LimitRefusal, Millis, Pacing, Permit, Scheduler,
-    SendWhen, Ticket, Timer,
+    SendWhen, Ticket,
 };
 
 /// A limit whose claim was refused is left alone for this part of the interval of polls.
 const REFUSED_PART: u32 = 4;
-
-/// How far an attempt is that waits to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    InHand,
-    Sent,
-    Withdrawn,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    limit: usize,
-    stage: Stage,
-}
-
-/// Attempts of limited limits, over all of them.
-#[derive(Debug, Default)]
-pub(super) struct Limited {
-    /// Limits whose claims may have to be asked for.
-    asks: BTreeSet<usize>,
-    told: HashMap<Ticket, Told>,
-}
-
-impl Limited {
-    pub(super) fn asks_len(&self) -> usize {
-        self.asks.len()
-    }
-    /// Attempts that were started and have not ended.
-    pub(super) fn started(&self) -> usize {
-        self.told.len()
-    }
-}
 
 impl<P> Scheduler<P> {
     /// Something of one of the limit's lanes may be there to be claimed.

@@ -5,14 +5,14 @@
 use postrider_domain::{DeliveryId, LaneId};
 
 use super::permit::Offer;
-use super::steps::{Asked, Step};
-use super::unclaim::IdState;
+use super::state::ids::IdState;
+use super::state::steps::{Asked, Step};
 use super::{Command, Scheduler};
 
 impl<P> Scheduler<P> {
     /// Intake is about to commit these.
     pub(super) fn offered(&mut self, offer: Offer, deliveries: Vec<(DeliveryId, LaneId)>) {
-        let may_claim = self.stopping.is_none() && self.leases.is_alive() && self.may_claim();
+        let may_claim = self.stopping.is_none() && self.leases.is_alive && self.may_claim();
         let mut asked = Vec::new();
         for (id, lane) in deliveries.into_iter().filter(|_| may_claim) {
             let lane = self.lane(lane);

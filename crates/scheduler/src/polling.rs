@@ -1,13 +1,16 @@
 //! What the store says about lanes and limits, and who is asked about when.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_domain::LaneId;
 
-use super::limit::Limit;
-use super::{Command, Hold, LaneStatus, LimitStatus, Scheduler, Timer, Which};
+use super::state::Timer;
+use super::state::accounts::Hosts;
+use super::state::lane::Lane;
+use super::state::limit::Limit;
+use super::state::polls::{Open, Walk};
+use super::{Command, Hold, LaneStatus, LimitStatus, Scheduler, Which};
 
 /// Lanes in one poll.
 const PAGE: usize = 1_000;
@@ -16,45 +19,19 @@ const ALL_EVERY: u64 = 5;
 /// How often a delivery that lost three claims is tried, alone (`POISON_ROW`).
 const SUSPECT_EVERY: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    number: u64,
-    is_page: bool,
-}
-
-/// How far the walk over all lanes is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Walk {
-    /// None is under way.
-    #[default]
-    Resting,
-    /// The page after this lane is next, or the first one.
-    Page(Option<LaneId>),
-}
-
-/// Polls: one is open at a time.
-#[derive(Debug, Default)]
-pub(super) struct Polls {
-    last: u64,
-    open: Option<Open>,
-    ticks: u64,
-    /// Lanes to look at as soon as can be.
-    soon: Vec<usize>,
-    /// Lanes to look at with each tick.
-    watched: Vec<usize>,
-    /// Those of this tick that were not asked about yet.
-    queue: VecDeque<usize>,
-    walk: Walk,
-}
-
-impl Polls {
-    /// The last one that was issued.
-    pub(super) fn last(&self) -> u64 {
-        self.last
-    }
-}
-
 impl<P> Scheduler<P> {
+    /// The lane of this id; a new one is looked at as soon as can be.
+    pub(super) fn lane(&mut self, id: LaneId) -> usize {
+        if let Some(lane) = self.by_lane.get(&id) {
+            return *lane;
+        }
+        let lane = self.lanes.len();
+        self.lanes.push(Lane::new(id, Hosts::UNKNOWN));
+        self.by_lane.insert(id, lane);
+        self.look_soon(lane);
+        lane
+    }
+
     /// The lane is looked at with each tick, as long as there is a reason.
     pub(super) fn watch(&mut self, lane: usize) {
         if !std::mem::replace(&mut self.lanes[lane].watched, true) {

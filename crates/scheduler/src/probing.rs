@@ -1,55 +1,13 @@
 //! Probes of held lanes and parked webhooks (L9, W3): a limited lane's is its leader's, an unlimited one's anybody's.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use super::permit::Account;
+use super::state::Timer;
+use super::state::probes::{Probe, Stage};
 use super::time::whole_millis;
-use super::{ClaimKey, Command, Millis, Permit, Scheduler, Ticket, Timer};
+use super::{ClaimKey, Command, Millis, Permit, Scheduler, Ticket};
 
 /// A probe of a limited lane begins this part of a claim's margin before the next turn.
 const PROBE_AHEAD_PART: u32 = 2;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It may claim a delivery of its own that is not known here yet.
-    Preparing,
-    Ready,
-    Sent,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Probe {
-    lane: usize,
-    /// Of a limited lane: whose tokens and places it uses.
-    limit: Option<usize>,
-    stage: Stage,
-}
-
-/// Probes under way, and lanes that wait for one.
-#[derive(Debug, Default)]
-pub(super) struct Probes {
-    waiting: VecDeque<usize>,
-    open: BTreeMap<Ticket, Probe>,
-}
-
-impl Probes {
-    /// Whether one may claim something that is not known here.
-    pub(super) fn may_claim(&self) -> bool {
-        self.open.values().any(|probe| probe.stage == Stage::Preparing)
-    }
-
-    pub(super) fn is_sent(&mut self, ticket: Ticket) {
-        if let Some(probe) = self.open.get_mut(&ticket) {
-            probe.stage = Stage::Sent;
-        }
-    }
-
-    /// Those that were not sent, and will not be.
-    pub(super) fn unsent(&self) -> Vec<Ticket> {
-        let unsent = self.open.iter().filter(|(_, probe)| probe.stage != Stage::Sent);
-        unsent.map(|(ticket, _)| *ticket).collect()
-    }
-}
 
 impl<P> Scheduler<P> {
     /// The lane's probe is due.

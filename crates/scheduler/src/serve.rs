@@ -1,86 +1,20 @@
 //! Who is served next: each visit of a lane grants permits for claims, and the claims of all
 //! lanes are asked for together.
 
-use std::collections::VecDeque;
-
 use postrider_domain::{DeliveryId, LaneId};
 
-use super::ring::Rings;
-use super::standing::Class;
-use super::steps::{Asked, Step};
-use super::unclaim::IdState;
-use super::{Command, LaneShare, Millis, Permit, Scheduler, Timer};
+use super::state::Timer;
+use super::state::ids::IdState;
+use super::state::ring::Rings;
+use super::state::serving::{BATCH_MAX, Serving};
+use super::state::standing::Class;
+use super::state::steps::{Asked, Step};
+use super::{Command, LaneShare, Millis, Permit, Scheduler};
 
-/// Deliveries in one claim (measured: 128 beats 64, 256 adds nothing).
-const BATCH_MAX: usize = 128;
 /// Claims of a kind under way at once.
 const OPEN_MAX: u32 = 2;
-/// Lanes in one claim of what is due.
-const LANES_MAX: usize = 32;
 /// How long a batch is filled while another one is under way.
 const FILL_MS: u64 = 2;
-
-/// What is gathered for the next claims.
-#[derive(Debug, Default)]
-pub(super) struct Serving {
-    fresh: Rings,
-    due: Rings,
-    suspects: VecDeque<usize>,
-    fresh_batch: Vec<Asked>,
-    fresh_since: Millis,
-    due_batch: Vec<(usize, Vec<Permit>)>,
-    due_rows: usize,
-    due_since: Millis,
-}
-
-impl Serving {
-    /// A lane that wants to be served has another class.
-    pub(super) fn reclassified(&mut self, lane: usize, class: Class) {
-        for rings in [&mut self.fresh, &mut self.due] {
-            if rings.class_of(lane).is_some() {
-                rings.push(class, lane);
-            }
-        }
-    }
-
-    /// A lane wants nothing any more.
-    pub(super) fn remove(&mut self, lane: usize) {
-        self.fresh.remove(lane);
-        self.due.remove(lane);
-    }
-
-    /// Whether a lane only waits for its turn among those that answer.
-    pub(super) fn has_its_turn(&self, lane: usize) -> bool {
-        self.fresh.class_of(lane) == Some(Class::Proven)
-    }
-
-    pub(super) fn is_in_line(&self, lane: usize) -> bool {
-        self.fresh.class_of(lane).is_some()
-    }
-
-    pub(super) fn is_due_in_line(&self, lane: usize) -> bool {
-        self.due.class_of(lane).is_some()
-    }
-
-    /// Whether a batch takes nothing more before it is asked for.
-    pub(super) fn is_full(&self, due: bool) -> bool {
-        if due {
-            self.due_rows >= BATCH_MAX || self.due_batch.len() >= LANES_MAX
-        } else {
-            self.fresh_batch.len() >= BATCH_MAX
-        }
-    }
-
-    /// Permits of what is gathered.
-    pub(super) fn gathered(&self) -> usize {
-        self.fresh_batch.len() + self.due_rows
-    }
-
-    /// Tries one of the lane's deliveries that lost three claims.
-    pub(super) fn suspect(&mut self, lane: usize) {
-        self.suspects.push_back(lane);
-    }
-}
 
 impl<P> Scheduler<P> {
     /// Messages brought deliveries and lanes to look at.

@@ -3,18 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Command, Millis, Scheduler, Timer};
+use super::state::Timer;
+use super::state::stopping::Stopping;
+use super::{Command, Scheduler};
 
 /// What a request may take beyond its time-out until its end is known here.
 const AFTER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A stop.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stopping {
-    /// When it is over, whatever is still under way.
-    by: Millis,
-    is_over: bool,
-}
 
 impl<P> Scheduler<P> {
     pub(super) fn has_stopped(&self) -> bool {

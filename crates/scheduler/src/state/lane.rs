@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use postrider_domain::{DeliveryId, LaneId};
 
-use super::Millis;
 use super::pace::Counter;
-use super::permit::{Permit, StopFlag};
 use super::standing::{Class, Standing};
+use crate::Millis;
+use crate::permit::{Permit, StopFlag};
 
 /// A lane that ended this many attempts within [`AHEAD_WINDOW_MS`] may have as many claimed
 /// beyond its window, so that claims come in batches; other lanes claim what they can start now.
-pub(super) const AHEAD_MAX: u32 = 128;
+pub(crate) const AHEAD_MAX: u32 = 128;
 const AHEAD_WINDOW_MS: u64 = 100;
 /// A lane that goes that fast waits until so many permits are free, and takes them all then,
 /// instead of claiming one by one.
@@ -22,15 +22,15 @@ const SHARE_MAX: u32 = 128;
 
 /// A claim that waits for its start.
 #[derive(Debug)]
-pub(super) struct GrantedClaim<P> {
-    pub(super) claim: P,
-    pub(super) permit: Permit,
+pub(crate) struct GrantedClaim<P> {
+    pub(crate) claim: P,
+    pub(crate) permit: Permit,
 }
 
 /// A refusal or limit that an attempt of this process met, whose effect on the row has to be
 /// seen first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blocked {
+pub(crate) enum Blocked {
     /// It is not recorded yet.
     Recording,
     /// It was recorded when this poll was the last that had been issued; later ones tell the
@@ -40,7 +40,7 @@ pub(super) enum Blocked {
 
 impl Blocked {
     /// Whether this poll tells the truth.
-    pub(super) fn is_over(self, poll: u64) -> bool {
+    pub(crate) fn is_over(self, poll: u64) -> bool {
         match self {
             Self::Recording => false,
             Self::Since(last) => poll > last,
@@ -51,62 +51,62 @@ impl Blocked {
 /// One lane.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
-pub(super) struct Lane<P> {
-    pub(super) id: LaneId,
-    pub(super) host: usize,
+pub(crate) struct Lane<P> {
+    pub(crate) id: LaneId,
+    pub(crate) host: usize,
     /// `None` until it was polled: it is taken for unlimited then, and the claim's own guards
     /// know better.
-    pub(super) limit: Option<usize>,
-    pub(super) standing: Standing,
+    pub(crate) limit: Option<usize>,
+    pub(crate) standing: Standing,
     ended: Counter,
 
     /// Deliveries from messages that wait to be claimed.
-    pub(super) waiting: VecDeque<DeliveryId>,
+    pub(crate) waiting: VecDeque<DeliveryId>,
     /// When a delivery of `waiting` was last asked for, or an attempt ended, or the first of
     /// them came.
-    pub(super) progress_at: Millis,
+    pub(crate) progress_at: Millis,
     /// Something may be due in the store.
-    pub(super) due: bool,
+    pub(crate) due: bool,
     /// A claim of what is due is open.
-    pub(super) due_open: bool,
+    pub(crate) due_open: bool,
     due_share: u32,
     /// When one that lost three claims is tried again.
-    pub(super) suspect_at: Millis,
-    pub(super) is_suspect: bool,
+    pub(crate) suspect_at: Millis,
+    pub(crate) is_suspect: bool,
 
     /// Permits of this lane: claims asked for, claimed, under way.
-    pub(super) granted: u32,
+    pub(crate) granted: u32,
     /// So many were free that it takes what there is, over as many turns as that needs.
     is_refilling: bool,
-    pub(super) claimed: VecDeque<GrantedClaim<P>>,
-    pub(super) under_way: u32,
+    pub(crate) claimed: VecDeque<GrantedClaim<P>>,
+    pub(crate) under_way: u32,
 
     /// Something of it is open in the store.
-    pub(super) open: bool,
-    pub(super) held: bool,
+    pub(crate) open: bool,
+    pub(crate) held: bool,
     /// A probe of it, or of a webhook that is parked in it, is due.
-    pub(super) probe_due: bool,
-    pub(super) blocked: Option<Blocked>,
+    pub(crate) probe_due: bool,
+    pub(crate) blocked: Option<Blocked>,
     /// The limit that an outcome of this lane blocks, until that is recorded.
-    pub(super) blocks: Option<usize>,
-    pub(super) stop: StopFlag,
-    pub(super) probing: bool,
+    pub(crate) blocks: Option<usize>,
+    pub(crate) stop: StopFlag,
+    pub(crate) probing: bool,
 
     /// Is looked at with each poll.
-    pub(super) watched: bool,
-    pub(super) watch_until: Millis,
+    pub(crate) watched: bool,
+    pub(crate) watch_until: Millis,
     /// Is looked at as soon as can be.
-    pub(super) soon: bool,
+    pub(crate) soon: bool,
     /// Waits at its full host.
-    pub(super) parked_at_host: bool,
+    pub(crate) parked_at_host: bool,
     /// Waits for a permit of its limit.
-    pub(super) parked_at_limit: bool,
+    pub(crate) parked_at_limit: bool,
     /// Has claims that wait for a request of its limit to end.
-    pub(super) is_starter: bool,
+    pub(crate) is_starter: bool,
 }
 
 impl<P> Lane<P> {
-    pub(super) fn new(id: LaneId, host: usize) -> Self {
+    pub(crate) fn new(id: LaneId, host: usize) -> Self {
         Self {
             id,
             host,
@@ -140,7 +140,7 @@ impl<P> Lane<P> {
         }
     }
 
-    pub(super) fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.standing.class()
     }
 
@@ -154,7 +154,7 @@ impl<P> Lane<P> {
 
     /// How many of `wanted` may be claimed now, as far as the lane itself goes. `None`: nothing
     /// until an attempt ends.
-    pub(super) fn capacity(&mut self, now: Millis, concurrency: u32, wanted: usize) -> Option<u32> {
+    pub(crate) fn capacity(&mut self, now: Millis, concurrency: u32, wanted: usize) -> Option<u32> {
         if self.granted == 0 {
             self.standing.wakes(now);
         }
@@ -171,12 +171,12 @@ impl<P> Lane<P> {
     }
 
     /// How many of the due ones are asked for at once.
-    pub(super) fn due_share(&self) -> u32 {
+    pub(crate) fn due_share(&self) -> u32 {
         self.due_share
     }
 
     /// A claim of what is due brought `got` of `asked`.
-    pub(super) fn due_claimed(&mut self, asked: usize, got: usize) {
+    pub(crate) fn due_claimed(&mut self, asked: usize, got: usize) {
         self.due_open = false;
         if got >= asked {
             self.due = true;
@@ -187,7 +187,7 @@ impl<P> Lane<P> {
     }
 
     /// An attempt ended.
-    pub(super) fn attempt_ended(&mut self, now: Millis) {
+    pub(crate) fn attempt_ended(&mut self, now: Millis) {
         self.under_way -= 1;
         self.ended.count(now);
         self.progress_at = now;
@@ -197,7 +197,7 @@ impl<P> Lane<P> {
     }
 
     /// Whether it has anything here that a hold or a pause would concern.
-    pub(super) fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         self.granted > 0 || self.due || self.due_open || !self.waiting.is_empty() || self.soon
     }
 }

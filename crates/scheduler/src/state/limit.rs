@@ -8,10 +8,10 @@ use postrider_domain::LimitId;
 use super::lane::{AHEAD_MAX, Blocked};
 use super::limiter::Limiter;
 use super::pace::Counter;
-use super::{Lease, LimitStatus, Millis, Pacing, Ticket};
+use crate::{Lease, LimitStatus, Millis, Pacing, Ticket};
 
 /// Claims of one limit asked for at once.
-pub(super) const ASK_MAX: u32 = 256;
+pub(crate) const ASK_MAX: u32 = 256;
 /// How far ahead claims are asked for.
 const ASK_AHEAD: Duration = Duration::from_secs(1);
 /// They are asked for again when what is in hand lasts less than this.
@@ -21,22 +21,22 @@ const SLOW_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Leadership as this process knows it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Led {
-    pub(super) lease: Lease,
+pub(crate) struct Led {
+    pub(crate) lease: Lease,
     /// Before the statement that took or renewed it.
-    pub(super) renewed_at: Millis,
+    pub(crate) renewed_at: Millis,
 }
 
 /// An attempt of a limited limit that was not sent yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct InHand {
-    pub(super) lane: usize,
-    pub(super) send_by: Millis,
+pub(crate) struct InHand {
+    pub(crate) lane: usize,
+    pub(crate) send_by: Millis,
 }
 
 /// What paces a limit in the process that leads it.
 #[derive(Debug)]
-pub(super) enum Pacer {
+pub(crate) enum Pacer {
     /// Nothing leaves: no poll has seen the limit without claims of another epoch yet
     /// (`AFTER_CLAIMS`).
     Unclean,
@@ -48,7 +48,7 @@ pub(super) enum Pacer {
 
 impl Pacer {
     /// Whether requests may leave at all.
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         match self {
             Self::Unclean => false,
             Self::Free | Self::Paced(_) => true,
@@ -58,7 +58,7 @@ impl Pacer {
 
 /// When to ask for claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// Now, for so many; at least 1.
     Now(u32),
     /// When this instant comes.
@@ -69,49 +69,49 @@ pub(super) enum Ask {
 
 /// One limit.
 #[derive(Debug)]
-pub(super) struct Limit {
-    pub(super) status: LimitStatus,
+pub(crate) struct Limit {
+    pub(crate) status: LimitStatus,
     /// Its lanes, as far as they are known.
-    pub(super) lanes: Vec<usize>,
-    pub(super) paused_until: Option<Millis>,
-    pub(super) blocked: Option<Blocked>,
+    pub(crate) lanes: Vec<usize>,
+    pub(crate) paused_until: Option<Millis>,
+    pub(crate) blocked: Option<Blocked>,
 
     /// Of an unlimited one: permits of its lanes, and requests under way.
-    pub(super) granted: u32,
-    pub(super) under_way: u32,
+    pub(crate) granted: u32,
+    pub(crate) under_way: u32,
     /// Lanes that wait for one of its permits.
-    pub(super) parked: VecDeque<usize>,
+    pub(crate) parked: VecDeque<usize>,
     /// Lanes with claims that wait for one of its requests to end.
-    pub(super) starters: VecDeque<usize>,
+    pub(crate) starters: VecDeque<usize>,
 
-    pub(super) led: Option<Led>,
-    pub(super) acquiring: bool,
+    pub(crate) led: Option<Led>,
+    pub(crate) acquiring: bool,
     /// Before the statement that takes the lease.
-    pub(super) acquired_from: Millis,
-    pub(super) pacer: Pacer,
+    pub(crate) acquired_from: Millis,
+    pub(crate) pacer: Pacer,
     /// Before this instant nothing may leave, with or without a pace.
-    pub(super) not_before: Millis,
+    pub(crate) not_before: Millis,
     /// Something may be there to be claimed.
-    pub(super) work: bool,
-    pub(super) suspect_at: Millis,
-    pub(super) is_suspect: bool,
+    pub(crate) work: bool,
+    pub(crate) suspect_at: Millis,
+    pub(crate) is_suspect: bool,
     /// Since when a claim is open.
-    pub(super) asking: Option<Millis>,
-    pub(super) asked: u32,
-    pub(super) full_until: Option<Millis>,
+    pub(crate) asking: Option<Millis>,
+    pub(crate) asked: u32,
+    pub(crate) full_until: Option<Millis>,
     /// Started, and not told to be sent yet.
-    pub(super) in_hand: BTreeMap<Ticket, InHand>,
+    pub(crate) in_hand: BTreeMap<Ticket, InHand>,
     /// Those of them whose request is ready.
-    pub(super) ready: BTreeSet<Ticket>,
+    pub(crate) ready: BTreeSet<Ticket>,
     /// Probes whose request is ready.
-    pub(super) probes: VecDeque<Ticket>,
-    pub(super) sending: u32,
+    pub(crate) probes: VecDeque<Ticket>,
+    pub(crate) sending: u32,
     ended: Counter,
     latency: Duration,
 }
 
 impl Limit {
-    pub(super) fn new(status: LimitStatus) -> Self {
+    pub(crate) fn new(status: LimitStatus) -> Self {
         Self {
             status,
             lanes: Vec::new(),
@@ -141,34 +141,34 @@ impl Limit {
         }
     }
 
-    pub(super) fn id(&self) -> LimitId {
+    pub(crate) fn id(&self) -> LimitId {
         self.status.id
     }
 
-    pub(super) fn is_limited(&self) -> bool {
+    pub(crate) fn is_limited(&self) -> bool {
         match self.status.terms.pacing {
             Pacing::Unlimited => false,
             Pacing::Limited { .. } => true,
         }
     }
 
-    pub(super) fn concurrency(&self) -> u32 {
+    pub(crate) fn concurrency(&self) -> u32 {
         self.status.terms.concurrency.max(1)
     }
 
     /// Permits that the lanes of an unlimited one may have together: what may be under way, and
     /// what may be claimed ahead.
-    pub(super) fn granted_max(&self) -> u32 {
+    pub(crate) fn granted_max(&self) -> u32 {
         self.concurrency().saturating_add(AHEAD_MAX)
     }
 
     /// Whether neither a pause nor an answer that asks for one stands against sending.
-    pub(super) fn is_open(&self, now: Millis) -> bool {
+    pub(crate) fn is_open(&self, now: Millis) -> bool {
         self.blocked.is_none() && self.paused_until.is_none_or(|until| until <= now)
     }
 
     /// By how much each claim moves the limit's next send.
-    pub(super) fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         match self.status.terms.pacing {
             Pacing::Limited { pace: Some(pace) } => pace.interval,
             Pacing::Limited { pace: None } | Pacing::Unlimited => Duration::ZERO,
@@ -176,7 +176,7 @@ impl Limit {
     }
 
     /// Whether the limiter lets a request leave now and a place is free for it.
-    pub(super) fn may_send(&self, now: Millis) -> bool {
+    pub(crate) fn may_send(&self, now: Millis) -> bool {
         let paced = match &self.pacer {
             Pacer::Unclean => false,
             Pacer::Free => true,
@@ -186,12 +186,12 @@ impl Limit {
     }
 
     /// Whether a request could leave if it may: a probe, or the next delivery.
-    pub(super) fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         !self.probes.is_empty() || self.next_ready().is_some()
     }
 
     /// Takes the next delivery out of hand, if its request is ready.
-    pub(super) fn take_ready(&mut self) -> Option<Ticket> {
+    pub(crate) fn take_ready(&mut self) -> Option<Ticket> {
         let ticket = self.next_ready()?;
         self.ready.remove(&ticket);
         self.in_hand.remove(&ticket);
@@ -207,7 +207,7 @@ impl Limit {
     }
 
     /// A request leaves.
-    pub(super) fn sends(&mut self, now: Millis) {
+    pub(crate) fn sends(&mut self, now: Millis) {
         self.sending += 1;
         match &mut self.pacer {
             Pacer::Unclean | Pacer::Free => {}
@@ -216,7 +216,7 @@ impl Limit {
     }
 
     /// A request that left has come to its end.
-    pub(super) fn sent_ended(&mut self, now: Millis, took: Option<Duration>) {
+    pub(crate) fn sent_ended(&mut self, now: Millis, took: Option<Duration>) {
         self.sending = self.sending.saturating_sub(1);
         self.ended.count(now);
         if let Some(took) = took {
@@ -225,7 +225,7 @@ impl Limit {
     }
 
     /// From when on a request may leave, as far as the pace goes.
-    pub(super) fn next_send(&self) -> Option<Millis> {
+    pub(crate) fn next_send(&self) -> Option<Millis> {
         match &self.pacer {
             Pacer::Unclean => None,
             Pacer::Free => Some(self.not_before),
@@ -239,7 +239,7 @@ impl Limit {
 
     /// Whether to ask for claims, and for how many: for the tokens of the next second, as far
     /// as permits will be free for them.
-    pub(super) fn ask(&self, now: Millis) -> Ask {
+    pub(crate) fn ask(&self, now: Millis) -> Ask {
         let have = self.in_hand_and_asked();
         let free_permits = self.free_permits(now);
         if have >= u64::from(free_permits).div_ceil(2) {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use postrider_domain::Rate;
 
-use super::{Millis, Pace};
+use crate::{Millis, Pace};
 
 const NANOS: u64 = 1_000_000;
 
 /// A send is allowed from `tat - (burst - 1) * interval - tolerance` on; it then moves `tat`, the
 /// theoretical arrival time, one interval past the later of itself and now.
 #[derive(Debug, Clone)]
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     interval: u64,
     /// How much before `tat` a send is allowed.
     ahead: u64,
@@ -21,7 +21,7 @@ pub(super) struct Limiter {
 impl Limiter {
     /// A limiter that has one token, at `start`: whatever was sent before lies an interval or
     /// more before that.
-    pub(super) fn starting(pace: Pace, start: Millis) -> Self {
+    pub(crate) fn starting(pace: Pace, start: Millis) -> Self {
         let interval = nanos(pace.interval).max(1);
         let burst = interval.saturating_mul(u64::from(pace.burst.max(1) - 1));
         let ahead = burst.saturating_add(nanos(Rate::TOLERANCE));
@@ -29,22 +29,22 @@ impl Limiter {
     }
 
     /// Whether a request may leave now.
-    pub(super) fn allows(&self, now: Millis) -> bool {
+    pub(crate) fn allows(&self, now: Millis) -> bool {
         at(now).saturating_add(self.ahead) >= self.tat
     }
 
     /// A request leaves.
-    pub(super) fn take(&mut self, now: Millis) {
+    pub(crate) fn take(&mut self, now: Millis) {
         self.tat = self.tat.max(at(now)).saturating_add(self.interval);
     }
 
     /// From when on a request may leave.
-    pub(super) fn next(&self) -> Millis {
+    pub(crate) fn next(&self) -> Millis {
         Millis(self.tat.saturating_sub(self.ahead).div_ceil(NANOS))
     }
 
     /// How many requests may leave from now until `until`.
-    pub(super) fn tokens(&self, now: Millis, until: Millis) -> u64 {
+    pub(crate) fn tokens(&self, now: Millis, until: Millis) -> u64 {
         let first = self.tat.max(at(now));
         match at(until).saturating_add(self.ahead).checked_sub(first) {
             Some(capacity) => capacity / self.interval + 1,
@@ -53,7 +53,7 @@ impl Limiter {
     }
 
     /// When one more request may leave after so many others.
-    pub(super) fn after(&self, now: Millis, others: u64) -> Millis {
+    pub(crate) fn after(&self, now: Millis, others: u64) -> Millis {
         let first = self.tat.max(at(now));
         let due = first.saturating_add(self.interval.saturating_mul(others));
         Millis(due.saturating_sub(self.ahead).div_ceil(NANOS)).max(now)

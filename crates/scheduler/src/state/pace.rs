@@ -1,10 +1,10 @@
 //! How many attempts ended lately.
 
-use super::Millis;
+use crate::Millis;
 
 /// Counts in two windows, the present and the one before.
 #[derive(Debug, Clone)]
-pub(super) struct Counter {
+pub(crate) struct Counter {
     window: u64,
     since: Millis,
     current: u32,
@@ -13,11 +13,11 @@ pub(super) struct Counter {
 
 impl Counter {
     /// A counter over windows of so many milliseconds, at least 1.
-    pub(super) fn over(millis: u64) -> Self {
+    pub(crate) fn over(millis: u64) -> Self {
         Self { window: millis, since: Millis::default(), current: 0, before: 0 }
     }
 
-    pub(super) fn count(&mut self, now: Millis) {
+    pub(crate) fn count(&mut self, now: Millis) {
         let age = now.0.saturating_sub(self.since.0);
         if age >= self.window {
             self.before = if age < 2 * self.window { self.current } else { 0 };
@@ -28,7 +28,7 @@ impl Counter {
     }
 
     /// How many there were in the last window, the larger of two guesses.
-    pub(super) fn lately(&self, now: Millis) -> u32 {
+    pub(crate) fn lately(&self, now: Millis) -> u32 {
         if now.0.saturating_sub(self.since.0) >= 2 * self.window {
             return 0;
         }

@@ -18,7 +18,7 @@ struct Ends {
 /// Three rings of lanes, one a class. A lane is in one of them at most, and at most once: its
 /// place is kept with the lane. Everything is O(1).
 #[derive(Debug, Default)]
-pub(super) struct Rings {
+pub(crate) struct Rings {
     links: Vec<Link>,
     ends: [Ends; Class::COUNT],
 }
@@ -26,7 +26,7 @@ pub(super) struct Rings {
 impl Rings {
     /// Puts a lane at the end of a ring; out of another one, if it was there. One that is
     /// already in this ring keeps its place.
-    pub(super) fn push(&mut self, class: Class, lane: usize) {
+    pub(crate) fn push(&mut self, class: Class, lane: usize) {
         if self.class_of(lane) == Some(class) {
             return;
         }
@@ -43,14 +43,14 @@ impl Rings {
     }
 
     /// Takes the lane that is served next out of its ring.
-    pub(super) fn pop(&mut self, class: Class) -> Option<usize> {
+    pub(crate) fn pop(&mut self, class: Class) -> Option<usize> {
         let head = self.ends[class.index()].head?;
         self.remove(head);
         Some(head)
     }
 
     /// Takes a lane out of its ring, if it is in one.
-    pub(super) fn remove(&mut self, lane: usize) {
+    pub(crate) fn remove(&mut self, lane: usize) {
         let Some(link) = self.links.get_mut(lane).map(std::mem::take) else { return };
         let Some(class) = link.class else { return };
         let ends = &mut self.ends[class.index()];
@@ -65,7 +65,7 @@ impl Rings {
     }
 
     /// In which ring a lane is.
-    pub(super) fn class_of(&self, lane: usize) -> Option<Class> {
+    pub(crate) fn class_of(&self, lane: usize) -> Option<Class> {
         self.links.get(lane).and_then(|link| link.class)
     }
 }

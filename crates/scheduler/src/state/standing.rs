@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Millis;
+use crate::Millis;
 
 /// How a lane's targets behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Its last attempt was answered, however long ago and whatever the answer.
     Proven,
     /// Not answered since the process began.
@@ -17,10 +17,10 @@ pub(super) enum Class {
 
 impl Class {
     /// In the order in which they are served.
-    pub(super) const ALL: [Self; Self::COUNT] = [Self::Proven, Self::New, Self::Slow];
-    pub(super) const COUNT: usize = 3;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Proven, Self::New, Self::Slow];
+    pub(crate) const COUNT: usize = 3;
 
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Proven => 0,
             Self::New => 1,
@@ -38,7 +38,7 @@ const IDLE: Duration = Duration::from_mins(1);
 
 /// A lane's class and window: how many requests it may have under way.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     class: Class,
     window: u32,
     /// What answers take, a moving average over about eight of them.
@@ -49,7 +49,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             class: Class::New,
             window: 1,
@@ -59,24 +59,24 @@ impl Standing {
         }
     }
 
-    pub(super) fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.class
     }
 
     /// Requests that may be under way.
-    pub(super) fn window(&self) -> u32 {
+    pub(crate) fn window(&self) -> u32 {
         self.window
     }
 
     /// A lane that has nothing under way wants to start something.
-    pub(super) fn wakes(&mut self, now: Millis) {
+    pub(crate) fn wakes(&mut self, now: Millis) {
         if now.since(self.last_ended) >= IDLE {
             self.window = 1;
         }
     }
 
     /// A request leaves. When to [`check`](Self::check), if nothing was unanswered before.
-    pub(super) fn started(&mut self, now: Millis) -> Option<Millis> {
+    pub(crate) fn started(&mut self, now: Millis) -> Option<Millis> {
         if self.unanswered_since.is_some() {
             return None;
         }
@@ -85,7 +85,7 @@ impl Standing {
     }
 
     /// An answer came after `took`; the window grows up to `most`.
-    pub(super) fn answered(&mut self, now: Millis, took: Duration, most: u32) {
+    pub(crate) fn answered(&mut self, now: Millis, took: Duration, most: u32) {
         self.latency = if self.class == Class::New { took } else { (self.latency * 7 + took) / 8 };
         self.class = Class::Proven;
         self.window = self.window.saturating_add(1).min(most.max(1));
@@ -94,18 +94,18 @@ impl Standing {
     }
 
     /// An attempt ended without an answer.
-    pub(super) fn silent(&mut self, now: Millis) {
+    pub(crate) fn silent(&mut self, now: Millis) {
         self.slows_down();
         self.last_ended = now;
     }
 
     /// Nothing is under way any more, so nothing is unanswered.
-    pub(super) fn rests(&mut self) {
+    pub(crate) fn rests(&mut self) {
         self.unanswered_since = None;
     }
 
     /// Whether no answer came for too long; it is asked again when the returned instant comes.
-    pub(super) fn check(&mut self, now: Millis) -> Option<Millis> {
+    pub(crate) fn check(&mut self, now: Millis) -> Option<Millis> {
         let since = self.unanswered_since?;
         let patience = self.patience();
         if now < since.after(patience) {

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use postrider_domain::DeliveryId;
 
-use super::unclaim::Undo;
-use super::{Batch, Lease, Millis, Permit};
+use super::unclaims::Undo;
+use crate::{Batch, Lease, Millis, Permit};
 
 /// A delivery that was asked for.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) id: DeliveryId,
-    pub(super) lane: usize,
-    pub(super) permit: Permit,
+pub(crate) struct Asked {
+    pub(crate) id: DeliveryId,
+    pub(crate) lane: usize,
+    pub(crate) permit: Permit,
 }
 
 /// What has to be known when the answer comes.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Fresh { asked_at: Millis, asked: Vec<Asked> },
     Due { asked_at: Millis, lanes: Vec<(usize, Vec<Permit>)>, suspect: bool },
     Limited { asked_at: Millis, limit: usize, lease: Lease, permits: Vec<Permit>, suspect: bool },
@@ -27,20 +27,20 @@ pub(super) enum Step {
 
 /// Open steps by their batch.
 #[derive(Debug, Default)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     last: u64,
     open: HashMap<Batch, Step>,
     /// How many of each kind are open.
-    pub(super) fresh: u32,
-    pub(super) due: u32,
-    pub(super) suspects: u32,
-    pub(super) limited: u32,
-    pub(super) make_due: u32,
-    pub(super) unclaims: u32,
+    pub(crate) fresh: u32,
+    pub(crate) due: u32,
+    pub(crate) suspects: u32,
+    pub(crate) limited: u32,
+    pub(crate) make_due: u32,
+    pub(crate) unclaims: u32,
 }
 
 impl Steps {
-    pub(super) fn open(&mut self, step: Step) -> Batch {
+    pub(crate) fn open(&mut self, step: Step) -> Batch {
         self.last += 1;
         let batch = Batch(self.last);
         *self.count(&step) += 1;
@@ -48,19 +48,19 @@ impl Steps {
         batch
     }
 
-    pub(super) fn close(&mut self, batch: Batch) -> Option<Step> {
+    pub(crate) fn close(&mut self, batch: Batch) -> Option<Step> {
         let step = self.open.remove(&batch)?;
         *self.count(&step) -= 1;
         Some(step)
     }
 
     /// Claims that are open.
-    pub(super) fn claims(&self) -> u32 {
+    pub(crate) fn claims(&self) -> u32 {
         self.fresh + self.due + self.suspects + self.limited
     }
 
     /// Permits that claims wait with.
-    pub(super) fn permits(&self) -> usize {
+    pub(crate) fn permits(&self) -> usize {
         let of = |step: &Step| match step {
             Step::Fresh { asked, .. } => asked.len(),
             Step::Due { lanes, .. } => lanes.iter().map(|(_, permits)| permits.len()).sum(),

@@ -4,49 +4,49 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
 
-use super::Millis;
+use crate::Millis;
 
 /// At most one instant for each key. An instant that was moved stays in the heap and is skipped
 /// when it comes.
 #[derive(Debug)]
-pub(super) struct Timers<K> {
+pub(crate) struct Timers<K> {
     heap: BinaryHeap<Reverse<(Millis, K)>>,
     armed: HashMap<K, Millis>,
 }
 
 impl<K: Copy + Ord + Hash> Timers<K> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { heap: BinaryHeap::new(), armed: HashMap::new() }
     }
 
     /// Sets the key's instant, whatever it was.
-    pub(super) fn set(&mut self, key: K, at: Millis) {
+    pub(crate) fn set(&mut self, key: K, at: Millis) {
         if self.armed.insert(key, at) != Some(at) {
             self.heap.push(Reverse((at, key)));
         }
     }
 
     /// Sets the key's instant unless it has an earlier one.
-    pub(super) fn bring_forward(&mut self, key: K, at: Millis) {
+    pub(crate) fn bring_forward(&mut self, key: K, at: Millis) {
         if self.armed.get(&key).is_none_or(|armed| *armed > at) {
             self.set(key, at);
         }
     }
 
     /// Sets the key's instant unless it has one.
-    pub(super) fn arm(&mut self, key: K, at: Millis) {
+    pub(crate) fn arm(&mut self, key: K, at: Millis) {
         if !self.armed.contains_key(&key) {
             self.set(key, at);
         }
     }
 
     /// The key's instant.
-    pub(super) fn get(&self, key: K) -> Option<Millis> {
+    pub(crate) fn get(&self, key: K) -> Option<Millis> {
         self.armed.get(&key).copied()
     }
 
     /// The next key whose instant has come; it has none then.
-    pub(super) fn pop(&mut self, now: Millis) -> Option<K> {
+    pub(crate) fn pop(&mut self, now: Millis) -> Option<K> {
         self.skip_stale();
         let Reverse((at, key)) = *self.heap.peek()?;
         if at > now {
@@ -58,7 +58,7 @@ impl<K: Copy + Ord + Hash> Timers<K> {
     }
 
     /// The earliest instant. Exact after [`pop`](Self::pop) returned `None`, else perhaps early.
-    pub(super) fn next(&self) -> Option<Millis> {
+    pub(crate) fn next(&self) -> Option<Millis> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 

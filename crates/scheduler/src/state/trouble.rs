@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Command, Millis, Scheduler, Timer};
+use crate::Millis;
 
 /// How long the store is left alone after a step that failed; doubles while they fail.
 const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -13,27 +13,28 @@ const AWAY_AFTER: Duration = Duration::from_secs(2);
 
 /// Whether the store answers.
 #[derive(Debug, Default)]
-pub(super) struct StoreWatch {
+pub(crate) struct StoreWatch {
     wait: Duration,
     retry_at: Millis,
     open: u32,
     /// Since when a step was asked for and none succeeded.
     unanswered_since: Option<Millis>,
-    is_paused: bool,
+    /// Messages are not taken.
+    pub(crate) is_paused: bool,
 }
 
 impl StoreWatch {
     /// Whether steps may be asked for.
-    pub(super) fn may_ask(&self, now: Millis) -> bool {
+    pub(crate) fn may_ask(&self, now: Millis) -> bool {
         now >= self.retry_at
     }
 
-    pub(super) fn asked(&mut self, now: Millis) {
+    pub(crate) fn asked(&mut self, now: Millis) {
         self.open += 1;
         self.unanswered_since.get_or_insert(now);
     }
 
-    fn answered(&mut self, now: Millis) {
+    pub(crate) fn answered(&mut self, now: Millis) {
         self.open = self.open.saturating_sub(1);
         self.unanswered_since = (self.open > 0).then_some(now);
         self.wait = Duration::ZERO;
@@ -41,7 +42,7 @@ impl StoreWatch {
     }
 
     /// When steps may be asked for again.
-    fn failed(&mut self, now: Millis) -> Millis {
+    pub(crate) fn failed(&mut self, now: Millis) -> Millis {
         self.open = self.open.saturating_sub(1);
         if now >= self.retry_at {
             self.wait = (self.wait * 2).clamp(RETRY_MIN, RETRY_MAX);
@@ -50,7 +51,7 @@ impl StoreWatch {
         self.retry_at
     }
 
-    fn away_at(&self) -> Option<Millis> {
+    pub(crate) fn away_at(&self) -> Option<Millis> {
         self.unanswered_since.map(|since| since.after(AWAY_AFTER))
     }
 }
@@ -63,14 +64,14 @@ const ATTEMPTS_MIN: u32 = 4;
 
 /// Who has claims that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stalled {
+pub(crate) enum Stalled {
     Lane(usize),
     Limit(usize),
 }
 
 /// Whether this machine can make requests at all.
 #[derive(Debug)]
-pub(super) struct LocalTrouble {
+pub(crate) struct LocalTrouble {
     pause: Duration,
     until: Millis,
     /// What it seems able to have under way: halved by trouble, one more with each answer.
@@ -81,7 +82,7 @@ pub(super) struct LocalTrouble {
 }
 
 impl LocalTrouble {
-    pub(super) fn new(permits: u32) -> Self {
+    pub(crate) fn new(permits: u32) -> Self {
         Self {
             pause: Duration::ZERO,
             until: Millis::default(),
@@ -91,23 +92,23 @@ impl LocalTrouble {
         }
     }
 
-    pub(super) fn is_paused(&self, now: Millis) -> bool {
+    pub(crate) fn is_paused(&self, now: Millis) -> bool {
         now < self.until
     }
 
     /// How long starts are, or were last, paused.
-    pub(super) fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         self.pause.max(PAUSE_MIN)
     }
 
     /// Attempts that may be under way at most.
-    pub(super) fn most(&self) -> u32 {
+    pub(crate) fn most(&self) -> u32 {
         self.most
     }
 
     /// An attempt met trouble with so many under way. Until when nothing is started, if that
     /// is new: what was started before the pause tells nothing more.
-    pub(super) fn reported(&mut self, now: Millis, under_way: u32) -> Option<Millis> {
+    pub(crate) fn reported(&mut self, now: Millis, under_way: u32) -> Option<Millis> {
         if self.is_paused(now) {
             return None;
         }
@@ -118,52 +119,19 @@ impl LocalTrouble {
     }
 
     /// A request was made and answered.
-    pub(super) fn answered(&mut self, now: Millis) {
+    pub(crate) fn answered(&mut self, now: Millis) {
         if !self.is_paused(now) {
             self.pause = Duration::ZERO;
             self.most = self.most.saturating_add(1).min(self.permits);
         }
     }
 
-    pub(super) fn stall(&mut self, who: Stalled) {
+    pub(crate) fn stall(&mut self, who: Stalled) {
         self.stalled.insert(who);
     }
 
-    pub(super) fn stalled(&mut self) -> BTreeSet<Stalled> {
+    pub(crate) fn stalled(&mut self) -> BTreeSet<Stalled> {
         std::mem::take(&mut self.stalled)
-    }
-}
-
-impl<P> Scheduler<P> {
-    pub(super) fn store_answered(&mut self) {
-        self.store.answered(self.now);
-        if std::mem::take(&mut self.store.is_paused) {
-            self.out.push(Command::ResumeConsumer);
-        }
-    }
-
-    pub(super) fn store_failed(&mut self) {
-        let retry_at = self.store.failed(self.now);
-        self.timers.set(Timer::Retry, retry_at);
-    }
-
-    /// Pauses the consumer once the store has been away for too long.
-    pub(super) fn watch_store(&mut self) {
-        let Some(away_at) = self.store.away_at() else { return };
-        if self.store.is_paused || self.stopping.is_some() {
-            return;
-        }
-        if away_at <= self.now {
-            self.store.is_paused = true;
-            self.out.push(Command::PauseConsumer);
-        } else {
-            self.timers.bring_forward(Timer::StoreAway, away_at);
-        }
-    }
-
-    /// Requests that are under way, by all that is known here.
-    pub(super) fn under_way(&self) -> u32 {
-        self.accounts.total()
     }
 }
 

@@ -1,5 +1,9 @@
 //! Who hangs does not starve who answers.
 
+use std::time::Duration;
+
+use postrider_domain::LaneId;
+
 use super::super::*;
 use super::world::{Target, World};
 

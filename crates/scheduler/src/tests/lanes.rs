@@ -1,5 +1,9 @@
 //! Classes, windows, holds, pauses.
 
+use std::time::Duration;
+
+use postrider_domain::{LaneId, LimitId};
+
 use super::super::*;
 use super::world::{Target, World};
 

@@ -1,5 +1,7 @@
 //! Limited limits: no window is exceeded, and hardly anything is given away.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -1,6 +1,8 @@
 //! What intake of the same process may claim with its commit.
 
-use postrider_domain::{ClaimNo, DeliveryId};
+use std::time::Duration;
+
+use postrider_domain::{ClaimNo, DeliveryId, LaneId};
 use uuid::Uuid;
 
 use super::super::*;

@@ -1,5 +1,8 @@
 //! Whatever happens, permits are conserved, nobody idles, and everything comes to its end.
 
+use std::time::Duration;
+
+use postrider_domain::LaneId;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

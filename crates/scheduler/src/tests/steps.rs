@@ -1,5 +1,9 @@
 //! Steps that fail, and what nobody knows of.
 
+use std::time::Duration;
+
+use postrider_domain::{LaneId, LimitId};
+
 use super::super::*;
 use super::lanes::status;
 use super::world::{Target, World};

@@ -1,5 +1,7 @@
 //! The end.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::world::{Target, World};
 

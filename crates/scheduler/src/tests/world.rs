@@ -2,9 +2,10 @@
 
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use postrider_domain::{ClaimNo, DeliveryId};
+use postrider_domain::{ClaimNo, DeliveryId, LaneId, LimitId};
 use uuid::Uuid;
 
 use super::super::*;

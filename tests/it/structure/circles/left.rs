@@ -7,24 +7,6 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
     ("monitor", &["alert.rs", "alert/post.rs"]),
     ("render", &["lint.rs", "lint/bodies.rs", "lint/github.rs", "lint/secrets.rs"]),
     (
-        "scheduler",
-        &[
-            "account.rs",
-            "gate.rs",
-            "leases.rs",
-            "lib.rs",
-            "limited.rs",
-            "polling.rs",
-            "probing.rs",
-            "serve.rs",
-            "steps.rs",
-            "stop.rs",
-            "trouble.rs",
-            "unclaim.rs",
-        ],
-    ),
-    ("scheduler", &["command.rs", "event.rs"]),
-    (
         "sim",
         &[
             "attempts.rs",
