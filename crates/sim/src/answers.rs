@@ -11,8 +11,8 @@ use postrider_scheduler::{
 };
 use postrider_store::{Claim, LimitedClaim, Recorded};
 
-use crate::calls::{Answer, Call, What};
-use crate::happening::{CallId, Happening};
+use crate::call::{Answer, Call, CallId, What};
+use crate::happening::Happening;
 use crate::process::{Phase, Who};
 use crate::trace::told;
 use crate::world::World;

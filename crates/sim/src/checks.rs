@@ -7,8 +7,8 @@ use postrider_domain::{ClaimNo, DeliveryId, LaneId, LimitId, Rate, StoredStatus}
 
 use postrider_scheduler::LaneShare;
 
-use crate::attempts::Request;
-use crate::calls::{Call, What};
+use crate::attempt::Request;
+use crate::call::{Call, What};
 use crate::model::Model;
 use crate::parks::Parks;
 use crate::process::Who;

@@ -5,14 +5,11 @@ use std::rc::Rc;
 use postrider_domain::Answer as TargetAnswer;
 use postrider_scheduler::Ticket;
 
-use crate::calls::{Answer, Call};
-use crate::faults::Fault;
-use crate::ingest::Intake;
+use crate::call::{Answer, Call, CallId};
+use crate::fault::Fault;
+use crate::intake::Intake;
+use crate::message::{Connection, Message, Tag};
 use crate::process::Who;
-use crate::queue::{Connection, Message, Tag};
-
-/// One call of a process to the store, while its answer is awaited.
-pub(crate) type CallId = u64;
 
 /// Something that happens at an instant.
 #[derive(Debug)]

@@ -5,44 +5,18 @@ use std::rc::Rc;
 
 use postrider_domain::{DeliveryId, EventId, EventSource, LaneId};
 use postrider_scheduler::{Event, Offer};
-use postrider_store::{
-    Claim, ClaimTerms, EventDocument, IntakeBatch, IntakeEntry, NewDelivery, NewEvent, WebhookTable,
-};
+use postrider_store::{Claim, ClaimTerms, IntakeBatch, IntakeEntry, NewDelivery, NewEvent};
 
 use crate::flaw::Flaw;
 use crate::happening::Happening;
+use crate::intake::{Intake, Made};
+use crate::message::Message;
 use crate::process::{Phase, Process, Who};
-use crate::queue::Message;
 use crate::trace::told;
 use crate::world::World;
 
 /// Deliveries in one message.
 const IN_MESSAGE: usize = 32;
-
-/// A delivery and its lane.
-type Made = (DeliveryId, LaneId);
-
-/// What an ingest is about to commit.
-#[derive(Debug)]
-pub(crate) struct Intake {
-    slot: usize,
-    batch: IntakeBatch,
-    /// It is gone right after.
-    is_last: bool,
-}
-
-impl Intake {
-    fn deliveries(&self) -> Vec<Made> {
-        let new = self.batch.entries.iter().flat_map(|entry| &entry.deliveries);
-        new.map(|new| (new.id, new.lane_id)).collect()
-    }
-}
-
-/// An ingest.
-#[derive(Debug, Default)]
-pub(crate) struct Ingest {
-    table: Option<WebhookTable>,
-}
 
 impl World {
     /// Events have come.
@@ -224,9 +198,4 @@ impl World {
             self.model.make_due(ids);
         }
     }
-}
-
-/// The event of all deliveries: what it says does not matter here.
-pub(crate) fn event() -> Result<EventDocument, String> {
-    EventDocument::new(postrider_testkit::acts::event()).map_err(|error| error.to_string())
 }

@@ -3,32 +3,15 @@
 use std::time::Duration;
 
 use postrider_domain::{Answer, LaneId, Transition};
-use postrider_scheduler::{ClaimKey, Event, Lease, Millis, Permit, Ticket};
+use postrider_scheduler::{ClaimKey, Event, Millis, Permit, Ticket};
 use postrider_store::{Claim, ProbeClaim, Recorded};
 
-use crate::attempts::{Attempt, Stage};
-use crate::calls::What;
+use crate::attempt::{Attempt, Probing, Stage};
+use crate::call::What;
 use crate::happening::Happening;
 use crate::judge;
 use crate::process::Who;
 use crate::world::World;
-
-/// What a probe knows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Probing {
-    lease: Option<Lease>,
-    /// By which its delivery moves the limit's next send.
-    interval: Duration,
-    right: Option<ProbeClaim>,
-    /// It was withdrawn while it waited for the store.
-    is_withdrawn: bool,
-}
-
-impl Probing {
-    pub(crate) fn new(lease: Option<Lease>, interval: Duration) -> Self {
-        Self { lease, interval, right: None, is_withdrawn: false }
-    }
-}
 
 impl World {
     pub(crate) fn probe(&mut self, who: Who, permit: Permit, probing: Probing, lane: LaneId) {

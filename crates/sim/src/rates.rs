@@ -6,13 +6,15 @@ use postrider_domain::{LaneLimits, TargetKind};
 use postrider_store::LaneSpec;
 
 use crate::chance::Chance;
-use crate::faults::Fault;
+use crate::fault::Fault;
 use crate::flaw::Flaw;
 use crate::happening::Happening;
 use crate::plan::Plan;
 use crate::target::Weather;
 use crate::trace::Trace;
 use crate::world::World;
+
+pub use crate::fault::Leader;
 
 /// A limit under watch.
 #[derive(Debug, Clone, Copy)]
@@ -27,19 +29,6 @@ pub struct Watched {
     pub leader: Leader,
     /// Decides what is left to chance.
     pub seed: u64,
-}
-
-/// What happens to a leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leader {
-    /// It stays.
-    Stays,
-    /// It is killed after so many commands more.
-    Dies(u32),
-    /// It stands still for so many milliseconds.
-    Freezes(u64),
-    /// It is asked to stop.
-    Stops,
 }
 
 /// What was seen.
@@ -57,7 +46,7 @@ pub struct Seen {
 
 /// Watches a limit that has all the work it can have.
 pub fn watch(watched: &Watched, flaw: Option<Flaw>) -> Seen {
-    let Ok(event) = crate::ingest::event() else {
+    let Ok(event) = crate::intake::event() else {
         let wrong = Some("the event can't be written".to_owned());
         return Seen { sent: 0, possible: 0.0, longest_gap: 0, wrong };
     };

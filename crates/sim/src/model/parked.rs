@@ -9,8 +9,10 @@ use postrider_domain::{
 use postrider_store::{ParkedWebhook, ProbeClaim};
 
 use super::claims::SUSPECT;
-use super::record::ParkPolicies;
 use super::{Hook, Lane, Micros, Model, Probes, Row, timestamp};
+
+/// Webhooks of a batch, as it leaves them.
+pub(super) type ParkPolicies = BTreeMap<WebhookId, ParkPolicy>;
 
 /// Deliveries of parked webhooks stand aside from here on.
 pub(super) const ASIDE: Micros = 32_503_680_000_000_000;

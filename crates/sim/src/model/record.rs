@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use postrider_domain::{
     Due, HoldCause, LaneEvidence, LaneId, LanePolicy, LastOutcome, LimitId, LimitPolicy, NextRow,
-    Outcome, ParkPolicy, Rejection, StoredStatus, Transition, WebhookId, WebhookState,
-    after_outcome,
+    Outcome, ParkPolicy, Rejection, StoredStatus, Transition, WebhookState, after_outcome,
 };
 use postrider_store::{RecordReport, Recorded};
 
 use super::Model;
-use super::parked::aside;
+use super::parked::{ParkPolicies, aside};
 
 type LanePolicies = BTreeMap<LaneId, LanePolicy>;
-pub(super) type ParkPolicies = BTreeMap<WebhookId, ParkPolicy>;
 
 impl Model {
     /// Records a batch.

@@ -7,24 +7,6 @@ pub(super) const LEFT: &[(&str, &[&str])] = &[
     ("monitor", &["alert.rs", "alert/post.rs"]),
     ("render", &["lint.rs", "lint/bodies.rs", "lint/github.rs", "lint/secrets.rs"]),
     (
-        "sim",
-        &[
-            "attempts.rs",
-            "calls.rs",
-            "checks.rs",
-            "edits.rs",
-            "faults.rs",
-            "happening.rs",
-            "ingest.rs",
-            "probing.rs",
-            "process.rs",
-            "queue.rs",
-            "rates.rs",
-            "world.rs",
-        ],
-    ),
-    ("sim", &["model/parked.rs", "model/record.rs"]),
-    (
         "store",
         &[
             "claims.rs",
