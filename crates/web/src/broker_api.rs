@@ -6,6 +6,7 @@
 //! the body, 406, 404, 415. Credentials are judged before all of that. Pacticipants are not
 //! stored here, so names are taken as given.
 
+mod allowed;
 mod base;
 mod check;
 mod content_negotiation;
@@ -13,6 +14,7 @@ mod described;
 mod docs;
 mod document;
 mod draft;
+mod faults;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod index;
@@ -22,6 +24,7 @@ mod read;
 mod request_context;
 mod response;
 pub(crate) mod route;
+mod rules;
 mod scope;
 mod secrets;
 mod status;
@@ -37,17 +40,17 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::Method;
+use postrider_http_server::openapi::Document;
 
 pub(crate) use crate::broker_api::check::check;
 pub(crate) use crate::broker_api::content_negotiation::wants_page;
-pub(crate) use crate::broker_api::described::describe;
 pub(crate) use crate::broker_api::document::display_description;
 pub(crate) use crate::broker_api::response::unauthorised;
 
+use crate::app::App;
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{Answer, Failure};
 use crate::broker_api::route::{Resource, Route};
-use crate::server::App;
 
 /// Answers for every path that is not our own API's.
 pub(crate) async fn serve(State(app): State<App>, request: Request) -> Response {
@@ -87,5 +90,15 @@ async fn respond(context: &RequestContext, resource: Resource, body: Body) -> An
         Resource::Secret(uuid) => secrets::one(context, &uuid, body).await,
         Resource::Execute(uuid) => test_delivery::saved(context, &uuid).await,
         Resource::ExecuteUnsaved => test_delivery::unsaved(context, body).await,
+    }
+}
+
+/// Tells the OpenAPI document of all calls: what is said of each stands beside what answers it.
+pub(crate) fn describe(document: &mut Document) {
+    let all = [index::operations(), docs::operations()].into_iter();
+    let all = all.chain(webhooks::operations()).chain(test_delivery::operations());
+    let all = all.chain([status::operations(), triggered::operations()]);
+    for (method, path, operation) in all.chain(secrets::operations()) {
+        document.add(method, path, operation);
     }
 }

@@ -5,7 +5,9 @@
 //! program mounts their router here, behind the same checks of hosts, sites and tokens, and hands
 //! over a function that tells workers what there is to do.
 
+mod announce;
 mod api;
+mod app;
 mod broker_api;
 mod config;
 mod doctor;
@@ -20,8 +22,9 @@ mod test_delivery;
 mod unwanted;
 mod way_in;
 
+pub use announce::{Announce, Announcement};
 pub use config::WebConfig;
-pub use server::{Announce, Announcement, Web};
+pub use server::Web;
 
 /// What reads other people's texts, for the programs that fuzz it.
 #[cfg(fuzzing)]

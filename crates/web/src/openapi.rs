@@ -5,7 +5,7 @@ use http::{HeaderValue, header};
 use postrider_http_server::openapi::{Operation, Tag};
 use serde_json::json;
 
-use crate::server::App;
+use crate::app::App;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

@@ -3,7 +3,7 @@
 use postrider_http_server::openapi::Document;
 use postrider_http_server::{Route, route};
 
-use crate::server::App;
+use crate::app::App;
 use crate::{api, broker_api, openapi};
 
 /// The call outside of the operations API.

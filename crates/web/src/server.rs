@@ -1,31 +1,24 @@
 //! The role as one object: its router, and what every request passes through.
 
 use std::any::Any;
-use std::convert::Infallible;
-use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
-use postrider_domain::LaneId;
 use postrider_http_server::openapi::Document;
-use postrider_http_server::{
-    Access, Caller, Limit, MemoryBudget, Problem, Role, Shared, SignedIn, router,
-};
-use postrider_queue::Fresh;
-use postrider_store::{Author, Store};
+use postrider_http_server::{Access, Caller, Limit, Problem, Role, Shared, router};
 use postrider_telemetry::IntakeRoute;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::announce::Announce;
+use crate::app::{App, Inner};
 use crate::page::{self, Admission, Desk, Gate};
 use crate::relay_calls::{IntakeCall, RelayCalls};
 use crate::stream::Streams;
@@ -35,41 +28,9 @@ use crate::{WebConfig, broker_api, routes, way_in};
 /// How much longer than its body a request may take.
 const ANSWER_GRACE: Duration = Duration::from_secs(25);
 
-/// What workers should look at now.
-#[derive(Debug)]
-pub enum Announcement {
-    /// A delivery that any worker may claim.
-    Delivery(Fresh),
-    /// Lanes of which something changed.
-    Lanes(Vec<LaneId>),
-}
-
-/// Tells workers; must return at once.
-pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
-
 /// Both APIs and the page. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Web(App);
-
-/// What handlers share.
-#[derive(Clone)]
-pub(crate) struct App(Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) config: WebConfig,
-    pub(crate) shared: Shared,
-    pub(crate) test_deliveries: TestDeliveries,
-    pub(crate) streams: Streams,
-    /// The OpenAPI document: made when somebody asks for it, for it takes longer than all else
-    /// that has to be done before the first event is taken.
-    pub(crate) document: LazyLock<String>,
-    announce: Announce,
-    limit: Limit,
-    /// What the intake refused, and took of brokers.
-    relay_calls: RelayCalls,
-    /// Who may see the page.
-    gate: Arc<Gate>,
-}
 
 impl Web {
     /// `document` makes the OpenAPI document of the whole program. Tests of webhooks are watched by
@@ -88,7 +49,7 @@ impl Web {
         let limit = Limit::new(config.api_rate);
         let (tokens, key) = (config.tokens.clone(), config.master_key.clone());
         let gate = Arc::new(Gate::new(tokens, key, config.base_url.as_ref()));
-        Self(App(Arc::new(Inner {
+        Self(App::new(Inner {
             config,
             shared,
             test_deliveries,
@@ -98,7 +59,7 @@ impl Web {
             limit,
             relay_calls,
             gate,
-        })))
+        }))
     }
 
     /// Tells the OpenAPI document of both APIs.
@@ -129,59 +90,6 @@ impl Web {
             .fallback(elsewhere)
             .method_not_allowed_fallback(wrong_method)
             .with_state(self.0.clone())
-    }
-}
-
-impl App {
-    /// Workers of these lanes should look for what they can do.
-    pub(crate) fn wake(&self, lanes: Vec<LaneId>) {
-        if !lanes.is_empty() {
-            (self.announce)(Announcement::Lanes(lanes));
-        }
-    }
-
-    pub(crate) fn memory(&self) -> &MemoryBudget {
-        &self.shared.memory
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.shared.store
-    }
-
-    /// The store, for changes on behalf of whoever makes this request.
-    pub(crate) fn changes(&self, request: &Parts) -> Store {
-        let (tokens, key) = (&self.config.tokens, &self.config.master_key);
-        let who = match request.extensions.get::<SignedIn>() {
-            Some(signed_in) => signed_in.name().to_owned(),
-            None => tokens.who(&request.headers, |token| key.short_hash(token)),
-        };
-        let route = format!("{} {}", request.method, request.uri.path());
-        self.shared.store.by(Author { who, route })
-    }
-}
-
-/// The store, for changes on behalf of whoever makes the request.
-#[derive(Debug)]
-pub(crate) struct Changes(pub(crate) Store);
-
-impl FromRequestParts<App> for Changes {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Self(app.changes(parts)))
-    }
-}
-
-impl Deref for App {
-    type Target = Inner;
-    fn deref(&self) -> &Inner {
-        &self.0
-    }
-}
-
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("App")
     }
 }
 

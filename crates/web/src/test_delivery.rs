@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::WebConfig;
-use crate::server::{Announce, Announcement};
+use crate::announce::{Announce, Announcement};
 
 /// Tests under way at once in this process.
 const AT_ONCE: usize = 64;

@@ -17,7 +17,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use url::Url;
 
 use crate::WebConfig;
-use crate::server::App;
+use crate::app::App;
 
 /// Longest part of a host that a message repeats, in characters.
 const SHOWN_HOST: usize = 100;

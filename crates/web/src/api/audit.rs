@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::api::example::{TIME, UUID};
 use crate::api::params::{Params, cursor_of, cursor_text, instant, wrong};
-use crate::server::App;
+use crate::app::App;
 
 const KNOWN: [&str; 7] = ["who", "kind", "object", "since", "until", "limit", "cursor"];
 

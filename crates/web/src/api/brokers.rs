@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::api::example::TIME;
 use crate::api::params::Params;
-use crate::server::App;
+use crate::app::App;
 
 /// `GET /api/v1/brokers`: as many as the settings name.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {

@@ -20,11 +20,11 @@ use postrider_http_server::openapi::Tag;
 use postrider_store::{CredentialRow, PendingPut, ProbeAsked, ProbeRow, Switched};
 use serde_json::json;
 
+use crate::api::body::{flag, read_object};
 use crate::api::example::{LANE, TIME, WEBHOOK};
 use crate::api::params::{Params, Segment, wrong};
 use crate::api::secrets::{check_name, of_one, usable, wake_opened};
-use crate::api::{flag, read_object};
-use crate::server::{App, Changes};
+use crate::app::{App, Changes};
 
 /// When no other value can follow.
 const OF_AN_APP: &str = "The secret is a GitHub App: its tokens are renewed by themselves.";

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::api::example::{LANE, TIME, UUID, WEBHOOK};
 use crate::api::filter;
 use crate::api::params::{Params, Segment, id_cursor, read_id_cursor, wrong};
-use crate::server::App;
+use crate::app::App;
 use crate::shown::{self, ShownRequest};
 
 /// Digits of an id that is cut, at least.

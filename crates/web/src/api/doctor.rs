@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::api::example::TIME;
 use crate::api::params::{Params, wrong};
+use crate::app::App;
 use crate::doctor;
-use crate::server::App;
 
 const KNOWN: [&str; 5] = ["consumer", "version", "provider", "environment", "broker"];
 

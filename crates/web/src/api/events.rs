@@ -18,7 +18,7 @@ use crate::api::deliveries::{document, embedded};
 use crate::api::example::{TIME, UUID};
 use crate::api::filter::named_event;
 use crate::api::params::{Params, Segment, id_cursor, instant, read_id_cursor, wrong};
-use crate::server::App;
+use crate::app::App;
 use crate::unwanted::nearest;
 
 const KNOWN: [&str; 10] = [

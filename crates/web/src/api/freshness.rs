@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::api::example::TIME;
 use crate::api::params::{Params, cursor_of, cursor_text, wrong};
-use crate::server::App;
+use crate::app::App;
 
 /// Pairs read by one statement.
 const PAGE: u32 = 1_000;

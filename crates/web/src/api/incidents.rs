@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::api::example::{LANE, TIME, UUID};
 use crate::api::params::{Params, Segment, cursor_of, cursor_text, wrong};
-use crate::server::{App, Changes};
+use crate::app::{App, Changes};
 
 /// `GET /api/v1/incidents`, newest first; `open=true` leaves the resolved ones out.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {

@@ -16,9 +16,9 @@ use postrider_http_server::openapi::{Operation, Tag};
 use postrider_store::{LaneInfo, ManualHold, ParkedWebhook, StoreError};
 use serde_json::{Map, Value, json};
 
+use crate::api::body::{optional_text, read_object, required_text};
 use crate::api::example::{LANE, TIME};
-use crate::api::{optional_text, read_object, required_text};
-use crate::server::{App, Changes};
+use crate::app::{App, Changes};
 
 /// Characters of a reason, at most.
 const REASON_MOST: usize = 500;

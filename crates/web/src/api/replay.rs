@@ -18,12 +18,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::api::body::{flag, read_object};
 use crate::api::deliveries::{ID, existing};
 use crate::api::example::{LANE, UUID};
 use crate::api::filter;
 use crate::api::params::Segment;
-use crate::api::{flag, read_object};
-use crate::server::{App, Changes};
+use crate::app::{App, Changes};
 
 const NAMES: [&str; 12] = DeliveryFilter::NAMES;
 

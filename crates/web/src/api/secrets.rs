@@ -14,10 +14,11 @@ use postrider_http_server::openapi::{Operation, Tag, refer};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
+use crate::api::body::{read_object, required_text};
 use crate::api::example::{LANE, TIME, WEBHOOK};
+use crate::api::github_app;
 use crate::api::params::Segment;
-use crate::api::{github_app, read_object, required_text};
-use crate::server::{App, Changes};
+use crate::app::{App, Changes};
 
 /// Bytes of a value.
 pub(crate) const MAX_VALUE: usize = 64 * 1024;

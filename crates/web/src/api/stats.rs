@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::api::example::LANE;
 use crate::api::params::{Params, instant, wrong};
-use crate::server::App;
+use crate::app::App;
 
 const HOUR: i64 = 3_600;
 /// Hours that are told unless somebody asks for others, and at most.

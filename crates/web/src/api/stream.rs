@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::api::params::{Params, wrong};
 use crate::api::{deliveries, filter, freshness, incidents, lanes};
-use crate::server::App;
+use crate::app::App;
 use crate::stream::{
     Cursor, Listener, Looked, Part, Refused, Since, Source, TokenEnd, Topic, Topics,
 };

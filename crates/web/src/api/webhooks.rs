@@ -11,10 +11,11 @@ use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
 use serde_json::{Value, json};
 
+use crate::api::body::read_any_object;
+use crate::api::example;
 use crate::api::params::Segment;
-use crate::api::{example, read_any_object};
+use crate::app::{App, Changes};
 use crate::broker_api;
-use crate::server::{App, Changes};
 
 /// `POST /api/v1/webhooks/check`.
 pub(super) async fn check(

@@ -8,11 +8,12 @@ use postrider_http_server::json::pointer_step;
 use postrider_store::WebhookWrite;
 use serde_json::Value;
 
+use crate::app::App;
+use crate::broker_api::faults::{Errors, Fault};
 use crate::broker_api::response::Failure;
+use crate::broker_api::rules::Rules;
 use crate::broker_api::scope::Scope;
-use crate::broker_api::validate::{self, Errors, Fault, Rules};
-use crate::broker_api::{merge, webhooks};
-use crate::server::App;
+use crate::broker_api::{merge, validate, webhooks};
 
 /// Judges a document as creation would, or replacement where its uuid is known.
 ///

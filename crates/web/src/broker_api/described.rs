@@ -1,10 +1,7 @@
-//! What the OpenAPI document says of the broker's API: the calls of each resource beside what
-//! answers them.
+//! How a call of the broker's API is described for the OpenAPI document.
 
-use postrider_http_server::openapi::{Document, Operation, Tag};
+use postrider_http_server::openapi::{Operation, Tag};
 use serde_json::{Value, json};
-
-use crate::broker_api::{docs, index, secrets, status, test_delivery, triggered, webhooks};
 
 /// A method at a path with what is said of it.
 pub(super) type Described = (&'static str, &'static str, Operation);
@@ -30,14 +27,4 @@ pub(super) fn sides(operation: Operation, path: &str) -> Operation {
         }
     }
     operation
-}
-
-/// Tells the document of all calls.
-pub(crate) fn describe(document: &mut Document) {
-    let all = [index::operations(), docs::operations()].into_iter();
-    let all = all.chain(webhooks::operations()).chain(test_delivery::operations());
-    let all = all.chain([status::operations(), triggered::operations()]);
-    for (method, path, operation) in all.chain(secrets::operations()) {
-        document.add(method, path, operation);
-    }
 }

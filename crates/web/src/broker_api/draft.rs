@@ -1,8 +1,12 @@
 //! A webhook document as sent, validated, before it meets what is stored.
 
-use postrider_domain::{Body, BodyMode, EventName, Extensions, Selector};
 use std::fmt;
 use std::ops::Deref;
+
+use postrider_domain::{Body, BodyMode, EventName, Extensions, Selector};
+use serde_json::{Map, Value};
+
+use crate::broker_api::faults::{Errors, STRING};
 
 /// A member that may be missing or null, which mean different things on PUT.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,24 @@ impl<T> Member<T> {
         match self {
             Self::Given(value) => Some(value),
             Self::Missing | Self::Null => None,
+        }
+    }
+}
+
+/// A text that may be missing or null.
+pub(super) fn optional_text(
+    object: &Map<String, Value>,
+    member: &str,
+    key: &str,
+    errors: &mut Errors,
+) -> Member<String> {
+    match object.get(member) {
+        None => Member::Missing,
+        Some(Value::Null) => Member::Null,
+        Some(Value::String(text)) => Member::Given(text.clone()),
+        Some(_) => {
+            errors.add(key, STRING);
+            Member::Null
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use postrider_domain::HostWhitelist;
 
-use super::read;
+use super::rules::Rules;
 use super::scope::Scope;
-use super::validate::{self, Rules};
+use super::{read, validate};
 
 /// As `POST /webhooks` does. What is refused is refused with a reason.
 pub fn webhook(body: &[u8]) {

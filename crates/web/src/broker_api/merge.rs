@@ -6,8 +6,8 @@ use postrider_domain::{EventName, Extensions, RequestTemplate, Webhook, WebhookU
 use postrider_render::is_token;
 
 use crate::broker_api::draft::{Draft, DraftRequest, Member};
+use crate::broker_api::faults::Errors;
 use crate::broker_api::url::{parameters, place, user_info, with_parameters, with_user_info};
-use crate::broker_api::validate::Errors;
 
 /// The webhook to store. On replacement a description, events and `postrider` that are not
 /// mentioned are kept; consumer, provider, team and the request are replaced, but for starred secrets.

@@ -8,8 +8,8 @@ use postrider_http_server::json::{self, JsonFault, MAX_DEPTH};
 use postrider_http_server::media_type;
 use serde_json::{Error, Value};
 
+use crate::app::App;
 use crate::broker_api::response::Failure;
-use crate::server::App;
 
 /// Bytes of a document.
 const MAX_DOCUMENT: usize = 1024 * 1024;

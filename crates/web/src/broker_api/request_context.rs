@@ -8,12 +8,13 @@ use http::request::Parts;
 use postrider_store::Store;
 use serde_json::Value;
 
+use crate::app::App;
 use crate::broker_api::base::Bases;
 use crate::broker_api::content_negotiation::{Accept, HAL};
+use crate::broker_api::faults::Errors;
 use crate::broker_api::read;
 use crate::broker_api::response::{Failure, Style};
-use crate::broker_api::validate::{Errors, Rules};
-use crate::server::App;
+use crate::broker_api::rules::Rules;
 
 /// A request whose body is still to be read.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::broker_api::response::Allowed;
+use crate::broker_api::allowed::Allowed;
 use crate::broker_api::scope::Scope;
 
 /// A resource of the broker's API.

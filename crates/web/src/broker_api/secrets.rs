@@ -13,13 +13,13 @@ use serde_json::{Map, Value, json};
 use crate::api;
 use crate::broker_api::base::Bases;
 use crate::broker_api::described::{Described, text};
-use crate::broker_api::draft::Member;
+use crate::broker_api::draft::{Member, optional_text};
+use crate::broker_api::faults::{Errors, FILLED, MISSING};
 use crate::broker_api::merge::is_starred;
 use crate::broker_api::read;
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
 use crate::broker_api::time::xml_time;
-use crate::broker_api::validate::{Errors, FILLED, MISSING, optional_text};
 
 /// A secret as sent.
 #[derive(Debug)]

@@ -5,18 +5,13 @@
 
 mod request;
 
-use postrider_domain::{EventName, Extensions, HostWhitelist, Selector, WebhookUuid};
+use postrider_domain::{EventName, Extensions, Selector, WebhookUuid};
 use serde_json::{Map, Value};
 
-use crate::WebConfig;
-use crate::broker_api::draft::{Draft, Member};
+use crate::broker_api::draft::{Draft, Member, optional_text};
+use crate::broker_api::faults::{Errors, FILLED, HASH, MISSING, STRING};
+use crate::broker_api::rules::Rules;
 use crate::broker_api::scope::Scope;
-
-pub(super) const MISSING: &str = "is missing";
-pub(super) const FILLED: &str = "must be filled";
-pub(super) const STRING: &str = "must be a string";
-pub(super) const HASH: &str = "must be a hash";
-const DOC: &str = "See /doc/webhooks#whitelist for more information.";
 
 /// Longest uuid of a webhook.
 const LONGEST_UUID: usize = 255;
@@ -30,77 +25,6 @@ const NAMES: [EventName; 6] = [
     EventName::ProviderVerificationFailed,
     EventName::ContractRequiringVerificationPublished,
 ];
-
-/// What is wrong with one member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// Dotted.
-    pub(super) key: String,
-    /// Which item of the list that the key names.
-    pub(super) index: Option<usize>,
-    pub(super) message: String,
-}
-
-/// Faults in the order found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Errors(Vec<Fault>);
-
-/// What settings allow.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rules<'a> {
-    pub(super) schemes: &'a [String],
-    pub(super) methods: &'a [String],
-    pub(super) hosts: &'a HostWhitelist,
-}
-
-impl<'a> Rules<'a> {
-    pub(super) fn of(config: &'a WebConfig) -> Self {
-        Self {
-            schemes: &config.scheme_whitelist,
-            methods: &config.method_whitelist,
-            hosts: &config.host_whitelist,
-        }
-    }
-}
-
-impl Errors {
-    pub(super) fn add(&mut self, key: &str, message: impl Into<String>) {
-        self.0.push(Fault { key: key.to_owned(), index: None, message: message.into() });
-    }
-
-    pub(super) fn add_at(&mut self, key: &str, index: usize, message: impl Into<String>) {
-        let (key, message) = (key.to_owned(), message.into());
-        self.0.push(Fault { key, index: Some(index), message });
-    }
-
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|fault| fault.key == key)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
-    }
-
-    /// Messages by key; those about an item of a list say which.
-    pub(super) fn by_key(&self) -> Value {
-        let mut keys: Map<String, Value> = Map::new();
-        for fault in &self.0 {
-            let message = match fault.index {
-                Some(index) => format!("{} (at index {index})", fault.message),
-                None => fault.message.clone(),
-            };
-            let messages = keys.entry(fault.key.clone()).or_insert_with(|| Value::Array(vec![]));
-            if let Value::Array(messages) = messages {
-                messages.push(message.into());
-            }
-        }
-        Value::Object(keys)
-    }
-}
 
 /// Validates a document that creates a webhook.
 pub(super) fn webhook(document: &Value, scope: &Scope, rules: &Rules<'_>) -> Result<Draft, Errors> {
@@ -143,24 +67,6 @@ pub(super) fn uuid_rule(uuid: &str, errors: &mut Errors) {
     } else if uuid.parse::<WebhookUuid>().is_err() {
         let rule = "can only contain A-Z, a-z, 0-9, _ and -, and must be 16 or more characters";
         errors.add("uuid", rule);
-    }
-}
-
-/// A text that may be missing or null.
-pub(super) fn optional_text(
-    object: &Map<String, Value>,
-    member: &str,
-    key: &str,
-    errors: &mut Errors,
-) -> Member<String> {
-    match object.get(member) {
-        None => Member::Missing,
-        Some(Value::Null) => Member::Null,
-        Some(Value::String(text)) => Member::Given(text.clone()),
-        Some(_) => {
-            errors.add(key, STRING);
-            Member::Null
-        }
     }
 }
 

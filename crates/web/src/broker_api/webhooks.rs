@@ -19,13 +19,14 @@ use postrider_store::{Put, StoredWebhook, WebhookWrite};
 use serde_json::{Value, json};
 
 use crate::api::example;
+use crate::app::App;
 use crate::broker_api::described::{Described, call, sides, text};
+use crate::broker_api::faults::Errors;
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
 use crate::broker_api::scope::Scope;
-use crate::broker_api::validate::{self, Errors};
+use crate::broker_api::validate;
 use crate::broker_api::{document, merge, read, team};
-use crate::server::App;
 
 /// A collection of webhooks; `title` is what its link to itself is called.
 pub(super) async fn collection(

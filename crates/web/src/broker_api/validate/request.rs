@@ -7,11 +7,13 @@ use postrider_domain::{Body, BodyMode, is_transport_header};
 use postrider_render::invalid_filter;
 use serde_json::{Map, Value};
 
-use crate::broker_api::draft::{DraftRequest, Member};
+use crate::broker_api::draft::{DraftRequest, Member, optional_text};
+use crate::broker_api::faults::{Errors, FILLED, HASH, MISSING, STRING};
+use crate::broker_api::rules::Rules;
 use crate::broker_api::url::{self, UrlFault};
-use crate::broker_api::validate::{
-    DOC, Errors, FILLED, HASH, MISSING, Rules, STRING, optional_text,
-};
+
+/// Where the broker says more of what its settings allow.
+const DOC: &str = "See /doc/webhooks#whitelist for more information.";
 
 /// Methods that HTTP libraries know (RFC 9110, RFC 5789, RFC 4918).
 const METHODS: [&str; 15] = [

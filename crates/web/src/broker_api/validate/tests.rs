@@ -1,3 +1,4 @@
+use postrider_domain::HostWhitelist;
 use serde_json::json;
 
 use super::*;
