@@ -26,9 +26,9 @@ use postrider_store::EventDocument;
 use postrider_telemetry::TraceContext;
 use serde_json::Value;
 
+use crate::app::App;
 use crate::commit::Candidate;
 use crate::events::form::{Form, Piece, Pieces};
-use crate::intake::App;
 use crate::payload::{Hints, Sent, check_key, read_event, read_plain};
 use crate::traced;
 
@@ -46,9 +46,6 @@ const FEW: usize = 16;
 
 /// Calls of more events that build at once; others wait for their turn.
 pub(crate) const BUILDERS: usize = 4;
-
-/// Events of one call.
-pub(crate) const MAX_EVENTS: usize = 10_000;
 
 /// Handles `POST /events`.
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, Problem> {

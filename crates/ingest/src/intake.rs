@@ -1,24 +1,20 @@
 //! The role as one object: its tasks and its calls.
 
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::middleware::from_fn;
 use axum::routing::post;
 use postrider_domain::LaneId;
 use postrider_http_server::openapi::Document;
-use postrider_http_server::{Caller, Limit, MemoryBudget, Problem, Route, Shared, route, router};
+use postrider_http_server::{Limit, Route, Shared, route, router};
 use postrider_queue::Fresh;
-use postrider_store::Store;
 use postrider_telemetry::{Supervisor, spans};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::{App, Inner};
 use crate::commit::{Committer, Parts};
 use crate::dispatch::{DispatchQueue, Dispatcher, Ready};
 use crate::events::BUILDERS;
@@ -35,21 +31,6 @@ const ROUTES: &[Route<App>] = &[
 /// The intake of events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ingest(App);
-
-/// What handlers share.
-#[derive(Clone)]
-pub(crate) struct App(Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) config: IngestConfig,
-    pub(crate) committer: Committer,
-    /// Places for calls of several events to build them.
-    pub(crate) builders: Semaphore,
-    parts: Arc<Parts>,
-    limit: Limit,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
-}
 
 impl Ingest {
     /// Starts the `tasks` of the role; their supervisor learns of those that can't go on. They
@@ -74,7 +55,7 @@ impl Ingest {
             async move { guarded.dispatcher.guard(guarded.store(), most, until).await }
         });
         let limit = Limit::new(config.intake_rate);
-        Self(App(Arc::new(Inner {
+        Self(App::new(Inner {
             config,
             committer,
             builders: Semaphore::new(BUILDERS),
@@ -82,7 +63,7 @@ impl Ingest {
             limit,
             tracker: tracker.clone(),
             cancel,
-        })))
+        }))
     }
 
     /// The calls that bring events; who may make them is judged outside. Serve it with connect
@@ -119,67 +100,5 @@ impl Ingest {
     /// Wakes the workers of lanes that changed; over RabbitMQ they look each second anyway.
     pub fn wake(&self, lanes: &[LaneId]) {
         self.0.parts.dispatcher.wake(lanes);
-    }
-}
-
-impl App {
-    /// 503 while no event can be taken.
-    pub(crate) fn is_open(&self) -> Result<(), Problem> {
-        if self.cancel.is_cancelled() {
-            Err(Problem::away("shutting down: try again"))
-        } else if self.parts.dispatcher.is_full() {
-            Err(Problem::away("RabbitMQ is away and too much waits for it: try again later"))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Who sends events, where that matters.
-    pub(crate) fn caller(&self, request: &Request) -> Option<Caller> {
-        let config = &self.config;
-        let is_counted = self.limit.is_on();
-        is_counted.then(|| Caller::of(request, &config.tokens, &config.trusted_proxies))
-    }
-
-    /// Takes so many events out of the caller's bucket.
-    ///
-    /// # Errors
-    /// 429: there are not enough, and nothing is to be done.
-    pub(crate) fn count_events(
-        &self,
-        caller: Option<Caller>,
-        events: usize,
-    ) -> Result<(), Problem> {
-        let Some(caller) = caller else { return Ok(()) };
-        let amount = u32::try_from(events).unwrap_or(u32::MAX);
-        self.limit.take(caller, amount, Instant::now()).inspect_err(|_| {
-            let name = caller.name(&self.config.tokens, &self.config.master_key);
-            self.shared().metrics.http_limited(&name, "events");
-        })
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.parts.shared
-    }
-
-    pub(crate) fn memory(&self) -> &MemoryBudget {
-        &self.shared().memory
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        self.parts.store()
-    }
-}
-
-impl Deref for App {
-    type Target = Inner;
-    fn deref(&self) -> &Inner {
-        &self.0
-    }
-}
-
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("App")
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! Who may call is judged outside: the program mounts [`Ingest::router`] where it serves HTTP.
 
+mod app;
 mod commit;
 mod config;
 mod dispatch;

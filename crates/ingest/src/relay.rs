@@ -40,9 +40,9 @@ use postrider_render::BrokerVar;
 use postrider_store::EventDocument;
 use postrider_telemetry::TraceContext;
 
+use crate::app::App;
 use crate::commit::{Candidate, CommitResult};
 use crate::events;
-use crate::intake::App;
 use crate::payload::{DEFAULT_BROKER, check_key};
 use crate::relay::merged::{Met, Relay};
 use crate::relay::params::{BodyFault, Params};

@@ -8,7 +8,8 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::events::MAX_EVENTS;
+/// Events of one call.
+const MAX_EVENTS: usize = 10_000;
 
 /// What the body is, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
