@@ -223,11 +223,16 @@ impl Operation {
     #[must_use]
     pub fn refuses(mut self, status: u16, refusal: &str) -> Self {
         let responses = self.members.entry("responses").or_insert_with(|| json!({}));
-        responses[status.to_string()] = super::refusals::refer(refusal);
+        responses[status.to_string()] = shared_refusal(refusal);
         self
     }
 
     fn response(&mut self, status: u16) -> Option<&mut Value> {
         self.members.get_mut("responses")?.get_mut(status.to_string())
     }
+}
+
+/// A reference to a refusal that several calls share.
+pub(super) fn shared_refusal(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/responses/{name}") })
 }

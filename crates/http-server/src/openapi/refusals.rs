@@ -7,16 +7,11 @@ use postrider_api::broker::{
 use postrider_api::{FieldError, Problem};
 use serde_json::{Map, Value, json};
 
-use super::operation::{Operation, Tag};
-use super::schema::{Schemas, refer as refer_schema};
+use super::operation::{Operation, Tag, shared_refusal};
+use super::schema::{Schemas, refer};
 
 const PROBLEM: &str = "application/problem+json";
 const HAL: &str = "application/hal+json";
-
-/// A reference to one of them.
-pub(super) fn refer(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/responses/{name}") })
-}
 
 /// The refusals that follow from what a call is, by status; its own win.
 pub(super) fn complete(path: &str, operation: &mut Operation) {
@@ -31,7 +26,7 @@ pub(super) fn complete(path: &str, operation: &mut Operation) {
     let given = operation.members.remove("responses");
     let mut responses = given.and_then(|given| given.as_object().cloned()).unwrap_or_default();
     for (status, name) in all {
-        responses.entry(status).or_insert_with(|| refer(name));
+        responses.entry(status).or_insert_with(|| shared_refusal(name));
     }
     if matches!(operation.tag, Tag::Intake | Tag::Operations) {
         problems(&mut responses);
@@ -86,7 +81,7 @@ fn problems(responses: &mut Map<String, Value>) {
     for (status, response) in responses {
         let is_refusal = status.as_str() >= "400" && response.get("$ref").is_none();
         if is_refusal && response["content"].get(PROBLEM).is_none() {
-            response["content"][PROBLEM] = json!({"schema": refer_schema::<Problem>()});
+            response["content"][PROBLEM] = json!({"schema": refer::<Problem>()});
         }
     }
 }
@@ -111,7 +106,7 @@ pub(super) fn all() -> Map<String, Value> {
 
 fn own_refusals() -> [(String, Value); 9] {
     let own = |name: &str, description: &str| {
-        let content = json!({PROBLEM: {"schema": refer_schema::<Problem>()}});
+        let content = json!({PROBLEM: {"schema": refer::<Problem>()}});
         (name.to_owned(), json!({"description": description, "content": content}))
     };
     let shown = |(name, mut response): (String, Value), status, detail: &str| {
@@ -183,7 +178,7 @@ fn retry_after() -> Value {
 }
 
 fn broker_refusals() -> Vec<(String, Value)> {
-    let (error, problem) = (refer_schema::<BrokerError>(), refer_schema::<BrokerProblem>());
+    let (error, problem) = (refer::<BrokerError>(), refer::<BrokerProblem>());
     let not_found = json!({"error": "The requested document was not found on this server."});
     let all = [
         ("BrokerInvalid", "The body is wrong.", invalid()),
@@ -216,7 +211,7 @@ fn broker_refusals() -> Vec<(String, Value)> {
         (
             "BrokerUnusable",
             "The path is none, or the value holds a control character.",
-            json!({PROBLEM: {"schema": problem}, HAL: {"schema": refer_schema::<ValidationErrors>()}}),
+            json!({PROBLEM: {"schema": problem}, HAL: {"schema": refer::<ValidationErrors>()}}),
         ),
         ("BrokerInternal", "An error inside; the log has it by the reference.", failure()),
         ("BrokerUnavailable", "The store is away, or too much is taken in at once.", failure()),
@@ -246,11 +241,10 @@ fn broker_refusals() -> Vec<(String, Value)> {
 }
 
 fn invalid() -> Value {
-    let (by_field, one) =
-        (refer_schema::<BrokerValidationProblem>(), refer_schema::<BrokerProblem>());
+    let (by_field, one) = (refer::<BrokerValidationProblem>(), refer::<BrokerProblem>());
     json!({
         HAL: {
-            "schema": refer_schema::<ValidationErrors>(),
+            "schema": refer::<ValidationErrors>(),
             "example": {"errors": {"request.url": ["is missing"]}},
         },
         PROBLEM: {"schema": {"anyOf": [by_field, one]}},
@@ -258,14 +252,14 @@ fn invalid() -> Value {
 }
 
 fn one_text() -> Value {
-    let (hal, problem) = (refer_schema::<BrokerError>(), refer_schema::<BrokerProblem>());
+    let (hal, problem) = (refer::<BrokerError>(), refer::<BrokerProblem>());
     json!({HAL: {"schema": hal}, PROBLEM: {"schema": problem}})
 }
 
 fn failure() -> Value {
-    let either = [refer_schema::<BrokerProblem>(), refer_schema::<Problem>()];
+    let either = [refer::<BrokerProblem>(), refer::<Problem>()];
     json!({
-        HAL: {"schema": refer_schema::<BrokerFailure>()},
+        HAL: {"schema": refer::<BrokerFailure>()},
         PROBLEM: {"schema": {"anyOf": either}},
     })
 }
