@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use postrider_domain::{Body, RequestTemplate};
 use serde_json::value::RawValue;
 
+use super::finding::{Finding, LintRule};
 use super::spots::{Kind, walk};
-use super::{Finding, LintRule};
 use crate::body::{BodyTemplate, body_text};
 use crate::filter::Filter;
 use crate::template::Template;

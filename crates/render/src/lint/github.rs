@@ -4,7 +4,7 @@ use postrider_domain::{Body, RequestTemplate, TargetKind};
 use serde_json::Value;
 use url::Url;
 
-use super::{Finding, LintRule};
+use super::finding::{Finding, LintRule};
 
 /// Everything that is known to go wrong at GitHub. `url` has stand-ins for its placeholders.
 pub(super) fn findings(url: &Url, request: &RequestTemplate) -> Vec<Finding> {

@@ -3,7 +3,8 @@
 
 use url::Url;
 
-use super::{Finding, Kind, LintRule, Spot};
+use super::finding::{Finding, LintRule};
+use super::spots::{Kind, Spot};
 use crate::headers::is_secret_name;
 use crate::template::Template;
 
