@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::AlertConfig;
+use super::config::AlertConfig;
 
 /// Of an answer that refuses, this much is told.
 const SAID_MOST: usize = 200;
@@ -59,6 +59,12 @@ impl Post {
         }
         let http = client(config, &target).map_err(fail)?;
         Ok(Self { http, url: SecretString::from(String::from(target)) })
+    }
+
+    /// Where Slack takes messages, if it is to take any.
+    pub(crate) fn slack(config: &AlertConfig) -> Result<Option<Self>, AlertError> {
+        let url = config.slack.as_ref();
+        url.map(|url| Self::new(config, AlertChannel::Slack, url, "")).transpose()
     }
 
     /// Posts it.

@@ -14,9 +14,12 @@ use tokio::sync::{Notify, watch};
 use url::Url;
 use uuid::Uuid;
 
+use super::alertmanager;
+use super::config::AlertConfig;
 use super::content::Alert;
-use super::post::Failed;
-use super::{AlertConfig, AlertError, Receiver, alertmanager, wait_after};
+use super::post::{AlertError, Failed};
+use super::receiver::Receiver;
+use super::retry::wait_after;
 
 /// Requests to one receiver side by side.
 const SIDE_BY_SIDE: u32 = 4;

@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
-use postrider_store::{Incident, IncidentKind, Severity};
+use postrider_http_client::Outbound;
+use postrider_store::{AlertChannel, AlertStatus, Incident, IncidentKind, Severity};
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use url::Url;
 use uuid::Uuid;
 
-use super::*;
+use super::content::Alert;
+use super::receiver::Receiver;
+use super::{AlertConfig, SigningKey, alertmanager, slack, webhook};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -206,31 +213,6 @@ fn a_body_is_signed_when_there_is_a_key() {
     assert_eq!(names(None), ["webhook-id", "webhook-timestamp"]);
     let key = SigningKey::parse(&"secret".into()).unwrap();
     assert_eq!(names(Some(&key)), ["webhook-id", "webhook-timestamp", "webhook-signature"]);
-}
-
-#[test]
-fn waits_grow_and_end() {
-    let first = Duration::from_secs(5);
-    let wait = |tries, asked: Option<u64>, chance| {
-        wait_after(tries, first, asked.map(Duration::from_secs), chance).map(|w| w.as_secs())
-    };
-    for (tries, expected) in [
-        (1, Some(5)),
-        (2, Some(15)),
-        (5, Some(405)),
-        (7, Some(3600)),
-        (9, Some(3600)),
-        (10, None),
-        (u32::MAX, None),
-    ] {
-        assert_eq!(wait(tries, None, 0.0), expected, "{tries}");
-    }
-    assert_eq!(wait(1, Some(60), 0.0), Some(60));
-    assert_eq!(wait(5, Some(60), 0.0), Some(405));
-    assert_eq!(wait(1, Some(1_000_000), 0.0), Some(3600), "asked for too much");
-    assert_eq!(wait(1, None, 1.0), Some(6));
-    let all: u64 = (1..TRIES).filter_map(|tries| wait(tries, None, 0.0)).sum();
-    assert!((3..=5).contains(&(all / 3600)), "over {all} s");
 }
 
 fn config(channel: AlertChannel, url: &str) -> AlertConfig {

@@ -37,7 +37,7 @@ impl Digester {
         lease: watch::Receiver<Option<MonitorLease>>,
         every: Duration,
     ) -> Result<Option<Self>, AlertError> {
-        let (Some(at), Some(post)) = (config.digest, config.slack_post()?) else { return Ok(None) };
+        let (Some(at), Some(post)) = (config.digest, Post::slack(config)?) else { return Ok(None) };
         Ok(Some(Self {
             at,
             post,
