@@ -38,6 +38,7 @@ mod tasks;
 mod told_debts;
 mod watch;
 pub(crate) mod webhooks;
+mod webhooks_version;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use super::Tx;
 use super::audit::Change;
 use super::query::Query;
 use super::row::Row;
-use super::webhooks::raise_version;
+use super::webhooks_version::raise_version;
 use crate::codec::LimitColumns;
 use crate::fault::Fault;
 use crate::{LaneSpec, Store, StoreError};

@@ -7,6 +7,7 @@ use postrider_domain::{AuditAction, AuditKind, LaneId, WebhookId, WebhookState, 
 use super::audit::Change;
 use super::query::Query;
 use super::row::Row;
+use super::webhooks_version::raise_version;
 use super::{Tx, limits, revisions};
 use crate::fault::Fault;
 use crate::{
@@ -43,9 +44,6 @@ select w.id, w.uuid, w.rev, w.state, w.lane_id, w.document, w.secret_names, w.cr
     w.updated_at, (select l.name from lanes l where l.id = w.lane_id) as lane,
     (select l.limited from lanes l where l.id = w.lane_id) as limited
 from webhooks w where w.id {in:$1} order by w.id";
-
-/// VERSION_IN_COMMIT: what was matched before this must be matched again.
-const BUMP: &str = "update meta set webhooks_version = webhooks_version + 1";
 
 /// Lane `$1` with the limit of name `$2`.
 const MAKE_LANE: &str = "
@@ -236,8 +234,4 @@ pub(crate) async fn insert_unsaved(
 ) -> Result<WebhookId, Fault> {
     let row = tx.one(&new.bound(CREATE, WebhookState::Deleted, lane)).await?;
     Ok(WebhookId(row.int("id")?))
-}
-
-pub(crate) async fn raise_version(tx: &mut Tx<'_>) -> Result<(), Fault> {
-    tx.run(&Query::new(BUMP)).await.map(drop)
 }

@@ -4,13 +4,13 @@
 //! Any other is a transaction: its limits first, then its lanes, then its webhooks, each in id
 //! order, then minutes, rows and the streaks of its webhooks (`HOLD_BEFORE_ROW`).
 
+mod in_time;
 mod lanes;
 mod plain;
 mod rows;
 mod streaks;
 mod webhooks;
 
-use postrider_domain::{ClaimNo, DeliveryId};
 use sqlx::{Connection as _, PgConnection};
 
 use super::PostgresStore;
@@ -95,7 +95,7 @@ impl PostgresStore {
                 Box::pin(async move { plain::record(conn, batch).await })
             });
             if let Some(recorded) = plain.await? {
-                return Ok(RecordReport { late: late(batch, &recorded), held: Vec::new() });
+                return Ok(RecordReport { late: recorded.late(batch), held: Vec::new() });
             }
         }
         self.step("record", |conn| Box::pin(async move { record_any(conn, batch).await })).await
@@ -112,35 +112,7 @@ async fn record_any(
     let recorded = rows::record(&mut tx, batch, &lanes).await?;
     streaks::record(&mut tx, &recorded.of(batch)).await?;
     tx.commit().await?;
-    Ok(RecordReport { late: late(batch, &recorded), held: lanes.newly_held() })
-}
-
-/// Which outcomes of a batch were still under their claim, by their place in it.
-#[derive(Debug, PartialEq, Eq)]
-struct InTime(Vec<bool>);
-
-impl InTime {
-    /// `ordinals` count from 1.
-    fn new(batch: usize, ordinals: &[i64]) -> Self {
-        let mut in_time = vec![false; batch];
-        for ordinal in ordinals {
-            let place = usize::try_from(ordinal - 1).ok();
-            if let Some(each) = place.and_then(|place| in_time.get_mut(place)) {
-                *each = true;
-            }
-        }
-        Self(in_time)
-    }
-
-    /// Those of the batch, in its order.
-    fn of<'a>(&self, batch: &[&'a Recorded]) -> Vec<&'a Recorded> {
-        self.0.iter().zip(batch).filter(|(in_time, _)| **in_time).map(|(_, each)| *each).collect()
-    }
-}
-
-fn late(batch: &[&Recorded], recorded: &InTime) -> Vec<(DeliveryId, ClaimNo)> {
-    let late = recorded.0.iter().zip(batch).filter(|(in_time, _)| !**in_time);
-    late.map(|(_, each)| (each.id, each.claim_no)).collect()
+    Ok(RecordReport { late: recorded.late(batch), held: lanes.newly_held() })
 }
 
 async fn uncount(conn: &mut PgConnection, batch: &[&Recorded]) -> Result<(), sqlx::Error> {

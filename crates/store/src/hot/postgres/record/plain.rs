@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{PgConnection, Row as _};
 
-use super::InTime;
+use super::in_time::InTime;
 use super::rows::{AttemptColumns, ClaimColumns};
 use crate::Recorded;
 

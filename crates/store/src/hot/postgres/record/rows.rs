@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
-use super::InTime;
+use super::in_time::InTime;
 use super::lanes::LaneNews;
 use crate::{AttemptRow, Recorded, codec};
 
