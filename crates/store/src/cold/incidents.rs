@@ -1,4 +1,4 @@
-//! The monitor's lease, what it judges, and incidents.
+//! What the monitor judges, and incidents.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -7,6 +7,8 @@ use postrider_domain::{AuditAction, AuditKind, HoldCause, LaneId, WebhookUuid};
 use uuid::Uuid;
 
 use super::audit::Change;
+use super::incident_row::{columns, incident};
+use super::monitor_lease::holds;
 use super::query::{Dialect, Query, Value};
 use super::row::Row;
 use super::webhooks::{self, stored};
@@ -15,24 +17,8 @@ use crate::fault::Fault;
 use crate::{
     Acknowledged, AlertStatus, Incident, IncidentCursor, IncidentFilter, IncidentFinding,
     IncidentKind, IncidentPage, IncidentSync, MasterKey, MonitorLease, Store, StoreError,
-    StreakFact, WorkerId, codec,
+    StreakFact, codec,
 };
-
-/// Renewal keeps the epoch.
-const RENEW: &str = "
-update monitor_lease set lease_until = {now+ms:$3}
-where owner = $1 and epoch = $2 returning epoch";
-
-/// Acquisition raises it.
-const ACQUIRE: &str = "
-update monitor_lease set owner = $1, epoch = epoch + 1, lease_until = {now+ms:$2}
-where owner is null or lease_until is null or lease_until <= {now} returning epoch";
-
-const GIVE_UP: &str = "update monitor_lease set owner = null where owner = $1 and epoch = $2";
-
-const LOCK_LEASE: &str = "
-select epoch from monitor_lease
-where owner = $1 and epoch = $2 and lease_until > {now} {lock}";
 
 const STREAKS: &str = concat!(
     "select ",
@@ -58,15 +44,6 @@ select d.id as delivery_id, w.uuid
 from deliveries d {by:deliveries_poisoned} cross join webhooks w on w.id = d.webhook_id
 where d.last_outcome = 'poison' and d.updated_at > {now-ms:$1} and d.status = 'failed'
 order by d.updated_at limit $2";
-
-/// What an incident is read from. Alias `i`.
-macro_rules! columns {
-    () => {
-        "i.id as incident_id, i.kind, i.subject, i.cause, i.severity, i.summary, i.next_step, \
-         i.opened_at, i.updated_at, i.acknowledged_at, i.resolved_at"
-    };
-}
-pub(crate) use columns;
 
 const OPEN: &str = concat!(
     "select ",
@@ -121,38 +98,6 @@ const STREAKS_PAGE: i64 = 2_000;
 const CHUNK: usize = 500;
 
 impl Store {
-    /// Takes or renews the monitor's lease; `None` while another's is valid. The epoch is kept
-    /// on renewal and raised on acquisition.
-    pub async fn monitor_lease(
-        &self,
-        owner: WorkerId,
-        held: Option<MonitorLease>,
-        length: Duration,
-    ) -> Result<Option<MonitorLease>, StoreError> {
-        let renew = held
-            .filter(|held| held.owner == owner)
-            .map(|held| Query::new(RENEW).bind(owner.0).bind(held.epoch).bind(length));
-        let acquire = Query::new(ACQUIRE).bind(owner.0).bind(length);
-        let row = self.change("monitor_lease", (renew, acquire), |(renew, acquire), mut tx| {
-            Box::pin(async move {
-                if let Some(renew) = renew
-                    && let Some(row) = tx.row(renew).await?
-                {
-                    return Ok(Some(row));
-                }
-                tx.row(acquire).await
-            })
-        });
-        let epoch = row.await?.map(|row| row.int("epoch")).transpose()?;
-        Ok(epoch.map(|epoch| MonitorLease { owner, epoch }))
-    }
-
-    /// Gives the monitor's lease up.
-    pub async fn monitor_give_up(&self, lease: MonitorLease) -> Result<(), StoreError> {
-        let give_up = Query::new(GIVE_UP).bind(lease.owner.0).bind(lease.epoch);
-        self.run("monitor_give_up", give_up).await.map(drop)
-    }
-
     /// Streaks of every webhook that is not deleted and was ever attempted.
     pub async fn streaks(&self) -> Result<Vec<StreakFact>, StoreError> {
         let mut streaks = Vec::new();
@@ -292,12 +237,6 @@ fn streak(row: &Row, key: &MasterKey) -> Result<StreakFact, Fault> {
     })
 }
 
-/// Whether the lease is valid; it stays so for this transaction.
-pub(crate) async fn holds(tx: &mut Tx<'_>, lease: MonitorLease) -> Result<bool, Fault> {
-    let valid = Query::new(LOCK_LEASE).bind(lease.owner.0).bind(lease.epoch);
-    Ok(tx.row(&valid).await?.is_some())
-}
-
 /// What makes two findings, or a finding and an incident, the same condition.
 type Condition<'a> = (IncidentKind, &'a str);
 
@@ -390,20 +329,4 @@ async fn resolve(
 async fn those(tx: &mut Tx<'_>, ids: Vec<Uuid>) -> Result<Vec<Incident>, Fault> {
     let rows = tx.rows(&Query::new(THOSE).bind(ids)).await?;
     rows.iter().map(incident).collect()
-}
-
-pub(crate) fn incident(row: &Row) -> Result<Incident, Fault> {
-    Ok(Incident {
-        id: row.uuid("incident_id")?,
-        kind: codec::incident_kind(row.text("kind")?)?,
-        subject: row.string("subject")?,
-        cause: row.string("cause")?,
-        severity: codec::severity(row.text("severity")?)?,
-        summary: row.string("summary")?,
-        next: row.string("next_step")?,
-        opened_at: row.at("opened_at")?,
-        updated_at: row.at("updated_at")?,
-        acknowledged_at: row.at_opt("acknowledged_at")?,
-        resolved_at: row.at_opt("resolved_at")?,
-    })
 }

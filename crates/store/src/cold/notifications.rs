@@ -5,7 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Tx;
-use super::incidents::{columns, holds, incident};
+use super::incident_row::{columns, incident};
+use super::monitor_lease::holds;
 use super::query::Query;
 use super::row::Row;
 use crate::fault::Fault;

@@ -8,8 +8,8 @@ use postrider_domain::{EventId, EventName, PairFacts, PairKey, Verified};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::incidents::holds;
 use super::learned::{learned, learned_columns};
+use super::monitor_lease::holds;
 use super::query::{Query, Value};
 use super::row::Row;
 use crate::fault::Fault;
