@@ -29,6 +29,7 @@ mod executions;
 mod fault;
 mod heartbeat;
 mod hot;
+mod id_time;
 mod incidents;
 mod intake;
 mod lanes;

@@ -9,7 +9,7 @@ use postrider_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::pairs::id_at;
+use crate::id_time::first_id;
 use crate::{AttemptView, LaneInfo};
 
 /// How far back [`Store::newest_deliveries`](crate::Store::newest_deliveries) looks, so that it ends soon for a webhook that has
@@ -277,8 +277,8 @@ impl DeliveryFilter {
             && same(lane, &row.lane)
             && event.is_none_or(|event| event == row.event_name)
             && event_id.is_none_or(|event| event == row.event_id)
-            && since.is_none_or(|since| row.id.0 >= id_at(since))
-            && until.is_none_or(|until| row.id.0 < id_at(until))
+            && since.is_none_or(|since| row.id.0 >= first_id(since))
+            && until.is_none_or(|until| row.id.0 < first_id(until))
             && ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_domain::{BrokerReach, EventId, EventName, PairFacts, PairKey};
-use uuid::Uuid;
 
 /// An event can't be dated back further than this before it was received.
 const OLDEST_EVENT: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -130,18 +129,6 @@ pub(crate) fn happened(occurred_at: Option<&str>, received_at: Timestamp) -> Tim
     told.map_or(received_at, |told| told.clamp(oldest, received_at))
 }
 
-/// The id before all ids of an instant.
-pub(crate) fn id_at(instant: Timestamp) -> Uuid {
-    Uuid::from_u128(u128::try_from(instant.as_millisecond()).unwrap_or_default() << 80)
-}
-
-/// The id before all ids that were made `back` before `id` or later.
-pub(crate) fn id_before(id: Uuid, back: Duration) -> Uuid {
-    let millis = u64::try_from(id.as_u128() >> 80).unwrap_or_default();
-    let back = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
-    Uuid::from_u128(u128::from(millis.saturating_sub(back)) << 80)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,14 +161,5 @@ mod tests {
         assert_eq!(reach(read(at(61), false)), BrokerReach::Away { answered_at: at(61) });
         assert_eq!(reach(read(at(1), true)), BrokerReach::Away { answered_at: at(1) });
         assert_eq!(reach(read(None, false)), BrokerReach::Away { answered_at: None });
-    }
-
-    #[test]
-    fn an_id_moves_back_by_its_time() {
-        let id = Uuid::now_v7();
-        let before = id_before(id, Duration::from_secs(10));
-        assert_eq!((id.as_u128() >> 80) - (before.as_u128() >> 80), 10_000);
-        assert_eq!(id_before(id, Duration::MAX), Uuid::nil());
-        assert!(id_at(Timestamp::UNIX_EPOCH) < id && id < id_at(Timestamp::MAX));
     }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use postrider_domain::DeliveryStatus;
 use uuid::Uuid;
 
-use super::list::{BESIDE, CANDIDATES, first_id};
 use super::query::Query;
 use super::row::Row;
 use crate::codec::pair_hash;
+use crate::id_time::first_id;
 use crate::{DeliveryFilter, DeliveryScope, Store, StoreError};
 
+/// Candidates that one call looks at, at most.
+pub(crate) const CANDIDATES: u64 = 20_000;
 /// Webhooks looked at one by one; of more of them, what is looked for is not rare.
 const WEBHOOKS_MOST: i64 = 100;
 
@@ -41,6 +43,11 @@ m as (
     where ($1 is null or broker = $1) and ($2 is null or consumer = $2)
         and ($3 is null or provider = $3))
 select (select count(*) from k) as seen, m.* from (select 1 as one) o left join m on true";
+
+/// What a filter speaks of, beside a delivery.
+pub(crate) const BESIDE: &str = "
+cross join webhooks w cross join lanes l
+where w.id = d.webhook_id and l.id = d.lane_id";
 
 const COUNT_OPEN: &str = "
 select count(*) as open from (

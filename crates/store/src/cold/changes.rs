@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use postrider_domain::{DeliveryId, LaneId};
 use uuid::Uuid;
 
-use super::list::{BESIDE, COLUMNS, delivery_row};
+use super::access_path::BESIDE;
+use super::list::{COLUMNS, delivery_row};
 use super::query::Query;
 use super::row::Row;
 use crate::fault::Fault;

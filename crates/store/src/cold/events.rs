@@ -6,11 +6,11 @@
 use postrider_domain::{EventId, EventName};
 
 use super::access_path::Order;
-use super::list::first_id;
 use super::looked::Looked;
 use super::query::{Query, Value};
 use super::row::Row;
 use crate::fault::Fault;
+use crate::id_time::first_id;
 use crate::{
     DeliveryFilter, EventCursor, EventFilter, EventPage, EventRow, EventView, Store, StoreError,
     Total, codec,

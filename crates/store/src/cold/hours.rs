@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use postrider_domain::{DeliveryStatus, StoredStatus};
 
-use super::list::first_id;
 use super::query::Query;
+use crate::id_time::first_id;
 use crate::{HourCounts, Store, StoreError, codec};
 
 /// Deliveries counted over all hours of a call.

@@ -2,7 +2,7 @@
 //!
 //! Every list costs a bounded amount of work. What is looked through are candidates, in the order
 //! of the list, found by the narrowest thing that the filter names ([`super::access_path`]); the filter
-//! then picks among them. A call looks at [`CANDIDATES`] of them at most and answers what it
+//! then picks among them. A call looks at [`super::access_path::CANDIDATES`] of them at most and answers what it
 //! found, with a cursor to go on from.
 
 use std::time::Duration;
@@ -17,14 +17,13 @@ use super::query::{Query, Value};
 use super::row::Row;
 use crate::attempts::RequestColumns;
 use crate::fault::Fault;
+use crate::id_time::first_id;
 use crate::list::{LOOKED_BACK, MAX_WEBHOOKS};
 use crate::{
     AttemptRow, AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView,
     Page, Stats, Store, StoreError, Total, codec,
 };
 
-/// Candidates that one call looks at, at most.
-pub(crate) const CANDIDATES: u64 = 20_000;
 /// Candidates of one statement, at first and at most: rare ones should not cost many statements.
 const FIRST: u64 = 200;
 const MOST: u64 = 5_000;
@@ -43,11 +42,6 @@ select d.id, d.event_id, e.name as event_name, e.broker, e.consumer, e.provider,
         and d.next_at > {now} and d.next_at < {aside} and d.claim_no > 0
         then d.next_at end as next_attempt_at,
     d.created_at, d.updated_at ";
-
-/// What a filter speaks of, beside a delivery.
-pub(crate) const BESIDE: &str = "
-cross join webhooks w cross join lanes l
-where w.id = d.webhook_id and l.id = d.lane_id";
 
 const ONE: &str = ", d.webhook_id, e.body, e.traceparent
 from deliveries d cross join events e cross join webhooks w cross join lanes l
@@ -272,11 +266,6 @@ pub(crate) fn push_filter(query: &mut Query, filter: &DeliveryFilter) {
     if let Some(until) = until {
         query.push_with(" and d.id < $", first_id(*until));
     }
-}
-
-/// The id before all ids of an instant: what was made is told by its id.
-pub(crate) fn first_id(instant: Timestamp) -> Uuid {
-    crate::pairs::id_at(instant)
 }
 
 /// The condition that a shown status is (HELD_DERIVED).

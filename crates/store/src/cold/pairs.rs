@@ -13,7 +13,8 @@ use super::monitor_lease::holds;
 use super::query::{Query, Value};
 use super::row::Row;
 use crate::fault::Fault;
-use crate::pairs::{happened, id_at, id_before};
+use crate::id_time::{first_id, id_before};
+use crate::pairs::happened;
 use crate::{
     BrokerRead, DispatchFact, MonitorLease, PairFilter, PairRow, Store, StoreError, ToldEvents,
     ToldPage, codec,
@@ -187,7 +188,7 @@ impl Store {
         let query = Query::new("select events_until from monitor_lease");
         let row = self.row("events_until", &query).await?;
         let until = row.map(|row| row.uuid_opt("events_until")).transpose()?.flatten();
-        Ok(EventId(until.map_or(Uuid::nil(), |id| id_before(id.min(id_at(now)), back))))
+        Ok(EventId(until.map_or(Uuid::nil(), |id| id_before(id.min(first_id(now)), back))))
     }
 
     /// What the events after `after` tell, `limit` of them at most, 1 to 10,000.

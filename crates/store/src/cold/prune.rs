@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::Tx;
-use super::list::first_id;
 use super::merged;
 use super::pace::Pace;
 use super::query::{Dialect, Query};
 use super::row::Row;
 use crate::fault::Fault;
+use crate::id_time::first_id;
 use crate::{Backend, Store, StoreError};
 
 /// Ids carry the ingesting host's clock: a day's margin.

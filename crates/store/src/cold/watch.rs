@@ -7,7 +7,7 @@ use super::query::{Query, Value};
 use super::row::Row;
 use crate::codec::{self, pair_hash};
 use crate::fault::Fault;
-use crate::pairs::id_at;
+use crate::id_time::first_id;
 use crate::{BrokerWalk, KnownDebt, MonitorLease, Store, StoreError, ToldVersion, WhyKnown};
 
 const WALK: &str = "
@@ -150,7 +150,7 @@ impl Store {
         let name = EventName::ContractRequiringVerificationPublished;
         let told = Query::new(TOLD)
             .bind(pair_hash(&key.broker, &key.consumer, &key.provider))
-            .bind(id_at(since))
+            .bind(first_id(since))
             .bind(name.as_str())
             .bind(TOLD_MOST);
         let rows = self.rows("told_versions", &told).await?;

@@ -11,8 +11,8 @@ use super::PostgresStore;
 use super::rows::fault;
 use super::step::Fault;
 use crate::StoreError;
-use crate::cold::list::first_id;
 use crate::cold::meta::not_migrated;
+use crate::id_time::first_id;
 
 /// Days ahead for which a partition is kept ready.
 const DAYS_AHEAD: i32 = 7;

@@ -97,7 +97,7 @@ async fn old_delivery(database: &str, days: i64, open: bool) -> String {
     let day = instant.to_zoned(jiff::tz::TimeZone::UTC).date();
     let mut conn = connect(database).await;
     partitions::make_partition(&mut conn, day).await.unwrap();
-    let id = crate::cold::list::first_id(instant);
+    let id = crate::id_time::first_id(instant);
     let next = if open { "now()" } else { "null" };
     let delivery = format!(
         "insert into deliveries (id, event_id, webhook_id, lane_id, status, next_at,
