@@ -4,13 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postrider_domain::{ClaimNo, DeliveryId, EventId, LaneId, WebhookId};
-use uuid::Uuid;
 
-use crate::{Lease, ProbeClaim, Store, StoreError};
-
-/// One worker process, new at each start (OWNER_NEW).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WorkerId(pub Uuid);
+use crate::{Lease, ProbeClaim, Store, StoreError, WorkerId};
 
 /// Who claims and for how long. A claim lasts as long as a request of its webhook may take, and
 /// the margin.

@@ -16,6 +16,7 @@ macro_rules! dispatch {
     };
 }
 
+mod alert;
 mod attempts;
 mod audit;
 mod claims;
@@ -45,6 +46,7 @@ mod secrets;
 mod unclaim;
 mod watch;
 mod webhooks;
+mod worker_id;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,9 +55,10 @@ use std::time::Duration;
 use postrider_telemetry::Supervisor;
 use secrecy::SecretString;
 
+pub use alert::{AlertChannel, AlertStatus};
 pub use attempts::{AttemptRow, AttemptView, KeptRequest, Rendition};
 pub use audit::{AuditCursor, AuditEntry, AuditFilter, AuditPage, Author};
-pub use claims::{Claim, ClaimTerms, Expired, LaneShare, LimitedClaim, WorkerId};
+pub use claims::{Claim, ClaimTerms, Expired, LaneShare, LimitedClaim};
 pub use credentials::{
     CredentialNews, CredentialRow, GithubFacts, PendingPut, ProbeAsked, ProbeFindings, ProbeRow,
     ProbeTask, ProbedRepository, Switched,
@@ -82,7 +85,7 @@ pub use list::{
     BulkKind, BulkPlan, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView,
     HourCounts, Page, Stats, Total,
 };
-pub use notifications::{AlertChannel, AlertResult, AlertStatus, Notification, UnseenIncident};
+pub use notifications::{AlertResult, Notification, UnseenIncident};
 pub use pairs::{
     BrokerRead, BrokerTrouble, DispatchFact, PairFilter, PairRow, ToldEvents, ToldPage,
 };
@@ -96,6 +99,7 @@ pub use secrets::{
 pub use unclaim::{Kept, UnclaimNo, Unsettled};
 pub use watch::{BrokerWalk, EventFate, KnownDebt, ToldDebt, ToldVersion, WhyKnown};
 pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
+pub use worker_id::WorkerId;
 
 /// Where the store is.
 #[derive(Debug, Clone)]
