@@ -11,9 +11,9 @@ use sqlx::{Connection, PgConnection};
 
 use super::PostgresStore;
 use super::claims::in_turn;
+use super::fault::Fault;
 use super::fragments::{claim, claim_end, claimed, event, old_claims, sendable, webhook};
 use super::rows::get;
-use super::step::Fault;
 use crate::{ClaimTerms, Lease, LimitedClaim, StoreError, codec};
 
 /// LEASE_IN_CLAIM: locks the limit's row if it may be claimed from under this lease.

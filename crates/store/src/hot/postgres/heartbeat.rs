@@ -4,9 +4,9 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::fault::Fault;
 use super::janitor::{expired, lost};
 use super::rows::{at, get};
-use super::step::Fault;
 use crate::{Beat, Expired, GivenBack, StoreError, TroubledWorker, WorkerId, codec};
 
 const BEAT: &str = "

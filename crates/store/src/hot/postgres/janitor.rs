@@ -1,10 +1,10 @@
 //! J1-J6: the janitor. It looks at no lane's state, holds no lease and skips what is locked.
 
-use jiff::{Timestamp, ToSpan};
 use postrider_domain::DeliveryId;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::expiry_window::ExpiryWindow;
 use super::rows::{at, get};
 use crate::{Expired, StoreError};
 
@@ -131,33 +131,6 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("discard", DISCARD),
     ("swept", SWEPT),
 ];
-
-/// Up to when this process has looked through expired claims. A held lane may have a million
-/// older rows that wait; they are not read each time.
-#[derive(Debug, Default)]
-pub(super) struct ExpiryWindow {
-    passed: Option<Timestamp>,
-    full_pass: Option<Timestamp>,
-}
-
-impl ExpiryWindow {
-    /// Where a pass at `now` starts: a minute before the last one, for claims that committed
-    /// late; every tenth minute at the beginning, and so when the clock was set back.
-    fn from(&self, now: Timestamp) -> Timestamp {
-        let recent = self.full_pass.is_some_and(|full| now < full + 10.minutes());
-        match self.passed {
-            Some(passed) if recent && passed <= now => passed - 60.seconds(),
-            Some(_) | None => Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn completed(&mut self, from: Timestamp, now: Timestamp) {
-        self.passed = Some(now);
-        if from == Timestamp::UNIX_EPOCH {
-            self.full_pass = Some(now);
-        }
-    }
-}
 
 impl PostgresStore {
     pub(crate) async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError> {

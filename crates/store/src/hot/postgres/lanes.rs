@@ -7,9 +7,9 @@ use sqlx::Connection;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::fault::Fault;
 use super::fragments::{old_claims, release, unpark};
 use super::rows::get;
-use super::step::Fault;
 use crate::codec::{self, LimitColumns};
 use crate::lanes::POLL_PAGE;
 use crate::{LanePage, LaneStatus, LimitStatus, Poll, ProbeClaim, StoreError};

@@ -5,6 +5,8 @@
 
 mod claims;
 mod claims_limited;
+mod expiry_window;
+mod fault;
 mod fragments;
 mod heartbeat;
 mod intake;
@@ -31,7 +33,9 @@ use sqlx::postgres::PgConnectOptions;
 use crate::cold::PATIENCE;
 use crate::outstanding::{Outstanding, StepKind};
 use crate::{MasterKey, StoreConfig, StoreError};
-use step::Connections;
+use expiry_window::ExpiryWindow;
+use fault::Fault;
+use step::{Connections, Session, Work};
 
 /// The fewest connections with which deliveries make progress.
 const HOT_CONNECTIONS_MIN: u32 = 2;
@@ -84,7 +88,7 @@ pub(crate) struct PostgresStore {
     people: Connections,
     key: MasterKey,
     sweep_after: Duration,
-    expiry: Arc<Mutex<janitor::ExpiryWindow>>,
+    expiry: Arc<Mutex<ExpiryWindow>>,
 }
 
 /// Every statement of this backend that is not put together at run time, by name.
@@ -154,6 +158,60 @@ impl PostgresStore {
                 }
             })
             .await
+    }
+
+    /// One atomic step of the protocol: one statement or one transaction, or reads alone. The
+    /// work may run several times, as a statement that loses a conflict is repeated.
+    pub(crate) async fn step<'a, T, E: Into<Fault>>(
+        &self,
+        name: &'static str,
+        work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
+    ) -> Result<T, StoreError> {
+        self.hot.run(name, work).await
+    }
+
+    /// As [`PostgresStore::step`], for what people ask and background work on what is stored: on
+    /// connections of its own, with more time.
+    pub(crate) async fn ask<'a, T, E: Into<Fault>>(
+        &self,
+        name: &'static str,
+        work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
+    ) -> Result<T, StoreError> {
+        self.people.run(name, work).await
+    }
+
+    /// The step that the database has refused for longest, and for how long.
+    pub(crate) fn failing_step(&self) -> Option<(&'static str, Duration)> {
+        self.hot.failing()
+    }
+
+    /// Name and age of the oldest of the steps under way.
+    pub(crate) fn oldest_step(&self) -> Option<(&'static str, Duration)> {
+        self.hot.oldest()
+    }
+
+    /// Connections by what they are for, and how many of them are idle.
+    pub(crate) fn connections(&self) -> Vec<(&'static str, u32, u32)> {
+        let count = |name, of: &Connections| {
+            let (all, idle) = of.count();
+            (name, all, idle)
+        };
+        vec![count("hot", &self.hot), count("people", &self.people)]
+    }
+
+    /// How long a step may take, with a moment to end.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.hot.deadline()
+    }
+
+    /// Work on a connection of its own, closed afterwards, without the limits that a session
+    /// has; it may take an hour.
+    pub(super) async fn alone<'a, T, E: Into<Fault>>(
+        &self,
+        name: &'static str,
+        work: impl for<'c> FnOnce(&'c mut Session<'a>) -> Work<'c, T, E>,
+    ) -> Result<T, StoreError> {
+        self.people.alone(name, work).await
     }
 
     pub(crate) fn key(&self) -> &MasterKey {

@@ -8,8 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::fault;
-use super::step::Fault;
+use super::fault::{Fault, fault};
 use crate::StoreError;
 use crate::cold::meta::not_migrated;
 use crate::id_time::first_id;

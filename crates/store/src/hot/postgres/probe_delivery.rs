@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::claims_limited::{count, free_in_hour, lock_limit};
+use super::fault::Fault;
 use super::fragments::{aside, claim, claim_end, claimed, event, webhook};
 use super::rows::{get, readable};
-use super::step::Fault;
 use crate::lanes::Probed;
 use crate::{Claim, ClaimTerms, Lease, ProbeClaim, StoreError, codec};
 

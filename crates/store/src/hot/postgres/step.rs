@@ -19,10 +19,8 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::PostgresStore;
-use super::rows::{fault, is_conflict};
+use super::fault::{Fault, fault, is_conflict};
 use crate::StoreError;
-pub(super) use crate::fault::Fault;
 use crate::outstanding::{Outstanding, StepKind};
 
 /// How long a step waits for a connection, a new one included.
@@ -90,62 +88,6 @@ impl fmt::Debug for Connections {
     }
 }
 
-impl PostgresStore {
-    /// One atomic step of the protocol: one statement or one transaction, or reads alone. The
-    /// work may run several times, as a statement that loses a conflict is repeated.
-    pub(crate) async fn step<'a, T, E: Into<Fault>>(
-        &self,
-        name: &'static str,
-        work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
-    ) -> Result<T, StoreError> {
-        self.hot.run(name, work).await
-    }
-
-    /// As [`PostgresStore::step`], for what people ask and background work on what is stored: on
-    /// connections of its own, with more time.
-    pub(crate) async fn ask<'a, T, E: Into<Fault>>(
-        &self,
-        name: &'static str,
-        work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
-    ) -> Result<T, StoreError> {
-        self.people.run(name, work).await
-    }
-
-    /// The step that the database has refused for longest, and for how long.
-    pub(crate) fn failing_step(&self) -> Option<(&'static str, Duration)> {
-        self.hot.outstanding.failing(StepKind::Hot)
-    }
-
-    /// Name and age of the oldest of the steps under way.
-    pub(crate) fn oldest_step(&self) -> Option<(&'static str, Duration)> {
-        self.hot.outstanding.oldest(StepKind::Hot)
-    }
-
-    /// Connections by what they are for, and how many of them are idle.
-    pub(crate) fn connections(&self) -> Vec<(&'static str, u32, u32)> {
-        let count = |name, of: &Connections| {
-            let idle = u32::try_from(of.pool.num_idle()).unwrap_or(u32::MAX);
-            (name, of.pool.size(), idle)
-        };
-        vec![count("hot", &self.hot), count("people", &self.people)]
-    }
-
-    /// How long a step may take, with a moment to end.
-    pub(crate) fn deadline(&self) -> Duration {
-        self.hot.deadline + PING_TIMEOUT
-    }
-
-    /// Work on a connection of its own, closed afterwards, without the limits that a session
-    /// has; it may take an hour.
-    pub(super) async fn alone<'a, T, E: Into<Fault>>(
-        &self,
-        name: &'static str,
-        work: impl for<'c> FnOnce(&'c mut Session<'a>) -> Work<'c, T, E>,
-    ) -> Result<T, StoreError> {
-        self.people.alone(name, work).await
-    }
-}
-
 impl Connections {
     /// Connects when the first step comes. `statement_timeout` is what the options tell the
     /// database.
@@ -181,7 +123,8 @@ impl Connections {
         }
     }
 
-    async fn run<'a, T, E: Into<Fault>>(
+    /// One step. The work may run several times, as a statement that loses a conflict is repeated.
+    pub(super) async fn run<'a, T, E: Into<Fault>>(
         &self,
         name: &'static str,
         work: impl for<'c> FnMut(&'c mut Session<'a>) -> Work<'c, T, E>,
@@ -231,7 +174,8 @@ impl Connections {
         }
     }
 
-    async fn alone<'a, T, E: Into<Fault>>(
+    /// Work on a connection of its own, closed afterwards, without the limits that a session has.
+    pub(super) async fn alone<'a, T, E: Into<Fault>>(
         &self,
         name: &'static str,
         work: impl for<'c> FnOnce(&'c mut Session<'a>) -> Work<'c, T, E>,
@@ -249,6 +193,26 @@ impl Connections {
         };
         let no_answer = |_| StoreError::Unknown(format!("{name}: no answer within an hour"));
         timeout(ALONE_LIMIT, Box::pin(work)).await.map_err(no_answer)?
+    }
+
+    /// The step that the database has refused for longest, and for how long.
+    pub(super) fn failing(&self) -> Option<(&'static str, Duration)> {
+        self.outstanding.failing(self.kind)
+    }
+
+    /// Name and age of the oldest of the steps under way.
+    pub(super) fn oldest(&self) -> Option<(&'static str, Duration)> {
+        self.outstanding.oldest(self.kind)
+    }
+
+    /// How many there are, and how many of them are idle.
+    pub(super) fn count(&self) -> (u32, u32) {
+        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    /// How long a step may take, with a moment to end.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline + PING_TIMEOUT
     }
 
     /// Whether the database can be reached, on a connection that is closed again. The pool goes on

@@ -6,8 +6,8 @@ use sqlx::{Connection, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::fault::Fault;
 use super::rows::uuids;
-use super::step::Fault;
 use crate::{Kept, StoreError, UnclaimNo, Unsettled, WorkerId};
 
 /// Once it is to be had, the claim that may have locked it is over.
