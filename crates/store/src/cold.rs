@@ -22,7 +22,8 @@ pub(crate) mod limits;
 pub(crate) mod list;
 mod looked;
 mod merged;
-pub(crate) mod meta;
+mod meta;
+pub(crate) mod migrations;
 mod monitor_lease;
 pub(crate) mod notifications;
 mod pace;
@@ -42,8 +43,6 @@ mod watch;
 pub(crate) mod webhooks;
 mod webhooks_version;
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use sqlx::{Connection, PgConnection};
 
@@ -52,9 +51,6 @@ use crate::hot::sqlite::Turn;
 use crate::{Backend, MasterKey, Store, StoreError};
 use query::{Dialect, Query};
 use row::Row;
-
-/// How long a statement may run that a person or the monitor asked for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The connection of a change, inside its transaction.
 pub(crate) enum Tx<'t> {

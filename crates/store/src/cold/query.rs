@@ -32,6 +32,9 @@ use uuid::Uuid;
 use crate::codec;
 use crate::fault::Fault;
 
+/// How long a statement may run that a person or the monitor asked for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Which SQL is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {

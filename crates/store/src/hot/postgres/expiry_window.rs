@@ -21,7 +21,7 @@ impl ExpiryWindow {
         }
     }
 
-    /// That a pass which began at `from` found less than it could take.
+    /// Notes that a pass which began at `from` found less than it could take.
     pub(super) fn completed(&mut self, from: Timestamp, now: Timestamp) {
         self.passed = Some(now);
         if from == Timestamp::UNIX_EPOCH {

@@ -30,7 +30,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::cold::PATIENCE;
+use crate::cold::query::PATIENCE;
 use crate::outstanding::{Outstanding, StepKind};
 use crate::{MasterKey, StoreConfig, StoreError};
 use expiry_window::ExpiryWindow;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::fault::{Fault, fault};
 use crate::StoreError;
-use crate::cold::meta::not_migrated;
+use crate::cold::migrations::not_migrated;
 use crate::id_time::first_id;
 
 /// Days ahead for which a partition is kept ready.

@@ -18,6 +18,7 @@ mod lane_state;
 mod lanes;
 mod leases;
 mod parked;
+mod passes;
 mod probe_delivery;
 mod record;
 mod rows;
@@ -41,12 +42,11 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool};
 use tokio::time::timeout;
 
 use self::fault::Fault;
-use self::janitor::Passes;
+use self::passes::Passes;
 pub(crate) use self::writer::Turn;
 use self::writer::Writer;
-use crate::cold::PATIENCE;
-use crate::cold::meta::not_migrated;
-use crate::cold::query::Query;
+use crate::cold::migrations::not_migrated;
+use crate::cold::query::{PATIENCE, Query};
 use crate::cold::row::Row;
 use crate::{MasterKey, StoreConfig, StoreError};
 
