@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postrider_domain::{ClaimNo, DeliveryId, EventId, LaneId, WebhookId};
 
+use crate::store::dispatch;
 use crate::{Lease, ProbeClaim, Store, StoreError, WorkerId};
 
 /// Who claims and for how long. A claim lasts as long as a request of its webhook may take, and

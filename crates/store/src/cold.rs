@@ -48,7 +48,8 @@ use sqlx::{Connection, PgConnection};
 
 use crate::fault::Fault;
 use crate::hot::sqlite::Turn;
-use crate::{Backend, MasterKey, Store, StoreError};
+use crate::store::Backend;
+use crate::{MasterKey, Store, StoreError};
 use query::{Dialect, Query};
 use row::Row;
 

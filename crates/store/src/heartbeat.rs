@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postrider_domain::Extensions;
 
+use crate::store::dispatch;
 use crate::{Expired, Store, StoreError, UnclaimNo, WorkerId};
 
 /// What a worker says of itself with each beat.

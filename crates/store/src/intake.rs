@@ -10,7 +10,8 @@ use postrider_domain::{DeliveryId, Event, EventId, EventSource, LaneId, WebhookI
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backend, Claim, ClaimTerms, Store, StoreError, codec};
+use crate::store::{Backend, dispatch};
+use crate::{Claim, ClaimTerms, Store, StoreError, codec};
 
 /// Events to commit in one statement.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use postrider_domain::{LaneId, LaneLimits, LanePlace, LaneState, LimitId, WebhookId};
 use uuid::Uuid;
 
+use crate::store::dispatch;
 use crate::{Store, StoreError, WorkerId};
 
 /// Lanes in one page of a poll.

@@ -11,6 +11,7 @@ use postrider_domain::{
     StreakNews, Transition, WebhookId, after_outcome,
 };
 
+use crate::store::dispatch;
 use crate::{AttemptRow, Claim, KeptRequest, Store, StoreError};
 
 /// One outcome to record.

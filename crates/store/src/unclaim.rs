@@ -2,6 +2,7 @@
 
 use postrider_domain::{ClaimNo, DeliveryId, LaneId};
 
+use crate::store::dispatch;
 use crate::{Lease, Store, StoreError, WorkerId};
 
 /// Which UNCLAIM of a worker, in the order in which it asks for them, from 1.

@@ -3,7 +3,8 @@
 use super::migrations::{MIGRATIONS, migrator, newest};
 use super::query::{Dialect, Query};
 use crate::seal::Sealed;
-use crate::{Backend, Schema, Store, StoreError};
+use crate::store::Backend;
+use crate::{Schema, Store, StoreError};
 
 /// What is sealed to tell later whether a master key is the same; of no meaning.
 const CANARY: &str = "postrider";

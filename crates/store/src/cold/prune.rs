@@ -16,7 +16,8 @@ use super::query::{Dialect, Query};
 use super::row::Row;
 use crate::fault::Fault;
 use crate::id_time::first_id;
-use crate::{Backend, Store, StoreError};
+use crate::store::Backend;
+use crate::{Store, StoreError};
 
 /// Ids carry the ingesting host's clock: a day's margin.
 const MARGIN: Duration = Duration::from_hours(24);

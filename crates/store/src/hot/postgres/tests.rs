@@ -7,7 +7,8 @@ mod plans;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 
 use super::*;
-use crate::{Backend, Store, Target};
+use crate::store::Backend;
+use crate::{Store, Target};
 
 #[expect(clippy::disallowed_methods, reason = "the address of the test database")]
 fn admin_url() -> String {

@@ -19,10 +19,11 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::fault::Fault;
 use crate::cold::query::Query;
+use crate::store::Backend;
 use crate::{
-    AttemptRow, Backend, Claim, ClaimTerms, EventDocument, IncidentFilter, IntakeBatch,
-    IntakeEntry, KeptRequest, LaneShare, LaneSpec, MasterKey, NewDelivery, NewEvent, Put, Recorded,
-    Store, StoreConfig, StoreError, StoredWebhook, Target, Transition, WebhookWrite, WorkerId,
+    AttemptRow, Claim, ClaimTerms, EventDocument, IncidentFilter, IntakeBatch, IntakeEntry,
+    KeptRequest, LaneShare, LaneSpec, MasterKey, NewDelivery, NewEvent, Put, Recorded, Store,
+    StoreConfig, StoreError, StoredWebhook, Target, Transition, WebhookWrite, WorkerId,
 };
 
 /// A store of its own in a new directory.
