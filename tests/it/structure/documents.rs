@@ -128,7 +128,7 @@ fn what_comments_cite_stands_in_the_protocol() -> Result<()> {
     let steps = fs::read_to_string(root().join("crates/store/src/executions.rs"))?;
     let rule = Regex::new(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")?;
     let short_rule = Regex::new(r"\(`?([A-Z]{4,})`?\)")?;
-    let transition = Regex::new(r"\b([TJLER][1-9][0-9]?[a-z]?)\b")?;
+    let transition = Regex::new(r"\b([TJLERW][1-9][0-9]?[a-z]?)\b")?;
     let sources: Vec<_> =
         sources()?.into_iter().filter(|source| source.name().starts_with("crates/")).collect();
     let is_comment = |line: &&str| line.trim_start().starts_with("//");
