@@ -75,17 +75,18 @@ pub struct PairFacts {
 impl PairFacts {
     /// Since when it owes what its provider should have been told of, once for each contract
     /// version: what several versions of the provider owe it was asked for by one publication,
-    /// and is late for one reason. Nothing while the broker can't tell. A debt that came `later`
+    /// and is late for one reason. The newest of these debts tells when that was: a version may
+    /// have been owing for longer. Nothing while the broker can't tell. A debt that came `later`
     /// says nothing of the provider: nobody asked it.
     pub fn asked_since(&self) -> Vec<Timestamp> {
         let says = self.says.iter().filter(|says| says.trouble.is_none());
         let owes = says.flat_map(|says| &says.owes);
-        let mut oldest = BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for debt in owes.filter(|debt| debt.due == Due::Published) {
-            let since = oldest.entry(debt.consumer_version.as_str()).or_insert(debt.since);
-            *since = debt.since.min(*since);
+            let since = newest.entry(debt.consumer_version.as_str()).or_insert(debt.since);
+            *since = debt.since.max(*since);
         }
-        oldest.into_values().collect()
+        newest.into_values().collect()
     }
 
     /// A pact was published; `wants` says whether it waits for a verification.

@@ -75,6 +75,7 @@ impl World {
         (self.away, self.failing_since) = (None, None);
         self.looked_last = Some(before);
         for pair in 0..self.pairs.len() {
+            self.forgets(pair, before);
             if self.pairs[pair].look_at.is_some() {
                 self.pairs[pair].look_at = Some(self.now);
                 self.look(pair);
@@ -82,6 +83,23 @@ impl World {
         }
         self.looked_last = None;
         self.plan_evaluate(self.now);
+    }
+
+    /// Where so much was published while nobody looked that what the broker tells does not reach
+    /// back to the look before, nobody can know that what was owed then has been owed since: a
+    /// result may have come in between. What is owed counts from the oldest contract that is told.
+    fn forgets(&mut self, number: usize, looked: Millis) {
+        let pair = &self.pairs[number];
+        let Some(oldest) = pair.contracts.front().map(|one| one.at).filter(|at| *at > looked)
+        else {
+            return;
+        };
+        for number in &pair.excuses {
+            let fault = &mut self.faults[*number];
+            if fault.kind.is_of_age() && fault.found.is_none() {
+                fault.clock = fault.clock.map(|clock| clock.max(oldest));
+            }
+        }
     }
 
     /// What is owed is dispatched by hand.

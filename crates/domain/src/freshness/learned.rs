@@ -116,8 +116,9 @@ impl ThresholdFrom {
                  within 15m and 24h"
             }
             Self::NoSecondSign => {
-                "late by the provider's own times, but no other debt of it is late without a result \
-                 since, and its run is not known to have failed: then it is 24h"
+                "late by the provider's own times, but what another publication asked of it is not \
+                 late without a result since, and its run is not known to have failed: then it is \
+                 24h"
             }
             Self::Default => {
                 "fewer than 20 times from dispatch to result were seen of the provider: then it is \

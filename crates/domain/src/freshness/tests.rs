@@ -134,8 +134,8 @@ fn what_the_broker_cannot_tell_of_is_owed_since_nobody_knows_when() {
     let mut later = owed();
     later.owes[0].due = Due::Later;
     assert_eq!(since(later), [ago(2)]);
-    // Two versions of the provider owe what one publication asked them for.
-    assert_eq!(since(says(&[1, 2])), [ago(2)]);
+    // Two versions of the provider owe what one publication asked them for, one of them longer.
+    assert_eq!(since(says(&[1, 2])), [ago(1)]);
     let troubled = BrokerSays::troubled(Some(owed()), "500".into(), ago(0));
     assert!(since(troubled).is_empty());
 }
