@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Cluster, Mode, Plan, Setting, run, setting, webhook};
+use crate::harness::{Api, Cluster, EVENT_NAME, Mode, Plan, Setting, run, setting, webhook};
 use crate::webhook_broker::{Behaviour, WebhookBroker, recorded};
 
 /// Recorded webhooks: by provider, by label, by both names.
@@ -146,6 +146,16 @@ async fn stars_without_a_secret_stay_behind() -> Result<()> {
     moving.cluster.finish().await
 }
 
+/// A relay that sends the one event.
+fn relay() -> Value {
+    json!({
+        "uuid": "relay-0123456789ab", "description": "relay", "enabled": true,
+        "request": { "method": "POST",
+            "url": "https://p.example/hooks/broker?eventName=${pactbroker.eventName}" },
+        "events": [{ "name": EVENT_NAME }],
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_original_goes_off_only_when_its_copy_works() -> Result<()> {
     let double = Double::start(Options::default()).await?;
@@ -159,13 +169,9 @@ async fn an_original_goes_off_only_when_its_copy_works() -> Result<()> {
     };
     let mut refused = made("acme/refused", "refused-0123456789");
     refused["request"]["url"] = json!("http://127.0.0.1:1/repos/acme/refused/dispatches");
-    let relay = json!({
-        "uuid": "relay-0123456789ab", "description": "relay", "enabled": true,
-        "request": { "method": "POST",
-            "url": "https://p.example/hooks/broker?eventName=${pactbroker.eventName}" },
-        "events": [{ "name": "contract_published" }],
-    });
-    let webhooks = vec![made("acme/works", "works-0123456789ab"), refused, relay];
+    let mut unsent = made("acme/unsent", "unsent-0123456789");
+    unsent["events"] = json!([{ "name": "contract_content_changed" }]);
+    let webhooks = vec![made("acme/works", "works-0123456789ab"), refused, relay(), unsent];
     let moving = Moving::from(webhooks).await?;
     moving.api.set_secret("githubToken", "test-token").await?;
     let args = ["--map", "Authorization=${user.githubToken}", "--disable-source"];
@@ -177,6 +183,7 @@ async fn an_original_goes_off_only_when_its_copy_works() -> Result<()> {
         "{out}"
     );
     ensure!(err.contains("acme/refused") && err.contains("stays on"), "{err}");
+    ensure!(err.contains("relay does not send contract_content_changed"), "{err}");
     ensure!(double.accepted().len() == 1, "the copy was tested at its target");
     let enabled = || -> BTreeMap<String, bool> {
         let row = |webhook: &Value| {
@@ -185,7 +192,8 @@ async fn an_original_goes_off_only_when_its_copy_works() -> Result<()> {
         };
         moving.broker.webhooks().iter().map(row).collect()
     };
-    let expected = [("acme/works", false), ("acme/refused", true), ("relay", true)];
+    let expected =
+        [("acme/works", false), ("acme/refused", true), ("acme/unsent", true), ("relay", true)];
     ensure!(
         enabled() == expected.map(|(name, on)| (name.to_owned(), on)).into(),
         "{:?}",
@@ -199,7 +207,7 @@ async fn an_original_goes_off_only_when_its_copy_works() -> Result<()> {
     ensure!(kept, "switching off keeps the original's secrets: {headers}");
     moving.broker.take_calls();
     let (out, _) = moving.import(1, &[&args[..], &["--yes"]].concat()).await?;
-    ensure!(out.contains("2 unchanged"), "{out}");
+    ensure!(out.contains("3 unchanged"), "{out}");
     ensure!(moving.broker.take_writes().is_empty(), "what is off is left alone");
     ensure!(moving.here().await?["works-0123456789ab"]["enabled"] == true, "the copy stays on");
     moving.cluster.finish().await

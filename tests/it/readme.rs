@@ -1,22 +1,22 @@
 //! The README's commands, run as a new user would, with the files that it shows.
 
+mod brokers;
+mod manuals;
 mod shown;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use jiff::{SignedDuration, Timestamp};
 use postrider_github_double::{Double, Options};
-use postrider_testkit::broker::{ScriptedBroker, row};
-use regex::{Captures, Regex};
-use serde_json::{Value, json};
+use regex::Regex;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
     Cluster, Looking, Mode, Plan, Process, SOON, Setting, Signal, run, setting, wait_until,
 };
-use crate::webhook_broker::{Behaviour, WebhookBroker};
+use brokers::Brokers;
 use shown::{Step, same, steps};
 
 const TASKS: &str = "## Three tasks";
@@ -212,56 +212,6 @@ async fn the_first_five_minutes() -> Result<()> {
     reader.cluster.finish().await
 }
 
-/// A broker that knows the README's pair, verified lately; it has another webhook already.
-struct Brokers {
-    webhooks: WebhookBroker,
-    matrix: ScriptedBroker,
-}
-
-impl Brokers {
-    async fn start() -> Result<Self> {
-        let theirs = json!({
-            "uuid": "theirs-0123456789", "description": "theirs", "enabled": true,
-            "events": [{ "name": "contract_published" }],
-            "request": { "method": "POST", "url": "https://example.org/hook", "body": {} },
-        });
-        let behaviour = Behaviour { webhooks: vec![theirs], ..Behaviour::default() };
-        let matrix = ScriptedBroker::start().await?;
-        let at = Timestamp::now() - SignedDuration::from_hours(1);
-        matrix.set("checkout", "billing", &[row("1.4.2", at, Some((true, at)))]);
-        Ok(Self { webhooks: WebhookBroker::start(behaviour).await?, matrix })
-    }
-
-    /// The arguments of a command with the address of the stand-in that plays its part.
-    fn args(&self, command: &str) -> Vec<String> {
-        let reads = command.contains("--broker-base-url");
-        let url = if reads { self.matrix.url() } else { self.webhooks.url() };
-        command.split_whitespace().skip(1).map(|word| word.replace(BROKER, url)).collect()
-    }
-
-    /// The call that the broker makes of the registered relay, with the event's values.
-    fn relayed(&self, event: &Value) -> Result<String> {
-        let webhooks = self.webhooks.webhooks();
-        let relay = webhooks.iter().find(|webhook| webhook["uuid"] != "theirs-0123456789");
-        let url = relay.context("a relay")?["request"]["url"].as_str().context("its URL")?;
-        let value = |name: &str| match name {
-            "eventName" => event["event_name"].clone(),
-            "consumerName" => event["consumer"]["name"].clone(),
-            "consumerVersionNumber" => event["consumer"]["version_number"].clone(),
-            "providerName" => event["provider"]["name"].clone(),
-            "providerVersionNumber" => event["provider"]["version_number"].clone(),
-            "pactUrl" => event["pact_url"].clone(),
-            _ => Value::Null,
-        };
-        let variable = Regex::new(r"\$\{pactbroker\.([A-Za-z]+)\}")?;
-        let rendered = variable.replace_all(url, |found: &Captures<'_>| {
-            let text = value(&found[1]).as_str().unwrap_or_default().to_owned();
-            url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
-        });
-        rendered.strip_prefix(PUBLIC).map(str::to_owned).context("the public URL")
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_hour() -> Result<()> {
     let readme = read("README.md")?;
@@ -331,37 +281,4 @@ fn every_command_is_run_by_a_test() -> Result<()> {
     }
     ensure!(run == commands(&readme).len(), "a command stands outside the sections that are run");
     Ok(())
-}
-
-/// Commands that the manuals name are there, with their options.
-#[tokio::test]
-async fn the_manuals_name_commands_that_there_are() -> Result<()> {
-    // A command in backquotes or at the beginning of a line, up to its end.
-    let command = Regex::new(r"(?m)(?:`|^ *)postrider ([a-z][^`\n]*)")?;
-    let flag = Regex::new(r"--[a-z-]+")?;
-    let mut seen = 0;
-    for page in ["operate", "migrate", "github", "threats"] {
-        let text = read(&format!("docs/{page}.md"))?;
-        for found in command.captures_iter(&text) {
-            let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
-            let words: Vec<&str> = found[1].split(' ').take_while(is_word).take(2).collect();
-            // Of prose only what the program calls so is a command.
-            let Some(help) = help(&words).await? else {
-                ensure!(!text.contains(&format!("`postrider {}", words[0])), "{page}: {words:?}");
-                continue;
-            };
-            for flag in flag.find_iter(&found[1]).map(|flag| flag.as_str()) {
-                ensure!(help.contains(flag), "docs/{page}.md: {words:?} has no {flag}");
-            }
-            seen += 1;
-        }
-    }
-    ensure!(seen > 30, "only {seen} commands");
-    Ok(())
-}
-
-/// What a command says of itself; `None` when there is none.
-async fn help(words: &[&str]) -> Result<Option<String>> {
-    let output = run(&[words, &["--help"]].concat(), &[], "").await?;
-    Ok(if output.status.success() { Some(String::from_utf8(output.stdout)?) } else { None })
 }

@@ -1,4 +1,4 @@
-//! Commands that the README shows, and what it shows that they print.
+//! Commands that a document shows, and what it shows that they print.
 
 use anyhow::{Result, ensure};
 use regex::Regex;
@@ -14,7 +14,8 @@ pub(super) struct Step<'a> {
 pub(super) fn steps(text: &str) -> Vec<Step<'_>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut is_console = false;
-    for line in text.lines() {
+    // Blocks may stand inside a list.
+    for line in text.lines().map(str::trim_start) {
         if line.starts_with("```") {
             is_console = line == "```console";
         } else if let (true, Some(typed)) = (is_console, line.strip_prefix("$ ")) {

@@ -1,7 +1,10 @@
 //! Bringing webhooks over, and switching the originals off.
 
+use std::collections::BTreeSet;
+
 use indicatif::ProgressBar;
 use postrider_broker::Broker;
+use postrider_domain::EventName;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -33,6 +36,7 @@ pub(super) async fn act(
     disable_source: bool,
 ) -> Result<Vec<Outcome>, Failure> {
     let progress = ProgressBar::new(steps.len() as u64);
+    let relayed = relayed(steps);
     let mut outcomes = Vec::with_capacity(steps.len());
     for step in steps {
         let mut outcome = Outcome::default();
@@ -40,7 +44,10 @@ pub(super) async fn act(
             outcome.problem = store(api, document, action).await?;
             let is_on = step.source.get("enabled") != Some(&json!(false));
             if outcome.problem.is_none() && disable_source && is_on {
-                outcome = replace_original(api, broker, &step.source).await?;
+                outcome = match unsent(&step.source, relayed.as_ref()) {
+                    Some(problem) => Outcome { problem: Some(problem), ..outcome },
+                    None => replace_original(api, broker, &step.source).await?,
+                };
             }
         }
         outcomes.push(outcome);
@@ -48,6 +55,38 @@ pub(super) async fn act(
     }
     progress.finish_and_clear();
     Ok(outcomes)
+}
+
+/// Events that the broker's relays send here; `None` where it has no relay that is on.
+fn relayed(steps: &[Step]) -> Option<BTreeSet<&str>> {
+    let is_relay = |step: &&Step| step.decision == Decision::Relay;
+    let mut relays = steps.iter().filter(is_relay).map(|step| &step.source);
+    let is_on = |relay: &&Value| relay.get("enabled") != Some(&json!(false));
+    let first = relays.find(is_on)?;
+    Some([first].into_iter().chain(relays.filter(is_on)).flat_map(events).collect())
+}
+
+/// What a webhook is called for: without a word about it `contract_content_changed` (Pact Broker
+/// 2.120).
+fn events(webhook: &Value) -> Vec<&str> {
+    let listed = webhook.get("events").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let names: Vec<&str> =
+        listed.iter().filter_map(|event| event.get("name").and_then(Value::as_str)).collect();
+    if names.is_empty() { vec![EventName::ContractContentChanged.as_str()] } else { names }
+}
+
+/// Why the original has to stay on: nobody would tell of its events.
+fn unsent(source: &Value, relayed: Option<&BTreeSet<&str>>) -> Option<String> {
+    let relayed = relayed?;
+    let unsent: Vec<&str> =
+        events(source).into_iter().filter(|event| !relayed.contains(event)).collect();
+    let what = unsent.join(", ");
+    (!unsent.is_empty()).then(|| {
+        format!(
+            "the broker's relay does not send {what}, so the original stays on: run \
+             `postrider connect` first, which adds what webhooks here want"
+        )
+    })
 }
 
 /// Stores the copy; `Some` when postrider refused the document.
