@@ -1,10 +1,13 @@
 //! One way to call a broker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use url::Url;
@@ -51,6 +54,8 @@ pub struct Broker {
     base: Url,
     authorization: Option<HeaderValue>,
     auth_from: Option<String>,
+    /// When it last answered as it should, in milliseconds since 1970; 0 where it never did.
+    answered_at: Arc<AtomicI64>,
 }
 
 impl Broker {
@@ -59,12 +64,19 @@ impl Broker {
         let http = config.http()?;
         let authorization = config.auth.header(&http)?;
         let auth_from = config.auth_from;
-        Ok(Self { http, authorization, auth_from, base: checked(config.base_url)? })
+        let base = checked(config.base_url)?;
+        Ok(Self { http, base, authorization, auth_from, answered_at: Arc::default() })
     }
 
     /// Its address, for messages: without query.
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
+    }
+
+    /// When it last answered as it should, by this machine's clock; `None` where it never did.
+    pub fn answered_at(&self) -> Option<Timestamp> {
+        let millis = self.answered_at.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(millis).ok().filter(|_| millis > 0)
     }
 
     /// GET of a path below the base URL, or of a link that the broker gave. Tried three times
@@ -114,6 +126,7 @@ impl Broker {
         if answer.body.is_null() && answer.status != StatusCode::NO_CONTENT {
             return Err(self.unexpected("no JSON; is this the address of a Pact Broker?"));
         }
+        self.answered_at.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
         Ok(answer.body)
     }
 

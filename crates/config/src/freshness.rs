@@ -96,11 +96,9 @@ pub fn time_zone(text: &str) -> Result<TimeZone, String> {
     })
 }
 
-/// `none` says that there are none: an empty variable is one that is not set.
+/// An empty variable is one that is not set: `none` says that there are none.
 fn days(raw: &Raw) -> Result<Vec<Weekday>, Wrong> {
-    let text = raw.items().join(" ");
-    let text = if text == "none" { "" } else { text.as_str() };
-    parse_days(text)
+    parse_days(&raw.items().join(" "))
         .map_err(|error| Wrong::new(error.to_string(), "write days such as sat sun, or none"))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Whoever may create webhooks must not be able to reach what is only reachable from here: the
 //! machine itself, its networks, its cloud's metadata service. The address connected to is
-//! judged, not the name, so that no DNS answer gets around it.
+//! judged, not the name, so that no DNS answer gets around it. A name that a proxy resolves is the
+//! proxy's to judge.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

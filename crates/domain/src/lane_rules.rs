@@ -273,6 +273,12 @@ pub fn is_secret_header(name: &str) -> bool {
     ["authorization", "token", "api-key", "apikey", "secret"].iter().any(|word| name.contains(word))
 }
 
+/// Whether a credential is written into the URL's query, in a parameter of a name that is known
+/// to hold one.
+pub fn has_credential_parameter(url: &str) -> bool {
+    in_query(url).is_some()
+}
+
 /// The credential written into a query.
 fn in_query(template: &str) -> Option<&str> {
     let (_, query) = template.split_once('?')?;

@@ -81,7 +81,8 @@ pub use lane_policy::{
     FIRST_PAUSE, FIRST_SHORT_PAUSE, Hold, LONGEST_PAUSE, LanePolicy, LimitPolicy,
 };
 pub use lane_rules::{
-    LaneError, LanePlace, LaneRule, LaneRules, is_credential_header, is_secret_header,
+    LaneError, LanePlace, LaneRule, LaneRules, has_credential_parameter, is_credential_header,
+    is_secret_header,
 };
 pub use matching::{Unwanted, distance, unwanted, wants};
 pub use next_row::{

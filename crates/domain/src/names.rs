@@ -1,5 +1,5 @@
-//! The words that rows, JSON, settings and metrics have for things. Whoever changes one breaks what
-//! is stored and what others read.
+//! Tests of the words that rows, JSON, settings and metrics have for things. Whoever changes one
+//! breaks what is stored and what others read.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;

@@ -38,8 +38,11 @@ pub enum InvalidDay {
 }
 
 /// Reads days of the week, separated by commas or spaces: `sat,sun`, `Saturday Sunday`. The
-/// empty text names none.
+/// empty text names none, and so does `none`.
 pub fn parse_days(text: &str) -> Result<Vec<Weekday>, InvalidDay> {
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok(Vec::new());
+    }
     let words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
     let days: Vec<Weekday> = words.map(parse_day).collect::<Result<_, _>>()?;
     if DAYS.iter().all(|(_, day)| days.contains(day)) { Err(InvalidDay::All) } else { Ok(days) }

@@ -158,7 +158,9 @@ impl Asker {
             }
             Err(WalkError::Broker(error)) => {
                 let (trouble, asked) = trouble_of(&error);
-                self.note(lease, None, Some((began, trouble, error.to_string()))).await?;
+                // A walk may take minutes, and have been answered until just now.
+                let since = self.broker.answered_at().map_or(began, |answered| answered.max(began));
+                self.note(lease, None, Some((since, trouble, error.to_string()))).await?;
                 Ok(asked.unwrap_or_default().clamp(self.every, LONGEST_WAIT.max(self.every)))
             }
             Err(WalkError::Store(error)) => Err(error),

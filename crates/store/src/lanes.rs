@@ -3,8 +3,8 @@
 //! A limit is what shares a rate, an hour's budget, a concurrency and pauses (L1-L3, L7, L10); a
 //! lane is what shares a fate, its hold and its backlog (L4-L6, L8, L9). Each lane has one limit.
 //!
-//! Whoever locks several of them does so in one order: limits, lanes, counted minutes,
-//! deliveries, each by row number.
+//! Whoever locks several of them does so in one order: limits, lanes, webhooks, counted minutes,
+//! deliveries, each by row number (`HOLD_BEFORE_ROW`).
 
 use std::fmt;
 use std::time::Duration;

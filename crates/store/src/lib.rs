@@ -1,10 +1,11 @@
 //! The only crate that knows SQL: Postgres and SQLite behind one type, [`Store`].
 //!
 //! The store is the truth. Every transition of the delivery protocol is one atomic step here
-//! and carries its letter in its documentation: T1-T12 move a delivery, J1-J4 are the
-//! janitor's, L1-L10 move a lane, E1-E6 an execution, which tests a webhook. Names in capitals (FENCE, CLAIM_NO, ...) are the protocol's
-//! rules. Every instant in a row is written and compared by the database's clock (DB_CLOCK);
-//! only durations come from outside.
+//! and carries its letter in its documentation: T1-T12 move a delivery, J1-J6 are the
+//! janitor's, L1-L10 move a lane, W1-W5 a webhook's own hold, E1-E6 an execution, which
+//! tests a webhook. Names in capitals (FENCE, CLAIM_NO, ...) are the protocol's rules. Every
+//! instant in a row is written and compared by the database's clock (DB_CLOCK); only durations
+//! come from outside.
 
 mod alert;
 mod attempts;

@@ -18,6 +18,24 @@ pub struct Difference {
     pub wanted: Value,
 }
 
+/// Characters that are shown of a value before where it differs.
+const AROUND: usize = 40;
+
+/// At most so many characters of both texts, where either is longer each from shortly before where
+/// they begin to differ. `…` stands for what is left out.
+pub fn brief(now: &str, wanted: &str, most: usize) -> (String, String) {
+    let same = now.chars().zip(wanted.chars()).take_while(|(one, other)| one == other).count();
+    let is_long = [now, wanted].iter().any(|text| text.chars().count() > most);
+    let skipped = if is_long { same.saturating_sub(AROUND) } else { 0 };
+    let cut = |text: &str| {
+        let before = if skipped > 0 { "…" } else { "" };
+        let shown: String = text.chars().skip(skipped).take(most).collect();
+        let after = if text.chars().count() > skipped + most { "…" } else { "" };
+        format!("{before}{shown}{after}")
+    };
+    (cut(now), cut(wanted))
+}
+
 /// How a document differs from a stored webhook.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {

@@ -88,7 +88,7 @@ pub struct VerificationArgs {
     #[arg(
         long,
         value_name = "DAYS",
-        help = "Days that don't count as age, e.g. sat,sun [env POSTRIDER_QUIET_DAYS; default: none]"
+        help = "Days that don't count as age, e.g. sat,sun, or none [env POSTRIDER_QUIET_DAYS; default: none]"
     )]
     quiet_days: Option<String>,
     #[arg(
@@ -206,8 +206,9 @@ impl VerificationArgs {
         match days {
             None => Ok(QuietDays::none()),
             Some((name, text)) => {
-                let days = parse_days(&text)
-                    .map_err(|error| wrong(name, error.to_string()).fix("write e.g. sat,sun"))?;
+                let days = parse_days(&text).map_err(|error| {
+                    wrong(name, error.to_string()).fix("write e.g. sat,sun, or none")
+                })?;
                 Ok(QuietDays::new(days, zone))
             }
         }

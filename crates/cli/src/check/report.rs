@@ -139,7 +139,7 @@ impl Finding {
                 format!("{}; at most {allowed} is allowed", self.verified(newest))
             }
             Outcome::Unverified { published_at: None } => {
-                "there is no contract between them".to_owned()
+                "there is no contract between them, as far as was asked".to_owned()
             }
             Outcome::Unverified { published_at: Some(at) } => {
                 format!("no result that counts; the newest contract was published at {at}")
@@ -164,8 +164,8 @@ impl Finding {
                 vec![format!("the consumer has no contract with {provider} any more")]
             }
             PairState::Unguarded => vec![format!(
-                "no version of {provider} counts: it has no head of a main branch, and nothing of \
-                 it is deployed or supported"
+                "no version of {provider} counts, as far as was asked: it has no head of a main \
+                 branch, and nothing of it is deployed, released or tagged there"
             )],
             PairState::Fresh => {
                 let counts = owes.counts.join(", ");

@@ -1,6 +1,6 @@
 //! `postrider webhooks apply`: plan, and with `--yes` act.
 
-use postrider_api::broker::Difference;
+use postrider_api::broker::{Difference, brief};
 use postrider_api::{FieldError, WebhookCheck};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::read::{documents, uuids};
 use crate::{Api, Body};
 use crate::{Connection, Exit, Failure, Format, Out, complain, printable};
 
-/// Values in the plan are cut after this many characters.
+/// Characters of a value in the plan.
 const MAX_SHOWN: usize = 100;
 
 /// Carries it out: exit 1 if the server refused any document.
@@ -183,17 +183,14 @@ fn print_step(step: &Step, out: &mut Out) {
 /// One line a field.
 pub(crate) fn print_differences(differences: &[Difference], out: &mut Out) {
     for difference in differences {
-        let (now, wanted) = (shown(&difference.now), shown(&difference.wanted));
+        let (now, wanted) = (text(&difference.now), text(&difference.wanted));
+        let (now, wanted) = brief(&now, &wanted, MAX_SHOWN);
         out.line(format_args!("             {}: {now} -> {wanted}", difference.field));
     }
 }
 
-fn shown(value: &Value) -> String {
-    let text = if value.is_null() { "nothing".to_owned() } else { printable(&value.to_string()) };
-    if text.chars().count() <= MAX_SHOWN {
-        return text;
-    }
-    text.chars().take(MAX_SHOWN).chain("…".chars()).collect()
+fn text(value: &Value) -> String {
+    if value.is_null() { "nothing".to_owned() } else { printable(&value.to_string()) }
 }
 
 fn print_summary(steps: &[Step], acted: bool, refused: usize, out: &mut Out) {

@@ -25,6 +25,10 @@ fn monday_morning_is_sixteen_hours_after_friday_evening() {
 fn only_without_days_is_it_empty() {
     assert!(QuietDays::none().is_empty());
     assert!(!weekend("UTC").is_empty());
+    for text in ["", "none", " None "] {
+        assert_eq!(parse_days(text), Ok(Vec::new()), "{text:?}");
+    }
+    assert!(parse_days("none sat").is_err());
 }
 
 #[test]

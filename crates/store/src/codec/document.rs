@@ -1,9 +1,11 @@
 //! A webhook's document as JSON text. Values that may be secrets are sealed inside it: the
-//! password, values of headers named like authorization or token, a URL with user info.
+//! password, values of headers that are named as if they held a credential, a URL with user info or
+//! with a credential in its query.
 
 use jiff::Timestamp;
 use postrider_domain::{
     Body, BodyMode, EventName, Extensions, RequestTemplate, Selector, Webhook, WebhookUuid,
+    has_credential_parameter, is_secret_header,
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -119,7 +121,7 @@ fn seal_request(request: &RequestTemplate, sealer: &Sealer<'_>) -> Result<Reques
     });
     Ok(Request {
         method: request.method.clone(),
-        url: sealer.text("url", &request.url, has_user_info(&request.url))?,
+        url: sealer.text("url", &request.url, is_secret_url(&request.url))?,
         headers: headers.collect::<Result<_, StoreError>>()?,
         body: request.body.as_ref().map(|body| match body {
             Body::Json(value) => StoredBody::Json(value.clone()),
@@ -183,10 +185,8 @@ fn header_field(name: &str) -> String {
     format!("header/{}", name.to_ascii_lowercase())
 }
 
-/// Pact Broker 2.120 stars the values of headers that are named like this.
-fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.contains("authorization") || name.contains("token")
+fn is_secret_url(url: &str) -> bool {
+    has_user_info(url) || has_credential_parameter(url)
 }
 
 /// Whether a URL carries `user:password@`. The text is a template, so it is looked at as an

@@ -49,6 +49,18 @@ fn credentials_in_a_document_are_sealed() {
         assert!(!text.contains("s3cr3t-value"), "{header}");
         assert_eq!(back, original);
     }
+    for (url, header) in [
+        ("https://host/x", "X-Api-Key"),
+        ("https://host/x", "x-apikey"),
+        ("https://host/x", "X-Secret"),
+        ("https://host/x?a=b&token=s3cr3t-value", "accept"),
+    ] {
+        let value = if header == "accept" { "v" } else { "s3cr3t-value" };
+        let original = webhook(url, header, value);
+        let (text, back) = round_trip(&original, &key);
+        assert!(!text.contains("s3cr3t-value"), "{url} {header}");
+        assert_eq!(back, original);
+    }
 }
 
 #[test]

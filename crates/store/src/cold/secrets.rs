@@ -223,7 +223,8 @@ impl Store {
         Ok(rows.iter().map(info).collect::<Result<_, _>>()?)
     }
 
-    /// Removes one; `false` when there is none. Lanes that use it are held at their next send.
+    /// Removes one; `false` when there is none. A webhook that uses it is held at its next send, and
+    /// its lane once no other webhook of it goes on (`HOLD_POWER`).
     pub async fn delete_secret(&self, name: &str) -> Result<bool, StoreError> {
         self.change_noted("delete_secret", name.to_owned(), |name, mut tx| {
             Box::pin(async move {

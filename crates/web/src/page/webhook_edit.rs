@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use postrider_api::broker::{
-    Comparison, Difference, InvalidDocuments, Webhook, compare, documents, is_starred,
+    Comparison, Difference, InvalidDocuments, Webhook, brief, compare, documents, is_starred,
 };
 use postrider_api::{FieldError, WebhookCheck};
 use serde_json::{Value, json};
@@ -24,8 +24,6 @@ pub(super) const APPLY: &str = "/ui/webhooks/apply";
 
 /// Characters of a value in the plan.
 const MAX_SHOWN: usize = 200;
-/// And of what is the same before a difference.
-const AROUND: usize = 40;
 /// What the server adds to a document, or knows beside it.
 const ADDED: [&str; 5] = ["uuid", "createdAt", "updatedAt", "warnings", "_links"];
 
@@ -45,7 +43,7 @@ struct Row {
 
 impl From<Difference> for Row {
     fn from(Difference { field, now, wanted }: Difference) -> Self {
-        let (now, wanted) = brief(&now, &wanted);
+        let (now, wanted) = texts(&now, &wanted);
         Self { field, now, wanted }
     }
 }
@@ -284,23 +282,12 @@ fn starred(document: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Both values, each from shortly before where they differ. Texts stand for themselves where both
-/// are some.
-fn brief(now: &Value, wanted: &Value) -> (String, String) {
-    let (now, wanted) = match (now, wanted) {
-        (Value::String(now), Value::String(wanted)) => (now.clone(), wanted.clone()),
-        _ => (as_json(now), as_json(wanted)),
-    };
-    let same = now.chars().zip(wanted.chars()).take_while(|(one, other)| one == other).count();
-    let is_long = [&now, &wanted].iter().any(|text| text.chars().count() > MAX_SHOWN);
-    let skipped = if is_long { same.saturating_sub(AROUND) } else { 0 };
-    let cut = |text: &str| {
-        let before = if skipped > 0 { "…" } else { "" };
-        let shown: String = text.chars().skip(skipped).take(MAX_SHOWN).collect();
-        let is_cut = text.chars().count() > skipped + MAX_SHOWN;
-        format!("{before}{shown}{}", if is_cut { "…" } else { "" })
-    };
-    (cut(&now), cut(&wanted))
+/// Both values as texts, as far as they are shown.
+fn texts(now: &Value, wanted: &Value) -> (String, String) {
+    match (now, wanted) {
+        (Value::String(now), Value::String(wanted)) => brief(now, wanted, MAX_SHOWN),
+        _ => brief(&as_json(now), &as_json(wanted), MAX_SHOWN),
+    }
 }
 
 fn as_json(value: &Value) -> String {

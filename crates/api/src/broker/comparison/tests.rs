@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Comparison, Difference, STARS, compare, is_starred};
+use super::{Comparison, Difference, STARS, brief, compare, is_starred};
 
 fn webhook() -> Value {
     json!({
@@ -142,4 +142,17 @@ fn a_password_that_is_left_out_stays() {
     let with = json!({"request": {"url": "https://h", "password": STARS}, "events": []});
     let without = json!({"request": {"url": "https://h"}, "events": []});
     assert_eq!(compare(&without, &with), Comparison::default());
+}
+
+#[test]
+fn long_values_are_shown_from_where_they_differ() {
+    assert_eq!(brief("a", "b", 10), ("a".to_owned(), "b".to_owned()));
+    let now = format!("{}old{}", "x".repeat(100), "y".repeat(100));
+    let wanted = format!("{}new", "x".repeat(100));
+    let (now, wanted) = brief(&now, &wanted, 50);
+    assert_eq!(now, format!("…{}old{}…", "x".repeat(40), "y".repeat(7)));
+    assert_eq!(wanted, format!("…{}new", "x".repeat(40)));
+    // Differing at once they are cut at their ends alone.
+    let (now, wanted) = brief(&"é".repeat(60), "a", 50);
+    assert_eq!((now, wanted), (format!("{}…", "é".repeat(50)), "a".to_owned()));
 }
