@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use postrider_testkit::broker::ScriptedBroker;
 use serde_json::Value;
 
@@ -95,5 +96,40 @@ async fn a_broker_that_cannot_be_asked_makes_nothing_false() -> Result<()> {
     scene.dispatched(3).await?;
     let open = open_incidents(&scene).await?;
     ensure!(open.is_empty(), "{open:?}");
+    scene.cluster.finish().await
+}
+
+/// A walk takes long at first contact: the broker is away since it answered last, not since the
+/// walk began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_away_since_it_last_answered() -> Result<()> {
+    let broker = ScriptedBroker::start().await?;
+    broker.model(|model| {
+        model.main_branch("billing", Some("main"), ago(900));
+        model.build_on("billing", "b1", "main", ago(800));
+        for number in 0..40 {
+            publish(model, &format!("web{number}"), "0", "billing", ago(600));
+        }
+    });
+    broker.delay(Duration::from_millis(200));
+    let scene = Scene::start(Plan::new(Mode::Embedded), &broker).await?;
+    wait_until("the walk to be under way", SOON, async || {
+        let asked = broker.seen().len();
+        Ok(Looking::when(asked > 40, || format!("{asked} requests")))
+    })
+    .await?;
+    let answered = now();
+    broker.trouble(Some((503, None, "text/plain")));
+    let api = scene.cluster.api()?;
+    let since = wait_until("the broker to be away", SOON, async || {
+        let brokers = api.get("/api/v1/brokers").await?.ok()?;
+        let since = brokers["brokers"][0]["failing_since"].as_str().map(str::to_owned);
+        Ok(Looking::from_option(since))
+    })
+    .await?;
+    let since: Timestamp = since.parse()?;
+    // Requests that were under way are answered yet, or not.
+    let before = answered.duration_since(since);
+    ensure!(before < SignedDuration::from_secs(1), "away since {since}, {before:#} too early");
     scene.cluster.finish().await
 }
