@@ -57,7 +57,7 @@ pub enum Outcome {
 pub struct UnknownOutcome(pub String);
 
 impl Outcome {
-    /// Every outcome, in the order in which `docs/metrics.md` and help list them.
+    /// Every outcome.
     pub const ALL: [Self; 20] = [
         Self::Accepted,
         Self::Credential,

@@ -29,7 +29,7 @@ pub(super) enum Choice {
 }
 
 /// Events, in the broker's order.
-pub(super) type Events = BTreeSet<EventName>;
+pub(crate) type Events = BTreeSet<EventName>;
 
 impl FromStr for Choice {
     type Err = String;
@@ -66,7 +66,7 @@ pub(super) async fn wanted(api: &Api) -> Result<Events, Failure> {
 }
 
 /// The events that a webhook subscribes to.
-pub(super) fn of(webhook: &Value) -> Events {
+pub(crate) fn of(webhook: &Value) -> Events {
     let events = webhook.get("events").and_then(Value::as_array);
     let name = |event: &Value| event.get("name")?.as_str()?.parse().ok();
     events.into_iter().flatten().filter_map(name).collect()
@@ -101,7 +101,7 @@ pub(super) fn unwanted(asked: &Events, wanted: &Events) -> Events {
 }
 
 /// As people read them.
-pub(super) fn listed(events: &Events) -> String {
+pub(crate) fn listed(events: &Events) -> String {
     events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ")
 }
 

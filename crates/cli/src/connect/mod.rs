@@ -24,11 +24,12 @@ use super::broker_webhooks::webhook_path;
 use super::webhooks::plan::Action;
 use super::webhooks::print_differences;
 use crate::{Api, Exit, Failure, Format, Out, OutputArgs, complain, printable};
-use events::{Choice, Events};
+use events::Choice;
 use password::Password;
 use register::{Done, Wish};
 use relay::{Relay, broker_settings};
 
+pub(crate) use events::{Events, listed, of as events_of};
 pub(crate) use postrider_broker::is_a_relay;
 
 /// Which broker, and where postrider can be reached from it.
@@ -175,7 +176,7 @@ fn tell_unwanted(done: &Done, wanted: Option<&Events>) {
     if !unwanted.is_empty() {
         complain(&format!(
             "note: no webhook here wants {}; --events wanted leaves them out",
-            events::listed(&unwanted)
+            listed(&unwanted)
         ));
     }
 }

@@ -1,7 +1,5 @@
 //! Bringing webhooks over, and switching the originals off.
 
-use std::collections::BTreeSet;
-
 use indicatif::ProgressBar;
 use postrider_broker::Broker;
 use postrider_domain::EventName;
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 use super::copy::{Decision, Step, switched_off};
 use crate::broker::failure;
 use crate::broker_webhooks::webhook_path;
+use crate::connect::{Events, events_of, listed};
 use crate::webhooks::plan::Action;
 use crate::webhooks::{execute, succeeded};
 use crate::{Api, Body};
@@ -42,9 +41,8 @@ pub(super) async fn act(
         let mut outcome = Outcome::default();
         if let Decision::Copy { document, action } = &step.decision {
             outcome.problem = store(api, document, action).await?;
-            let is_on = step.source.get("enabled") != Some(&json!(false));
-            if outcome.problem.is_none() && disable_source && is_on {
-                outcome = match unsent(&step.source, relayed.as_ref()) {
+            if outcome.problem.is_none() && disable_source && is_on(step) {
+                outcome = match relayed.as_ref().and_then(|sent| unsent(&step.source, sent)) {
                     Some(problem) => Outcome { problem: Some(problem), ..outcome },
                     None => replace_original(api, broker, &step.source).await?,
                 };
@@ -58,35 +56,33 @@ pub(super) async fn act(
 }
 
 /// Events that the broker's relays send here; `None` where it has no relay that is on.
-fn relayed(steps: &[Step]) -> Option<BTreeSet<&str>> {
-    let is_relay = |step: &&Step| step.decision == Decision::Relay;
-    let mut relays = steps.iter().filter(is_relay).map(|step| &step.source);
-    let is_on = |relay: &&Value| relay.get("enabled") != Some(&json!(false));
-    let first = relays.find(is_on)?;
-    Some([first].into_iter().chain(relays.filter(is_on)).flat_map(events).collect())
+fn relayed(steps: &[Step]) -> Option<Events> {
+    let relays = steps.iter().filter(|step| step.decision == Decision::Relay && is_on(step));
+    let sent: Vec<Events> = relays.map(|relay| called_for(&relay.source)).collect();
+    (!sent.is_empty()).then(|| sent.into_iter().flatten().collect())
 }
 
 /// What a webhook is called for: without a word about it `contract_content_changed` (Pact Broker
 /// 2.120).
-fn events(webhook: &Value) -> Vec<&str> {
-    let listed = webhook.get("events").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let names: Vec<&str> =
-        listed.iter().filter_map(|event| event.get("name").and_then(Value::as_str)).collect();
-    if names.is_empty() { vec![EventName::ContractContentChanged.as_str()] } else { names }
+fn called_for(webhook: &Value) -> Events {
+    let events = events_of(webhook);
+    if events.is_empty() { [EventName::ContractContentChanged].into() } else { events }
 }
 
 /// Why the original has to stay on: nobody would tell of its events.
-fn unsent(source: &Value, relayed: Option<&BTreeSet<&str>>) -> Option<String> {
-    let relayed = relayed?;
-    let unsent: Vec<&str> =
-        events(source).into_iter().filter(|event| !relayed.contains(event)).collect();
-    let what = unsent.join(", ");
+fn unsent(source: &Value, relayed: &Events) -> Option<String> {
+    let unsent = &called_for(source) - relayed;
     (!unsent.is_empty()).then(|| {
         format!(
-            "the broker's relay does not send {what}, so the original stays on: run \
-             `postrider connect` first, which adds what webhooks here want"
+            "the broker's relay does not send {}, so the original stays on: run \
+             `postrider connect` first, which adds what webhooks here want",
+            listed(&unsent)
         )
     })
+}
+
+fn is_on(step: &Step) -> bool {
+    step.source.get("enabled") != Some(&json!(false))
 }
 
 /// Stores the copy; `Some` when postrider refused the document.
