@@ -133,7 +133,8 @@ pub(crate) async fn ended(command: &mut Command, dir: &Path, cap: Duration) -> R
     let Ok(status) = ended else {
         child.kill()?;
         child.wait()?;
-        bail!("{what}: killed after {cap:?}");
+        let said = [fs::read(out)?, fs::read(err)?].concat();
+        bail!("{what}: killed after {cap:?}; it said {}", String::from_utf8_lossy(&said));
     };
     Ok(Output { status, stdout: fs::read(out)?, stderr: fs::read(err)? })
 }

@@ -4,8 +4,10 @@
 mod calm;
 mod learned;
 mod lost;
+mod overwritten;
 mod relay;
 mod scene;
+mod stirred;
 mod trouble;
 
 use std::collections::BTreeSet;

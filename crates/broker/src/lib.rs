@@ -27,7 +27,7 @@ pub use client::{Broker, path};
 pub use config::{BrokerAuth, BrokerConfig, is_loopback};
 pub use environments::{Environment, InEnvironment, Presence};
 pub use error::BrokerError;
-pub use listing::Pair;
+pub use listing::{Pair, PairsPage};
 pub use matrix::{MatrixRow, Verification};
 pub use pact::{LatestResult, PublishedPact};
 pub use survey::{LineChoice, PairView, Places, Scope, SideChoice, Survey, VersionFound};

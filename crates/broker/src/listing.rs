@@ -16,6 +16,15 @@ pub struct Pair {
     pub provider: String,
 }
 
+/// A page of pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairsPage {
+    /// The pairs of the page.
+    pub pairs: Vec<Pair>,
+    /// How many pairs there are in all; `None` where the broker does not say.
+    pub total: Option<usize>,
+}
+
 #[derive(Deserialize)]
 struct Named {
     name: String,
@@ -30,23 +39,27 @@ struct Integration {
 impl Broker {
     /// Every pair that the broker has an integration for (`GET /integrations`).
     pub async fn pairs(&self) -> Result<Vec<Pair>, BrokerError> {
-        self.integrations("/integrations").await
+        Ok(self.integrations("/integrations").await?.pairs)
     }
 
     /// A page of the pairs, newest change first; pages count from 1, and one that is not full is
     /// the last. Pairs of one publication have no order of their own (Pact Broker 2.120).
-    pub async fn pairs_page(&self, page: u32, size: u32) -> Result<Vec<Pair>, BrokerError> {
+    pub async fn pairs_page(&self, page: u32, size: u32) -> Result<PairsPage, BrokerError> {
         self.integrations(&format!("/integrations?pageNumber={page}&pageSize={size}")).await
     }
 
-    async fn integrations(&self, link: &str) -> Result<Vec<Pair>, BrokerError> {
+    async fn integrations(&self, link: &str) -> Result<PairsPage, BrokerError> {
         let answer = self.ok(self.get_json(link).await?)?;
         let integrations: Vec<Integration> = self.embedded(&answer, "integrations")?;
         let pair = |found: Integration| Pair {
             consumer: found.consumer.name,
             provider: found.provider.name,
         };
-        Ok(integrations.into_iter().map(pair).collect())
+        let total = answer.pointer("/page/totalElements").and_then(Value::as_u64);
+        Ok(PairsPage {
+            pairs: integrations.into_iter().map(pair).collect(),
+            total: total.and_then(|total| usize::try_from(total).ok()),
+        })
     }
 
     /// Every pacticipant's name (`GET /pacticipants`).

@@ -97,19 +97,32 @@ impl Broker {
         self.rows(&query, pair).await
     }
 
+    /// What each of these consumer versions published, each with the newest result of all if it has
+    /// any; of more than [`SIDE`] the first. Rows are cut before the newest of each is chosen, so
+    /// that versions may be missing (Pact Broker 2.120).
+    pub async fn newest_of_each(
+        &self,
+        pair: &Pair,
+        consumer_versions: &[&str],
+    ) -> Result<Vec<MatrixRow>, BrokerError> {
+        let some = consumer_versions.get(..SIDE).unwrap_or(consumer_versions);
+        if some.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = format!(
+            "{}q[][pacticipant]={}&latestby=cvp&limit={LIMIT}",
+            selectors(&pair.consumer, some),
+            encoded(&pair.provider),
+        );
+        self.rows(&query, pair).await
+    }
+
     async fn named(
         &self,
         pair: &Pair,
         consumer_versions: &[&str],
         provider_versions: &[&str],
     ) -> Result<Vec<MatrixRow>, BrokerError> {
-        let selectors = |name: &str, versions: &[&str]| -> String {
-            let (name, versions) = (encoded(name), versions.iter());
-            let selector = |version: &&str| {
-                format!("q[][pacticipant]={name}&q[][version]={}&", encoded(version))
-            };
-            versions.map(selector).collect()
-        };
         let query = format!(
             "{}{}latestby=cvpv&limit={LIMIT}",
             selectors(&pair.consumer, consumer_versions),
@@ -130,6 +143,14 @@ impl Broker {
         let document = self.ok(answer)?;
         read_rows(&document).map_err(|what| self.unexpected(what))
     }
+}
+
+/// What a question says to name versions of an application.
+fn selectors(name: &str, versions: &[&str]) -> String {
+    let (name, versions) = (encoded(name), versions.iter());
+    let selector =
+        |version: &&str| format!("q[][pacticipant]={name}&q[][version]={}&", encoded(version));
+    versions.map(selector).collect()
 }
 
 /// The names of the pair of which the broker says that it doesn't know them, in its words for

@@ -90,7 +90,11 @@ pub async fn look<H: Here>(
         Err(BrokerError::UnknownName { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(Trouble::Broker(error)),
     };
-    let owed = owed(pair, &view, wanted.since);
+    let mut owed = owed(pair, &view, wanted.since);
+    for one in &mut owed {
+        let content = survey.content(pair, &one.debt.consumer_version).await;
+        one.content = content.map_err(Trouble::Broker)?;
+    }
     let Some(oldest) = owed.iter().map(|owed| owed.debt.published_at).min() else {
         return Ok(Vec::new());
     };

@@ -21,6 +21,7 @@ use crate::client::Broker;
 use crate::error::BrokerError;
 use crate::listing::Pair;
 use crate::matrix::MatrixRow;
+use crate::pact::PublishedPact;
 use crate::versions::Version;
 use known::Known;
 use lines::Lines;
@@ -106,6 +107,15 @@ impl<'a> Survey<'a> {
         Ok(Standing { main, deployed: present.deployed, released: present.released })
     }
 
+    /// The head of an application's main branch; `None` when it has none, or is gone.
+    pub async fn head(&self, name: &str) -> Result<Option<String>, BrokerError> {
+        match self.known.main_head(name).await {
+            Ok(head) => Ok(head.map(|head| head.version)),
+            Err(BrokerError::UnknownName { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The provider's versions that count.
     pub async fn counts(
         &self,
@@ -178,7 +188,7 @@ impl<'a> Survey<'a> {
         let counts = self.counts(&pair.provider, side).await?;
         let mut view = PairView { counts, ..PairView::default() };
         let VersionFound::Contract(number) = &found else { return Ok((found, view)) };
-        let Some(pact) = self.known.broker().pact(pair, number).await? else {
+        let Some(pact) = self.known.pact(pair, number).await? else {
             return Ok((VersionFound::Nothing, view));
         };
         let providers: Vec<&str> = view.counts.iter().map(|one| one.version.as_str()).collect();
@@ -197,6 +207,35 @@ impl<'a> Survey<'a> {
         let owing = history::owing(&self.known, pair, debt).await?;
         (debt.since, debt.is_begin_seen) = (owing.since, owing.is_begin_seen);
         Ok(())
+    }
+
+    /// What these consumer versions published for the provider, and when, as far as one answer
+    /// tells: versions of very many results are left out.
+    pub async fn published(
+        &self,
+        pair: &Pair,
+        versions: &[&str],
+    ) -> Result<Vec<(String, Timestamp)>, BrokerError> {
+        let rows = self.known.broker().newest_of_each(pair, versions).await?;
+        let found = versions.iter().filter_map(|version| {
+            let at = published_at(&rows, version)?;
+            Some(((*version).to_owned(), at))
+        });
+        Ok(found.collect())
+    }
+
+    /// What a consumer version published for a provider; `None` when it is gone.
+    pub async fn pact(
+        &self,
+        pair: &Pair,
+        version: &str,
+    ) -> Result<Option<PublishedPact>, BrokerError> {
+        self.known.pact(pair, version).await
+    }
+
+    /// Sha of the content of that; `None` when it is gone.
+    pub async fn content(&self, pair: &Pair, version: &str) -> Result<Option<String>, BrokerError> {
+        Ok(self.pact(pair, version).await?.map(|pact| pact.sha))
     }
 
     /// The last branch of a version; `None` when it is of none, or gone.

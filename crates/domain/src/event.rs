@@ -202,3 +202,49 @@ pub struct Event {
     #[serde(default)]
     pub currently_deployed_provider_version_number: String,
 }
+
+/// What in a pact's URL stands before the content's sha (Pact Broker 2.120).
+const BEFORE_SHA: &str = "/pact-version/";
+
+impl Event {
+    /// The sha of the content that it is about, as its pact's URL names it.
+    pub fn content(&self) -> Option<&str> {
+        content_of(&self.pact_url)
+    }
+}
+
+/// The sha of the content that a pact's URL leads to, whatever follows it; `None` where the URL
+/// names a version alone, or is empty (Pact Broker 2.120: `${pactbroker.pactUrl}`).
+pub fn content_of(pact_url: &str) -> Option<&str> {
+    let path = pact_url.split(['?', '#']).next().unwrap_or(pact_url);
+    let (_, after) = path.rsplit_once(BEFORE_SHA)?;
+    after.split('/').next().filter(|sha| !sha.is_empty())
+}
+
+/// Whether what is at a pact's URL may be the content with this sha: it is, or the URL names none.
+pub fn may_be_content(pact_url: &str, sha: &str) -> bool {
+    content_of(pact_url).is_none_or(|named| named == sha)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pact_url_tells_the_content() {
+        let url = "https://b/pacts/provider/P%2F/consumer/C/pact-version/5d44";
+        for (url, expected) in [
+            (format!("{url}/metadata/Y3Zu"), Some("5d44")),
+            (format!("{url}?x=1"), Some("5d44")),
+            (url.to_owned(), Some("5d44")),
+            (url.replace("https://b", "http://other:9292/pact"), Some("5d44")),
+            ("https://b/pacts/provider/P/consumer/C/version/1".to_owned(), None),
+            ("https://b/pact-version/".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(content_of(&url), expected, "{url}");
+            assert!(may_be_content(&url, "5d44"), "{url}");
+            assert_eq!(may_be_content(&url, "other"), expected.is_none(), "{url}");
+        }
+    }
+}

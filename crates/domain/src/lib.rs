@@ -58,7 +58,8 @@ pub use credential::{
 pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{
-    Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName, UnknownEventSource,
+    Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName,
+    UnknownEventSource, content_of, may_be_content,
 };
 pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,

@@ -89,7 +89,7 @@ impl Asker {
         let teller = Teller::new(named.name.clone(), mode, pairs.store().clone(), metrics);
         let healer = Healer::new(named.name.clone(), pairs.store().clone(), healing);
         let broker = Broker::new(named.config)?;
-        let memory = Memory::new(sweep);
+        let memory = Memory::new(every, sweep);
         Ok(Self {
             name: named.name,
             broker,
@@ -177,7 +177,7 @@ impl Asker {
             }
             WatchMode::Off => None,
         };
-        self.memory.resume(lease, walk, self.sweep);
+        self.memory.resume(lease, walk, (self.every, self.sweep));
         Ok(())
     }
 

@@ -1,12 +1,10 @@
 //! How an event of a broker is known again, whoever brings it.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use postrider_domain::Event;
+use postrider_domain::{Event, content_of};
 
 use crate::StoreError;
 
-/// What in a pact's URL stands before the content's sha (Pact Broker 2.120).
-const BEFORE_SHA: &str = "/pact-version/";
 /// What in a webhook's pact URL follows the content.
 const METADATA: &str = "/metadata/";
 
@@ -46,14 +44,11 @@ impl EventKey {
     }
 }
 
-/// The sha of the content that a pact's URL leads to; where it names none, the URL without what a
-/// webhook adds.
+/// The content that a pact's URL leads to; where it names none, the URL without what a webhook adds.
 fn content(pact_url: &str) -> &str {
     let path = pact_url.split(['?', '#']).next().unwrap_or(pact_url);
-    match path.rsplit_once(BEFORE_SHA) {
-        Some((_, sha)) => sha.split('/').next().unwrap_or(sha),
-        None => path.split_once(METADATA).map_or(pact_url, |(content, _)| content),
-    }
+    let without = || path.split_once(METADATA).map_or(pact_url, |(content, _)| content);
+    content_of(pact_url).unwrap_or_else(without)
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub struct KnownDebt {
     pub consumer_version: String,
     /// The version that owes.
     pub provider_version: String,
+    /// When the contract was published; `None` of debts that an earlier release noted.
+    pub published_at: Option<Timestamp>,
     /// Why it needs none.
     pub why: WhyKnown,
     /// The event that told of it; `None` when none did.
@@ -67,6 +69,8 @@ pub struct ToldDebt {
     pub consumer_version: String,
     /// The version that owes.
     pub provider_version: String,
+    /// When the contract was published; `None` of debts that an earlier release noted.
+    pub published_at: Option<Timestamp>,
     /// The event that told of it.
     pub event: EventId,
     /// How often it was dispatched again.
@@ -79,7 +83,26 @@ pub struct ToldDebt {
     pub learned: Option<Learned>,
 }
 
+impl KnownDebt {
+    /// Whether it is of the contract that was published then, and not of one that another took the
+    /// place of since.
+    pub fn is_of(&self, published_at: Timestamp) -> bool {
+        is_of(self.published_at, published_at)
+    }
+}
+
+/// What is overwritten is published later, by whole seconds as a broker tells them.
+fn is_of(noted: Option<Timestamp>, published_at: Timestamp) -> bool {
+    noted.is_none_or(|noted| published_at.as_second() <= noted.as_second())
+}
+
 impl ToldDebt {
+    /// Whether it is of the contract that was published then, and not of one that another took the
+    /// place of since.
+    pub fn is_of(&self, published_at: Timestamp) -> bool {
+        is_of(self.published_at, published_at)
+    }
+
     /// The event that dispatched it last.
     pub fn newest(&self) -> EventId {
         self.again_event.unwrap_or(self.event)
@@ -126,4 +149,6 @@ pub struct ToldVersion {
     pub consumer_version: String,
     /// The version that owes; empty when the event stands for all that counted then.
     pub provider_version: String,
+    /// Where the contract can be read; empty when unknown.
+    pub pact_url: String,
 }

@@ -24,13 +24,14 @@ pub(crate) async fn examine(
     asked: Asked,
 ) -> Result<Diagnosis, StoreError> {
     let now = Timestamp::now();
-    let AtBroker { publication, required, latest, not_received } =
+    let AtBroker { publication, required, latest, not_received, content } =
         at_broker::ask(config, &asked).await;
     let version = match &publication {
         Known::Is(Publication::Is { version, .. }) => Some(version.clone()),
         Known::Is(_) | Known::Unknown(_) => asked.version.clone(),
     };
-    let mut events = here::events(store, &asked, version.as_deref()).await?;
+    let contract = (version.as_deref(), content.as_deref());
+    let mut events = here::events(store, &asked, contract).await?;
     let owes = match &required {
         Known::Is(required) => required.iter().any(|version| version.result.is_none()),
         Known::Unknown(_) => true,

@@ -252,6 +252,7 @@ fn debt(of: &Provider, place: usize, failed: &Failed) -> Option<DebtFact> {
         key: of.rows.get(place)?.key.clone(),
         consumer_version: failed.contract.to_string(),
         provider_version: failed.version.to_string(),
+        published_at: None,
         event,
         again: 0,
         again_event: None,

@@ -324,7 +324,9 @@ impl Model {
     }
 
     /// Publishes a contract; equal contents of a pair are one, whichever version they are of.
-    /// Published again, a version keeps its time. The broker's webhooks are triggered.
+    /// Published again with the content that it has, a version keeps its time; with another, which a
+    /// broker may be set to allow, it is of now (Pact Broker 2.120:
+    /// `lib/pact_broker/pacts/repository.rb`). The broker's webhooks are triggered.
     pub fn publish(
         &mut self,
         consumer: &str,
@@ -342,7 +344,11 @@ impl Model {
         let is_new_content =
             !self.pacts.iter().any(|pact| pact.consumer == consumer && pact.sha == sha);
         match self.pacts.iter_mut().find(|pact| is_pact(pact)) {
-            Some(pact) => pact.sha.clone_from(&sha),
+            Some(pact) if pact.sha == sha => {}
+            Some(pact) => {
+                pact.sha.clone_from(&sha);
+                pact.at = at;
+            }
             None => self.pacts.push(Pact {
                 consumer: consumer.to_owned(),
                 version: number.to_owned(),
@@ -387,6 +393,21 @@ impl Model {
             number,
         });
         self.moved(consumer, provider);
+        self
+    }
+
+    /// Deletes what a version published for a provider; its version stays, and the pair.
+    pub fn delete_pact(&mut self, consumer: &str, number: &str, provider: &str) -> &mut Self {
+        self.pacts.retain(|pact| {
+            pact.consumer != consumer || pact.version != number || pact.provider != provider
+        });
+        self
+    }
+
+    /// Deletes a pair with everything that it published and verified.
+    pub fn delete_integration(&mut self, consumer: &str, provider: &str) -> &mut Self {
+        self.forget_pair(consumer, provider);
+        self.integrations.retain(|known| (&*known.0, &*known.1) != (consumer, provider));
         self
     }
 

@@ -1,5 +1,5 @@
 // Walks the page in Chromium: node walk.mjs NODE_MODULES '{"base": …, "tokens": {…}, …}'.
-// Says what is wrong and ends with 1; says nothing when all is well.
+// Says what is wrong and ends with 1; says nothing when all is well, and on stderr how far it is.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -12,6 +12,9 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 // Longest time for one step: a slow machine that does other work too.
 const STEP_MS = 20_000;
+// Longest time for one page to be judged by all rules, which no driver bounds.
+const JUDGED_MS = 60_000;
+const began = Date.now();
 const LOOKS = {
   light: { colorScheme: "light", viewport: { width: 1280, height: 800 } },
   dark: { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
@@ -53,6 +56,23 @@ function ensure(holds, what) {
   if (!holds) throw new Error(what);
 }
 
+// Where somebody finds the walk who had to end it.
+function tell(what) {
+  console.error(`${((Date.now() - began) / 1000).toFixed(1)} s: ${what}`);
+}
+
+async function within(milliseconds, what, work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 // A browser of its own, whose console is listened to. Nothing but the page is asked for anything.
 async function open(browser, options = {}) {
   const context = await browser.newContext(options);
@@ -87,12 +107,14 @@ async function look(browser, name) {
   // What a pair owes is looked at in a process of its own, which asks a broker.
   for (const path of [...VIEWS, scene.dispatch]) {
     await visit(page, path);
-    const found = await page.evaluate(`${axe}; (async () => {
+    tell(`${name} ${path}`);
+    const judging = page.evaluate(`${axe}; (async () => {
       for (const folded of document.querySelectorAll("details")) folded.open = true;
       const found = await axe.run(document, ${JSON.stringify(RULES[name])});
       return found.violations.map(({ id, impact, nodes }) =>
         [impact, id, nodes.map((node) => node.target + " " + node.html).join("; ")].join(" "));
     })()`);
+    const found = await within(JUDGED_MS, `${name} ${path} judged`, judging);
     faults.push(...found.map((text) => `${name} ${path}: ${text}`));
     const [needs, has] = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]");
     if (needs > has) faults.push(`${name} ${path}: ${needs} pixels wide, of ${has}`);
@@ -246,26 +268,30 @@ const program = execFileSync("sh", ["-c", "command -v chromium || command -v goo
 ensure(program.length > 0, "this test needs chromium (a package of Debian): run it with tests/run");
 const browser = await chromium.launch({
   executablePath: program.toString().trim(),
-  // Root has no sandbox; no name is looked up, and no proxy asked.
-  args: ["--no-sandbox", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+  // Root has no sandbox; no name is looked up, and no proxy asked; the shared memory of a container
+  // may be too small for a page.
+  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
 });
 try {
   await Promise.all([...Object.keys(LOOKS).map((name) => look(browser, name)), readers(browser), links(browser)]);
+  tell("all views are looked at");
   const page = await open(browser);
   await signIn(page, scene.tokens.operate, "/ui");
   await findAndReplay(page, "bad", scene.failed);
   await acknowledge(page);
+  tell("found, replayed, acknowledged");
   await scripted(page);
   await holdAndRelease(page, "held by keyboard");
   await edit(page, "Edited");
   await rotate(page, "a-token-with-scripts");
+  tell("held, edited, rotated");
   await withoutScripts(browser);
+  tell("and without scripts");
   if (scene.pictures !== null) await pictures(browser, scene.pictures);
 } catch (error) {
   faults.push(error.stack ?? String(error));
 }
-await browser.close();
-if (faults.length > 0) {
-  console.log(faults.join("\n"));
-  process.exitCode = 1;
-}
+await within(STEP_MS, "the browser ends", browser.close()).catch((error) => faults.push(String(error)));
+if (faults.length > 0) console.log(faults.join("\n"));
+// Whatever of the browser is left does not keep this going.
+process.exit(faults.length > 0 ? 1 : 0);

@@ -107,8 +107,7 @@ async fn looks_at_a_broker_at_rest_are_cheap() -> Result<()> {
             model.verify("billing", "b1", &consumer, "1", true, ago(500));
         }
     });
-    let plan = Plan::new(Mode::Embedded).set("BROKER_SWEEP", "6h");
-    let scene = Scene::start(plan, &broker).await?;
+    let scene = Scene::start_unswept(Plan::new(Mode::Embedded), &broker).await?;
     scene.looked(&broker).await?;
     let (requests, before) = (broker.seen().len(), looks(&broker));
     wait_until("twenty looks", SOON * 2, async || {

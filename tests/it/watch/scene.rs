@@ -51,11 +51,13 @@ pub(super) struct Scene {
 impl Scene {
     /// Asks the broker all the time.
     pub(super) async fn start(plan: Plan, broker: &ScriptedBroker) -> Result<Self> {
-        let url = "https://postrider.example/hooks/broker?eventName=x";
-        broker.model(|model| {
-            model.relay_webhook(RELAY_UUID, url);
-        });
-        Self::start_with(plan.set("PACT_BROKER_BASE_URL", broker.url())).await
+        Self::start_with(asking(plan, broker)).await
+    }
+
+    /// The same, with a sweep as slow as it usually is.
+    pub(super) async fn start_unswept(plan: Plan, broker: &ScriptedBroker) -> Result<Self> {
+        let plan = asking(plan, broker).set("BROKER_SWEEP", "6h");
+        Self::start_every("200ms", plan).await
     }
 
     /// Asks the brokers of the settings all the time.
@@ -162,6 +164,15 @@ impl Scene {
         })
         .await
     }
+}
+
+/// A plan that asks the broker, which has a relay.
+fn asking(plan: Plan, broker: &ScriptedBroker) -> Plan {
+    let url = "https://postrider.example/hooks/broker?eventName=x";
+    broker.model(|model| {
+        model.relay_webhook(RELAY_UUID, url);
+    });
+    plan.set("PACT_BROKER_BASE_URL", broker.url())
 }
 
 /// How often the broker was looked at.

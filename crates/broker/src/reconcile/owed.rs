@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::owed::{Debt, Due, Judged};
-use postrider_domain::{DeliveryId, DeliveryStatus, Event, EventName};
+use postrider_domain::{DeliveryId, DeliveryStatus, Event, EventName, may_be_content};
 use serde_json::{Value, json};
 
 use crate::{Pair, PairView};
@@ -16,6 +16,8 @@ pub struct Owed {
     pub debt: Debt,
     /// Where the pact can be read; empty when the broker doesn't say.
     pub pact_url: String,
+    /// Sha of its content; `None` when it is not known, or gone.
+    pub content: Option<String>,
     /// Deliveries that were about it and failed.
     pub failed: Vec<DeliveryId>,
 }
@@ -33,6 +35,7 @@ pub(super) fn owed(pair: &Pair, view: &PairView, since: Timestamp) -> Vec<Owed> 
             pact_url: url(&debt.consumer_version),
             pair: pair.clone(),
             debt,
+            content: None,
             failed: Vec::new(),
         })
         .collect()
@@ -50,12 +53,17 @@ impl Owed {
     }
 
     /// Whether a delivery's event, as the API shows it, told somebody of it. One that names no
-    /// provider version stands for all that counted then.
+    /// provider version stands for all that counted then; one that names another content told of
+    /// what was overwritten.
     pub(super) fn is_told_by(&self, event: &Value) -> bool {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         let provider = text("/provider/version_number").unwrap_or_default();
         text("/consumer/version_number") == Some(self.debt.consumer_version.as_str())
             && (provider.is_empty() || provider == self.debt.provider.version)
+            && self
+                .content
+                .as_deref()
+                .is_none_or(|sha| may_be_content(text("/pact_url").unwrap_or_default(), sha))
     }
 }
 
@@ -141,7 +149,16 @@ mod tests {
 
     #[test]
     fn deliveries_are_compared_by_what_they_were_about() {
-        let found = owed(&pair(), &view(5, vec![counted("p1", 1)]), at(0)).remove(0);
+        let mut found = owed(&pair(), &view(5, vec![counted("p1", 1)]), at(0)).remove(0);
+        let of_content = |found: &Owed, url: &str| {
+            found.is_told_by(&json!({"consumer": {"version_number": "1"}, "pact_url": url}))
+        };
+        let url = "https://b/pacts/provider/P/consumer/C/pact-version/aa/metadata/Y3Zu";
+        assert!(of_content(&found, url));
+        found.content = Some("aa".to_owned());
+        assert!(of_content(&found, url) && of_content(&found, ""));
+        found.content = Some("bb".to_owned());
+        assert!(!of_content(&found, url) && of_content(&found, ""));
         let told = |consumer: &str, provider: &str| {
             found.is_told_by(&json!({
                 "consumer": { "version_number": consumer },

@@ -23,7 +23,7 @@ pub(super) async fn of(
 ) -> Result<Option<Event>, BrokerError> {
     let broker = known.broker();
     let version = known.version(&pair.consumer, &debt.consumer_version).await?;
-    let pact = broker.pact(pair, &debt.consumer_version).await?;
+    let pact = known.pact(pair, &debt.consumer_version).await?;
     let (Some(version), Some(pact)) = (version, pact) else { return Ok(None) };
     let latest = broker.latest_result(pair, &pact.sha).await?;
     let verified_by = match &latest {

@@ -1,6 +1,6 @@
 //! What was read already.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,8 @@ use tokio::sync::OnceCell;
 use crate::client::Broker;
 use crate::environments::{Environment, Presence};
 use crate::error::BrokerError;
+use crate::listing::Pair;
+use crate::pact::PublishedPact;
 use crate::versions::{Pacticipant, Version};
 
 /// Versions of an application that are looked back over.
@@ -43,6 +45,24 @@ pub(super) struct Present {
 /// What is deployed and supported of all applications at one time; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Places(Arc<HashMap<String, Present>>);
+
+impl Places {
+    /// The applications of which other versions were somewhere at another time.
+    pub fn changed_since(&self, before: &Self) -> BTreeSet<String> {
+        let names = self.0.keys().chain(before.0.keys());
+        names.filter(|name| self.of(name) != before.of(name)).cloned().collect()
+    }
+
+    /// A broker tells them in no order.
+    fn of(&self, name: &str) -> [Vec<&Placed>; 2] {
+        let found = self.0.get(name);
+        [found.map(|found| &found.deployed), found.map(|found| &found.released)].map(|places| {
+            let mut places: Vec<&Placed> = places.into_iter().flatten().collect();
+            places.sort();
+            places
+        })
+    }
+}
 
 /// Values by key, each read once; a reading that failed is tried again by the next who asks.
 #[derive(Debug)]
@@ -81,6 +101,7 @@ pub(super) struct Known<'a> {
     parties: Once<String, Option<Pacticipant>>,
     mains: Once<String, Option<Version>>,
     versions: Once<(String, String), Option<Version>>,
+    pacts: Once<(Pair, String), Option<PublishedPact>>,
     recent: Once<String, Arc<Vec<Version>>>,
     newest: Once<String, Arc<Vec<Version>>>,
     back: Once<(String, Timestamp), Arc<Vec<Version>>>,
@@ -96,6 +117,7 @@ impl<'a> Known<'a> {
             parties: Once::default(),
             mains: Once::default(),
             versions: Once::default(),
+            pacts: Once::default(),
             recent: Once::default(),
             newest: Once::default(),
             back: Once::default(),
@@ -165,6 +187,16 @@ impl<'a> Known<'a> {
     ) -> Result<Option<Version>, BrokerError> {
         let key = (name.to_owned(), number.to_owned());
         self.versions.get(key, self.broker.version(name, number)).await
+    }
+
+    /// What a consumer version published for a provider; `None` when it is gone.
+    pub(super) async fn pact(
+        &self,
+        pair: &Pair,
+        version: &str,
+    ) -> Result<Option<PublishedPact>, BrokerError> {
+        let key = (pair.clone(), version.to_owned());
+        self.pacts.get(key, self.broker.pact(pair, version)).await
     }
 
     /// The newest versions of an application, newest first.

@@ -172,6 +172,7 @@ impl Healer {
             let is_it = |(debt, _): &&(Debt, Fate)| {
                 debt.consumer_version == known.consumer_version
                     && debt.provider.version == known.provider_version
+                    && known.is_of(debt.published_at)
             };
             match owed.iter().find(is_it) {
                 None => over.push(known),
@@ -193,12 +194,12 @@ impl Healer {
         round: &Round,
     ) -> Result<(), TellError> {
         // Somebody may have told of it once more meanwhile.
-        let newest = teller.told(&known.key, debt).await?.unwrap_or(known.newest());
+        let pair = pair_of(&known.key);
+        let newest = teller.told(survey, &pair, debt).await?.unwrap_or(known.newest());
         let fates = self.store.event_fates(&[newest]).await?;
         if self.judge(known, dispatched(fates.get(&newest)), round.now) != Again::Now {
             return Ok(());
         }
-        let pair = pair_of(&known.key);
         let Some(event) = survey.event(&pair, debt, &self.broker).await? else { return Ok(()) };
         let lanes = teller.lanes_of(&event).await?;
         if !round.take(&lanes) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use postrider_broker::{BrokerError, LineChoice, Pair, SideChoice, Survey};
-use postrider_domain::owed::{Contract, Debt, Fate, Judged, fate};
+use postrider_domain::owed::{Contract, Counted, Debt, Fate, Judged, Role, fate};
 use postrider_domain::{BrokerSays, PairFacts};
 
 use super::memory::Memory;
@@ -19,6 +19,8 @@ pub(crate) struct Examined {
     pub(crate) debts: Vec<(Debt, Fate)>,
     /// Those contracts and those of the lines, with their results.
     pub(crate) contracts: Vec<Contract>,
+    /// The head of the provider's main branch.
+    pub(crate) head: Option<String>,
 }
 
 impl Examined {
@@ -58,7 +60,7 @@ pub(crate) async fn examine(
     let contracts = survey.contracts(pair, &versions, &view.counts).await?;
     let mut debts = Vec::new();
     for mut debt in contracts.iter().flat_map(|contract| contract.owes(&view.counts)) {
-        let sight = memory.sight(pair, &debt.consumer_version);
+        let sight = memory.sight(pair, &debt);
         // A renamed main branch tells itself apart only by what was verified before.
         if fate(&debt, &sight) == Fate::Tell && !sight.is_first_look(debt.published_at) {
             survey.refine(pair, &mut debt).await?;
@@ -66,6 +68,12 @@ pub(crate) async fn examine(
         let fate = fate(&debt, &sight);
         debts.push((debt, fate));
     }
+    let head = head(&view.counts);
     let contracts = contracts.into_iter().chain(view.contracts).collect();
-    Ok(Examined { facts, debts, contracts })
+    Ok(Examined { facts, debts, contracts, head })
+}
+
+fn head(counts: &[Counted]) -> Option<String> {
+    let is_head = |one: &&Counted| one.because.iter().any(|(role, _)| *role == Role::Main);
+    counts.iter().find(is_head).map(|one| one.version.clone())
 }

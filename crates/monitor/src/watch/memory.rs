@@ -1,20 +1,22 @@
 //! What is remembered of a broker between two looks.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_broker::{Pair, Places, Version};
-use postrider_domain::owed::{Looked, Sight};
+use postrider_domain::owed::{Debt, Looked, Sight};
 use postrider_store::{BrokerWalk, MonitorLease};
 use tokio::time::Instant;
 
 use super::order::Order;
+use super::stirred::Stirred;
 use super::sweep::Sweep;
 
 /// Pairs whose order outlives the process.
 const KEPT: usize = 500;
-/// What is deployed and supported is known for so long.
+/// What is deployed and supported is known for so many looks, and not for longer than this.
+const PLACES_LOOKS: u32 = 60;
 const PLACES_FOR: Duration = Duration::from_mins(5);
 /// How long after something new a walk looks further.
 const LIVELY: Duration = Duration::from_secs(30);
@@ -25,6 +27,10 @@ const UNTOUCHED_AT_REST: usize = 3;
 const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 /// How often it is written down that walks come to their end, while nothing else changes.
 const WRITTEN_EVERY: Duration = Duration::from_mins(1);
+
+/// Consumer versions of a pair that have a contract, with when it was published as far as that was
+/// read: one that is overwritten under its version is published later.
+pub(crate) type Published = BTreeMap<String, Option<Timestamp>>;
 
 /// What is remembered of a broker.
 #[derive(Debug)]
@@ -37,14 +43,18 @@ pub(crate) struct Memory {
     /// When the last walk under this lease began.
     looked: Option<Timestamp>,
     order: Order,
-    contracts: HashMap<Pair, BTreeSet<String>>,
+    contracts: HashMap<Pair, Published>,
+    /// How many pairs more than it says the broker lists.
+    excess: usize,
     /// Pairs that the broker could not tell of, longest waiting first.
     troubled: VecDeque<Pair>,
     /// Pairs that wait for a result, or for a better one, longest unseen first: the result of a
     /// pair that changed last moves it nowhere.
     waiting: VecDeque<Pair>,
+    stirred: Stirred,
     had_news: Option<Instant>,
     places: Option<(Instant, Places)>,
+    places_for: Duration,
     written: Option<Instant>,
     /// When the sweep under way began.
     swept_since: Option<Timestamp>,
@@ -54,9 +64,16 @@ pub(crate) struct Memory {
 /// What a walk found, to be remembered at its end.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The consumer versions among the newest that have a contract, of each pair that was looked
-    /// at.
-    pub(crate) contracts: Vec<(Pair, BTreeSet<String>)>,
+    /// The newest contracts of each pair that was looked at.
+    pub(crate) contracts: Vec<(Pair, Published)>,
+    /// The heads of providers, of each look at one of them.
+    pub(crate) heads: Vec<(String, Option<String>)>,
+    /// The provider whose head was asked for alone.
+    pub(crate) asked_head: Option<String>,
+    /// What is deployed and supported, if it was read.
+    pub(crate) places: Option<Places>,
+    /// How many pairs more than it says the broker lists, if it was looked at.
+    pub(crate) excess: Option<usize>,
     /// Pairs that the broker could not tell of.
     pub(crate) troubled: Vec<Pair>,
     /// Pairs that were looked at again and are fine, or gone.
@@ -68,7 +85,8 @@ pub(crate) struct Found {
 }
 
 impl Memory {
-    pub(crate) fn new(sweep: Duration) -> Self {
+    /// Of a broker that is looked at so often, and swept in so long.
+    pub(crate) fn new(every: Duration, sweep: Duration) -> Self {
         Self {
             lease: None,
             first_contact: None,
@@ -77,9 +95,12 @@ impl Memory {
             order: Order::default(),
             contracts: HashMap::new(),
             troubled: VecDeque::new(),
+            excess: 0,
             waiting: VecDeque::new(),
+            stirred: Stirred::default(),
             had_news: None,
             places: None,
+            places_for: PLACES_FOR.min(every.saturating_mul(PLACES_LOOKS)),
             written: None,
             swept_since: None,
             sweep: Sweep::new(sweep),
@@ -96,9 +117,9 @@ impl Memory {
         &mut self,
         lease: MonitorLease,
         walk: Option<BrokerWalk>,
-        sweep: Duration,
+        (every, sweep): (Duration, Duration),
     ) {
-        *self = Self { lease: Some(lease), ..Self::new(sweep) };
+        *self = Self { lease: Some(lease), ..Self::new(every, sweep) };
         let Some(walk) = walk else { return };
         self.first_contact = Some(walk.first_contact_at);
         self.resumed = Some(walk.began_at);
@@ -116,7 +137,7 @@ impl Memory {
     }
 
     /// What is known of a contract before it is looked at.
-    pub(crate) fn sight(&self, pair: &Pair, version: &str) -> Sight {
+    pub(crate) fn sight(&self, pair: &Pair, debt: &Debt) -> Sight {
         let seen = self.contracts.get(pair);
         // Who met the broker has looked at all pairs; who goes on for another has not.
         let has_looked = seen.is_some() || self.resumed.is_none();
@@ -124,13 +145,15 @@ impl Memory {
         Sight {
             first_contact: self.first_contact,
             looked_at: here.or(self.resumed.map(Looked::Elsewhere)),
-            is_known: seen.is_some_and(|versions| versions.contains(version)),
+            is_known: seen
+                .and_then(|versions| versions.get(&debt.consumer_version))
+                .is_some_and(|at| at.is_none_or(|at| debt.published_at <= at)),
         }
     }
 
-    /// Whether a consumer version's contract with the provider was seen already.
-    pub(crate) fn knows(&self, pair: &Pair, version: &str) -> bool {
-        self.contracts.get(pair).is_some_and(|versions| versions.contains(version))
+    /// What is remembered of a pair's newest contracts; nothing before it was looked at here.
+    pub(crate) fn published(&self, pair: &Pair) -> Option<&Published> {
+        self.contracts.get(pair)
     }
 
     /// Whether a version's contract is news although its pair did not move: of a pair that was
@@ -138,7 +161,7 @@ impl Memory {
     /// look elsewhere.
     pub(crate) fn is_news(&self, pair: &Pair, version: &Version) -> bool {
         match (self.contracts.get(pair), self.resumed) {
-            (Some(known), _) => !known.contains(&version.number),
+            (Some(known), _) => !known.contains_key(&version.number),
             (None, Some(at)) => {
                 version.created_at > at.saturating_sub(CLOCKS).unwrap_or(Timestamp::MIN)
             }
@@ -172,14 +195,25 @@ impl Memory {
         self.waiting.iter().take(most).cloned().collect()
     }
 
+    /// The pairs of which something changed that moves no pair, of many a few.
+    pub(crate) fn stirred(&self, most: usize) -> Vec<Pair> {
+        self.stirred.next(most)
+    }
+
+    /// The provider whose head is to be asked for now.
+    pub(crate) fn next_provider(&self) -> Option<&String> {
+        self.stirred.next_provider()
+    }
+
+    /// Whether the broker has fewer pairs than these, so that some of them are gone.
+    pub(crate) fn lacks(&self, order: &Order, total: Option<usize>) -> bool {
+        total.is_some_and(|total| order.pairs().len() > total.saturating_add(self.excess))
+    }
+
     /// What is deployed and supported, while that is known.
     pub(crate) fn places(&self, now: Instant) -> Option<&Places> {
         let (since, places) = self.places.as_ref()?;
-        (now.saturating_duration_since(*since) < PLACES_FOR).then_some(places)
-    }
-
-    pub(crate) fn keep_places(&mut self, places: Places, now: Instant) {
-        self.places = Some((now, places));
+        (now.saturating_duration_since(*since) < self.places_for).then_some(places)
     }
 
     /// A sweep over all pairs begins. When the one before it began, if there was one: it came to
@@ -212,6 +246,16 @@ impl Memory {
             self.had_news = Some(now);
         }
         self.order = order;
+        if let Some(excess) = found.excess {
+            self.excess = excess;
+            self.stirred.keep(self.order.pairs());
+        }
+        self.note_stirred(&found.mended, found.heads, found.asked_head);
+        if let Some(places) = found.places {
+            let before = self.places.replace((now, places.clone()));
+            let moved = before.map(|(_, before)| places.changed_since(&before));
+            self.stirred.note_moved(&moved.unwrap_or_default(), self.order.pairs());
+        }
         self.contracts.extend(found.contracts);
         self.troubled.retain(|pair| !found.mended.contains(pair));
         self.waiting.retain(|pair| !found.mended.contains(pair));
@@ -220,6 +264,22 @@ impl Memory {
             self.contracts.remove(&pair);
             self.troubled.retain(|known| *known != pair);
             self.troubled.push_back(pair);
+        }
+    }
+
+    fn note_stirred(
+        &mut self,
+        seen: &BTreeSet<Pair>,
+        heads: Vec<(String, Option<String>)>,
+        asked: Option<String>,
+    ) {
+        let pairs = self.order.pairs();
+        for (provider, head) in heads {
+            self.stirred.note_head(provider, head, pairs);
+        }
+        self.stirred.note_seen(seen);
+        if let Some(asked) = asked {
+            self.stirred.note_asked(asked);
         }
     }
 

@@ -25,6 +25,14 @@ impl Order {
     pub(crate) fn pairs(&self) -> &[Pair] {
         &self.list
     }
+
+    /// Those of them that are among all pairs, and then the others of all.
+    pub(crate) fn of_all(self, all: &Self) -> Self {
+        let Self { list, places } = self;
+        let others = all.list.iter().filter(|pair| !places.contains_key(*pair)).cloned();
+        let known = list.into_iter().filter(|pair| all.places.contains_key(pair));
+        Self::new(known.chain(others).collect())
+    }
 }
 
 /// Where a pair stands that is read.
@@ -172,6 +180,13 @@ mod tests {
         assert_eq!((moved.as_str(), order.as_str()), ("bcd", "bcdaefghijkl"));
         let (moved, _) = walk("bcdaefghijkl", "bcdefghijkl", 3);
         assert_eq!(moved, "");
+    }
+
+    #[test]
+    fn what_all_pairs_are_makes_an_order_whole() {
+        let order = Order::new(pairs("cab")).of_all(&Order::new(pairs("abd")));
+        assert_eq!(names(&order), "abd");
+        assert_eq!(order.places.len(), 3);
     }
 
     #[test]

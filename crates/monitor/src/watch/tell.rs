@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 use postrider_broker::{BrokerError, Pair, Survey};
 use postrider_domain::owed::{Debt, Fate};
 use postrider_domain::{
-    DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, wants,
+    DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, may_be_content, wants,
 };
 use postrider_store::{
     EventDocument, EventKey, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, KnownDebt,
-    MonitorLease, NewDelivery, NewEvent, Store, StoreError, ToldVersion, WebhookTable, WhyKnown,
+    MonitorLease, NewDelivery, NewEvent, Store, StoreError, WebhookTable, WhyKnown,
 };
 use postrider_telemetry::Metrics;
 use uuid::Uuid;
@@ -59,7 +59,8 @@ impl From<StoreError> for TellError {
     }
 }
 
-/// By what debts are told apart: the consumer's and the provider's version.
+/// By what debts of a pair are told apart, beside the contract: the consumer's and the provider's
+/// version.
 type Versions = (String, String);
 
 impl Teller {
@@ -83,11 +84,7 @@ impl Teller {
         if debts.is_empty() || self.mode == WatchMode::Off {
             return Ok(0);
         }
-        let key = PairKey {
-            broker: self.broker.clone(),
-            consumer: pair.consumer.clone(),
-            provider: pair.provider.clone(),
-        };
+        let key = self.key(pair);
         let known = self.store.known_debts(&key).await?;
         let known: BTreeMap<Versions, KnownDebt> = known
             .into_iter()
@@ -98,17 +95,18 @@ impl Teller {
             let settles = |why, event| KnownDebt {
                 consumer_version: debt.consumer_version.clone(),
                 provider_version: debt.provider.version.clone(),
+                published_at: Some(debt.published_at),
                 why,
                 event,
                 again: 0,
             };
             match known.get(&(debt.consumer_version.clone(), debt.provider.version.clone())) {
-                Some(known) => settled.push(known.clone()),
-                None => match fate {
+                Some(known) if known.is_of(debt.published_at) => settled.push(known.clone()),
+                Some(_) | None => match fate {
                     Fate::FirstContact => settled.push(settles(WhyKnown::FirstContact, None)),
                     Fate::Later => {}
                     Fate::Tell => {
-                        if let Some((why, event)) = self.tell(survey, pair, &key, debt).await? {
+                        if let Some((why, event)) = self.tell(survey, pair, debt).await? {
                             made += usize::from(why == WhyKnown::Watch);
                             settled.push(settles(why, event));
                         }
@@ -127,10 +125,9 @@ impl Teller {
         &self,
         survey: &Survey<'_>,
         pair: &Pair,
-        key: &PairKey,
         debt: &Debt,
     ) -> Result<Option<(WhyKnown, Option<EventId>)>, TellError> {
-        if let Some(told) = self.told(key, debt).await? {
+        if let Some(told) = self.told(survey, pair, debt).await? {
             return Ok(Some((WhyKnown::Told, Some(told))));
         }
         let Some(event) = survey.event(pair, debt, &self.broker).await? else { return Ok(None) };
@@ -147,7 +144,7 @@ impl Teller {
         }
         // What came meanwhile is seen here, or by its key when it is committed.
         let arrived = Instant::now().checked_sub(JUST_NOW).unwrap_or_else(Instant::now);
-        if let Some(told) = self.told(key, debt).await? {
+        if let Some(told) = self.told(survey, pair, debt).await? {
             return Ok(Some((WhyKnown::Told, Some(told))));
         }
         let (id, is_new) = self.commit(event, arrived).await?;
@@ -165,21 +162,38 @@ impl Teller {
         Ok(Some((why, Some(id))))
     }
 
-    /// The newest event that told of the debt, whoever brought it and whatever content it carried. One
-    /// without a provider version stands for all that counted then.
+    /// The newest event that told of the debt, whoever brought it. One without a provider version
+    /// stands for all that counted then; one that names another content than the version has now
+    /// told of what was overwritten.
     pub(super) async fn told(
         &self,
-        key: &PairKey,
+        survey: &Survey<'_>,
+        pair: &Pair,
         debt: &Debt,
-    ) -> Result<Option<EventId>, StoreError> {
+    ) -> Result<Option<EventId>, TellError> {
         let since = debt.published_at.saturating_sub(CLOCKS).unwrap_or(debt.published_at);
-        let told = self.store.told_versions(key, since).await?;
-        let is_it = |told: &&ToldVersion| {
+        let mut told = self.store.told_versions(&self.key(pair), since).await?;
+        told.retain(|told| {
             told.consumer_version == debt.consumer_version
                 && (told.provider_version.is_empty()
                     || told.provider_version == debt.provider.version)
+        });
+        if told.is_empty() {
+            return Ok(None);
+        }
+        let Some(sha) = survey.content(pair, &debt.consumer_version).await? else {
+            return Ok(None);
         };
-        Ok(told.iter().find(is_it).map(|told| told.event))
+        let of_it = told.iter().find(|told| may_be_content(&told.pact_url, &sha));
+        Ok(of_it.map(|told| told.event))
+    }
+
+    fn key(&self, pair: &Pair) -> PairKey {
+        PairKey {
+            broker: self.broker.clone(),
+            consumer: pair.consumer.clone(),
+            provider: pair.provider.clone(),
+        }
     }
 
     /// Commits an event under the key that the broker's own call of the same has. A call that

@@ -10,7 +10,7 @@ use postrider_store::{MonitorLease, Store, ToldDebt};
 use super::tell::TellError;
 
 /// Learns from the results of what was told of, each once. What was dispatched again says nothing:
-/// nobody knows which dispatch the result is of.
+/// nobody knows which dispatch the result is of. Neither does a contract that was overwritten since.
 pub(super) async fn learn(
     store: &Store,
     lease: MonitorLease,
@@ -21,12 +21,14 @@ pub(super) async fn learn(
         return Ok(());
     }
     let told = store.told_debts_of(key).await?;
-    let answered: Vec<(&ToldDebt, &VersionResult)> =
-        told.iter().filter_map(|debt| Some((debt, result_of(debt, contracts)?))).collect();
-    let once = answered.iter().filter(|(debt, _)| debt.again == 0);
+    let answered: Vec<(&ToldDebt, Answer<'_>)> =
+        told.iter().filter_map(|debt| Some((debt, answer_to(debt, contracts)?))).collect();
+    let once = answered
+        .iter()
+        .filter(|(debt, (contract, _))| debt.again == 0 && debt.is_of(contract.published_at));
     let events: Vec<_> = once.clone().map(|(debt, _)| debt.event).collect();
     let fates = store.event_fates(&events).await?;
-    let took = once.filter_map(|(debt, result)| {
+    let took = once.filter_map(|(debt, (_, result))| {
         let taken = fates.get(&debt.event)?.delivered_at?;
         // Brokers tell whole seconds.
         let took = result.at.duration_since(taken).max(SignedDuration::ZERO);
@@ -46,7 +48,10 @@ pub(super) async fn learn(
     }
 }
 
-fn result_of<'c>(debt: &ToldDebt, contracts: &'c [Contract]) -> Option<&'c VersionResult> {
+/// A contract with the result that a version has for it.
+type Answer<'c> = (&'c Contract, &'c VersionResult);
+
+fn answer_to<'c>(debt: &ToldDebt, contracts: &'c [Contract]) -> Option<Answer<'c>> {
     let mut of_it = contracts.iter().filter(|one| one.consumer_version == debt.consumer_version);
-    of_it.find_map(|contract| contract.result_of(&debt.provider_version))
+    of_it.find_map(|contract| Some((contract, contract.result_of(&debt.provider_version)?)))
 }

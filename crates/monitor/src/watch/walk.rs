@@ -4,19 +4,16 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use postrider_broker::{Broker, BrokerError, Pair, Scope, Survey, Version};
-use postrider_domain::PairKey;
+use postrider_broker::{Broker, BrokerError, Pair, PairsPage, Scope, Survey, Version};
 use postrider_domain::owed::Fate;
-use postrider_store::{MonitorLease, StoreError};
-use tokio::sync::Mutex;
+use postrider_store::MonitorLease;
 use tokio::time::Instant;
 
 use super::again::{Healer, Round};
-use super::examine::{Examined, examine};
+use super::closely::{Closely, Seen, WalkError, has_overwritten, of_pair, published};
 use super::memory::{Found, Memory};
 use super::order::{Order, Place, Reading};
-use super::tell::{TellError, Teller};
-use super::took;
+use super::tell::Teller;
 use crate::fold::Learned;
 use crate::pairs::Pairs;
 
@@ -33,27 +30,8 @@ const SIDE_BY_SIDE: usize = 4;
 const TROUBLED_MOST: usize = 4;
 /// Pairs that wait for a result, likewise.
 const WAITING_MOST: usize = 2;
-
-/// Why a look did not come to its end.
-#[derive(Debug)]
-pub(crate) enum WalkError {
-    Broker(BrokerError),
-    Store(StoreError),
-    /// Another monitor is active.
-    LeaseLost,
-}
-
-impl From<BrokerError> for WalkError {
-    fn from(error: BrokerError) -> Self {
-        Self::Broker(error)
-    }
-}
-
-impl From<StoreError> for WalkError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+/// Pairs of which something changed that moves no pair, likewise.
+const STIRRED_MOST: usize = 4;
 
 /// What a look needs.
 #[derive(Debug)]
@@ -61,9 +39,9 @@ pub(crate) struct Walk<'a> {
     name: &'a str,
     broker: &'a Broker,
     pairs: &'a Pairs,
-    teller: &'a Teller,
     healer: &'a Healer,
     lease: MonitorLease,
+    closely: Closely<'a>,
     /// When it began.
     pub(crate) began: Timestamp,
     /// Reads for what changed, and for what is only looked at again.
@@ -75,8 +53,10 @@ pub(crate) struct Walk<'a> {
     troubled: usize,
     refused: Option<BrokerError>,
     walked: Walked,
-    /// Pairs of one provider are looked at beside each other, and learn one after the other.
-    learning: Mutex<()>,
+    /// How many pairs the broker says that it has.
+    total: Option<usize>,
+    /// Every pair that was read so far had changed.
+    is_leading: bool,
 }
 
 /// What a look came to.
@@ -102,13 +82,6 @@ struct Visit {
     result: Option<Result<Seen, BrokerError>>,
 }
 
-/// A pair that was looked at closely.
-struct Seen {
-    examined: Examined,
-    versions: BTreeSet<String>,
-    told: usize,
-}
-
 impl<'a> Walk<'a> {
     pub(crate) fn new(
         (name, broker): (&'a str, &'a Broker),
@@ -123,14 +96,15 @@ impl<'a> Walk<'a> {
             |places| Survey::knowing(broker, places),
         );
         let scope = if memory.is_first_contact() { Scope::Many } else { Scope::Few };
+        let began = Timestamp::now();
         Self {
             name,
             broker,
             pairs,
-            teller,
             healer,
             lease,
-            began: Timestamp::now(),
+            closely: Closely::new(name, pairs.store(), teller, lease, began),
+            began,
             fresh: Survey::new(broker, scope),
             swept,
             examined: BTreeSet::new(),
@@ -138,19 +112,24 @@ impl<'a> Walk<'a> {
             troubled: 0,
             refused: None,
             walked: Walked::default(),
-            learning: Mutex::default(),
+            total: None,
+            is_leading: true,
         }
     }
 
     /// Looks, and remembers what was learned if it came to its end.
     pub(crate) async fn run(mut self, memory: &mut Memory) -> Result<Walked, WalkError> {
-        let (order, has_read_all) = self.walk(memory).await?;
+        let (mut order, has_read_all) = self.walk(memory).await?;
         if has_read_all {
             self.forget_gone(&order).await?;
+        } else if memory.lacks(&order, self.total) {
+            order = self.list_all(order).await?;
         }
+        self.read_places(memory).await?;
         self.heal(memory).await?;
         self.look_again(memory).await?;
-        self.sweep(memory).await?;
+        self.look_at_a_head(memory).await?;
+        order = self.sweep(memory, order).await?;
         self.has_told_of_any()?;
         let found = std::mem::take(&mut self.walked.found);
         memory.remember(self.began, order, found, Instant::now());
@@ -163,7 +142,8 @@ impl<'a> Walk<'a> {
         let in_a_row = memory.untouched(Instant::now());
         let at_once = if reading.is_first() { TOGETHER } else { in_a_row };
         for page in 1..=PAGES_MOST {
-            let pairs = self.broker.pairs_page(page, PAGE).await?;
+            let PairsPage { pairs, total } = self.broker.pairs_page(page, PAGE).await?;
+            self.total = total;
             for chunk in pairs.chunks(at_once) {
                 let placed: Vec<(Pair, Place)> =
                     chunk.iter().map(|pair| (pair.clone(), reading.next(pair))).collect();
@@ -194,7 +174,8 @@ impl<'a> Walk<'a> {
             .buffered(SIDE_BY_SIDE)
             .collect()
             .await;
-        let visits: Vec<Visit> = visits.into_iter().collect::<Result<_, _>>()?;
+        let mut visits: Vec<Visit> = visits.into_iter().collect::<Result<_, _>>()?;
+        self.look_at_leading(memory, &mut visits).await?;
         let seen = visits.iter().map(|visit| (visit.place, visit.has_news)).collect();
         self.learn(memory, visits).await?;
         Ok(seen)
@@ -213,34 +194,43 @@ impl<'a> Walk<'a> {
         if !has_news && !place.has_moved() {
             return Ok(Visit { pair, place, has_news, result: None });
         }
-        let unknown = published.iter().filter(|version| !memory.knows(&pair, &version.number));
-        let unknown = numbers(unknown);
-        let versions = (numbers(&published), &unknown);
-        let result = self.look(&self.fresh, memory, &pair, versions).await?;
+        let result = self.closely.look(&self.fresh, memory, &pair, &numbers(&published)).await?;
         Ok(Visit { pair, place, has_news, result: Some(result) })
     }
 
-    /// Looks closely at a pair and makes events of what is to be told. Trouble of the broker with
-    /// this pair alone is an answer, too.
-    async fn look(
-        &self,
-        survey: &Survey<'_>,
+    /// Pairs that lead the order and change once more move nowhere, and a contract that was
+    /// overwritten under its version, or published again under it, is no version that was not
+    /// there. So the first pair is asked for when its contracts were published, and if one of them
+    /// is another than before, so is the next.
+    async fn look_at_leading(
+        &mut self,
         memory: &Memory,
-        pair: &Pair,
-        (versions, asked): (BTreeSet<String>, &BTreeSet<String>),
-    ) -> Result<Result<Seen, BrokerError>, WalkError> {
-        let examined = match examine(survey, memory, pair, asked, self.began).await {
-            Ok(examined) => examined,
-            Err(error) => return Ok(Err(error)),
-        };
-        let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
-        let key = self.key(pair);
-        let learned = {
-            let _alone = self.learning.lock().await;
-            took::learn(self.pairs.store(), self.lease, &key, &examined.contracts).await
-        };
-        let learned = of_pair(learned)?;
-        Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, versions, told }))
+        visits: &mut [Visit],
+    ) -> Result<(), WalkError> {
+        for visit in visits {
+            if !self.is_leading {
+                return Ok(());
+            }
+            if visit.result.is_some() {
+                continue;
+            }
+            let Some(known) = memory.published(&visit.pair).filter(|known| !known.is_empty())
+            else {
+                self.is_leading = false;
+                return Ok(());
+            };
+            match has_overwritten(&self.fresh, memory, &visit.pair, known).await {
+                Ok(false) => self.is_leading = false,
+                Ok(true) => {
+                    let versions = known.keys().cloned().collect();
+                    let result =
+                        self.closely.look(&self.fresh, memory, &visit.pair, &versions).await?;
+                    (visit.has_news, visit.result) = (true, Some(result));
+                }
+                Err(error) => visit.result = Some(Err(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what was found of pairs. Trouble that every pair has is an error.
@@ -255,9 +245,9 @@ impl<'a> Walk<'a> {
                 self.judged += 1;
                 self.troubled += usize::from(result.is_err());
             }
-            let key = self.key(&pair);
+            let key = self.closely.key(&pair);
             match result {
-                Ok(Seen { examined, versions, told }) => {
+                Ok(Seen { examined, published, told }) => {
                     let is_old = |(_, fate): &&(_, Fate)| *fate == Fate::FirstContact;
                     self.walked.told += told;
                     self.walked.first_contact += examined.debts.iter().filter(is_old).count();
@@ -265,9 +255,12 @@ impl<'a> Walk<'a> {
                     if examined.waits() {
                         self.walked.found.waiting.push(pair.clone());
                     }
+                    if examined.facts.says.is_some() {
+                        self.walked.found.heads.push((pair.provider.clone(), examined.head));
+                    }
                     learned.push((key, Learned::Facts(Box::new(examined.facts))));
                     self.walked.found.mended.insert(pair.clone());
-                    self.walked.found.contracts.push((pair, versions));
+                    self.walked.found.contracts.push((pair, published));
                 }
                 Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
                     return Err(error.into());
@@ -305,34 +298,55 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Pairs in trouble, and those that wait for a result, before the sweep comes to them.
+    /// Pairs in trouble, those that wait for a result, and those of which something changed that
+    /// moves no pair, before the sweep comes to them.
     async fn look_again(&mut self, memory: &Memory) -> Result<(), WalkError> {
         let mut again = memory.troubled(TROUBLED_MOST);
-        let waiting = memory.waiting(WAITING_MOST).into_iter();
-        again.extend(waiting.filter(|pair| !memory.is_troubled(pair)));
+        let others = memory.waiting(WAITING_MOST).into_iter().chain(memory.stirred(STIRRED_MOST));
+        let others: BTreeSet<Pair> = others.filter(|pair| !memory.is_troubled(pair)).collect();
+        again.extend(others);
         self.look_at_all(memory, again, None).await
     }
 
-    /// Consumers whose turn it is, whether they changed or not.
-    async fn sweep(&mut self, memory: &mut Memory) -> Result<(), WalkError> {
-        let now = Instant::now();
-        if memory.is_first_contact() {
-            return Ok(());
-        }
-        if memory.sweep.is_over(now) {
-            let all = self.list().await?;
-            self.forget_gone(&Order::new(all.clone())).await?;
-            self.walked.swept_since = memory.begin_sweep(&all, self.began, now);
-        }
-        let turn = memory.sweep.take(now);
-        if !turn.is_empty() && memory.places(now).is_none() {
-            let places = self.swept.places().await?;
-            memory.keep_places(places, now);
-        }
-        for (_, pairs) in turn {
-            self.look_at_all(memory, pairs, None).await?;
+    /// What is deployed and supported, if that was read too long ago.
+    async fn read_places(&mut self, memory: &Memory) -> Result<(), WalkError> {
+        if !memory.is_first_contact() && memory.places(Instant::now()).is_none() {
+            self.walked.found.places = Some(self.swept.places().await?);
         }
         Ok(())
+    }
+
+    /// A build that verifies nothing moves no pair: providers are asked for their heads in turn.
+    async fn look_at_a_head(&mut self, memory: &Memory) -> Result<(), WalkError> {
+        let Some(provider) = memory.next_provider() else { return Ok(()) };
+        match self.swept.head(provider).await {
+            Ok(head) => self.walked.found.heads.push((provider.clone(), head)),
+            Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
+                return Err(error.into());
+            }
+            // Its pairs tell.
+            Err(error) => {
+                tracing::debug!(broker = self.name, provider, %error, "broker.head_unknown");
+            }
+        }
+        self.walked.found.asked_head = Some(provider.clone());
+        Ok(())
+    }
+
+    /// Consumers whose turn it is, whether they changed or not; the order as it is then.
+    async fn sweep(&mut self, memory: &mut Memory, mut order: Order) -> Result<Order, WalkError> {
+        let now = Instant::now();
+        if memory.is_first_contact() {
+            return Ok(order);
+        }
+        if memory.sweep.is_over(now) {
+            order = self.list_all(order).await?;
+            self.walked.swept_since = memory.begin_sweep(order.pairs(), self.began, now);
+        }
+        for (_, pairs) in memory.sweep.take(now) {
+            self.look_at_all(memory, pairs, None).await?;
+        }
+        Ok(order)
     }
 
     /// Looks closely at pairs that need not have changed, and were not looked at just now.
@@ -366,64 +380,42 @@ impl<'a> Walk<'a> {
             Ok(published) => numbers(&published),
             Err(error) => return Ok(Err(error)),
         };
-        let seen = self.look(&self.swept, memory, pair, (asked.clone(), &asked)).await?;
+        let seen = self.closely.look(&self.swept, memory, pair, &asked).await?;
         let (Ok(looked), Some(round)) = (&seen, round) else { return Ok(seen) };
         let owed = (pair, looked.examined.debts.as_slice());
-        let healed = self.healer.heal(self.lease, self.teller, &self.swept, owed, round).await;
+        let healed =
+            self.healer.heal(self.lease, self.closely.teller, &self.swept, owed, round).await;
         Ok(of_pair(healed)?.and(seen))
     }
 
-    async fn list(&self) -> Result<Vec<Pair>, BrokerError> {
-        let mut all = Vec::new();
+    /// Reads all pairs, and forgets those that are gone; the order of all.
+    async fn list_all(&mut self, order: Order) -> Result<Order, WalkError> {
+        let (mut all, mut said) = (Vec::new(), None);
         for page in 1..=PAGES_MOST {
-            let pairs = self.broker.pairs_page(page, LISTING).await?;
+            let PairsPage { pairs, total } = self.broker.pairs_page(page, LISTING).await?;
             let is_last = !is_full(&pairs, LISTING);
             all.extend(pairs);
+            said = total;
             if is_last {
                 break;
             }
         }
-        Ok(all)
+        let all = Order::new(all);
+        self.forget_gone(&all).await?;
+        let order = order.of_all(&all);
+        self.walked.found.excess = said.map(|total| order.pairs().len().saturating_sub(total));
+        Ok(order)
     }
 
     /// What the broker said of pairs that it does not name any more counts no longer.
     async fn forget_gone(&self, named: &Order) -> Result<(), WalkError> {
-        let named = named.pairs().iter().map(|pair| self.key(pair)).collect();
+        let named = named.pairs().iter().map(|pair| self.closely.key(pair)).collect();
         if self.pairs.forget_gone(self.lease, self.name, &named).await? {
             Ok(())
         } else {
             Err(WalkError::LeaseLost)
         }
     }
-
-    fn key(&self, pair: &Pair) -> PairKey {
-        PairKey {
-            broker: self.name.to_owned(),
-            consumer: pair.consumer.clone(),
-            provider: pair.provider.clone(),
-        }
-    }
-}
-
-/// Trouble of the broker with one pair is an answer.
-fn of_pair<T>(done: Result<T, TellError>) -> Result<Result<T, BrokerError>, WalkError> {
-    match done {
-        Ok(done) => Ok(Ok(done)),
-        Err(TellError::Broker(error)) => Ok(Err(error)),
-        Err(TellError::Store(error)) => Err(error.into()),
-        Err(TellError::LeaseLost) => Err(WalkError::LeaseLost),
-    }
-}
-
-/// The newest versions of the consumer that have a contract with the provider.
-async fn published(
-    survey: &Survey<'_>,
-    memory: &Memory,
-    pair: &Pair,
-) -> Result<Vec<Version>, BrokerError> {
-    let newest = survey.newest_versions(&pair.consumer, memory.looked_at()).await?;
-    let with = newest.iter().filter(|version| version.providers.contains(&pair.provider));
-    Ok(with.cloned().collect())
 }
 
 fn numbers<'v>(versions: impl IntoIterator<Item = &'v Version>) -> BTreeSet<String> {

@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str, &str)] = migrations! {
     32 "0032_merged_calls" "0032_merged_calls"
     33 "0033_reminders" "0033_reminders"
     34 "0034_refusals_and_runs" "0034_refusals_and_runs"
+    35 "0035_debt_publications" "0035_debt_publications"
 };
 
 /// Runs them on a database of this kind.

@@ -18,7 +18,7 @@ macro_rules! debts {
     () => {
         concat!(
             "select b.broker, b.consumer, b.provider, b.consumer_version, b.provider_version, \
-             b.event_id, b.again, b.again_event_id, b.seen_at, ",
+             b.published_at, b.event_id, b.again, b.again_event_id, b.seen_at, ",
             learned_columns!(),
             " from broker_debts b
              left join provider_times t on t.broker = b.broker and t.provider = b.provider
@@ -128,6 +128,7 @@ fn told_debt(row: &Row) -> Result<ToldDebt, Fault> {
         },
         consumer_version: row.string("consumer_version")?,
         provider_version: row.string("provider_version")?,
+        published_at: row.at_opt("published_at")?,
         event: EventId(row.uuid("event_id")?),
         again: times(row)?,
         again_event: row.uuid_opt("again_event_id")?.map(EventId),

@@ -21,19 +21,43 @@ on conflict (broker) do update set began_at = excluded.began_at,
     changed_last = excluded.changed_last";
 
 const DEBTS: &str = "
-select consumer_version, provider_version, why, event_id, again from broker_debts
+select consumer_version, provider_version, published_at, why, event_id, again from broker_debts
 where broker = $1 and consumer = $2 and provider = $3
 order by consumer_version, provider_version";
 
+/// What stays when the debt is of the same contract, and what is when it is not.
+macro_rules! if_same {
+    ($same:literal, $other:literal) => {
+        concat!(
+            "case when broker_debts.published_at is not distinct from excluded.published_at then ",
+            $same,
+            " else ",
+            $other,
+            " end"
+        )
+    };
+}
+
 const SAVE_DEBTS: &str = "
-insert into broker_debts (broker, consumer, provider, consumer_version, provider_version, why,
-    event_id, seen_at)
+insert into broker_debts (broker, consumer, provider, consumer_version, provider_version,
+    published_at, why, event_id, seen_at)
 select v.*, {now} from (values ";
 
-/// What is known of a debt stays so; that it is still owed is noted.
-const STILL_OWED: &str = ") as v where true
+/// What is known of a debt stays so; that it is still owed is noted. Another contract under the
+/// same version is another debt.
+const STILL_OWED: &str = concat!(
+    ") as v where true
 on conflict (broker, consumer, provider, consumer_version, provider_version)
-do update set seen_at = excluded.seen_at, over_at = null";
+do update set seen_at = excluded.seen_at, over_at = null, published_at = excluded.published_at,
+    why = ",
+    if_same!("broker_debts.why", "excluded.why"),
+    ", event_id = ",
+    if_same!("broker_debts.event_id", "excluded.event_id"),
+    ", again = ",
+    if_same!("broker_debts.again", "0"),
+    ", again_event_id = ",
+    if_same!("broker_debts.again_event_id", "null")
+);
 
 const FORGET_DEBTS: &str = "delete from broker_debts where broker = $1 and seen_at < $2";
 
@@ -100,13 +124,14 @@ impl Store {
         let mut writes = Vec::new();
         for chunk in debts.chunks(CHUNK) {
             let mut save = Query::new(SAVE_DEBTS);
-            let row = |debt: &KnownDebt| -> [Value; 7] {
+            let row = |debt: &KnownDebt| -> [Value; 8] {
                 [
                     (&key.broker).into(),
                     (&key.consumer).into(),
                     (&key.provider).into(),
                     (&debt.consumer_version).into(),
                     (&debt.provider_version).into(),
+                    debt.published_at.into(),
                     debt.why.as_str().into(),
                     debt.event.map(|event| event.0).into(),
                 ]
@@ -162,6 +187,7 @@ impl Store {
                     event: EventId(row.uuid("id")?),
                     consumer_version: event.consumer.version_number,
                     provider_version: event.provider.version_number,
+                    pact_url: event.pact_url,
                 });
             }
         }
@@ -190,6 +216,7 @@ fn known_debt(row: &Row) -> Result<KnownDebt, Fault> {
     Ok(KnownDebt {
         consumer_version: row.string("consumer_version")?,
         provider_version: row.string("provider_version")?,
+        published_at: row.at_opt("published_at")?,
         why,
         event: row.uuid_opt("event_id")?.map(EventId),
         again: times(row)?,

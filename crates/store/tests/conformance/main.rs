@@ -245,6 +245,7 @@ cases! {
     watch {
         walks_come_back_as_written
         debts_are_known_as_long_as_they_are_seen
+        another_contract_under_a_version_is_another_debt
         events_tell_which_versions_they_are_for
         debts_that_were_told_of_are_followed
         providers_are_learned_of

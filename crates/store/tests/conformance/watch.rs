@@ -28,6 +28,7 @@ fn debt(consumer: &str, provider: &str, why: WhyKnown) -> KnownDebt {
     KnownDebt {
         consumer_version: consumer.to_owned(),
         provider_version: provider.to_owned(),
+        published_at: Some(second(5)),
         why,
         event: None,
         again: 0,
@@ -81,6 +82,36 @@ pub(crate) async fn debts_are_known_as_long_as_they_are_seen(world: World) {
     assert_eq!(store.known_debts(&key("b")).await.unwrap()[0], known[0]);
     store.forget_debts(lease, "b", soon).await.unwrap();
     assert_eq!(store.known_debts(&key("b")).await.unwrap(), []);
+}
+
+pub(crate) async fn another_contract_under_a_version_is_another_debt(world: World) {
+    let store = world.store();
+    let lease = lease(store).await;
+    let (first, again, other) =
+        (entry(None, &[]).event.id, entry(None, &[]).event.id, entry(None, &[]).event.id);
+    let before = KnownDebt { event: Some(first), ..debt("1", "p", WhyKnown::Told) };
+    let unknown = KnownDebt { published_at: None, ..debt("2", "p", WhyKnown::FirstContact) };
+    let known = [before.clone(), unknown.clone()];
+    store.save_known_debts(lease, &key("b"), &known).await.unwrap();
+    assert!(before.is_of(second(5)) && before.is_of(second(4)) && !before.is_of(second(6)));
+    assert!(unknown.is_of(second(5)) && unknown.is_of(second(6)));
+    let told = store.told_debts(None).await.unwrap();
+    assert!(told[0].is_of(second(5)) && !told[0].is_of(second(6)));
+    assert!(store.dispatched_again(lease, &told[0], 1, again).await.unwrap());
+    assert!(store.debts_over(lease, &[&told[0]]).await.unwrap());
+
+    // It was overwritten: nothing that is known of the other stays.
+    let overwritten = KnownDebt {
+        published_at: Some(second(6)),
+        event: Some(other),
+        ..debt("1", "p", WhyKnown::Watch)
+    };
+    let known = [overwritten.clone(), unknown];
+    store.save_known_debts(lease, &key("b"), &known).await.unwrap();
+    assert_eq!(store.known_debts(&key("b")).await.unwrap(), known);
+    let told = store.told_debts(None).await.unwrap();
+    assert_eq!((told[0].event, told[0].again, told[0].again_event), (other, 0, None));
+    assert_eq!(told[0].published_at, Some(second(6)));
 }
 
 pub(crate) async fn events_tell_which_versions_they_are_for(world: World) {

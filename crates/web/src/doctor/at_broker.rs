@@ -24,6 +24,8 @@ pub(super) struct AtBroker {
     pub(super) required: Known<Vec<RequiredVersion>>,
     pub(super) latest: Option<VersionResult>,
     pub(super) not_received: Known<NotReceived>,
+    /// Sha of the contract's content, if it is known.
+    pub(super) content: Option<String>,
 }
 
 impl AtBroker {
@@ -33,6 +35,7 @@ impl AtBroker {
             required: Known::Unknown(why.to_owned()),
             latest: None,
             not_received: Known::Unknown(why.to_owned()),
+            content: None,
         }
     }
 
@@ -42,6 +45,7 @@ impl AtBroker {
             required: Known::Is(Vec::new()),
             latest: None,
             not_received: Known::Unknown("nothing was published".to_owned()),
+            content: None,
         }
     }
 }
@@ -116,7 +120,7 @@ async fn contract(of: Of<'_>, version: String, view: PairView) -> Result<AtBroke
     for counted in counts {
         required.push(one(survey, pair, &contract, counted).await?);
     }
-    let pact = broker.pact(pair, &version).await?;
+    let pact = survey.pact(pair, &version).await?;
     let latest = match &pact {
         Some(pact) => broker.latest_result(pair, &pact.sha).await?,
         None => None,
@@ -125,7 +129,8 @@ async fn contract(of: Of<'_>, version: String, view: PairView) -> Result<AtBroke
         let (provider_version, success) = (latest.provider_version, latest.success);
         Some(VersionResult { provider_version, success, at: latest.at? })
     });
-    let url = pact.map(|pact| pact.content_url).unwrap_or_default();
+    let (content, url) = pact.map(|pact| (pact.sha, pact.content_url)).unzip();
+    let url = url.unwrap_or_default();
     let at = contract.published_at;
     let not_received = match not_received(broker, name, pair, &version).await {
         Ok(why) => Known::Is(why),
@@ -136,6 +141,7 @@ async fn contract(of: Of<'_>, version: String, view: PairView) -> Result<AtBroke
         required: Known::Is(required),
         latest,
         not_received,
+        content,
     })
 }
 

@@ -8,7 +8,7 @@ use postrider_domain::doctor::{
     Asked, DeliveryFacts, EventFacts, Known, RunFinding, UnwantedWebhook,
 };
 use postrider_domain::{
-    DeliveryStatus, Event, EventName, HoldCause, LaneState, Outcome, TargetKind,
+    DeliveryStatus, Event, EventName, HoldCause, LaneState, Outcome, TargetKind, may_be_content,
 };
 use postrider_store::{
     DeliveryFilter, DeliveryRow, EventFilter, EventRow, EventView, LaneInfo, ParkedWebhook, Store,
@@ -21,12 +21,13 @@ use crate::unwanted::nearest;
 /// Events of one contract that are looked at, the newest.
 const EVENTS: u32 = 20;
 
-/// Events that ask for a verification of the version, newest first; without a version those of
-/// the newest event's version.
+/// Events that ask for a verification of a version's content, newest first; without a version those
+/// of the newest event's version, without a content those of any. One that names another content
+/// was about what was overwritten since.
 pub(super) async fn events(
     store: &Store,
     asked: &Asked,
-    version: Option<&str>,
+    (version, content): (Option<&str>, Option<&str>),
 ) -> Result<Vec<EventFacts>, StoreError> {
     let filter = EventFilter {
         broker: Some(asked.broker.clone()),
@@ -41,7 +42,7 @@ pub(super) async fn events(
     rows.retain(|row| Some(&row.consumer_version) == newest.as_ref());
     let table = store.webhook_table(None).await?;
     let webhooks = table.map(|table| table.webhooks).unwrap_or_default();
-    let mut here = Here { store, webhooks, lanes: None };
+    let mut here = Here { store, webhooks, content, lanes: None };
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         events.extend(here.event(row).await?);
@@ -53,6 +54,7 @@ pub(super) async fn events(
 struct Here<'s> {
     store: &'s Store,
     webhooks: Vec<Arc<StoredWebhook>>,
+    content: Option<&'s str>,
     /// Read when something waits.
     lanes: Option<(Vec<LaneInfo>, Vec<ParkedWebhook>)>,
 }
@@ -62,13 +64,20 @@ impl Here<'_> {
         let Some(EventView { row, event, deliveries, .. }) = self.store.event(row.id).await? else {
             return Ok(None);
         };
+        let event = serde_json::from_str::<Event>(&event).ok();
+        let is_of_another = self.content.is_some_and(|sha| {
+            event.as_ref().is_some_and(|event| !may_be_content(&event.pact_url, sha))
+        });
+        if is_of_another {
+            return Ok(None);
+        }
         let mut facts = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             facts.push(self.delivery(delivery).await?);
         }
-        let unwanted = match serde_json::from_str::<Event>(&event) {
-            Ok(event) if facts.is_empty() => nearest(&self.webhooks, &event),
-            Ok(_) | Err(_) => Vec::new(),
+        let unwanted = match event {
+            Some(event) if facts.is_empty() => nearest(&self.webhooks, &event),
+            Some(_) | None => Vec::new(),
         };
         let unwanted =
             unwanted.into_iter().map(|UnwantedBy { webhook_uuid, description, reason }| {

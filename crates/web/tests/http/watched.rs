@@ -98,6 +98,7 @@ async fn note(harness: &Harness, event: EventId) {
     let debt = KnownDebt {
         consumer_version: "1".to_owned(),
         provider_version: "p1".to_owned(),
+        published_at: None,
         why: WhyKnown::Watch,
         event: Some(event),
         again: 0,

@@ -51,6 +51,7 @@ fn debt(consumer: &str, times: u32, first: EventFate, newest: Option<EventFate>)
         },
         consumer_version: "1".to_owned(),
         provider_version: "p".to_owned(),
+        published_at: Some(ago(2)),
         event: first.event,
         again: times,
         again_event: newest.as_ref().map(|fate| fate.event),

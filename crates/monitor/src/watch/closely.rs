@@ -1,0 +1,140 @@
+//! A close look at one pair: what it owes is read, told and learned from.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use postrider_broker::{BrokerError, Pair, Survey, Version};
+use postrider_domain::PairKey;
+use postrider_domain::owed::Contract;
+use postrider_store::{MonitorLease, Store, StoreError};
+use tokio::sync::Mutex;
+
+use super::examine::{Examined, examine};
+use super::memory::{Memory, Published};
+use super::tell::{TellError, Teller};
+use super::took;
+
+/// Why a look did not come to its end.
+#[derive(Debug)]
+pub(crate) enum WalkError {
+    Broker(BrokerError),
+    Store(StoreError),
+    /// Another monitor is active.
+    LeaseLost,
+}
+
+impl From<BrokerError> for WalkError {
+    fn from(error: BrokerError) -> Self {
+        Self::Broker(error)
+    }
+}
+
+impl From<StoreError> for WalkError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A pair that was looked at closely.
+pub(super) struct Seen {
+    pub(super) examined: Examined,
+    pub(super) published: Published,
+    pub(super) told: usize,
+}
+
+/// What a close look needs.
+#[derive(Debug)]
+pub(super) struct Closely<'a> {
+    name: &'a str,
+    store: &'a Store,
+    pub(super) teller: &'a Teller,
+    lease: MonitorLease,
+    began: Timestamp,
+    /// Pairs of one provider are looked at beside each other, and learn one after the other.
+    learning: Mutex<()>,
+}
+
+impl<'a> Closely<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        store: &'a Store,
+        teller: &'a Teller,
+        lease: MonitorLease,
+        began: Timestamp,
+    ) -> Self {
+        Self { name, store, teller, lease, began, learning: Mutex::default() }
+    }
+
+    /// Looks closely at a pair and its contracts of these versions, and makes events of what is to
+    /// be told. Trouble of the broker with this pair alone is an answer, too.
+    pub(super) async fn look(
+        &self,
+        survey: &Survey<'_>,
+        memory: &Memory,
+        pair: &Pair,
+        versions: &BTreeSet<String>,
+    ) -> Result<Result<Seen, BrokerError>, WalkError> {
+        let examined = match examine(survey, memory, pair, versions, self.began).await {
+            Ok(examined) => examined,
+            Err(error) => return Ok(Err(error)),
+        };
+        let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
+        let key = self.key(pair);
+        let learned = {
+            let _alone = self.learning.lock().await;
+            took::learn(self.store, self.lease, &key, &examined.contracts).await
+        };
+        let learned = of_pair(learned)?;
+        let at = |version: &String| {
+            let of_it = |one: &&Contract| one.consumer_version == *version;
+            examined.contracts.iter().find(of_it).map(|contract| contract.published_at)
+        };
+        let published = versions.iter().map(|version| (version.clone(), at(version))).collect();
+        Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, published, told }))
+    }
+
+    pub(super) fn key(&self, pair: &Pair) -> PairKey {
+        PairKey {
+            broker: self.name.to_owned(),
+            consumer: pair.consumer.clone(),
+            provider: pair.provider.clone(),
+        }
+    }
+}
+
+/// Trouble of the broker with one pair is an answer.
+pub(super) fn of_pair<T>(done: Result<T, TellError>) -> Result<Result<T, BrokerError>, WalkError> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(TellError::Broker(error)) => Ok(Err(error)),
+        Err(TellError::Store(error)) => Err(error.into()),
+        Err(TellError::LeaseLost) => Err(WalkError::LeaseLost),
+    }
+}
+
+/// The newest versions of the consumer that have a contract with the provider.
+pub(super) async fn published(
+    survey: &Survey<'_>,
+    memory: &Memory,
+    pair: &Pair,
+) -> Result<Vec<Version>, BrokerError> {
+    let newest = survey.newest_versions(&pair.consumer, memory.looked_at()).await?;
+    let with = newest.iter().filter(|version| version.providers.contains(&pair.provider));
+    Ok(with.cloned().collect())
+}
+
+/// Whether one of the newest contracts was published later than is remembered.
+pub(super) async fn has_overwritten(
+    survey: &Survey<'_>,
+    memory: &Memory,
+    pair: &Pair,
+    known: &Published,
+) -> Result<bool, BrokerError> {
+    let newest = published(survey, memory, pair).await?;
+    let versions: Vec<&str> = newest.iter().map(|version| version.number.as_str()).collect();
+    let published = survey.published(pair, &versions).await?;
+    let is_other = |(version, at): &(String, Timestamp)| {
+        known.get(version).copied().flatten().is_some_and(|known| *at > known)
+    };
+    Ok(published.iter().any(is_other))
+}
