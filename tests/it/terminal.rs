@@ -59,7 +59,7 @@ async fn the_first_five_minutes() -> Result<()> {
         ensure!(code == 0 && told.contains("delivered"), "{code}: {told}");
         let (code, told) = printed(&publish.replace("\"billing\"", "\"orders\"")).await?;
         ensure!(
-            code == 0 && told.contains("is for the provider billing, this is orders"),
+            code == 0 && told.contains("provider.name is \"billing\", not \"orders\""),
             "{told}"
         );
         process.terminate(SOON).await?;

@@ -12,7 +12,7 @@ mod webhooks;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use comparison::{Comparison, Difference, STARS, brief, compare, is_starred};
+pub use comparison::{Comparison, Difference, brief, compare, is_starred};
 pub use documents::{InvalidDocuments, documents};
 pub use errors::{
     BrokerError, BrokerFailure, BrokerProblem, BrokerValidationFault, BrokerValidationProblem,

@@ -97,26 +97,6 @@ impl Broker {
         self.rows(&query, pair).await
     }
 
-    /// What each of these consumer versions published, each with the newest result of all if it has
-    /// any; of more than [`SIDE`] the first. Rows are cut before the newest of each is chosen, so
-    /// that versions may be missing (Pact Broker 2.120).
-    pub async fn newest_of_each(
-        &self,
-        pair: &Pair,
-        consumer_versions: &[&str],
-    ) -> Result<Vec<MatrixRow>, BrokerError> {
-        let some = consumer_versions.get(..SIDE).unwrap_or(consumer_versions);
-        if some.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = format!(
-            "{}q[][pacticipant]={}&latestby=cvp&limit={LIMIT}",
-            selectors(&pair.consumer, some),
-            encoded(&pair.provider),
-        );
-        self.rows(&query, pair).await
-    }
-
     async fn named(
         &self,
         pair: &Pair,
@@ -141,7 +121,7 @@ impl Broker {
             return Err(BrokerError::UnknownName { broker: self.address().to_owned(), names });
         }
         let document = self.ok(answer)?;
-        read_rows(&document).map_err(|what| self.unexpected(what))
+        read_rows(&document, pair).map_err(|what| self.unexpected(what))
     }
 }
 
@@ -167,14 +147,16 @@ fn unknown_names(answer: &Answer, pair: &Pair) -> Vec<String> {
     [&pair.consumer, &pair.provider].into_iter().filter(unknown).cloned().collect()
 }
 
-/// Reads the rows of a matrix document. Members that we don't know are no concern of ours.
-fn read_rows(document: &Value) -> Result<Vec<MatrixRow>, String> {
+/// Reads a pair's rows of a matrix document. Members that we don't know are no concern of ours. Of
+/// two applications that are each other's consumers both sides' rows are answered.
+fn read_rows(document: &Value, pair: &Pair) -> Result<Vec<MatrixRow>, String> {
     let rows = document.get("matrix").and_then(Value::as_array).ok_or("no matrix in it")?;
     let row = |(index, row): (usize, &Value)| {
         let wire = WireRow::deserialize(row);
-        wire.map(WireRow::into_row).map_err(|error| format!("row {index} of the matrix: {error}"))
+        wire.map_err(|error| format!("row {index} of the matrix: {error}"))
     };
-    rows.iter().enumerate().map(row).collect()
+    let rows: Vec<WireRow> = rows.iter().enumerate().map(row).collect::<Result<_, _>>()?;
+    Ok(rows.into_iter().filter(|row| row.is_of(pair)).map(WireRow::into_row).collect())
 }
 
 #[derive(Deserialize)]
@@ -188,7 +170,16 @@ struct WireRow {
 
 #[derive(Deserialize)]
 struct WireSide<V> {
+    #[serde(default)]
+    name: String,
     version: V,
+}
+
+impl<V> WireSide<V> {
+    /// A broker may be set to take names in any case.
+    fn is_called(&self, name: &str) -> bool {
+        self.name.is_empty() || self.name.to_lowercase() == name.to_lowercase()
+    }
 }
 
 #[derive(Deserialize)]
@@ -233,6 +224,12 @@ impl Links {
 }
 
 impl WireRow {
+    fn is_of(&self, pair: &Pair) -> bool {
+        let provider = self.provider.as_ref();
+        self.consumer.is_called(&pair.consumer)
+            && provider.is_none_or(|provider| provider.is_called(&pair.provider))
+    }
+
     fn into_row(self) -> MatrixRow {
         let provider = self.provider.and_then(|side| side.version);
         let (provider_version, provider_branch) =
@@ -271,9 +268,22 @@ mod tests {
         })
     }
 
+    fn pair() -> Pair {
+        Pair { consumer: "C".to_owned(), provider: "P".to_owned() }
+    }
+
+    #[test]
+    fn rows_of_the_pair_the_other_way_round_are_left_out() {
+        let side = |name: &str| json!({"name": name, "version": {"number": "1"}});
+        let pact = json!({"createdAt": "2026-11-22T00:00:00+00:00"});
+        let of = |consumer, provider| json!({"consumer": side(consumer), "provider": side(provider), "pact": pact});
+        let matrix = json!({"matrix": [of("P", "C"), of("c", "P"), of("P", "P")]});
+        assert_eq!(read_rows(&matrix, &pair()).unwrap().len(), 1);
+    }
+
     #[test]
     fn a_row_may_be_bare() {
-        let rows = read_rows(&json!({"matrix": [row()], "later": true})).unwrap();
+        let rows = read_rows(&json!({"matrix": [row()], "later": true}), &pair()).unwrap();
         assert_eq!(rows[0].consumer_version, "1");
         assert_eq!(rows[0].pact_url, "");
         assert_eq!((&rows[0].verification, &rows[0].provider_version), (&None, &None));
@@ -281,10 +291,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_no_empty_matrix() {
-        assert_eq!(read_rows(&json!({})).unwrap_err(), "no matrix in it");
+        assert_eq!(read_rows(&json!({}), &pair()).unwrap_err(), "no matrix in it");
         let mut without_date = row();
         without_date["pact"] = json!({});
-        let error = read_rows(&json!({"matrix": [row(), without_date]})).unwrap_err();
+        let error = read_rows(&json!({"matrix": [row(), without_date]}), &pair()).unwrap_err();
         assert!(error.starts_with("row 1 of the matrix: missing field `createdAt`"), "{error}");
     }
 }

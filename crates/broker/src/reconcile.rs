@@ -6,7 +6,7 @@ mod state;
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_api::{AcceptedEvent, DeliveryDetail, DeliveryList, EventDetail};
-use postrider_domain::{DeliveryId, Event, EventId};
+use postrider_domain::{DeliveryId, Event, EventId, EventSource};
 use serde_json::Value;
 
 use crate::{BrokerError, LineChoice, Pair, SideChoice, Survey};
@@ -190,11 +190,18 @@ async fn compare<H: Here>(
             }
             compared += 1;
             let delivery = here.delivery(row.id).await?;
-            for (owed, state) in &mut states {
-                match (owed.is_told_by(&delivery.event), covers(delivery.status)) {
-                    (true, true) => *state = State::Delivered,
-                    (true, false) => owed.failed.push(delivery.id),
-                    (false, _) => {}
+            let told = states.iter_mut().filter(|(owed, _)| owed.is_told_by(&delivery.event));
+            for (owed, state) in told {
+                // What the broker told of may have been overwritten since.
+                if owed.is_of_another_content(&delivery.event)
+                    && tells_one_content(here.event(delivery.event_id).await?.source)
+                {
+                    continue;
+                }
+                if covers(delivery.status) {
+                    *state = State::Delivered;
+                } else {
+                    owed.failed.push(delivery.id);
                 }
             }
         }
@@ -203,6 +210,10 @@ async fn compare<H: Here>(
             return Ok(states);
         }
     }
+}
+
+fn tells_one_content(source: Option<EventSource>) -> bool {
+    source.is_some_and(EventSource::tells_one_content)
 }
 
 fn unclear(states: Vec<(Owed, State)>) -> Vec<(Owed, State)> {

@@ -209,14 +209,15 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// What these consumer versions published for the provider, and when, as far as one answer
-    /// tells: versions of very many results are left out.
+    /// When these consumer versions published what they have for the provider. A version of the
+    /// provider has to be named, for rows of all its versions are cut; one that counts will do.
     pub async fn published(
         &self,
         pair: &Pair,
         versions: &[&str],
+        provider_version: &str,
     ) -> Result<Vec<(String, Timestamp)>, BrokerError> {
-        let rows = self.known.broker().newest_of_each(pair, versions).await?;
+        let rows = self.known.broker().results(pair, versions, &[provider_version]).await?;
         let found = versions.iter().filter_map(|version| {
             let at = published_at(&rows, version)?;
             Some(((*version).to_owned(), at))

@@ -94,6 +94,15 @@ pub enum EventSource {
 pub struct UnknownEventSource;
 
 impl EventSource {
+    /// Whether an event of it tells of one content alone. What somebody posts, or `reconcile`, tells
+    /// of a version whatever content it names.
+    pub fn tells_one_content(self) -> bool {
+        match self {
+            Self::Relay | Self::Watch => true,
+            Self::Api | Self::Reconcile => false,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Api, Self::Relay, Self::Watch, Self::Reconcile];
 
@@ -221,9 +230,11 @@ pub fn content_of(pact_url: &str) -> Option<&str> {
     after.split('/').next().filter(|sha| !sha.is_empty())
 }
 
-/// Whether what is at a pact's URL may be the content with this sha: it is, or the URL names none.
-pub fn may_be_content(pact_url: &str, sha: &str) -> bool {
-    content_of(pact_url).is_none_or(|named| named == sha)
+/// Whether an event of a consumer version told of the content with this sha: its pact's URL names
+/// that or none, or nobody minds ([`EventSource::tells_one_content`]).
+pub fn told_of_content(source: Option<EventSource>, pact_url: &str, sha: &str) -> bool {
+    !source.is_some_and(EventSource::tells_one_content)
+        || content_of(pact_url).is_none_or(|named| named == sha)
 }
 
 #[cfg(test)]
@@ -243,8 +254,17 @@ mod tests {
             (String::new(), None),
         ] {
             assert_eq!(content_of(&url), expected, "{url}");
-            assert!(may_be_content(&url, "5d44"), "{url}");
-            assert_eq!(may_be_content(&url, "other"), expected.is_none(), "{url}");
+            for (source, minds) in [
+                (Some(EventSource::Relay), true),
+                (Some(EventSource::Watch), true),
+                (Some(EventSource::Api), false),
+                (Some(EventSource::Reconcile), false),
+                (None, false),
+            ] {
+                assert!(told_of_content(source, &url, "5d44"), "{url}");
+                let told = told_of_content(source, &url, "other");
+                assert_eq!(told, expected.is_none() || !minds, "{url} {source:?}");
+            }
         }
     }
 }

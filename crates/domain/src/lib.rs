@@ -39,6 +39,7 @@ mod relay;
 mod repository_access;
 mod retry;
 mod secret_value;
+mod stars;
 mod streak;
 pub mod suggestions;
 mod target;
@@ -59,7 +60,7 @@ pub use delivery::{DeliveryStatus, StoredStatus};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{
     Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName,
-    UnknownEventSource, content_of, may_be_content,
+    UnknownEventSource, content_of, told_of_content,
 };
 pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
@@ -99,6 +100,7 @@ pub use relay::{RelayState, UnknownRelayState, relay_state};
 pub use repository_access::{RepositoryAccess, probe_verdict};
 pub use retry::{Decision, RetryPolicy, decide};
 pub use secret_value::{InvalidSecret, secret_value, secret_warnings};
+pub use stars::{SECRET_STARS, STARS, has_stars, is_all_stars, is_starred_or_empty};
 pub use streak::StreakNews;
 pub use target::{HostPatterns, InvalidHostPattern, Target, TargetKind};
 pub use transition::{Refusal, Transition};

@@ -10,6 +10,7 @@
 mod again;
 mod closely;
 mod examine;
+mod list;
 mod memory;
 mod order;
 mod stirred;

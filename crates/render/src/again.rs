@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
-use postrider_domain::RequestTemplate;
+use postrider_domain::{RequestTemplate, SECRET_STARS};
 use secrecy::SecretString;
 
 use crate::body::body_text;
-use crate::redact::STARS;
 use crate::template::Template;
 use crate::{CompiledRequest, Redactor, RenderError, Variables, describe_request, secret_names};
 
@@ -60,5 +59,5 @@ fn has_secret_body(request: &RequestTemplate) -> bool {
         .body
         .as_ref()
         .and_then(body_text)
-        .is_some_and(|text| text.contains(STARS) || Template::parse(&text).has_secret())
+        .is_some_and(|text| text.contains(SECRET_STARS) || Template::parse(&text).has_secret())
 }

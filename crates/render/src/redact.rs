@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
-use postrider_domain::RequestTemplate;
+use postrider_domain::{RequestTemplate, SECRET_STARS, STARS};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -20,12 +20,6 @@ use crate::filter::Filter;
 use crate::headers::is_secret_name;
 use crate::lint::{is_literal, is_secret_member, is_well_known};
 use crate::template::Template;
-
-/// What is shown in a secret's place (as PactFlow does).
-pub(crate) const STARS: &str = "********";
-
-/// The same where a value is hidden by its name (Pact Broker 2.120).
-const TEN_STARS: &str = "**********";
 
 /// Shortest user name that is taken for a token, in bytes.
 const SHORTEST_TOKEN: usize = 16;
@@ -85,7 +79,7 @@ impl Piece<'_> {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Shown(bytes) => bytes,
-            Self::Starred => STARS.as_bytes(),
+            Self::Starred => SECRET_STARS.as_bytes(),
         }
     }
 }
@@ -319,7 +313,7 @@ pub fn star_parameters(url: &str, is_hidden: impl Fn(&str, &str) -> bool) -> Opt
     let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
         Some((name, value)) if !value.is_empty() && is_hidden(&form_decoded(name), value) => {
             any = true;
-            format!("{name}={TEN_STARS}")
+            format!("{name}={STARS}")
         }
         Some(_) | None => parameter.to_owned(),
     });

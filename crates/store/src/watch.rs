@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postrider_domain::owed::Dispatched;
-use postrider_domain::{EventId, Learned, PairKey, WebhookUuid};
+use postrider_domain::{EventId, EventSource, Learned, PairKey, WebhookUuid};
 
 /// How far a broker was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,4 +151,6 @@ pub struct ToldVersion {
     pub provider_version: String,
     /// Where the contract can be read; empty when unknown.
     pub pact_url: String,
+    /// Who brought it; `None` of events from before that was noted.
+    pub source: Option<EventSource>,
 }

@@ -106,6 +106,11 @@ async fn looks_at_a_broker_at_rest_are_cheap() -> Result<()> {
             publish(model, &consumer, "1", "billing", ago(600));
             model.verify("billing", "b1", &consumer, "1", true, ago(500));
         }
+        // Each is the other's consumer, and their versions have the same number.
+        publish(model, "zeta", "1", "alpha", ago(400));
+        publish(model, "alpha", "1", "zeta", ago(300));
+        model.verify("alpha", "1", "zeta", "1", true, ago(200));
+        model.verify("zeta", "1", "alpha", "1", true, ago(200));
     });
     let scene = Scene::start_unswept(Plan::new(Mode::Embedded), &broker).await?;
     scene.looked(&broker).await?;

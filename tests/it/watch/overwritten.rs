@@ -7,7 +7,7 @@ use postrider_testkit::broker::ScriptedBroker;
 use serde_json::Value;
 
 use super::scene::{Scene, ago, now, publish};
-use crate::harness::{EVENT_NAME, Mode, Plan, run_with};
+use crate::harness::{EVENT_NAME, Mode, Plan, SOON, Signal, run_with};
 
 /// A broker tells whole seconds: each publication is of another one.
 const APART: SignedDuration = SignedDuration::from_secs(5);
@@ -101,6 +101,38 @@ async fn the_watch_tells_of_each_content_once() -> Result<()> {
     story.dispatched(4).await?;
     let sent = story.scene.sent()?;
     ensure!(sent.iter().all(|(_, version, owing)| version == "1" && owing == "b1"), "{sent:?}");
+    story.scene.cluster.finish().await
+}
+
+/// The order of changes is what it was after the contract of one pair and a result of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_behind_another_is_found() -> Result<()> {
+    let mut story = Overwriting::set_up(Plan::new(Mode::Embedded)).await?;
+    story.verify();
+    story.broker.model(|model| publish(model, "app", "1", "billing", now()));
+    story.dispatched(2).await?;
+    story.broker.model(|model| {
+        model.verify("billing", "b1", "app", "1", true, now());
+    });
+    story.scene.looked(&story.broker).await?;
+    story.overwrite("another");
+    story.broker.model(|model| {
+        model.verify("billing", "b1", "app", "1", true, now());
+    });
+    story.dispatched(3).await?;
+    story.scene.cluster.finish().await
+}
+
+/// What was published while nobody looked is found by whoever looks next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_forgets_nothing() -> Result<()> {
+    let mut story = Overwriting::set_up(Plan::new(Mode::Embedded)).await?;
+    story.scene.looked(&story.broker).await?;
+    story.scene.cluster.process("serve")?.signal(Signal::TERM)?;
+    story.scene.cluster.process("serve")?.ended(SOON).await?;
+    story.overwrite("another");
+    story.scene.cluster.restart("serve").await?;
+    story.dispatched(2).await?;
     story.scene.cluster.finish().await
 }
 

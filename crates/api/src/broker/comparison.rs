@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use postrider_domain::{STARS, has_stars, is_all_stars, is_starred_or_empty};
 use serde_json::{Map, Value, json};
-
-/// What a server shows instead of a secret (Pact Broker 2.120).
-pub const STARS: &str = "**********";
 
 /// A member of a webhook's document that would change.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,13 +90,12 @@ fn change(field: &str, now: &Value, wanted: &Value) -> Change {
     let (Some(text), true) = (wanted.as_str(), stars) else {
         return if now == wanted { Change::None } else { Change::Seen };
     };
-    let is_all_stars = text.bytes().all(|byte| byte == b'*');
     // Nothing is as good as stars for a header and a password.
     let stands_for_stored = match field {
         "request.url" => false,
-        "request.username" => is_all_stars && !text.is_empty() && now.is_string(),
-        "request.password" => is_all_stars && now.is_string(),
-        _ => is_all_stars,
+        "request.username" => is_all_stars(text) && now.is_string(),
+        "request.password" => is_starred_or_empty(text) && now.is_string(),
+        _ => is_starred_or_empty(text),
     };
     let is_hidden = now.as_str().is_some_and(|now| is_one_of(now, text));
     match () {
@@ -123,7 +120,7 @@ fn is_one_of(shown: &str, text: &str) -> bool {
 
 /// Whether a server shows stars there.
 pub fn is_starred(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.contains(STARS))
+    value.as_str().is_some_and(has_stars)
 }
 
 /// A document's fields by dotted name, with defaults filled in, so that documents which mean

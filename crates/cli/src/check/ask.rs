@@ -11,7 +11,7 @@ use postrider_domain::suggestions;
 use tokio::sync::OnceCell;
 
 use super::by::By;
-use super::judge::{Finding, Outcome, Question, Rule, judge, newest};
+use super::judge::{Answer, Finding, Question, Rule, judge, newest};
 use super::rule::Owes;
 
 /// Questions that the broker works on at one time.
@@ -37,9 +37,9 @@ pub(super) async fn all(
     };
     let findings = stream::iter(questions)
         .map(async |question| {
-            let outcome = asking.one(&question, rule).await;
+            let answer = asking.one(&question, rule).await;
             progress.inc(1);
-            Finding { question, outcome }
+            Finding { question, answer }
         })
         .buffered(SIDE_BY_SIDE)
         .collect()
@@ -58,27 +58,27 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn one(&self, question: &Question, rule: &Rule<'_>) -> Outcome {
+    async fn one(&self, question: &Question, rule: &Rule<'_>) -> Answer {
         if self.away.load(Ordering::Relaxed) >= MAX_AWAY {
-            return Outcome::NotAsked;
+            return Answer::NotAsked;
         }
         let asked = match self.by {
             By::AnyResult => self.any_result(question, rule).await,
             By::Rule(lines, side) => self.by_rule(question, lines, side, rule).await,
         };
         match asked {
-            Ok(outcome) => outcome,
+            Ok(answer) => answer,
             Err(BrokerError::UnknownName { names, .. }) => {
                 let mut hinted = Vec::new();
                 for name in names {
                     let hint = self.hint(&name).await;
                     hinted.push((name, hint));
                 }
-                Outcome::UnknownName(hinted)
+                Answer::UnknownName(hinted)
             }
             Err(error) => {
                 self.away.fetch_add(weight(&error), Ordering::Relaxed);
-                Outcome::Failed(error)
+                Answer::Failed(error)
             }
         }
     }
@@ -87,7 +87,7 @@ impl Asking<'_> {
         &self,
         question: &Question,
         rule: &Rule<'_>,
-    ) -> Result<Outcome, BrokerError> {
+    ) -> Result<Answer, BrokerError> {
         let pair = &question.pair;
         let rows = self.broker.matrix(pair).await?;
         if !rows.is_empty() {
@@ -95,9 +95,9 @@ impl Asking<'_> {
         }
         let unknown = self.unknown(pair).await;
         Ok(if unknown.is_empty() {
-            Outcome::Unverified { published_at: None }
+            Answer::Unverified { published_at: None }
         } else {
-            Outcome::UnknownName(unknown)
+            Answer::UnknownName(unknown)
         })
     }
 
@@ -107,11 +107,11 @@ impl Asking<'_> {
         lines: &LineChoice,
         side: &SideChoice,
         rule: &Rule<'_>,
-    ) -> Result<Outcome, BrokerError> {
+    ) -> Result<Answer, BrokerError> {
         let Question { pair, max_age } = question;
         let view = self.survey.view(pair, lines, side).await?;
         if view.contracts.is_empty() && !view.is_dropped {
-            return Ok(Outcome::Unverified { published_at: None });
+            return Ok(Answer::Unverified { published_at: None });
         }
         let mut owes = Owes::of(&self.survey, pair, &view, *max_age, rule.quiet, rule.now).await?;
         let newest = newest(&view.rows, rule);
@@ -120,7 +120,7 @@ impl Asking<'_> {
             let rows = self.broker.matrix(pair).await?;
             owes.is_unverified = rows.iter().all(|row| row.verification.is_none());
         }
-        Ok(Outcome::Judged(Box::new(owes), newest))
+        Ok(Answer::Judged(Box::new(owes), newest))
     }
 
     /// The pair's names that the broker doesn't know; none when it doesn't say what it knows.

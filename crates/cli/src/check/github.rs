@@ -27,7 +27,7 @@ pub(super) fn tell(report: &Report, env: &Env, out: &mut Out) {
     out.line(report.total());
 
     append(env, "GITHUB_STEP_SUMMARY", |room| summary(report, room.min(MAX_SUMMARY)));
-    let result = report.worst_first().first().map_or("", |finding| finding.outcome.name());
+    let result = report.worst_first().first().map_or("", |finding| finding.answer.name());
     let outputs = format!(
         "result={result}\nexit-code={}\nchecked={}\nfresh={}\n",
         report.exit().code(),

@@ -44,7 +44,7 @@ pub(super) struct Newest {
 
 /// What is known about one pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Answer {
     /// Judged by the broker's own rule, with the newest result of the versions that count.
     Judged(Box<Owes>, Option<Newest>),
     /// Verified recently.
@@ -68,16 +68,16 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) question: Question,
-    pub(super) outcome: Outcome,
+    pub(super) answer: Answer,
 }
 
 /// Judges a pair by any result in its matrix.
-pub(super) fn judge(rows: &[MatrixRow], max_age: Duration, rule: &Rule<'_>) -> Outcome {
+pub(super) fn judge(rows: &[MatrixRow], max_age: Duration, rule: &Rule<'_>) -> Answer {
     let Some(newest) = newest(rows, rule) else {
         let published_at = rows.iter().map(|row| row.published_at).max();
-        return Outcome::Unverified { published_at };
+        return Answer::Unverified { published_at };
     };
-    if newest.age <= max_age { Outcome::Fresh(newest) } else { Outcome::Stale(newest) }
+    if newest.age <= max_age { Answer::Fresh(newest) } else { Answer::Stale(newest) }
 }
 
 /// The newest result that counts.
@@ -97,7 +97,7 @@ pub(super) fn newest(rows: &[MatrixRow], rule: &Rule<'_>) -> Option<Newest> {
     })
 }
 
-impl Outcome {
+impl Answer {
     /// Its name in JSON and tables.
     pub(super) fn name(&self) -> &'static str {
         match self {

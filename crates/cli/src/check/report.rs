@@ -7,7 +7,7 @@ use postrider_domain::owed::PairState;
 use postrider_domain::print_duration;
 use serde_json::{Value, json};
 
-use super::judge::{Finding, Newest, Outcome, severity};
+use super::judge::{Answer, Finding, Newest, severity};
 use super::rule::Owes;
 use crate::broker::failure;
 use crate::{Exit, Out, complain, printable, seconds};
@@ -28,7 +28,7 @@ pub(super) struct Report {
 impl Report {
     /// The worst of all pairs; "nothing was checked" is never fine.
     pub(super) fn exit(&self) -> Exit {
-        let exits = self.findings.iter().filter_map(|finding| finding.outcome.exit());
+        let exits = self.findings.iter().filter_map(|finding| finding.answer.exit());
         exits.max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Usage)
     }
 
@@ -42,7 +42,7 @@ impl Report {
         let mut findings: Vec<&Finding> = self.findings.iter().collect();
         findings.sort_by_key(|finding| {
             // What was not asked follows the trouble that kept it from being asked.
-            std::cmp::Reverse(finding.outcome.exit().map_or(1, severity))
+            std::cmp::Reverse(finding.answer.exit().map_or(1, severity))
         });
         findings
     }
@@ -84,7 +84,7 @@ impl Report {
         json!({
             "broker": self.broker,
             "checked_at": self.checked_at,
-            "result": self.worst_first().first().map(|finding| finding.outcome.name()),
+            "result": self.worst_first().first().map(|finding| finding.answer.name()),
             "exit_code": self.exit().code(),
             "pairs": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         })
@@ -98,7 +98,7 @@ pub(super) const COLUMNS: [&str; 7] =
 impl Finding {
     /// Verified, or not late.
     pub(super) fn is_fresh(&self) -> bool {
-        self.outcome.exit() == Some(Exit::Fine)
+        self.answer.exit() == Some(Exit::Fine)
     }
 
     /// Neither yes nor no.
@@ -108,19 +108,19 @@ impl Finding {
 
     /// What kept the pair from being judged, and what to do.
     fn trouble(&self) -> Option<(String, String)> {
-        match &self.outcome {
-            Outcome::UnknownName(_) => {
+        match &self.answer {
+            Answer::UnknownName(_) => {
                 Some((self.detail(), "write the names as the broker shows them".to_owned()))
             }
-            Outcome::Failed(error) => {
+            Answer::Failed(error) => {
                 let failure = failure(error);
                 Some((failure.message, failure.fix.unwrap_or_default()))
             }
-            Outcome::Judged(..)
-            | Outcome::Fresh(_)
-            | Outcome::Stale(_)
-            | Outcome::Unverified { .. }
-            | Outcome::NotAsked => None,
+            Answer::Judged(..)
+            | Answer::Fresh(_)
+            | Answer::Stale(_)
+            | Answer::Unverified { .. }
+            | Answer::NotAsked => None,
         }
     }
 
@@ -128,29 +128,29 @@ impl Finding {
     pub(super) fn sentence(&self) -> String {
         let pair = &self.question.pair;
         let (consumer, provider) = (printable(&pair.consumer), printable(&pair.provider));
-        format!("{consumer} -> {provider}: {}, {}", self.outcome.name(), self.detail())
+        format!("{consumer} -> {provider}: {}, {}", self.answer.name(), self.detail())
     }
 
     fn detail(&self) -> String {
         let allowed = print_duration(self.question.max_age);
-        let text = match &self.outcome {
-            Outcome::Judged(owes, newest) => self.judged(owes, newest.as_ref()),
-            Outcome::Fresh(newest) | Outcome::Stale(newest) => {
+        let text = match &self.answer {
+            Answer::Judged(owes, newest) => self.judged(owes, newest.as_ref()),
+            Answer::Fresh(newest) | Answer::Stale(newest) => {
                 format!("{}; at most {allowed} is allowed", self.verified(newest))
             }
-            Outcome::Unverified { published_at: None } => {
+            Answer::Unverified { published_at: None } => {
                 "there is no contract between them, as far as was asked".to_owned()
             }
-            Outcome::Unverified { published_at: Some(at) } => {
+            Answer::Unverified { published_at: Some(at) } => {
                 format!("no result that counts; the newest contract was published at {at}")
             }
-            Outcome::UnknownName(names) => {
+            Answer::UnknownName(names) => {
                 let names = names.iter().map(|(name, hint)| format!("{name:?}{hint}"));
                 let names = names.collect::<Vec<_>>().join("; ");
                 format!("the broker knows no pacticipant named {names}")
             }
-            Outcome::Failed(error) => error.to_string(),
-            Outcome::NotAsked => "not asked, because the broker was in trouble".to_owned(),
+            Answer::Failed(error) => error.to_string(),
+            Answer::NotAsked => "not asked, because the broker was in trouble".to_owned(),
         };
         printable(&text)
     }
@@ -196,12 +196,12 @@ impl Finding {
 
     /// One cell for each of [`COLUMNS`].
     pub(super) fn cells(&self) -> Vec<String> {
-        let newest = self.outcome.newest();
+        let newest = self.answer.newest();
         let dash = || "-".to_owned();
         vec![
             self.question.pair.consumer.clone(),
             self.question.pair.provider.clone(),
-            self.outcome.name().to_owned(),
+            self.answer.name().to_owned(),
             self.age().map_or_else(dash, |age| seconds(age.as_secs_f64())),
             print_duration(self.question.max_age),
             newest.map_or_else(dash, |newest| newest.verified_at.to_string()),
@@ -211,19 +211,19 @@ impl Finding {
 
     /// Age of what is owed, else of the newest result.
     fn age(&self) -> Option<Duration> {
-        let owed = match &self.outcome {
-            Outcome::Judged(owes, _) => owes.age,
+        let owed = match &self.answer {
+            Answer::Judged(owes, _) => owes.age,
             _ => None,
         };
-        owed.or(self.outcome.newest().map(|newest| newest.age))
+        owed.or(self.answer.newest().map(|newest| newest.age))
     }
 
     fn json(&self) -> Value {
-        let newest = self.outcome.newest();
+        let newest = self.answer.newest();
         let mut document = json!({
             "consumer": self.question.pair.consumer,
             "provider": self.question.pair.provider,
-            "state": self.outcome.name(),
+            "state": self.answer.name(),
             "detail": self.detail(),
             "max_age_seconds": whole(self.question.max_age),
             "age_seconds": self.age().map(whole),
@@ -233,7 +233,7 @@ impl Finding {
             "provider_version": newest.map(|newest| &newest.provider_version),
             "verification_url": newest.map(|newest| &newest.url),
         });
-        if let Outcome::Judged(owes, _) = &self.outcome {
+        if let Answer::Judged(owes, _) = &self.answer {
             for (name, list) in owes.lists() {
                 document[name] = list;
             }

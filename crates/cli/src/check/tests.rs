@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use postrider_broker::{BrokerError, MatrixRow, Pair, Verification};
 use postrider_domain::{QuietDays, parse_days};
 
-use super::judge::{Finding, Outcome, Question, Rule, judge};
+use super::judge::{Answer, Finding, Question, Rule, judge};
 use super::report::Report;
 use super::{github, pairs};
 use crate::Exit;
@@ -37,9 +37,9 @@ fn row(version: &str, result: Option<(bool, &str)>) -> MatrixRow {
 
 /// State and age in whole hours at a time.
 fn state(rows: &[MatrixRow], now: &str, quiet: &QuietDays, success_only: bool) -> (String, u64) {
-    let outcome = judge(rows, DAY, &Rule { success_only, quiet, now: at(now) });
-    let hours = outcome.newest().map_or(0, |newest| newest.age.as_secs() / 3600);
-    (outcome.name().to_owned(), hours)
+    let answer = judge(rows, DAY, &Rule { success_only, quiet, now: at(now) });
+    let hours = answer.newest().map_or(0, |newest| newest.age.as_secs() / 3600);
+    (answer.name().to_owned(), hours)
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn annotations_cannot_be_broken_out_of() {
     );
 }
 
-fn finding(consumer: &str, outcome: Outcome) -> Finding {
+fn finding(consumer: &str, answer: Answer) -> Finding {
     let pair = Pair { consumer: consumer.to_owned(), provider: "P".to_owned() };
-    Finding { question: Question { pair, max_age: DAY }, outcome }
+    Finding { question: Question { pair, max_age: DAY }, answer }
 }
 
 fn report(findings: Vec<Finding>) -> Report {
@@ -150,16 +150,16 @@ fn the_worst_exit_code_wins() {
     // From the least to the most severe: each is hidden by the next.
     let ladder = [
         (fresh, Exit::Fine),
-        (Outcome::Unverified { published_at: None }, Exit::No),
-        (Outcome::Failed(limited), Exit::RateLimited),
-        (Outcome::Failed(away()), Exit::Unreachable),
-        (Outcome::Failed(refused), Exit::Credential),
-        (Outcome::UnknownName(Vec::new()), Exit::Usage),
+        (Answer::Unverified { published_at: None }, Exit::No),
+        (Answer::Failed(limited), Exit::RateLimited),
+        (Answer::Failed(away()), Exit::Unreachable),
+        (Answer::Failed(refused), Exit::Credential),
+        (Answer::UnknownName(Vec::new()), Exit::Usage),
     ];
-    let mut findings = vec![finding("a", Outcome::NotAsked)];
+    let mut findings = vec![finding("a", Answer::NotAsked)];
     assert_eq!(report(findings.clone()).exit(), Exit::Usage, "nothing was checked");
-    for (outcome, exit) in ladder {
-        findings.insert(0, finding("b", outcome));
+    for (answer, exit) in ladder {
+        findings.insert(0, finding("b", answer));
         assert_eq!(report(findings.clone()).exit(), exit);
     }
 }
@@ -167,7 +167,7 @@ fn the_worst_exit_code_wins() {
 #[test]
 fn a_summary_is_a_table_of_bounded_size() {
     let evil = "a|b`<script>\n[x](y)";
-    let unverified = Outcome::Unverified { published_at: None };
+    let unverified = Answer::Unverified { published_at: None };
     let text = github::summary(&report(vec![finding(evil, unverified.clone())]), 10_000);
     assert!(text.contains(r"| a\|b\`&lt;script> \[x\](y) | P | unverified |"), "{text}");
 

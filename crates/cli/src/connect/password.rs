@@ -1,6 +1,6 @@
 //! The credential that the broker sends with its calls.
 
-use postrider_api::broker::STARS;
+use postrider_domain::STARS;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::relay::USERNAME;

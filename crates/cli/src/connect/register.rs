@@ -1,7 +1,7 @@
 //! The relay at the broker: compared with what it should be, and made so.
 
-use postrider_api::broker::STARS;
 use postrider_broker::{Answer, Broker, error_list, is_a_relay};
+use postrider_domain::STARS;
 use serde_json::Value;
 
 use super::events::{Choice, Events, chosen, of};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use postrider_api::{Delivery, EventDetail, EventList, EventSummary, MergedCalls};
+use postrider_api::{Delivery, EventDetail, EventList, EventSummary, MergedCalls, UnwantedBy};
 use postrider_domain::{EventId, EventName, EventSource, MergedBecause, counted};
 use serde_json::json;
 
@@ -187,6 +187,36 @@ fn sentence(merged: &MergedCalls) -> String {
     format!("{calls} of the broker's relay into this event, the last {:.0}: {why}", merged.last_at)
 }
 
+/// Webhooks that are told of one by one where an event was just sent.
+const TOLD: usize = 20;
+
+/// A line for each webhook: what it is, and what keeps it from wanting the event; none where that
+/// can't be read, as with a token that sends events alone.
+pub(super) async fn why_unwanted(api: &Api, event: EventId) -> Vec<String> {
+    let path = ["api", "v1", "events", &event.to_string()];
+    let Ok(event) = api.get::<EventDetail>(&path, &[]).await else { return Vec::new() };
+    if event.webhooks == 0 {
+        return vec!["there are no webhooks: `postrider webhooks apply` makes one".to_owned()];
+    }
+    let mut lines: Vec<String> = event.unwanted_by.iter().take(TOLD).map(line).collect();
+    let more = event.webhooks.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(format!("and {}", counted(more, "more webhook", "more webhooks")));
+    }
+    lines
+}
+
+fn line(webhook: &UnwantedBy) -> String {
+    let name =
+        if webhook.description.is_empty() { "webhook" } else { webhook.description.as_str() };
+    format!("{name} ({}): {}", webhook.webhook_uuid, reason(webhook))
+}
+
+fn reason(webhook: &UnwantedBy) -> String {
+    let changed = || "would want it now: it was made or changed since".to_owned();
+    webhook.reason.clone().unwrap_or_else(changed)
+}
+
 fn print_unwanted(event: &EventDetail, out: &mut Out) {
     if event.webhooks == 0 {
         out.line("it led to no delivery: there are no webhooks");
@@ -194,12 +224,7 @@ fn print_unwanted(event: &EventDetail, out: &mut Out) {
     }
     out.line("it led to no delivery; the webhooks as they are now:");
     let rows = event.unwanted_by.iter().map(|webhook| {
-        let changed = "would want it now: it was made or changed since";
-        vec![
-            webhook.webhook_uuid.to_string(),
-            webhook.description.clone(),
-            webhook.reason.clone().unwrap_or_else(|| changed.to_owned()),
-        ]
+        vec![webhook.webhook_uuid.to_string(), webhook.description.clone(), reason(webhook)]
     });
     out.table(&["webhook", "description", "why not"], rows.collect(), "");
     let more = event.webhooks.saturating_sub(event.unwanted_by.len() as u64);

@@ -4,7 +4,6 @@ mod ignored;
 mod input;
 mod kept;
 mod send;
-mod why;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +16,6 @@ use serde_json::{Value, json};
 
 use super::Api;
 use crate::follow::{Ended, MOST, WaitArgs, to_the_end};
-use crate::webhooks::{documents, uuids};
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
 use send::Verdict;
 
@@ -75,8 +73,8 @@ struct Tally {
     told: Vec<Refusal>,
     event_ids: Vec<EventId>,
     deliveries: Vec<DeliveryId>,
-    /// The place of the first accepted event that no webhook wants, and how many those are.
-    unwanted: Option<usize>,
+    /// The first accepted event that no webhook wants, and how many those are.
+    unwanted: Option<EventId>,
     unwanted_count: u64,
 }
 
@@ -117,8 +115,8 @@ async fn send_all(
     }
     let mut tally = Tally::default();
     let ended = publish(&api, &events, &mut tally).await;
-    let why = match tally.unwanted.and_then(|index| events.get(index)) {
-        Some(event) => why_not(&api, event).await,
+    let why = match tally.unwanted {
+        Some(event) => kept::why_unwanted(&api, event).await,
         None => Vec::new(),
     };
     let outcome = if args.wait.wait && ended.is_ok() {
@@ -135,21 +133,6 @@ async fn send_all(
     ended.map_err(|failure| tally.add_to(failure))?;
     let exit = outcome.map_or(Exit::Fine, Ended::exit);
     Ok(if tally.refused == 0 { exit } else { Exit::No })
-}
-
-/// Which webhooks there are, and why none of them wants the event; nothing where that can't be
-/// read, as with a token that sends events alone.
-async fn why_not(api: &Api, event: &input::Event) -> Vec<String> {
-    let Ok(event) = serde_json::from_str(&event.json) else { return Vec::new() };
-    match webhooks(api).await {
-        Ok(webhooks) => why::lines(&webhooks, &event),
-        Err(_) => Vec::new(),
-    }
-}
-
-async fn webhooks(api: &Api) -> Result<Vec<Value>, Failure> {
-    let uuids = uuids(api).await?;
-    documents(api, &uuids).await
 }
 
 async fn follow(api: &Api, tally: &Tally, within: Duration) -> Result<Ended, Failure> {
@@ -193,7 +176,7 @@ impl Tally {
             Verdict::Accepted(accepted) => {
                 self.accepted += 1;
                 if accepted.deliveries.is_empty() {
-                    self.unwanted.get_or_insert(index);
+                    self.unwanted.get_or_insert(accepted.event_id);
                     self.unwanted_count += 1;
                 }
                 self.note(&accepted);

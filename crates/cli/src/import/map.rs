@@ -1,8 +1,7 @@
 //! `--map`: which secret stands for a value that the broker stars, or that should not stand in
 //! a webhook.
 
-use postrider_api::broker::is_starred;
-use postrider_domain::TargetKind;
+use postrider_domain::{TargetKind, has_stars};
 use serde_json::{Map as Object, Value};
 use url::Url;
 
@@ -45,7 +44,7 @@ impl Mapping {
         let is_github = request.get("url").and_then(Value::as_str).is_some_and(is_github);
         let by_name = self.by_name(request, is_github);
         // Starred texts are never values that somebody could mean.
-        by_name || (!is_starred_text(&self.left) && self.by_value(request))
+        by_name || (!has_stars(&self.left) && self.by_value(request))
     }
 
     /// The header of this name, or the password.
@@ -112,10 +111,6 @@ impl Mapping {
             format!("--map number {number}")
         }
     }
-}
-
-fn is_starred_text(text: &str) -> bool {
-    is_starred(&Value::String(text.to_owned()))
 }
 
 fn is_uuid(text: &str) -> bool {

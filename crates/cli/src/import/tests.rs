@@ -1,6 +1,6 @@
 //! What becomes of a broker's webhooks.
 
-use postrider_api::broker::STARS;
+use postrider_domain::STARS;
 use serde_json::{Value, json};
 
 use super::copy::{Decision, Step, example, plan, switched_off};

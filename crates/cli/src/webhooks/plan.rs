@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use postrider_api::broker::{self, Comparison, Difference, STARS};
+use postrider_api::broker::{self, Comparison, Difference};
+use postrider_domain::STARS;
 use serde_json::{Value, json};
 
 use crate::Failure;

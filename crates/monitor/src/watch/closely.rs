@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use postrider_broker::{BrokerError, Pair, Survey, Version};
 use postrider_domain::PairKey;
-use postrider_domain::owed::Contract;
 use postrider_store::{MonitorLease, Store, StoreError};
 use tokio::sync::Mutex;
 
 use super::examine::{Examined, examine};
-use super::memory::{Memory, Published};
+use super::memory::{Contracts, Memory};
 use super::tell::{TellError, Teller};
 use super::took;
 
@@ -38,7 +37,7 @@ impl From<StoreError> for WalkError {
 /// A pair that was looked at closely.
 pub(super) struct Seen {
     pub(super) examined: Examined,
-    pub(super) published: Published,
+    pub(super) contracts: Contracts,
     pub(super) told: usize,
 }
 
@@ -85,12 +84,8 @@ impl<'a> Closely<'a> {
             took::learn(self.store, self.lease, &key, &examined.contracts).await
         };
         let learned = of_pair(learned)?;
-        let at = |version: &String| {
-            let of_it = |one: &&Contract| one.consumer_version == *version;
-            examined.contracts.iter().find(of_it).map(|contract| contract.published_at)
-        };
-        let published = versions.iter().map(|version| (version.clone(), at(version))).collect();
-        Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, published, told }))
+        let contracts = remembered(&examined, versions);
+        Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, contracts, told }))
     }
 
     pub(super) fn key(&self, pair: &Pair) -> PairKey {
@@ -123,18 +118,29 @@ pub(super) async fn published(
     Ok(with.cloned().collect())
 }
 
-/// Whether one of the newest contracts was published later than is remembered.
+/// What is remembered of a pair's contracts: those of the lines, and the newest.
+fn remembered(examined: &Examined, versions: &BTreeSet<String>) -> Contracts {
+    let counting = examined.counting.clone();
+    let read = examined.contracts.iter().filter(|_| counting.is_some());
+    let read = read.map(|one| (one.consumer_version.clone(), Some(one.published_at)));
+    let unread = versions.iter().map(|version| (version.clone(), None));
+    Contracts { published: unread.chain(read).collect(), counting }
+}
+
+/// Whether one of the newest contracts was published later than is remembered. Where no version of
+/// the provider counted, nothing could be owed.
 pub(super) async fn has_overwritten(
     survey: &Survey<'_>,
     memory: &Memory,
     pair: &Pair,
-    known: &Published,
+    known: &Contracts,
 ) -> Result<bool, BrokerError> {
+    let Some(counting) = &known.counting else { return Ok(false) };
     let newest = published(survey, memory, pair).await?;
     let versions: Vec<&str> = newest.iter().map(|version| version.number.as_str()).collect();
-    let published = survey.published(pair, &versions).await?;
-    let is_other = |(version, at): &(String, Timestamp)| {
-        known.get(version).copied().flatten().is_some_and(|known| *at > known)
+    let published = survey.published(pair, &versions, counting).await?;
+    let is_later = |(version, at): &(String, Timestamp)| {
+        known.published.get(version).copied().flatten().is_some_and(|known| *at > known)
     };
-    Ok(published.iter().any(is_other))
+    Ok(published.iter().any(is_later))
 }

@@ -15,12 +15,15 @@ use crate::fold::facts_of;
 pub(crate) struct Examined {
     /// What the broker says of it; without its word when the pair is gone.
     pub(crate) facts: PairFacts,
-    /// Debts of the contracts that were asked for, and what is made of each.
+    /// Debts of the contracts that were asked for and of those of the lines, and what is made of
+    /// each.
     pub(crate) debts: Vec<(Debt, Fate)>,
     /// Those contracts and those of the lines, with their results.
     pub(crate) contracts: Vec<Contract>,
     /// The head of the provider's main branch.
     pub(crate) head: Option<String>,
+    /// A version of the provider that counts, if there is any.
+    pub(crate) counting: Option<String>,
 }
 
 impl Examined {
@@ -56,7 +59,9 @@ pub(crate) async fn examine(
     judged.owes.sort_by_key(|debt| debt.since);
     let says = BrokerSays::of(&judged, &view.contracts, &view.counts, now);
     let facts = PairFacts { says: Some(says), ..facts_of(&view.rows) };
-    let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+    let of_lines = view.contracts.iter().map(|contract| &contract.consumer_version);
+    let versions: BTreeSet<&str> = versions.iter().chain(of_lines).map(String::as_str).collect();
+    let versions: Vec<&str> = versions.into_iter().collect();
     let contracts = survey.contracts(pair, &versions, &view.counts).await?;
     let mut debts = Vec::new();
     for mut debt in contracts.iter().flat_map(|contract| contract.owes(&view.counts)) {
@@ -69,8 +74,9 @@ pub(crate) async fn examine(
         debts.push((debt, fate));
     }
     let head = head(&view.counts);
+    let counting = view.counts.first().map(|one| one.version.clone());
     let contracts = contracts.into_iter().chain(view.contracts).collect();
-    Ok(Examined { facts, debts, contracts, head })
+    Ok(Examined { facts, debts, contracts, head, counting })
 }
 
 fn head(counts: &[Counted]) -> Option<String> {

@@ -18,6 +18,9 @@ const KEPT: usize = 500;
 /// What is deployed and supported is known for so many looks, and not for longer than this.
 const PLACES_LOOKS: u32 = 60;
 const PLACES_FOR: Duration = Duration::from_mins(5);
+/// All pairs are read because some are gone once in so many looks, and not for longer than this.
+const LIST_LOOKS: u32 = 12;
+const LIST_EVERY: Duration = Duration::from_mins(1);
 /// How long after something new a walk looks further.
 const LIVELY: Duration = Duration::from_secs(30);
 /// Pairs in a row without a change that end a walk, and as many when nothing has been new lately.
@@ -28,9 +31,15 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 /// How often it is written down that walks come to their end, while nothing else changes.
 const WRITTEN_EVERY: Duration = Duration::from_mins(1);
 
-/// Consumer versions of a pair that have a contract, with when it was published as far as that was
-/// read: one that is overwritten under its version is published later.
-pub(crate) type Published = BTreeMap<String, Option<Timestamp>>;
+/// What is remembered of a pair's contracts.
+#[derive(Debug, Default)]
+pub(crate) struct Contracts {
+    /// Their consumer versions, with when each was published as far as that was read: one that is
+    /// overwritten under its version is published later.
+    pub(crate) published: BTreeMap<String, Option<Timestamp>>,
+    /// A version of the provider that counted then.
+    pub(crate) counting: Option<String>,
+}
 
 /// What is remembered of a broker.
 #[derive(Debug)]
@@ -43,7 +52,7 @@ pub(crate) struct Memory {
     /// When the last walk under this lease began.
     looked: Option<Timestamp>,
     order: Order,
-    contracts: HashMap<Pair, Published>,
+    contracts: HashMap<Pair, Contracts>,
     /// How many pairs more than it says the broker lists.
     excess: usize,
     /// Pairs that the broker could not tell of, longest waiting first.
@@ -55,6 +64,9 @@ pub(crate) struct Memory {
     had_news: Option<Instant>,
     places: Option<(Instant, Places)>,
     places_for: Duration,
+    /// When all pairs were read last because some are gone, and how often they may be.
+    listed: Option<Instant>,
+    list_every: Duration,
     written: Option<Instant>,
     /// When the sweep under way began.
     swept_since: Option<Timestamp>,
@@ -65,11 +77,14 @@ pub(crate) struct Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The newest contracts of each pair that was looked at.
-    pub(crate) contracts: Vec<(Pair, Published)>,
-    /// The heads of providers, of each look at one of them.
-    pub(crate) heads: Vec<(String, Option<String>)>,
-    /// The provider whose head was asked for alone.
-    pub(crate) asked_head: Option<String>,
+    pub(crate) contracts: Vec<(Pair, Contracts)>,
+    /// The heads of providers, as each pair was judged by.
+    pub(crate) heads: Vec<(Pair, Option<String>)>,
+    /// The provider that was asked for its head alone, and what it answered, if it did.
+    pub(crate) asked: Option<String>,
+    pub(crate) heads_asked: Vec<(String, Option<String>)>,
+    /// Whether all pairs were read because some are gone.
+    pub(crate) has_listed: bool,
     /// What is deployed and supported, if it was read.
     pub(crate) places: Option<Places>,
     /// How many pairs more than it says the broker lists, if it was looked at.
@@ -101,6 +116,8 @@ impl Memory {
             had_news: None,
             places: None,
             places_for: PLACES_FOR.min(every.saturating_mul(PLACES_LOOKS)),
+            listed: None,
+            list_every: LIST_EVERY.min(every.saturating_mul(LIST_LOOKS)),
             written: None,
             swept_since: None,
             sweep: Sweep::new(sweep),
@@ -146,13 +163,13 @@ impl Memory {
             first_contact: self.first_contact,
             looked_at: here.or(self.resumed.map(Looked::Elsewhere)),
             is_known: seen
-                .and_then(|versions| versions.get(&debt.consumer_version))
-                .is_some_and(|at| at.is_none_or(|at| debt.published_at <= at)),
+                .and_then(|seen| seen.published.get(&debt.consumer_version).copied().flatten())
+                .is_some_and(|at| debt.published_at <= at),
         }
     }
 
     /// What is remembered of a pair's newest contracts; nothing before it was looked at here.
-    pub(crate) fn published(&self, pair: &Pair) -> Option<&Published> {
+    pub(crate) fn contracts(&self, pair: &Pair) -> Option<&Contracts> {
         self.contracts.get(pair)
     }
 
@@ -161,7 +178,7 @@ impl Memory {
     /// look elsewhere.
     pub(crate) fn is_news(&self, pair: &Pair, version: &Version) -> bool {
         match (self.contracts.get(pair), self.resumed) {
-            (Some(known), _) => !known.contains_key(&version.number),
+            (Some(known), _) => !known.published.contains_key(&version.number),
             (None, Some(at)) => {
                 version.created_at > at.saturating_sub(CLOCKS).unwrap_or(Timestamp::MIN)
             }
@@ -179,10 +196,14 @@ impl Memory {
         self.looked.or(self.resumed)
     }
 
+    /// Whether something was new lately.
+    pub(crate) fn is_lively(&self, now: Instant) -> bool {
+        self.had_news.is_some_and(|at| now.saturating_duration_since(at) < LIVELY)
+    }
+
     /// Pairs in a row without a change that end a walk.
     pub(crate) fn untouched(&self, now: Instant) -> usize {
-        let is_lively = |at: Instant| now.saturating_duration_since(at) < LIVELY;
-        if self.had_news.is_some_and(is_lively) { UNTOUCHED } else { UNTOUCHED_AT_REST }
+        if self.is_lively(now) { UNTOUCHED } else { UNTOUCHED_AT_REST }
     }
 
     /// The pairs in trouble that are looked at again, of many a few.
@@ -192,12 +213,17 @@ impl Memory {
 
     /// The pairs that wait for a result and are looked at again, of many a few.
     pub(crate) fn waiting(&self, most: usize) -> Vec<Pair> {
-        self.waiting.iter().take(most).cloned().collect()
+        self.untroubled(&self.waiting, most)
     }
 
     /// The pairs of which something changed that moves no pair, of many a few.
     pub(crate) fn stirred(&self, most: usize) -> Vec<Pair> {
-        self.stirred.next(most)
+        self.untroubled(self.stirred.waiting(), most)
+    }
+
+    /// Those in trouble have a turn of their own.
+    fn untroubled(&self, pairs: &VecDeque<Pair>, most: usize) -> Vec<Pair> {
+        pairs.iter().filter(|pair| !self.is_troubled(pair)).take(most).cloned().collect()
     }
 
     /// The provider whose head is to be asked for now.
@@ -208,6 +234,12 @@ impl Memory {
     /// Whether the broker has fewer pairs than these, so that some of them are gone.
     pub(crate) fn lacks(&self, order: &Order, total: Option<usize>) -> bool {
         total.is_some_and(|total| order.pairs().len() > total.saturating_add(self.excess))
+    }
+
+    /// Whether all pairs may be read because some are gone: not again and again.
+    pub(crate) fn may_list(&self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < self.list_every;
+        !self.listed.is_some_and(is_recent)
     }
 
     /// What is deployed and supported, while that is known.
@@ -250,7 +282,10 @@ impl Memory {
             self.excess = excess;
             self.stirred.keep(self.order.pairs());
         }
-        self.note_stirred(&found.mended, found.heads, found.asked_head);
+        if found.has_listed {
+            self.listed = Some(now);
+        }
+        self.note_stirred(&found);
         if let Some(places) = found.places {
             let before = self.places.replace((now, places.clone()));
             let moved = before.map(|(_, before)| places.changed_since(&before));
@@ -267,20 +302,24 @@ impl Memory {
         }
     }
 
-    fn note_stirred(
-        &mut self,
-        seen: &BTreeSet<Pair>,
-        heads: Vec<(String, Option<String>)>,
-        asked: Option<String>,
-    ) {
+    fn note_stirred(&mut self, found: &Found) {
         let pairs = self.order.pairs();
-        for (provider, head) in heads {
-            self.stirred.note_head(provider, head, pairs);
+        for (pair, head) in &found.heads {
+            self.stirred.note_head(&pair.provider, head.as_ref(), pairs);
         }
-        self.stirred.note_seen(seen);
-        if let Some(asked) = asked {
-            self.stirred.note_asked(asked);
+        for (provider, head) in &found.heads_asked {
+            self.stirred.note_head(provider, head.as_ref(), pairs);
         }
+        if let Some(asked) = &found.asked {
+            self.stirred.note_asked(asked.clone());
+        }
+        // What was judged by a head that is not the newest is to be judged once more.
+        let heads = found.heads.iter();
+        let late: BTreeSet<&Pair> = heads
+            .filter(|(pair, head)| self.stirred.head(&pair.provider) != head.as_ref())
+            .map(|(pair, _)| pair)
+            .collect();
+        self.stirred.note_seen(|pair| found.mended.contains(pair) && !late.contains(pair));
     }
 
     /// What is to be written down, if it is time.

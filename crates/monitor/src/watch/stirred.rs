@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use postrider_broker::Pair;
 
+/// A head, if there is one.
+type Head = Option<String>;
+
 /// Pairs that are looked at soon, and what tells that they should be.
 #[derive(Debug, Default)]
 pub(super) struct Stirred {
-    /// The head of each provider's main branch, as last read.
-    heads: BTreeMap<String, Option<String>>,
+    /// The head of each provider's main branch, as last read; `None` before that.
+    heads: BTreeMap<String, Option<Head>>,
     /// Longest waiting first.
     queue: VecDeque<Pair>,
     /// The provider whose head was asked for last.
@@ -18,11 +21,17 @@ pub(super) struct Stirred {
 impl Stirred {
     /// A provider's head was read, by whoever looked at one of its pairs. Another one than before
     /// may have no result for any of its contracts.
-    pub(super) fn note_head(&mut self, provider: String, head: Option<String>, pairs: &[Pair]) {
-        if self.heads.get(&provider).is_some_and(|before| *before != head) {
+    pub(super) fn note_head(&mut self, provider: &str, head: Option<&String>, pairs: &[Pair]) {
+        let head = head.cloned();
+        let before = self.heads.insert(provider.to_owned(), Some(head.clone())).flatten();
+        if before.is_some_and(|before| before != head) {
             self.stir(pairs, |pair| pair.provider == provider);
         }
-        self.heads.insert(provider, head);
+    }
+
+    /// The newest head that is known of a provider.
+    pub(super) fn head(&self, provider: &str) -> Option<&String> {
+        self.heads.get(provider)?.as_ref()?.as_ref()
     }
 
     /// Other versions of these applications are deployed or supported than before.
@@ -34,14 +43,14 @@ impl Stirred {
         }
     }
 
-    /// These pairs were looked at.
-    pub(super) fn note_seen(&mut self, seen: &BTreeSet<Pair>) {
-        self.queue.retain(|pair| !seen.contains(pair));
+    /// Some pairs were looked at.
+    pub(super) fn note_seen(&mut self, is_seen: impl Fn(&Pair) -> bool) {
+        self.queue.retain(|pair| !is_seen(pair));
     }
 
-    /// Those that waited longest.
-    pub(super) fn next(&self, most: usize) -> Vec<Pair> {
-        self.queue.iter().take(most).cloned().collect()
+    /// Those that are to be looked at, longest waiting first.
+    pub(super) fn waiting(&self) -> &VecDeque<Pair> {
+        &self.queue
     }
 
     /// The provider whose head is to be asked for now: one after the other.
@@ -59,10 +68,15 @@ impl Stirred {
         self.asked = Some(provider);
     }
 
-    /// Providers of no pair any more are forgotten.
+    /// These are all pairs: others are forgotten, and all their providers asked in turn.
     pub(super) fn keep(&mut self, pairs: &[Pair]) {
         let providers: BTreeSet<&String> = pairs.iter().map(|pair| &pair.provider).collect();
         self.heads.retain(|provider, _| providers.contains(provider));
+        for provider in providers {
+            if !self.heads.contains_key(provider) {
+                self.heads.insert(provider.clone(), None);
+            }
+        }
         let pairs: BTreeSet<&Pair> = pairs.iter().collect();
         self.queue.retain(|pair| pairs.contains(pair));
     }
@@ -87,25 +101,29 @@ mod tests {
         names.iter().map(pair).collect()
     }
 
+    fn next(stirred: &Stirred) -> Vec<Pair> {
+        stirred.waiting().iter().cloned().collect()
+    }
+
     #[test]
     fn another_head_stirs_the_pairs_of_its_provider() {
         let all = pairs(&[("a", "p"), ("b", "p"), ("p", "q"), ("c", "q")]);
         let mut stirred = Stirred::default();
-        let head = |number: &str| Some(number.to_owned());
-        stirred.note_head("p".to_owned(), head("1"), &all);
-        stirred.note_head("q".to_owned(), None, &all);
-        stirred.note_head("p".to_owned(), head("1"), &all);
-        assert_eq!(stirred.next(9), []);
-        stirred.note_head("p".to_owned(), head("2"), &all);
-        assert_eq!(stirred.next(9), all[..2]);
-        stirred.note_head("p".to_owned(), head("3"), &all);
-        assert_eq!(stirred.next(1), all[..1]);
-        stirred.note_seen(&all[..1].iter().cloned().collect());
-        assert_eq!(stirred.next(9), all[1..2]);
-        stirred.note_head("q".to_owned(), head("1"), &all);
-        assert_eq!(stirred.next(9), all[1..]);
+        let [one, two, three] = ["1", "2", "3"].map(str::to_owned);
+        stirred.note_head("p", Some(&one), &all);
+        stirred.note_head("q", None, &all);
+        stirred.note_head("p", Some(&one), &all);
+        assert_eq!(next(&stirred), []);
+        stirred.note_head("p", Some(&two), &all);
+        assert_eq!(next(&stirred), all[..2]);
+        stirred.note_head("p", Some(&three), &all);
+        assert_eq!((next(&stirred), stirred.head("p")), (all[..2].to_vec(), Some(&three)));
+        stirred.note_seen(|pair| pair.consumer == "a");
+        assert_eq!(next(&stirred), all[1..2]);
+        stirred.note_head("q", Some(&one), &all);
+        assert_eq!(next(&stirred), all[1..]);
         stirred.keep(&all[..2]);
-        assert_eq!(stirred.next(9), all[1..2]);
+        assert_eq!((next(&stirred), stirred.head("q")), (all[1..2].to_vec(), None));
     }
 
     #[test]
@@ -113,18 +131,18 @@ mod tests {
         let all = pairs(&[("a", "p"), ("p", "q"), ("b", "q")]);
         let mut stirred = Stirred::default();
         stirred.note_moved(&BTreeSet::new(), &all);
-        assert_eq!(stirred.next(9), []);
+        assert_eq!(next(&stirred), []);
         stirred.note_moved(&BTreeSet::from(["p".to_owned()]), &all);
-        assert_eq!(stirred.next(9), all[..2]);
+        assert_eq!(next(&stirred), all[..2]);
     }
 
     #[test]
-    fn heads_are_asked_for_in_turn() {
+    fn providers_are_asked_for_their_heads_in_turn() {
         let mut stirred = Stirred::default();
         assert_eq!(stirred.next_provider(), None);
-        for provider in ["b", "a", "c"] {
-            stirred.note_head(provider.to_owned(), None, &[]);
-        }
+        stirred.note_head("b", None, &[]);
+        let all = pairs(&[("x", "c"), ("x", "a"), ("y", "a"), ("y", "b")]);
+        stirred.keep(&all);
         let mut asked = String::new();
         for _ in 0..4 {
             let next = stirred.next_provider().unwrap().clone();
@@ -132,5 +150,8 @@ mod tests {
             stirred.note_asked(next);
         }
         assert_eq!(asked, "abca");
+        // The first head that is read is no other than before.
+        stirred.note_head("c", Some(&"1".to_owned()), &all);
+        assert_eq!(next(&stirred), []);
     }
 }

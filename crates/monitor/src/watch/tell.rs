@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use postrider_broker::{BrokerError, Pair, Survey};
 use postrider_domain::owed::{Debt, Fate};
 use postrider_domain::{
-    DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, may_be_content, wants,
+    DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, told_of_content, wants,
 };
 use postrider_store::{
     EventDocument, EventKey, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, KnownDebt,
@@ -101,7 +101,10 @@ impl Teller {
                 again: 0,
             };
             match known.get(&(debt.consumer_version.clone(), debt.provider.version.clone())) {
-                Some(known) if known.is_of(debt.published_at) => settled.push(known.clone()),
+                Some(known) if known.is_of(debt.published_at) => settled.push(KnownDebt {
+                    published_at: known.published_at.or(Some(debt.published_at)),
+                    ..known.clone()
+                }),
                 Some(_) | None => match fate {
                     Fate::FirstContact => settled.push(settles(WhyKnown::FirstContact, None)),
                     Fate::Later => {}
@@ -163,8 +166,8 @@ impl Teller {
     }
 
     /// The newest event that told of the debt, whoever brought it. One without a provider version
-    /// stands for all that counted then; one that names another content than the version has now
-    /// told of what was overwritten.
+    /// stands for all that counted then; one of the broker's that names another content than the
+    /// version has now told of what was overwritten.
     pub(super) async fn told(
         &self,
         survey: &Survey<'_>,
@@ -184,7 +187,7 @@ impl Teller {
         let Some(sha) = survey.content(pair, &debt.consumer_version).await? else {
             return Ok(None);
         };
-        let of_it = told.iter().find(|told| may_be_content(&told.pact_url, &sha));
+        let of_it = told.iter().find(|told| told_of_content(told.source, &told.pact_url, &sha));
         Ok(of_it.map(|told| told.event))
     }
 

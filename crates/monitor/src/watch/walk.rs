@@ -11,19 +11,17 @@ use tokio::time::Instant;
 
 use super::again::{Healer, Round};
 use super::closely::{Closely, Seen, WalkError, has_overwritten, of_pair, published};
+use super::list::{Listed, PAGES_MOST, excess, is_full, list};
 use super::memory::{Found, Memory};
 use super::order::{Order, Place, Reading};
 use super::tell::Teller;
 use crate::fold::Learned;
 use crate::pairs::Pairs;
 
-/// Pairs of a page of the walk, and of the listing of all.
+/// Pairs of a page.
 const PAGE: u32 = 20;
-const LISTING: u32 = 500;
 /// Pairs that are looked at together while everything is read.
 const TOGETHER: usize = 20;
-/// More pages than any broker has.
-const PAGES_MOST: u32 = 10_000;
 /// Requests that are under way at one time: each pair asks one question after the other.
 const SIDE_BY_SIDE: usize = 4;
 /// Pairs in trouble that are looked at again in one look.
@@ -32,6 +30,8 @@ const TROUBLED_MOST: usize = 4;
 const WAITING_MOST: usize = 2;
 /// Pairs of which something changed that moves no pair, likewise.
 const STIRRED_MOST: usize = 4;
+/// Pairs at the front of the order, untouched as far as can be seen, that are asked once more.
+const LEADING_MOST: usize = 3;
 
 /// What a look needs.
 #[derive(Debug)]
@@ -55,8 +55,10 @@ pub(crate) struct Walk<'a> {
     walked: Walked,
     /// How many pairs the broker says that it has.
     total: Option<usize>,
-    /// Every pair that was read so far had changed.
-    is_leading: bool,
+    /// Untouched pairs at the front that were asked once more.
+    leading: usize,
+    /// Whether what is deployed and supported is to be read.
+    reads_places: bool,
 }
 
 /// What a look came to.
@@ -113,7 +115,8 @@ impl<'a> Walk<'a> {
             refused: None,
             walked: Walked::default(),
             total: None,
-            is_leading: true,
+            leading: 0,
+            reads_places: known.is_none(),
         }
     }
 
@@ -122,8 +125,9 @@ impl<'a> Walk<'a> {
         let (mut order, has_read_all) = self.walk(memory).await?;
         if has_read_all {
             self.forget_gone(&order).await?;
-        } else if memory.lacks(&order, self.total) {
-            order = self.list_all(order).await?;
+            self.walked.found.excess = excess(&order, self.total);
+        } else if memory.lacks(&order, self.total) && memory.may_list(Instant::now()) {
+            order = self.leave_out_gone(order).await?;
         }
         self.read_places(memory).await?;
         self.heal(memory).await?;
@@ -200,35 +204,39 @@ impl<'a> Walk<'a> {
 
     /// Pairs that lead the order and change once more move nowhere, and a contract that was
     /// overwritten under its version, or published again under it, is no version that was not
-    /// there. So the first pair is asked for when its contracts were published, and if one of them
-    /// is another than before, so is the next.
+    /// there. So the first pairs are asked for when their contracts were published; those that are
+    /// not remembered, and those of which that can't be read, are looked at closely.
     async fn look_at_leading(
         &mut self,
         memory: &Memory,
         visits: &mut [Visit],
     ) -> Result<(), WalkError> {
-        for visit in visits {
-            if !self.is_leading {
+        for visit in visits.iter_mut().filter(|visit| visit.result.is_none()) {
+            if self.leading == LEADING_MOST {
                 return Ok(());
             }
-            if visit.result.is_some() {
-                continue;
-            }
-            let Some(known) = memory.published(&visit.pair).filter(|known| !known.is_empty())
-            else {
-                self.is_leading = false;
-                return Ok(());
-            };
-            match has_overwritten(&self.fresh, memory, &visit.pair, known).await {
-                Ok(false) => self.is_leading = false,
-                Ok(true) => {
-                    let versions = known.keys().cloned().collect();
-                    let result =
-                        self.closely.look(&self.fresh, memory, &visit.pair, &versions).await?;
-                    (visit.has_news, visit.result) = (true, Some(result));
+            self.leading += 1;
+            let found = match memory.contracts(&visit.pair) {
+                None => Some(false),
+                Some(known) => {
+                    match has_overwritten(&self.fresh, memory, &visit.pair, known).await {
+                        Ok(false) => None,
+                        Ok(true) => Some(true),
+                        Err(error) if is_of_all(&error) => return Err(error.into()),
+                        Err(_) => Some(false),
+                    }
                 }
-                Err(error) => visit.result = Some(Err(error)),
-            }
+            };
+            let Some(has_news) = found else { continue };
+            visit.has_news = has_news;
+            let asked = published(&self.fresh, memory, &visit.pair).await;
+            visit.result = Some(match asked {
+                Ok(asked) => {
+                    let versions = numbers(&asked);
+                    self.closely.look(&self.fresh, memory, &visit.pair, &versions).await?
+                }
+                Err(error) => Err(error),
+            });
         }
         Ok(())
     }
@@ -247,7 +255,7 @@ impl<'a> Walk<'a> {
             }
             let key = self.closely.key(&pair);
             match result {
-                Ok(Seen { examined, published, told }) => {
+                Ok(Seen { examined, contracts, told }) => {
                     let is_old = |(_, fate): &&(_, Fate)| *fate == Fate::FirstContact;
                     self.walked.told += told;
                     self.walked.first_contact += examined.debts.iter().filter(is_old).count();
@@ -256,15 +264,13 @@ impl<'a> Walk<'a> {
                         self.walked.found.waiting.push(pair.clone());
                     }
                     if examined.facts.says.is_some() {
-                        self.walked.found.heads.push((pair.provider.clone(), examined.head));
+                        self.walked.found.heads.push((pair.clone(), examined.head));
                     }
                     learned.push((key, Learned::Facts(Box::new(examined.facts))));
                     self.walked.found.mended.insert(pair.clone());
-                    self.walked.found.contracts.push((pair, published));
+                    self.walked.found.contracts.push((pair, contracts));
                 }
-                Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
-                    return Err(error.into());
-                }
+                Err(error) if is_of_all(&error) => return Err(error.into()),
                 Err(error) => {
                     let trouble = error.to_string();
                     tracing::debug!(broker = self.name, pair = %key, trouble, "broker.pair_unknown");
@@ -301,35 +307,43 @@ impl<'a> Walk<'a> {
     /// Pairs in trouble, those that wait for a result, and those of which something changed that
     /// moves no pair, before the sweep comes to them.
     async fn look_again(&mut self, memory: &Memory) -> Result<(), WalkError> {
-        let mut again = memory.troubled(TROUBLED_MOST);
         let others = memory.waiting(WAITING_MOST).into_iter().chain(memory.stirred(STIRRED_MOST));
-        let others: BTreeSet<Pair> = others.filter(|pair| !memory.is_troubled(pair)).collect();
-        again.extend(others);
+        let others: BTreeSet<Pair> = others.collect();
+        let again = memory.troubled(TROUBLED_MOST).into_iter().chain(others).collect();
         self.look_at_all(memory, again, None).await
     }
 
-    /// What is deployed and supported, if that was read too long ago.
+    /// What is deployed and supported, if that was read too long ago. Where it can't be read it is
+    /// asked for again; the pairs that it concerns tell.
     async fn read_places(&mut self, memory: &Memory) -> Result<(), WalkError> {
-        if !memory.is_first_contact() && memory.places(Instant::now()).is_none() {
-            self.walked.found.places = Some(self.swept.places().await?);
+        // Who meets a broker has read it just now.
+        let survey = if memory.is_first_contact() { &self.fresh } else { &self.swept };
+        if !self.reads_places {
+            return Ok(());
+        }
+        match survey.places().await {
+            Ok(places) => self.walked.found.places = Some(places),
+            Err(error) if is_of_all(&error) => return Err(error.into()),
+            Err(error) => tracing::debug!(broker = self.name, %error, "broker.places_unknown"),
         }
         Ok(())
     }
 
     /// A build that verifies nothing moves no pair: providers are asked for their heads in turn.
+    /// After something new, when a walk goes further, only looks that find more ask so.
     async fn look_at_a_head(&mut self, memory: &Memory) -> Result<(), WalkError> {
+        if memory.is_lively(Instant::now()) && !self.walked.found.has_news {
+            return Ok(());
+        }
         let Some(provider) = memory.next_provider() else { return Ok(()) };
+        self.walked.found.asked = Some(provider.clone());
         match self.swept.head(provider).await {
-            Ok(head) => self.walked.found.heads.push((provider.clone(), head)),
-            Err(error @ (BrokerError::Credential { .. } | BrokerError::RateLimited { .. })) => {
-                return Err(error.into());
-            }
-            // Its pairs tell.
+            Ok(head) => self.walked.found.heads_asked.push((provider.clone(), head)),
+            Err(error) if is_of_all(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(broker = self.name, provider, %error, "broker.head_unknown");
             }
         }
-        self.walked.found.asked_head = Some(provider.clone());
         Ok(())
     }
 
@@ -390,20 +404,26 @@ impl<'a> Walk<'a> {
 
     /// Reads all pairs, and forgets those that are gone; the order of all.
     async fn list_all(&mut self, order: Order) -> Result<Order, WalkError> {
-        let (mut all, mut said) = (Vec::new(), None);
-        for page in 1..=PAGES_MOST {
-            let PairsPage { pairs, total } = self.broker.pairs_page(page, LISTING).await?;
-            let is_last = !is_full(&pairs, LISTING);
-            all.extend(pairs);
-            said = total;
-            if is_last {
-                break;
-            }
-        }
-        let all = Order::new(all);
-        self.forget_gone(&all).await?;
-        let order = order.of_all(&all);
-        self.walked.found.excess = said.map(|total| order.pairs().len().saturating_sub(total));
+        let Listed { all, total, .. } = list(self.broker).await?;
+        self.only(order, &all, total).await
+    }
+
+    /// The same, unless more was deleted meanwhile.
+    async fn leave_out_gone(&mut self, order: Order) -> Result<Order, WalkError> {
+        self.walked.found.has_listed = true;
+        let Listed { all, total, is_steady } = list(self.broker).await?;
+        if is_steady { self.only(order, &all, total).await } else { Ok(order) }
+    }
+
+    async fn only(
+        &mut self,
+        order: Order,
+        all: &Order,
+        total: Option<usize>,
+    ) -> Result<Order, WalkError> {
+        self.forget_gone(all).await?;
+        let order = order.of_all(all);
+        self.walked.found.excess = excess(&order, total);
         Ok(order)
     }
 
@@ -422,6 +442,7 @@ fn numbers<'v>(versions: impl IntoIterator<Item = &'v Version>) -> BTreeSet<Stri
     versions.into_iter().map(|version| version.number.clone()).collect()
 }
 
-fn is_full(page: &[Pair], size: u32) -> bool {
-    u32::try_from(page.len()).is_ok_and(|length| length >= size)
+/// Trouble that all questions have.
+fn is_of_all(error: &BrokerError) -> bool {
+    matches!(error, BrokerError::Credential { .. } | BrokerError::RateLimited { .. })
 }

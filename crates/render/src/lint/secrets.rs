@@ -1,6 +1,7 @@
 //! Credentials that stand in the webhook itself, where everybody sees them who may read, export
 //! or back up webhooks.
 
+use postrider_domain::has_stars;
 use url::Url;
 
 use super::finding::{Finding, LintRule};
@@ -47,7 +48,7 @@ const NAMES: [&str; 12] = [
 
 /// What the text gives away, if anything.
 pub(super) fn inline(spot: &Spot<'_>) -> Option<Finding> {
-    if is_starred(&spot.text) {
+    if has_stars(&spot.text) {
         return Some(hidden(spot));
     }
     let what = match spot.kind {
@@ -83,11 +84,6 @@ fn hidden(spot: &Spot<'_>) -> Finding {
     let what = "the value is starred, so it was not looked at";
     let fix = "lint the file that it was applied from";
     Finding::new(LintRule::Hidden, &spot.pointer, what, fix)
-}
-
-/// What a broker shows in a secret's place (Pact Broker 2.120: ten stars).
-fn is_starred(text: &str) -> bool {
-    text.contains("**********")
 }
 
 /// Something that nothing will be filled into.

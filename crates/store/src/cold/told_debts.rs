@@ -36,15 +36,16 @@ const TOLD: &str =
 const OF_PAIR: &str =
     concat!(debts!(), " and b.broker = $1 and b.consumer = $2 and b.provider = $3");
 
+/// Of this event alone: what was overwritten meanwhile is another debt in the same row.
 const DISPATCHED_AGAIN: &str = "
 update broker_debts set again = $6, again_event_id = $7
 where broker = $1 and consumer = $2 and provider = $3 and consumer_version = $4
-    and provider_version = $5 and again < $6";
+    and provider_version = $5 and event_id = $8 and again < $6";
 
 const OVER: &str = "
 update broker_debts set over_at = {now}
 where broker = $1 and consumer = $2 and provider = $3 and consumer_version = $4
-    and provider_version = $5";
+    and provider_version = $5 and event_id = $6";
 
 const FATES: &str = "
 select e.id, d.next_at is not null as open, d.status, d.updated_at, w.uuid
@@ -95,7 +96,7 @@ impl Store {
         times: u32,
         event: EventId,
     ) -> Result<bool, StoreError> {
-        let note = of_debt(DISPATCHED_AGAIN, debt).bind(times).bind(event);
+        let note = of_debt(DISPATCHED_AGAIN, debt).bind(times).bind(event).bind(debt.event);
         self.under_lease("dispatched_again", lease, vec![note]).await
     }
 
@@ -105,7 +106,7 @@ impl Store {
         lease: MonitorLease,
         debts: &[&ToldDebt],
     ) -> Result<bool, StoreError> {
-        let over = debts.iter().map(|debt| of_debt(OVER, debt)).collect();
+        let over = debts.iter().map(|debt| of_debt(OVER, debt).bind(debt.event)).collect();
         self.under_lease("debts_over", lease, over).await
     }
 }

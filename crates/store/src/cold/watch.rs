@@ -25,11 +25,13 @@ select consumer_version, provider_version, published_at, why, event_id, again fr
 where broker = $1 and consumer = $2 and provider = $3
 order by consumer_version, provider_version";
 
-/// What stays when the debt is of the same contract, and what is when it is not.
+/// What stays when the debt is of the same contract, and what is when it is not. One that was noted
+/// without a time is of whatever is there now.
 macro_rules! if_same {
     ($same:literal, $other:literal) => {
         concat!(
-            "case when broker_debts.published_at is not distinct from excluded.published_at then ",
+            "case when coalesce(broker_debts.published_at, excluded.published_at) \
+             is not distinct from excluded.published_at then ",
             $same,
             " else ",
             $other,
@@ -69,7 +71,7 @@ const FORGET: [&str; 3] = [
 
 /// Newest first: of very many the newest are looked at.
 const TOLD: &str = "
-select e.id, e.body from events e
+select e.id, e.source, e.body from events e
 where e.pair_hash = $1 and e.id > $2 and e.name = $3 order by e.id desc limit $4";
 
 /// Events of one pair that are looked at.
@@ -188,6 +190,7 @@ impl Store {
                     consumer_version: event.consumer.version_number,
                     provider_version: event.provider.version_number,
                     pact_url: event.pact_url,
+                    source: row.text_opt("source")?.map(codec::event_source).transpose()?,
                 });
             }
         }

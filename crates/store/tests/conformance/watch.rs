@@ -106,9 +106,15 @@ pub(crate) async fn another_contract_under_a_version_is_another_debt(world: Worl
         event: Some(other),
         ..debt("1", "p", WhyKnown::Watch)
     };
-    let known = [overwritten.clone(), unknown];
+    // What was noted without a time gets one, and stays what it is.
+    let dated = KnownDebt { published_at: Some(second(7)), why: WhyKnown::Told, ..unknown.clone() };
+    let known = [overwritten.clone(), dated.clone()];
     store.save_known_debts(lease, &key("b"), &known).await.unwrap();
-    assert_eq!(store.known_debts(&key("b")).await.unwrap(), known);
+    let expected = [overwritten, KnownDebt { why: WhyKnown::FirstContact, ..dated }];
+    assert_eq!(store.known_debts(&key("b")).await.unwrap(), expected);
+    // Who read the row before says nothing of what stands there now.
+    store.debts_over(lease, &[&told[0]]).await.unwrap();
+    store.dispatched_again(lease, &told[0], 2, again).await.unwrap();
     let told = store.told_debts(None).await.unwrap();
     assert_eq!((told[0].event, told[0].again, told[0].again_event), (other, 0, None));
     assert_eq!(told[0].published_at, Some(second(6)));

@@ -1,9 +1,9 @@
 //! Webhook documents as they are shown: redacted, in the broker's order of keys, null members
 //! left out, every link a single object.
 
-use postrider_api::broker::STARS;
 use postrider_domain::{
-    Body, BodyMode, RequestTemplate, Selector, Webhook, is_credential_header, is_secret_header,
+    Body, BodyMode, RequestTemplate, STARS, Selector, Webhook, is_credential_header,
+    is_secret_header,
 };
 use postrider_render::{is_secret_parameter, is_token, star_parameters};
 use serde_json::{Map, Value, json};

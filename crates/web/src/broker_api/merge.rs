@@ -2,7 +2,9 @@
 //! document can't send back (Pact Broker 2.120: `webhooks/service.rb`).
 
 use jiff::Timestamp;
-use postrider_domain::{EventName, Extensions, RequestTemplate, Webhook, WebhookUuid};
+use postrider_domain::{
+    EventName, Extensions, RequestTemplate, Webhook, WebhookUuid, is_all_stars, is_starred_or_empty,
+};
 use postrider_render::is_token;
 
 use crate::broker_api::draft::{Draft, DraftRequest, Member};
@@ -93,7 +95,7 @@ fn stays(draft: &DraftRequest, old: &RequestTemplate) -> Result<(), Errors> {
         refuse("request.url", &format!("the parameter {name}"));
     }
     for (name, value) in &draft.headers {
-        if is_starred(value) && !value.is_empty() && stored_header(old, name).is_some() {
+        if is_all_stars(value) && stored_header(old, name).is_some() {
             refuse("request.headers", name);
         }
     }
@@ -103,7 +105,9 @@ fn stays(draft: &DraftRequest, old: &RequestTemplate) -> Result<(), Errors> {
     }
     match &draft.password {
         _ if old.password.is_none() => {}
-        Member::Given(text) if is_starred(text) => refuse("request.password", "the password"),
+        Member::Given(text) if is_starred_or_empty(text) => {
+            refuse("request.password", "the password");
+        }
         Member::Missing if !is_same_host => {
             errors.add(
                 "request.password",
@@ -130,15 +134,6 @@ fn stays_hidden(draft: &DraftRequest, old: &RequestTemplate) -> Result<(), Error
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// Stars only, or nothing: what a redacted document holds in a secret's place.
-pub(super) fn is_starred(value: &str) -> bool {
-    value.bytes().all(|b| b == b'*')
-}
-
-fn is_all_stars(value: &str) -> bool {
-    !value.is_empty() && is_starred(value)
-}
-
 /// Starred only where it is a token; then the stored one.
 fn username(given: Option<String>, old: Option<&RequestTemplate>) -> Option<String> {
     let is_hidden = given.as_deref().is_some_and(is_all_stars);
@@ -152,7 +147,7 @@ fn password(given: Member<String>, old: Option<&RequestTemplate>) -> Option<Stri
     match given {
         Member::Missing => stored,
         Member::Null => None,
-        Member::Given(text) if is_starred(&text) && stored.is_some() => stored,
+        Member::Given(text) if is_starred_or_empty(&text) && stored.is_some() => stored,
         Member::Given(text) => Some(text),
     }
 }
@@ -169,7 +164,7 @@ fn headers(given: Vec<(String, String)>, old: Option<&RequestTemplate>) -> Vec<(
         .into_iter()
         .filter_map(|(name, value)| {
             let stored = || stored_header(old, &name).cloned();
-            let value = if is_starred(&value) { stored()? } else { value };
+            let value = if is_starred_or_empty(&value) { stored()? } else { value };
             Some((name, value))
         })
         .collect()

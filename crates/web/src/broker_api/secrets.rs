@@ -4,7 +4,7 @@
 use axum::body::Body;
 use http::{Method, StatusCode, header};
 use postrider_api::broker::{BrokerSecret, BrokerSecretDocument, BrokerSecretList};
-use postrider_domain::{InvalidSecret, secret_value};
+use postrider_domain::{InvalidSecret, is_starred_or_empty, secret_value};
 use postrider_http_server::openapi::{Operation, Tag, refer};
 use postrider_store::{SecretContent, SecretInfo, SecretPut, SecretWrite};
 use secrecy::SecretString;
@@ -15,7 +15,6 @@ use crate::broker_api::base::Bases;
 use crate::broker_api::described::{Described, text};
 use crate::broker_api::draft::{Member, optional_text};
 use crate::broker_api::faults::{Errors, FILLED, MISSING};
-use crate::broker_api::merge::is_starred;
 use crate::broker_api::read;
 use crate::broker_api::request_context::RequestContext;
 use crate::broker_api::response::{self, Answer, Failure};
@@ -195,7 +194,7 @@ fn validate(document: &Value, is_new: bool) -> Result<Draft, Failure> {
         errors.add("name", if name.is_empty() { FILLED } else { rule });
     }
     let given = match value {
-        Member::Given(text) if !is_new && is_starred(&text) => Member::Missing,
+        Member::Given(text) if !is_new && is_starred_or_empty(&text) => Member::Missing,
         other => other,
     };
     let value = required("value", given, is_new, &mut errors);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use postrider_broker::{
     Broker, BrokerConfig, BrokerError, Pair, PairView, RelayWebhook, Scope, SideChoice, Survey,
     TriggeredCall, VersionFound,
@@ -132,7 +133,7 @@ async fn contract(of: Of<'_>, version: String, view: PairView) -> Result<AtBroke
     let (content, url) = pact.map(|pact| (pact.sha, pact.content_url)).unzip();
     let url = url.unwrap_or_default();
     let at = contract.published_at;
-    let not_received = match not_received(broker, name, pair, &version).await {
+    let not_received = match not_received(broker, name, pair, (&version, at)).await {
         Ok(why) => Known::Is(why),
         Err(error) => Known::Unknown(error.to_string()),
     };
@@ -171,11 +172,13 @@ async fn not_received(
     broker: &Broker,
     name: &str,
     pair: &Pair,
-    version: &str,
+    (version, published_at): (&str, Timestamp),
 ) -> Result<NotReceived, BrokerError> {
     let mut relays = broker.relays().await?;
     relays.retain(|relay| relay.is_for(name));
-    let calls = broker.triggered_calls(pair, version).await?;
+    let mut calls = broker.triggered_calls(pair, version).await?;
+    // Those before were about what was overwritten since.
+    calls.retain(|call| call.at.as_second() >= published_at.as_second());
     Ok(why_not(&relays, &calls))
 }
 
@@ -209,8 +212,6 @@ fn why_not(relays: &[RelayWebhook], calls: &[TriggeredCall]) -> NotReceived {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn relay(enabled: bool, events: &[&str]) -> RelayWebhook {

@@ -8,7 +8,7 @@ use postrider_domain::doctor::{
     Asked, DeliveryFacts, EventFacts, Known, RunFinding, UnwantedWebhook,
 };
 use postrider_domain::{
-    DeliveryStatus, Event, EventName, HoldCause, LaneState, Outcome, TargetKind, may_be_content,
+    DeliveryStatus, Event, EventName, HoldCause, LaneState, Outcome, TargetKind, told_of_content,
 };
 use postrider_store::{
     DeliveryFilter, DeliveryRow, EventFilter, EventRow, EventView, LaneInfo, ParkedWebhook, Store,
@@ -22,8 +22,8 @@ use crate::unwanted::nearest;
 const EVENTS: u32 = 20;
 
 /// Events that ask for a verification of a version's content, newest first; without a version those
-/// of the newest event's version, without a content those of any. One that names another content
-/// was about what was overwritten since.
+/// of the newest event's version, without a content those of any. One of the broker's that names
+/// another content was about what was overwritten since.
 pub(super) async fn events(
     store: &Store,
     asked: &Asked,
@@ -66,7 +66,7 @@ impl Here<'_> {
         };
         let event = serde_json::from_str::<Event>(&event).ok();
         let is_of_another = self.content.is_some_and(|sha| {
-            event.as_ref().is_some_and(|event| !may_be_content(&event.pact_url, sha))
+            event.as_ref().is_some_and(|event| !told_of_content(row.source, &event.pact_url, sha))
         });
         if is_of_another {
             return Ok(None);

@@ -1,6 +1,7 @@
+use postrider_domain::STARS;
 use serde_json::{Value, json};
 
-use super::{Comparison, Difference, STARS, brief, compare, is_starred};
+use super::{Comparison, Difference, brief, compare, is_starred};
 
 fn webhook() -> Value {
     json!({
