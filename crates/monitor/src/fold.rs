@@ -83,11 +83,11 @@ impl Ledger {
                 }
                 Learned::Facts(facts) => {
                     row.facts.absorb(facts);
-                    let says = row.facts.says.take();
-                    says.map(|says| match &before {
-                        Some(before) => says.after(before),
-                        None => says,
-                    })
+                    match (row.facts.says.take(), before) {
+                        (Some(says), Some(before)) => Some(says.after(&before)),
+                        (Some(says), None) => Some(says),
+                        (None, before) => before.map(BrokerSays::gone),
+                    }
                 }
             };
         });
@@ -96,12 +96,13 @@ impl Ledger {
         }
     }
 
-    /// The broker does not name these pairs any more: what it said of them is gone.
+    /// The broker does not name these pairs any more: what it said of them is gone, and what events
+    /// told is of no use.
     pub fn forget_unless(&mut self, is_named: impl Fn(&PairKey) -> bool) {
         let gone = self.rows.iter().filter(|(key, row)| row.facts.says.is_some() && !is_named(key));
         let gone: Vec<PairKey> = gone.map(|(key, _)| key.clone()).collect();
         for key in gone {
-            self.change(&key, |row| row.facts.says = None);
+            self.change(&key, |row| row.facts.says = row.facts.says.take().map(BrokerSays::gone));
         }
     }
 

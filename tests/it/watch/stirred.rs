@@ -83,6 +83,36 @@ async fn a_deployment_is_seen() -> Result<()> {
     scene.cluster.finish().await
 }
 
+/// What events told of a pair is no reason for an alarm once it is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_that_is_deleted_is_unknown() -> Result<()> {
+    let (broker, scene) = set_up().await?;
+    broker.model(|model| publish(model, "tried", "1", "billing", now()));
+    scene.relay(&broker, "tried").await?;
+    scene.dispatched(1).await?;
+    let api = scene.cluster.api()?;
+    let is = async |state: &str| {
+        wait_until(&format!("it to be {state}"), SOON, async || {
+            let answer = api.get("/api/v1/freshness?consumer=tried").await?.ok()?;
+            let pair = &answer["pairs"][0];
+            Ok(Looking::when(pair["state"] == state && pair["basis"] == "broker", || {
+                pair.to_string()
+            }))
+        })
+        .await
+    };
+    is("owing").await?;
+    broker.model(|model| {
+        model.delete_integration("tried", "billing");
+    });
+    is("unknown").await?;
+    // It comes back.
+    broker.model(|model| publish(model, "tried", "2", "billing", now()));
+    is("owing").await?;
+    scene.dispatched(2).await?;
+    scene.cluster.finish().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_pair_owed_that_is_gone_is_owed_no_longer() -> Result<()> {
     let (broker, scene) = set_up().await?;

@@ -36,6 +36,33 @@ async fn open_incidents(scene: &Scene) -> Result<Vec<String>> {
     Ok(kinds.map(|incident| incident["kind"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
+/// More versions than a look reads are published while the broker can't tell of their pair: a look
+/// that came to its end without it was none of this pair.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_in_a_pairs_trouble_is_not_lost() -> Result<()> {
+    const VERSIONS: u64 = 30;
+    let broker = broker().await?;
+    let scene = Scene::start_unswept(Plan::new(Mode::Embedded), &broker).await?;
+    scene.looked(&broker).await?;
+    broker.answer_of("[pacticipant]=app", Some((500, "oops")));
+    broker.model(|model| {
+        for number in 1..=VERSIONS {
+            let version = number.to_string();
+            model.build_on("app", &version, &format!("feature-{number}"), now());
+            model.publish("app", &version, "billing", &version, now());
+        }
+    });
+    wait_until("the pair to be unknown", SOON, async || {
+        let pair = state(&scene, "app").await?;
+        Ok(Looking::when(pair["state"] == "unknown", || pair.to_string()))
+    })
+    .await?;
+    scene.looked(&broker).await?;
+    broker.answer_of("[pacticipant]=app", None);
+    scene.dispatched(VERSIONS).await?;
+    scene.cluster.finish().await
+}
+
 /// One pair that the broker can't tell of leaves the others, and is dispatched when it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_pair_that_answers_500_leaves_the_others() -> Result<()> {

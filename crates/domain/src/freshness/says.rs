@@ -11,6 +11,8 @@ use crate::{QuietDays, age};
 /// A broker repeats a call that was not taken for 42 minutes (Pact Broker 2.120): what it told
 /// nobody of after that it tells nobody of any more.
 const TELLING: SignedDuration = SignedDuration::from_hours(1);
+/// Of a pair that was deleted.
+const GONE: &str = "the broker does not name this pair any more";
 /// Whoever tells of a publication may do so by a clock that is so much behind the broker's.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 
@@ -115,6 +117,20 @@ impl BrokerSays {
             trouble: None,
         };
         Self { trouble: Some(trouble), ..before.unwrap_or_else(nothing) }
+    }
+
+    /// What is left of a pair that the broker does not name any more: nothing is owed, and nobody
+    /// can tell how fresh it is.
+    #[must_use]
+    pub fn gone(self) -> Self {
+        Self {
+            published_at: None,
+            owes: Vec::new(),
+            failed: Vec::new(),
+            holds_back: Vec::new(),
+            trouble: Some(GONE.to_owned()),
+            ..self
+        }
     }
 
     /// Keeps what only the look before knew: when the first one was, and since when a line has

@@ -174,6 +174,7 @@ fn the_brokers_word_counts_where_it_is_asked() {
         (failed(&[25]), Failed, Some(25)),
         (unguarded, Unguarded, None),
         (troubled, Unknown, Some(30)),
+        (failed(&[25]).gone(), Unknown, None),
         // Published at the broker after it was asked first; events told of one 100 hours ago.
         (published(50), Silent, None),
         (published(101), Fresh, None),

@@ -84,12 +84,20 @@ fn what_a_broker_says_is_kept_until_it_says_otherwise() {
     assert_eq!((troubled.told_at, troubled.trouble.as_deref()), (at(1), Some("500")));
     ledger.learn(&key("a"), &learned(3));
     let kept = of(&ledger).unwrap();
-    assert_eq!((kept.first_asked_at, kept.told_at, kept.trouble), (at(1), at(3), None));
+    assert_eq!((kept.first_asked_at, kept.told_at, &kept.trouble), (at(1), at(3), &None));
     ledger.take_changed();
     ledger.forget_unless(|named| *named == key("a"));
     assert!(ledger.take_changed().is_empty());
     ledger.forget_unless(|_| false);
-    assert_eq!((ledger.take_changed().len(), of(&ledger)), (1, None));
+    assert_eq!((ledger.take_changed().len(), of(&ledger)), (1, Some(kept.gone())));
+    ledger.forget_unless(|_| false);
+    assert!(ledger.take_changed().is_empty());
+    // It comes back, and is deleted between two questions.
+    ledger.learn(&key("a"), &learned(4));
+    assert_eq!(of(&ledger).unwrap().trouble, None);
+    ledger.learn(&key("a"), &Learned::Facts(Box::default()));
+    assert_eq!(of(&ledger).unwrap().told_at, at(4));
+    assert!(of(&ledger).unwrap().trouble.is_some());
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub(super) async fn published(
     memory: &Memory,
     pair: &Pair,
 ) -> Result<Vec<Version>, BrokerError> {
-    let newest = survey.newest_versions(&pair.consumer, memory.looked_at()).await?;
+    let newest = survey.newest_versions(&pair.consumer, memory.looked_at(&pair.consumer)).await?;
     let with = newest.iter().filter(|version| version.providers.contains(&pair.provider));
     Ok(with.cloned().collect())
 }
@@ -127,8 +127,8 @@ fn remembered(examined: &Examined, versions: &BTreeSet<String>) -> Contracts {
     Contracts { published: unread.chain(read).collect(), counting }
 }
 
-/// Whether one of the newest contracts was published later than is remembered. Where no version of
-/// the provider counted, nothing could be owed.
+/// Whether one of the newest contracts was published later than is remembered, or was gone when it
+/// was to be read. Where no version of the provider counted, nothing could be owed.
 pub(super) async fn has_overwritten(
     survey: &Survey<'_>,
     memory: &Memory,
@@ -140,7 +140,8 @@ pub(super) async fn has_overwritten(
     let versions: Vec<&str> = newest.iter().map(|version| version.number.as_str()).collect();
     let published = survey.published(pair, &versions, counting).await?;
     let is_later = |(version, at): &(String, Timestamp)| {
-        known.published.get(version).copied().flatten().is_some_and(|known| *at > known)
+        let known = known.published.get(version);
+        known.is_some_and(|known| known.is_none_or(|known| *at > known))
     };
     Ok(published.iter().any(is_later))
 }

@@ -57,6 +57,8 @@ pub(crate) struct Memory {
     excess: usize,
     /// Pairs that the broker could not tell of, longest waiting first.
     troubled: VecDeque<Pair>,
+    /// When the look before their trouble began.
+    unseen: HashMap<Pair, Timestamp>,
     /// Pairs that wait for a result, or for a better one, longest unseen first: the result of a
     /// pair that changed last moves it nowhere.
     waiting: VecDeque<Pair>,
@@ -110,6 +112,7 @@ impl Memory {
             order: Order::default(),
             contracts: HashMap::new(),
             troubled: VecDeque::new(),
+            unseen: HashMap::new(),
             excess: 0,
             waiting: VecDeque::new(),
             stirred: Stirred::default(),
@@ -191,8 +194,15 @@ impl Memory {
         self.troubled.contains(pair)
     }
 
-    /// When the look before this one began, here or elsewhere.
-    pub(crate) fn looked_at(&self) -> Option<Timestamp> {
+    /// Since when new versions of the consumer are to be looked for: since the look before this one
+    /// began, here or elsewhere, or the last one that the broker could tell of all its pairs.
+    pub(crate) fn looked_at(&self, consumer: &str) -> Option<Timestamp> {
+        let unseen = self.unseen.iter().filter(|(pair, _)| pair.consumer == consumer);
+        let since = unseen.map(|(_, since)| *since).chain(self.last_look()).min()?;
+        Some(since.saturating_sub(CLOCKS).unwrap_or(Timestamp::MIN))
+    }
+
+    fn last_look(&self) -> Option<Timestamp> {
         self.looked.or(self.resumed)
     }
 
@@ -263,6 +273,7 @@ impl Memory {
     /// A walk came to its end.
     pub(crate) fn remember(&mut self, began: Timestamp, order: Order, found: Found, now: Instant) {
         let is_first = self.first_contact.is_none();
+        let last_look = self.last_look();
         self.first_contact.get_or_insert(began);
         self.looked = Some(began);
         if is_first {
@@ -295,8 +306,12 @@ impl Memory {
         self.troubled.retain(|pair| !found.mended.contains(pair));
         self.waiting.retain(|pair| !found.mended.contains(pair));
         self.waiting.extend(found.waiting);
+        self.unseen.retain(|pair, _| !found.mended.contains(pair));
         for pair in found.troubled {
             self.contracts.remove(&pair);
+            if let Some(since) = last_look {
+                self.unseen.entry(pair.clone()).or_insert(since);
+            }
             self.troubled.retain(|known| *known != pair);
             self.troubled.push_back(pair);
         }

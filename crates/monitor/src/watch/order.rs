@@ -26,11 +26,15 @@ impl Order {
         &self.list
     }
 
+    pub(crate) fn has(&self, pair: &Pair) -> bool {
+        self.places.contains_key(pair)
+    }
+
     /// Those of them that are among all pairs, and then the others of all.
     pub(crate) fn of_all(self, all: &Self) -> Self {
         let Self { list, places } = self;
         let others = all.list.iter().filter(|pair| !places.contains_key(*pair)).cloned();
-        let known = list.into_iter().filter(|pair| all.places.contains_key(pair));
+        let known = list.into_iter().filter(|pair| all.has(pair));
         Self::new(known.chain(others).collect())
     }
 }

@@ -53,7 +53,8 @@ pub(crate) struct Walk<'a> {
     troubled: usize,
     refused: Option<BrokerError>,
     walked: Walked,
-    /// How many pairs the broker says that it has.
+    /// All pairs as far as they are known, and how many the broker says that it has.
+    order: Order,
     total: Option<usize>,
     /// Untouched pairs at the front that were asked once more.
     leading: usize,
@@ -114,6 +115,7 @@ impl<'a> Walk<'a> {
             troubled: 0,
             refused: None,
             walked: Walked::default(),
+            order: Order::default(),
             total: None,
             leading: 0,
             reads_places: known.is_none(),
@@ -122,21 +124,22 @@ impl<'a> Walk<'a> {
 
     /// Looks, and remembers what was learned if it came to its end.
     pub(crate) async fn run(mut self, memory: &mut Memory) -> Result<Walked, WalkError> {
-        let (mut order, has_read_all) = self.walk(memory).await?;
+        let (order, has_read_all) = self.walk(memory).await?;
+        self.order = order;
         if has_read_all {
-            self.forget_gone(&order).await?;
-            self.walked.found.excess = excess(&order, self.total);
-        } else if memory.lacks(&order, self.total) && memory.may_list(Instant::now()) {
-            order = self.leave_out_gone(order).await?;
+            self.forget_gone(&self.order).await?;
+            self.walked.found.excess = excess(&self.order, self.total);
+        } else if memory.lacks(&self.order, self.total) && memory.may_list(Instant::now()) {
+            self.leave_out_gone().await?;
         }
         self.read_places(memory).await?;
         self.heal(memory).await?;
         self.look_again(memory).await?;
         self.look_at_a_head(memory).await?;
-        order = self.sweep(memory, order).await?;
+        self.sweep(memory).await?;
         self.has_told_of_any()?;
         let found = std::mem::take(&mut self.walked.found);
-        memory.remember(self.began, order, found, Instant::now());
+        memory.remember(self.began, self.order, found, Instant::now());
         Ok(self.walked)
     }
 
@@ -211,10 +214,8 @@ impl<'a> Walk<'a> {
         memory: &Memory,
         visits: &mut [Visit],
     ) -> Result<(), WalkError> {
-        for visit in visits.iter_mut().filter(|visit| visit.result.is_none()) {
-            if self.leading == LEADING_MOST {
-                return Ok(());
-            }
+        let left = LEADING_MOST.saturating_sub(self.leading);
+        for visit in visits.iter_mut().filter(|visit| visit.result.is_none()).take(left) {
             self.leading += 1;
             let found = match memory.contracts(&visit.pair) {
                 None => Some(false),
@@ -258,7 +259,9 @@ impl<'a> Walk<'a> {
                 Ok(Seen { examined, contracts, told }) => {
                     let is_old = |(_, fate): &&(_, Fate)| *fate == Fate::FirstContact;
                     self.walked.told += told;
-                    self.walked.first_contact += examined.debts.iter().filter(is_old).count();
+                    let is_new = memory.contracts(&pair).is_none();
+                    let old = examined.debts.iter().filter(is_old).filter(|_| is_new);
+                    self.walked.first_contact += old.count();
                     self.walked.found.has_news |= has_news || told > 0;
                     if examined.waits() {
                         self.walked.found.waiting.push(pair.clone());
@@ -347,23 +350,25 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Consumers whose turn it is, whether they changed or not; the order as it is then.
-    async fn sweep(&mut self, memory: &mut Memory, mut order: Order) -> Result<Order, WalkError> {
+    /// Consumers whose turn it is, whether they changed or not.
+    async fn sweep(&mut self, memory: &mut Memory) -> Result<(), WalkError> {
         let now = Instant::now();
         if memory.is_first_contact() {
-            return Ok(order);
+            return Ok(());
         }
         if memory.sweep.is_over(now) {
-            order = self.list_all(order).await?;
-            self.walked.swept_since = memory.begin_sweep(order.pairs(), self.began, now);
+            let listed = list(self.broker).await?;
+            self.only(&listed).await?;
+            self.walked.swept_since = memory.begin_sweep(self.order.pairs(), self.began, now);
         }
         for (_, pairs) in memory.sweep.take(now) {
             self.look_at_all(memory, pairs, None).await?;
         }
-        Ok(order)
+        Ok(())
     }
 
-    /// Looks closely at pairs that need not have changed, and were not looked at just now.
+    /// Looks closely at pairs that need not have changed, are not gone, and were not looked at just
+    /// now.
     async fn look_at_all(
         &mut self,
         memory: &Memory,
@@ -371,7 +376,8 @@ impl<'a> Walk<'a> {
         round: Option<&Round>,
     ) -> Result<(), WalkError> {
         let this = &*self;
-        let pairs = pairs.into_iter().filter(|pair| !this.examined.contains(pair));
+        let is_due = |pair: &Pair| !this.examined.contains(pair) && this.order.has(pair);
+        let pairs = pairs.into_iter().filter(is_due);
         let visits: Vec<Result<Visit, WalkError>> = stream::iter(pairs)
             .map(|pair| async move {
                 let result = this.look_again_at(memory, &pair, round).await?;
@@ -402,29 +408,21 @@ impl<'a> Walk<'a> {
         Ok(of_pair(healed)?.and(seen))
     }
 
-    /// Reads all pairs, and forgets those that are gone; the order of all.
-    async fn list_all(&mut self, order: Order) -> Result<Order, WalkError> {
-        let Listed { all, total, .. } = list(self.broker).await?;
-        self.only(order, &all, total).await
-    }
-
-    /// The same, unless more was deleted meanwhile.
-    async fn leave_out_gone(&mut self, order: Order) -> Result<Order, WalkError> {
+    /// Reads all pairs because some are gone, and forgets those, unless more are deleted meanwhile.
+    async fn leave_out_gone(&mut self) -> Result<(), WalkError> {
         self.walked.found.has_listed = true;
-        let Listed { all, total, is_steady } = list(self.broker).await?;
-        if is_steady { self.only(order, &all, total).await } else { Ok(order) }
+        let listed = list(self.broker).await?;
+        if listed.is_steady { self.only(&listed).await } else { Ok(()) }
     }
 
-    async fn only(
-        &mut self,
-        order: Order,
-        all: &Order,
-        total: Option<usize>,
-    ) -> Result<Order, WalkError> {
+    async fn only(&mut self, Listed { all, total, .. }: &Listed) -> Result<(), WalkError> {
         self.forget_gone(all).await?;
-        let order = order.of_all(all);
-        self.walked.found.excess = excess(&order, total);
-        Ok(order)
+        let order = std::mem::take(&mut self.order);
+        let gone = order.pairs().iter().filter(|pair| !all.has(pair)).cloned();
+        self.walked.found.mended.extend(gone);
+        self.order = order.of_all(all);
+        self.walked.found.excess = excess(&self.order, *total);
+        Ok(())
     }
 
     /// What the broker said of pairs that it does not name any more counts no longer.
@@ -442,7 +440,7 @@ fn numbers<'v>(versions: impl IntoIterator<Item = &'v Version>) -> BTreeSet<Stri
     versions.into_iter().map(|version| version.number.clone()).collect()
 }
 
-/// Trouble that all questions have.
+/// Trouble of all questions.
 fn is_of_all(error: &BrokerError) -> bool {
     matches!(error, BrokerError::Credential { .. } | BrokerError::RateLimited { .. })
 }
