@@ -11,17 +11,24 @@ fn published_events_are_counted_and_refusals_named() {
         { "status": 202, "event_id": ID, "deliveries": [], "duplicate": true },
         { "status": 400, "title": "Bad Request", "detail": "d", "errors": [{ "pointer": "/2/consumer/name", "detail": "is missing" }] },
     ]);
-    let webhooks = json!({ "_links": { "pb:webhooks": [] } });
-    let server = Server::start(&[
-        ("POST /events", &[(202, answers)]),
-        ("GET /webhooks", &[(200, webhooks)]),
-    ]);
+    let unwanted = json!({
+        "webhook_uuid": "0123456789abcdef", "description": "hook",
+        "reason": "provider.name is \"a\", not \"b\"",
+    });
+    let event = json!({
+        "id": ID, "source": "api", "received_at": "2026-11-30T09:00:00Z", "event": {},
+        "deliveries": [], "unwanted_by": [unwanted], "webhooks": 3, "merged": null,
+    });
+    let path = format!("GET /api/v1/events/{ID}");
+    let server = Server::start(&[("POST /events", &[(202, answers)]), (&path, &[(200, event)])]);
     let output =
         server.run_with(&["events", "publish"], "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
     expect(&output, 1);
     let told = stdout(&output);
     assert!(told.starts_with("accepted 1, duplicate 1, refused 1\n"), "{told}");
-    assert!(told.contains("no webhook wants 1 of the events:\n  there are no webhooks"), "{told}");
+    let why = "no webhook wants 1 of the events:\n  hook (0123456789abcdef): provider.name is \"a\", \
+               not \"b\"\n  and 2 more webhooks\n";
+    assert!(told.contains(why), "{told}");
     assert_eq!(stderr(&output), "event 3 refused (400): /consumer/name is missing\n");
     assert_eq!(server.calls()[0].body, json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }]));
 }
