@@ -89,7 +89,9 @@ pub(crate) struct Found {
     pub(crate) has_listed: bool,
     /// What is deployed and supported, if it was read.
     pub(crate) places: Option<Places>,
-    /// How many pairs more than it says the broker lists, if it was looked at.
+    /// Whether all pairs were read.
+    pub(crate) is_whole: bool,
+    /// How many more than it says the broker lists, as far as it says.
     pub(crate) excess: Option<usize>,
     /// Pairs that the broker could not tell of.
     pub(crate) troubled: Vec<Pair>,
@@ -289,10 +291,7 @@ impl Memory {
             self.had_news = Some(now);
         }
         self.order = order;
-        if let Some(excess) = found.excess {
-            self.excess = excess;
-            self.stirred.keep(self.order.pairs());
-        }
+        self.excess = found.excess.unwrap_or(self.excess);
         if found.has_listed {
             self.listed = Some(now);
         }
@@ -307,6 +306,9 @@ impl Memory {
         self.waiting.retain(|pair| !found.mended.contains(pair));
         self.waiting.extend(found.waiting);
         self.unseen.retain(|pair, _| !found.mended.contains(pair));
+        if found.is_whole {
+            self.forget_gone();
+        }
         for pair in found.troubled {
             self.contracts.remove(&pair);
             if let Some(since) = last_look {
@@ -315,6 +317,15 @@ impl Memory {
             self.troubled.retain(|known| *known != pair);
             self.troubled.push_back(pair);
         }
+    }
+
+    /// Nobody waits for what the broker does not name any more.
+    fn forget_gone(&mut self) {
+        self.troubled.retain(|pair| self.order.has(pair));
+        self.waiting.retain(|pair| self.order.has(pair));
+        self.unseen.retain(|pair, _| self.order.has(pair));
+        self.contracts.retain(|pair, _| self.order.has(pair));
+        self.stirred.keep(self.order.pairs());
     }
 
     fn note_stirred(&mut self, found: &Found) {
@@ -350,5 +361,34 @@ impl Memory {
             began_at: self.looked?,
             changed_last: kept.map(|pair| (pair.consumer.clone(), pair.provider.clone())).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_what_is_gone() {
+        let pair = |name: &str| Pair { consumer: name.to_owned(), provider: "p".to_owned() };
+        let order = |names: &[&str]| Order::new(names.iter().map(|name| pair(name)).collect());
+        let now = Instant::now();
+        let mut memory = Memory::new(Duration::from_secs(5), Duration::from_hours(6));
+        let found = Found {
+            waiting: vec![pair("a"), pair("b")],
+            troubled: vec![pair("c")],
+            excess: Some(0),
+            ..Found::default()
+        };
+        memory.remember(Timestamp::now(), order(&["a", "b", "c"]), found, now);
+        assert_eq!(memory.waiting(9), [pair("a"), pair("b")]);
+        assert_eq!(memory.troubled(9), [pair("c")]);
+        assert!(memory.lacks(memory.order(), Some(2)) && !memory.lacks(memory.order(), Some(3)));
+        assert!(!memory.lacks(memory.order(), None) && memory.may_list(now));
+        let found = Found { is_whole: true, has_listed: true, ..Found::default() };
+        memory.remember(Timestamp::now(), order(&["b"]), found, now);
+        assert_eq!((memory.waiting(9), memory.troubled(9)), (vec![pair("b")], Vec::new()));
+        assert!(!memory.may_list(now + Duration::from_secs(59)));
+        assert!(memory.may_list(now + Duration::from_mins(1)));
     }
 }

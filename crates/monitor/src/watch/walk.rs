@@ -129,6 +129,7 @@ impl<'a> Walk<'a> {
         if has_read_all {
             self.forget_gone(&self.order).await?;
             self.walked.found.excess = excess(&self.order, self.total);
+            self.walked.found.is_whole = true;
         } else if memory.lacks(&self.order, self.total) && memory.may_list(Instant::now()) {
             self.leave_out_gone().await?;
         }
@@ -259,7 +260,7 @@ impl<'a> Walk<'a> {
                 Ok(Seen { examined, contracts, told }) => {
                     let is_old = |(_, fate): &&(_, Fate)| *fate == Fate::FirstContact;
                     self.walked.told += told;
-                    let is_new = memory.contracts(&pair).is_none();
+                    let is_new = memory.contracts(&pair).is_none() && !memory.is_troubled(&pair);
                     let old = examined.debts.iter().filter(is_old).filter(|_| is_new);
                     self.walked.first_contact += old.count();
                     self.walked.found.has_news |= has_news || told > 0;
@@ -417,11 +418,9 @@ impl<'a> Walk<'a> {
 
     async fn only(&mut self, Listed { all, total, .. }: &Listed) -> Result<(), WalkError> {
         self.forget_gone(all).await?;
-        let order = std::mem::take(&mut self.order);
-        let gone = order.pairs().iter().filter(|pair| !all.has(pair)).cloned();
-        self.walked.found.mended.extend(gone);
-        self.order = order.of_all(all);
+        self.order = std::mem::take(&mut self.order).of_all(all);
         self.walked.found.excess = excess(&self.order, *total);
+        self.walked.found.is_whole = true;
         Ok(())
     }
 
