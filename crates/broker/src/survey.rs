@@ -209,22 +209,6 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// When these consumer versions published what they have for the provider. A version of the
-    /// provider has to be named, for rows of all its versions are cut; one that counts will do.
-    pub async fn published(
-        &self,
-        pair: &Pair,
-        versions: &[&str],
-        provider_version: &str,
-    ) -> Result<Vec<(String, Timestamp)>, BrokerError> {
-        let rows = self.known.broker().results(pair, versions, &[provider_version]).await?;
-        let found = versions.iter().filter_map(|version| {
-            let at = published_at(&rows, version)?;
-            Some(((*version).to_owned(), at))
-        });
-        Ok(found.collect())
-    }
-
     /// What a consumer version published for a provider; `None` when it is gone.
     pub async fn pact(
         &self,

@@ -215,13 +215,6 @@ pub struct Event {
 /// What in a pact's URL stands before the content's sha (Pact Broker 2.120).
 const BEFORE_SHA: &str = "/pact-version/";
 
-impl Event {
-    /// The sha of the content that it is about, as its pact's URL names it.
-    pub fn content(&self) -> Option<&str> {
-        content_of(&self.pact_url)
-    }
-}
-
 /// The sha of the content that a pact's URL leads to, whatever follows it; `None` where the URL
 /// names a version alone, or is empty (Pact Broker 2.120: `${pactbroker.pactUrl}`).
 pub fn content_of(pact_url: &str) -> Option<&str> {

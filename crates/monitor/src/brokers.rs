@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::pairs::Pairs;
 use crate::rules::Rules;
-use crate::watch::{Healer, Healing, Memory, Teller, Walk, WalkError, Walked};
+use crate::watch::{Healer, Healing, Memory, Teller, Walk, Walked, WatchError};
 
 /// What is known of debts is kept as long as they are seen, and for so long after.
 const KEEP_DEBTS: Duration = Duration::from_hours(7 * 24);
@@ -156,15 +156,15 @@ impl Asker {
                 self.look_for_relay(lease).await?;
                 Ok(self.every)
             }
-            Err(WalkError::Broker(error)) => {
+            Err(WatchError::Broker(error)) => {
                 let (trouble, asked) = trouble_of(&error);
                 // A walk may take minutes, and have been answered until just now.
                 let since = self.broker.answered_at().map_or(began, |answered| answered.max(began));
                 self.note(lease, None, Some((since, trouble, error.to_string()))).await?;
                 Ok(asked.unwrap_or_default().clamp(self.every, LONGEST_WAIT.max(self.every)))
             }
-            Err(WalkError::Store(error)) => Err(error),
-            Err(WalkError::LeaseLost) => Ok(self.every),
+            Err(WatchError::Store(error)) => Err(error),
+            Err(WatchError::LeaseLost) => Ok(self.every),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod again;
 mod closely;
+mod error;
 mod examine;
 mod list;
 mod memory;
@@ -20,7 +21,7 @@ mod took;
 mod walk;
 
 pub(crate) use again::{Healer, Healing};
-pub(crate) use closely::WalkError;
+pub(crate) use error::WatchError;
 pub(crate) use memory::Memory;
 pub(crate) use tell::Teller;
 pub(crate) use walk::{Walk, Walked};

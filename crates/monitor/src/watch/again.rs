@@ -17,7 +17,8 @@ use postrider_domain::{EventId, FreshnessRules, LaneId, LaneState, PairKey, Redi
 use postrider_store::{EventFate, LaneInfo, MonitorLease, Store, StoreError, ToldDebt};
 use tokio::time::Instant;
 
-use super::tell::{TellError, Teller};
+use super::error::WatchError;
+use super::tell::Teller;
 use crate::debts::events_of;
 
 /// Events that one round makes at most.
@@ -165,7 +166,7 @@ impl Healer {
         survey: &Survey<'_>,
         (pair, owed): (&Pair, &[(Debt, Fate)]),
         round: &Round,
-    ) -> Result<(), TellError> {
+    ) -> Result<(), WatchError> {
         let told = round.told.get(pair).map(Vec::as_slice).unwrap_or_default();
         let mut over = Vec::new();
         for known in told {
@@ -182,7 +183,7 @@ impl Healer {
                 Some(_) => {}
             }
         }
-        if self.store.debts_over(lease, &over).await? { Ok(()) } else { Err(TellError::LeaseLost) }
+        if self.store.debts_over(lease, &over).await? { Ok(()) } else { Err(WatchError::LeaseLost) }
     }
 
     async fn heal_one(
@@ -192,7 +193,7 @@ impl Healer {
         survey: &Survey<'_>,
         (known, debt): (&ToldDebt, &Debt),
         round: &Round,
-    ) -> Result<(), TellError> {
+    ) -> Result<(), WatchError> {
         // Somebody may have told of it once more meanwhile.
         let pair = pair_of(&known.key);
         let newest = teller.told(survey, &pair, debt).await?.unwrap_or(known.newest());
@@ -215,7 +216,7 @@ impl Healer {
         }
         let (event, is_new) = teller.commit_again(event, times).await?;
         if !self.store.dispatched_again(lease, known, times, event).await? {
-            return Err(TellError::LeaseLost);
+            return Err(WatchError::LeaseLost);
         }
         if is_new {
             round.made.fetch_add(1, Ordering::Relaxed);

@@ -4,35 +4,15 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use postrider_broker::{BrokerError, Pair, Survey, Version};
-use postrider_domain::PairKey;
-use postrider_store::{MonitorLease, Store, StoreError};
+use postrider_domain::owed::Contract;
+use postrider_store::{MonitorLease, Store};
 use tokio::sync::Mutex;
 
+use super::error::WatchError;
 use super::examine::{Examined, examine};
 use super::memory::{Contracts, Memory};
-use super::tell::{TellError, Teller};
+use super::tell::Teller;
 use super::took;
-
-/// Why a look did not come to its end.
-#[derive(Debug)]
-pub(crate) enum WalkError {
-    Broker(BrokerError),
-    Store(StoreError),
-    /// Another monitor is active.
-    LeaseLost,
-}
-
-impl From<BrokerError> for WalkError {
-    fn from(error: BrokerError) -> Self {
-        Self::Broker(error)
-    }
-}
-
-impl From<StoreError> for WalkError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
 
 /// A pair that was looked at closely.
 pub(super) struct Seen {
@@ -44,7 +24,6 @@ pub(super) struct Seen {
 /// What a close look needs.
 #[derive(Debug)]
 pub(super) struct Closely<'a> {
-    name: &'a str,
     store: &'a Store,
     pub(super) teller: &'a Teller,
     lease: MonitorLease,
@@ -55,13 +34,12 @@ pub(super) struct Closely<'a> {
 
 impl<'a> Closely<'a> {
     pub(super) fn new(
-        name: &'a str,
         store: &'a Store,
         teller: &'a Teller,
         lease: MonitorLease,
         began: Timestamp,
     ) -> Self {
-        Self { name, store, teller, lease, began, learning: Mutex::default() }
+        Self { store, teller, lease, began, learning: Mutex::default() }
     }
 
     /// Looks closely at a pair and its contracts of these versions, and makes events of what is to
@@ -72,13 +50,13 @@ impl<'a> Closely<'a> {
         memory: &Memory,
         pair: &Pair,
         versions: &BTreeSet<String>,
-    ) -> Result<Result<Seen, BrokerError>, WalkError> {
+    ) -> Result<Result<Seen, BrokerError>, WatchError> {
         let examined = match examine(survey, memory, pair, versions, self.began).await {
             Ok(examined) => examined,
             Err(error) => return Ok(Err(error)),
         };
         let told = self.teller.settle(self.lease, survey, pair, &examined.debts).await;
-        let key = self.key(pair);
+        let key = self.teller.key(pair);
         let learned = {
             let _alone = self.learning.lock().await;
             took::learn(self.store, self.lease, &key, &examined.contracts).await
@@ -87,23 +65,16 @@ impl<'a> Closely<'a> {
         let contracts = remembered(&examined, versions);
         Ok(learned.and(of_pair(told)?).map(|told| Seen { examined, contracts, told }))
     }
-
-    pub(super) fn key(&self, pair: &Pair) -> PairKey {
-        PairKey {
-            broker: self.name.to_owned(),
-            consumer: pair.consumer.clone(),
-            provider: pair.provider.clone(),
-        }
-    }
 }
 
 /// Trouble of the broker with one pair is an answer.
-pub(super) fn of_pair<T>(done: Result<T, TellError>) -> Result<Result<T, BrokerError>, WalkError> {
+pub(super) fn of_pair<T>(
+    done: Result<T, WatchError>,
+) -> Result<Result<T, BrokerError>, WatchError> {
     match done {
         Ok(done) => Ok(Ok(done)),
-        Err(TellError::Broker(error)) => Ok(Err(error)),
-        Err(TellError::Store(error)) => Err(error.into()),
-        Err(TellError::LeaseLost) => Err(WalkError::LeaseLost),
+        Err(WatchError::Broker(error)) => Ok(Err(error)),
+        Err(error @ (WatchError::Store(_) | WatchError::LeaseLost)) => Err(error),
     }
 }
 
@@ -138,10 +109,11 @@ pub(super) async fn has_overwritten(
     let Some(counting) = &known.counting else { return Ok(false) };
     let newest = published(survey, memory, pair).await?;
     let versions: Vec<&str> = newest.iter().map(|version| version.number.as_str()).collect();
-    let published = survey.published(pair, &versions, counting).await?;
-    let is_later = |(version, at): &(String, Timestamp)| {
-        let known = known.published.get(version);
-        known.is_some_and(|known| known.is_none_or(|known| *at > known))
+    // A version of the provider has to be named, for rows of all its versions are cut.
+    let contracts = survey.contracts(pair, &versions, std::slice::from_ref(counting)).await?;
+    let is_later = |contract: &Contract| {
+        let known = known.published.get(&contract.consumer_version);
+        known.is_some_and(|known| known.is_none_or(|known| contract.published_at > known))
     };
-    Ok(published.iter().any(is_later))
+    Ok(contracts.iter().any(is_later))
 }

@@ -23,7 +23,7 @@ pub(crate) struct Examined {
     /// The head of the provider's main branch.
     pub(crate) head: Option<String>,
     /// A version of the provider that counts, if there is any.
-    pub(crate) counting: Option<String>,
+    pub(crate) counting: Option<Counted>,
 }
 
 impl Examined {
@@ -59,10 +59,18 @@ pub(crate) async fn examine(
     judged.owes.sort_by_key(|debt| debt.since);
     let says = BrokerSays::of(&judged, &view.contracts, &view.counts, now);
     let facts = PairFacts { says: Some(says), ..facts_of(&view.rows) };
-    let of_lines = view.contracts.iter().map(|contract| &contract.consumer_version);
-    let versions: BTreeSet<&str> = versions.iter().chain(of_lines).map(String::as_str).collect();
-    let versions: Vec<&str> = versions.into_iter().collect();
-    let contracts = survey.contracts(pair, &versions, &view.counts).await?;
+    let is_of_line = |version: &&str| {
+        view.contracts.iter().any(|contract| contract.consumer_version == **version)
+    };
+    let others: Vec<&str> =
+        versions.iter().map(String::as_str).filter(|version| !is_of_line(version)).collect();
+    let mut contracts = survey.contracts(pair, &others, &view.counts).await?;
+    // A broker tells of a publication, whatever line it is of.
+    contracts.extend(view.contracts.into_iter().map(|contract| Contract {
+        lines: Vec::new(),
+        placed_since: None,
+        ..contract
+    }));
     let mut debts = Vec::new();
     for mut debt in contracts.iter().flat_map(|contract| contract.owes(&view.counts)) {
         let sight = memory.sight(pair, &debt);
@@ -74,8 +82,7 @@ pub(crate) async fn examine(
         debts.push((debt, fate));
     }
     let head = head(&view.counts);
-    let counting = view.counts.first().map(|one| one.version.clone());
-    let contracts = contracts.into_iter().chain(view.contracts).collect();
+    let counting = view.counts.into_iter().next();
     Ok(Examined { facts, debts, contracts, head, counting })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postrider_broker::{Pair, Places, Version};
-use postrider_domain::owed::{Debt, Looked, Sight};
+use postrider_domain::owed::{Counted, Debt, Looked, Sight};
 use postrider_store::{BrokerWalk, MonitorLease};
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ pub(crate) struct Contracts {
     /// overwritten under its version is published later.
     pub(crate) published: BTreeMap<String, Option<Timestamp>>,
     /// A version of the provider that counted then.
-    pub(crate) counting: Option<String>,
+    pub(crate) counting: Option<Counted>,
 }
 
 /// What is remembered of a broker.
@@ -84,7 +84,7 @@ pub(crate) struct Found {
     pub(crate) heads: Vec<(Pair, Option<String>)>,
     /// The provider that was asked for its head alone, and what it answered, if it did.
     pub(crate) asked: Option<String>,
-    pub(crate) heads_asked: Vec<(String, Option<String>)>,
+    pub(crate) head_asked: Option<(String, Option<String>)>,
     /// Whether all pairs were read because some are gone.
     pub(crate) has_listed: bool,
     /// What is deployed and supported, if it was read.
@@ -333,7 +333,7 @@ impl Memory {
         for (pair, head) in &found.heads {
             self.stirred.note_head(&pair.provider, head.as_ref(), pairs);
         }
-        for (provider, head) in &found.heads_asked {
+        if let Some((provider, head)) = &found.head_asked {
             self.stirred.note_head(provider, head.as_ref(), pairs);
         }
         if let Some(asked) = &found.asked {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use postrider_broker::{BrokerError, Pair, Survey};
+use postrider_broker::{Pair, Survey};
 use postrider_domain::owed::{Debt, Fate};
 use postrider_domain::{
     DeliveryId, Event, EventId, EventSource, LaneId, PairKey, WatchMode, told_of_content, wants,
@@ -16,6 +16,8 @@ use postrider_store::{
 };
 use postrider_telemetry::Metrics;
 use uuid::Uuid;
+
+use super::error::WatchError;
 
 /// So long the broker's own call of the same may come after the watch's event: 42 minutes with
 /// all its repeats (Pact Broker 2.120).
@@ -36,27 +38,6 @@ pub(crate) struct Teller {
     store: Store,
     metrics: Metrics,
     webhooks: Mutex<Option<Arc<WebhookTable>>>,
-}
-
-/// Why debts could not be settled.
-#[derive(Debug)]
-pub(crate) enum TellError {
-    Broker(BrokerError),
-    Store(StoreError),
-    /// Another monitor is active.
-    LeaseLost,
-}
-
-impl From<BrokerError> for TellError {
-    fn from(error: BrokerError) -> Self {
-        Self::Broker(error)
-    }
-}
-
-impl From<StoreError> for TellError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// By what debts of a pair are told apart, beside the contract: the consumer's and the provider's
@@ -80,7 +61,7 @@ impl Teller {
         survey: &Survey<'_>,
         pair: &Pair,
         debts: &[(Debt, Fate)],
-    ) -> Result<usize, TellError> {
+    ) -> Result<usize, WatchError> {
         if debts.is_empty() || self.mode == WatchMode::Off {
             return Ok(0);
         }
@@ -118,7 +99,7 @@ impl Teller {
             }
         }
         if !self.store.save_known_debts(lease, &key, &settled).await? {
-            return Err(TellError::LeaseLost);
+            return Err(WatchError::LeaseLost);
         }
         Ok(made)
     }
@@ -129,7 +110,7 @@ impl Teller {
         survey: &Survey<'_>,
         pair: &Pair,
         debt: &Debt,
-    ) -> Result<Option<(WhyKnown, Option<EventId>)>, TellError> {
+    ) -> Result<Option<(WhyKnown, Option<EventId>)>, WatchError> {
         if let Some(told) = self.told(survey, pair, debt).await? {
             return Ok(Some((WhyKnown::Told, Some(told))));
         }
@@ -173,7 +154,7 @@ impl Teller {
         survey: &Survey<'_>,
         pair: &Pair,
         debt: &Debt,
-    ) -> Result<Option<EventId>, TellError> {
+    ) -> Result<Option<EventId>, WatchError> {
         let since = debt.published_at.saturating_sub(CLOCKS).unwrap_or(debt.published_at);
         let mut told = self.store.told_versions(&self.key(pair), since).await?;
         told.retain(|told| {
@@ -191,7 +172,7 @@ impl Teller {
         Ok(of_it.map(|told| told.event))
     }
 
-    fn key(&self, pair: &Pair) -> PairKey {
+    pub(super) fn key(&self, pair: &Pair) -> PairKey {
         PairKey {
             broker: self.broker.clone(),
             consumer: pair.consumer.clone(),

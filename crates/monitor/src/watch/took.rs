@@ -7,7 +7,7 @@ use postrider_domain::PairKey;
 use postrider_domain::owed::{Contract, VersionResult};
 use postrider_store::{MonitorLease, Store, ToldDebt};
 
-use super::tell::TellError;
+use super::error::WatchError;
 
 /// Learns from the results of what was told of, each once. What was dispatched again says nothing:
 /// nobody knows which dispatch the result is of. Neither does a contract that was overwritten since.
@@ -16,7 +16,7 @@ pub(super) async fn learn(
     lease: MonitorLease,
     key: &PairKey,
     contracts: &[Contract],
-) -> Result<(), TellError> {
+) -> Result<(), WatchError> {
     if contracts.iter().all(|contract| contract.results.is_empty()) {
         return Ok(());
     }
@@ -44,7 +44,7 @@ pub(super) async fn learn(
     if is_held && store.debts_over(lease, &over).await? {
         Ok(())
     } else {
-        Err(TellError::LeaseLost)
+        Err(WatchError::LeaseLost)
     }
 }
 

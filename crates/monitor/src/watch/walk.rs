@@ -10,7 +10,8 @@ use postrider_store::MonitorLease;
 use tokio::time::Instant;
 
 use super::again::{Healer, Round};
-use super::closely::{Closely, Seen, WalkError, has_overwritten, of_pair, published};
+use super::closely::{Closely, Seen, has_overwritten, of_pair, published};
+use super::error::WatchError;
 use super::list::{Listed, PAGES_MOST, excess, is_full, list};
 use super::memory::{Found, Memory};
 use super::order::{Order, Place, Reading};
@@ -106,7 +107,7 @@ impl<'a> Walk<'a> {
             pairs,
             healer,
             lease,
-            closely: Closely::new(name, pairs.store(), teller, lease, began),
+            closely: Closely::new(pairs.store(), teller, lease, began),
             began,
             fresh: Survey::new(broker, scope),
             swept,
@@ -123,7 +124,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks, and remembers what was learned if it came to its end.
-    pub(crate) async fn run(mut self, memory: &mut Memory) -> Result<Walked, WalkError> {
+    pub(crate) async fn run(mut self, memory: &mut Memory) -> Result<Walked, WatchError> {
         let (order, has_read_all) = self.walk(memory).await?;
         self.order = order;
         if has_read_all {
@@ -145,7 +146,7 @@ impl<'a> Walk<'a> {
     }
 
     /// From the newest change on, until nothing changed.
-    async fn walk(&mut self, memory: &Memory) -> Result<(Order, bool), WalkError> {
+    async fn walk(&mut self, memory: &Memory) -> Result<(Order, bool), WatchError> {
         let mut reading = Reading::new(memory.order().clone());
         let in_a_row = memory.untouched(Instant::now());
         let at_once = if reading.is_first() { TOGETHER } else { in_a_row };
@@ -174,10 +175,10 @@ impl<'a> Walk<'a> {
         &mut self,
         memory: &Memory,
         placed: Vec<(Pair, Place)>,
-    ) -> Result<Vec<(Place, bool)>, WalkError> {
+    ) -> Result<Vec<(Place, bool)>, WatchError> {
         let this = &*self;
         let unread = placed.into_iter().filter(|(_, place)| *place != Place::Read);
-        let visits: Vec<Result<Visit, WalkError>> = stream::iter(unread)
+        let visits: Vec<Result<Visit, WatchError>> = stream::iter(unread)
             .map(|(pair, place)| this.visit(memory, pair, place))
             .buffered(SIDE_BY_SIDE)
             .collect()
@@ -191,7 +192,7 @@ impl<'a> Walk<'a> {
 
     /// One request says whether the consumer published anything new; only then, or if the pair
     /// moved, it is looked at closely.
-    async fn visit(&self, memory: &Memory, pair: Pair, place: Place) -> Result<Visit, WalkError> {
+    async fn visit(&self, memory: &Memory, pair: Pair, place: Place) -> Result<Visit, WatchError> {
         let published = match published(&self.fresh, memory, &pair).await {
             Ok(published) => published,
             Err(error) => {
@@ -214,7 +215,7 @@ impl<'a> Walk<'a> {
         &mut self,
         memory: &Memory,
         visits: &mut [Visit],
-    ) -> Result<(), WalkError> {
+    ) -> Result<(), WatchError> {
         let left = LEADING_MOST.saturating_sub(self.leading);
         for visit in visits.iter_mut().filter(|visit| visit.result.is_none()).take(left) {
             self.leading += 1;
@@ -244,7 +245,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Keeps what was found of pairs. Trouble that every pair has is an error.
-    async fn learn(&mut self, memory: &Memory, visits: Vec<Visit>) -> Result<(), WalkError> {
+    async fn learn(&mut self, memory: &Memory, visits: Vec<Visit>) -> Result<(), WatchError> {
         let mut learned = Vec::new();
         for Visit { pair, has_news, result, .. } in visits {
             let Some(result) = result else { continue };
@@ -255,7 +256,7 @@ impl<'a> Walk<'a> {
                 self.judged += 1;
                 self.troubled += usize::from(result.is_err());
             }
-            let key = self.closely.key(&pair);
+            let key = self.closely.teller.key(&pair);
             match result {
                 Ok(Seen { examined, contracts, told }) => {
                     let is_old = |(_, fate): &&(_, Fate)| *fate == Fate::FirstContact;
@@ -287,12 +288,12 @@ impl<'a> Walk<'a> {
         if self.pairs.learn(self.lease, &learned).await? {
             Ok(())
         } else {
-            Err(WalkError::LeaseLost)
+            Err(WatchError::LeaseLost)
         }
     }
 
     /// That the broker could not tell of any of several pairs is trouble of the broker.
-    fn has_told_of_any(&mut self) -> Result<(), WalkError> {
+    fn has_told_of_any(&mut self) -> Result<(), WatchError> {
         match self.refused.take() {
             Some(error) if self.troubled > 1 && self.troubled == self.judged => Err(error.into()),
             Some(_) | None => Ok(()),
@@ -300,7 +301,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Pairs whose dispatch led to nothing, or failed.
-    async fn heal(&mut self, memory: &Memory) -> Result<(), WalkError> {
+    async fn heal(&mut self, memory: &Memory) -> Result<(), WatchError> {
         let round = self.healer.round(self.began, |pair| memory.is_troubled(pair)).await?;
         let Some(round) = round else { return Ok(()) };
         self.look_at_all(memory, round.pairs.clone(), Some(&round)).await?;
@@ -310,7 +311,7 @@ impl<'a> Walk<'a> {
 
     /// Pairs in trouble, those that wait for a result, and those of which something changed that
     /// moves no pair, before the sweep comes to them.
-    async fn look_again(&mut self, memory: &Memory) -> Result<(), WalkError> {
+    async fn look_again(&mut self, memory: &Memory) -> Result<(), WatchError> {
         let others = memory.waiting(WAITING_MOST).into_iter().chain(memory.stirred(STIRRED_MOST));
         let others: BTreeSet<Pair> = others.collect();
         let again = memory.troubled(TROUBLED_MOST).into_iter().chain(others).collect();
@@ -319,7 +320,7 @@ impl<'a> Walk<'a> {
 
     /// What is deployed and supported, if that was read too long ago. Where it can't be read it is
     /// asked for again; the pairs that it concerns tell.
-    async fn read_places(&mut self, memory: &Memory) -> Result<(), WalkError> {
+    async fn read_places(&mut self, memory: &Memory) -> Result<(), WatchError> {
         // Who meets a broker has read it just now.
         let survey = if memory.is_first_contact() { &self.fresh } else { &self.swept };
         if !self.reads_places {
@@ -335,14 +336,14 @@ impl<'a> Walk<'a> {
 
     /// A build that verifies nothing moves no pair: providers are asked for their heads in turn.
     /// After something new, when a walk goes further, only looks that find more ask so.
-    async fn look_at_a_head(&mut self, memory: &Memory) -> Result<(), WalkError> {
+    async fn look_at_a_head(&mut self, memory: &Memory) -> Result<(), WatchError> {
         if memory.is_lively(Instant::now()) && !self.walked.found.has_news {
             return Ok(());
         }
         let Some(provider) = memory.next_provider() else { return Ok(()) };
         self.walked.found.asked = Some(provider.clone());
         match self.swept.head(provider).await {
-            Ok(head) => self.walked.found.heads_asked.push((provider.clone(), head)),
+            Ok(head) => self.walked.found.head_asked = Some((provider.clone(), head)),
             Err(error) if is_of_all(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(broker = self.name, provider, %error, "broker.head_unknown");
@@ -352,7 +353,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Consumers whose turn it is, whether they changed or not.
-    async fn sweep(&mut self, memory: &mut Memory) -> Result<(), WalkError> {
+    async fn sweep(&mut self, memory: &mut Memory) -> Result<(), WatchError> {
         let now = Instant::now();
         if memory.is_first_contact() {
             return Ok(());
@@ -375,11 +376,11 @@ impl<'a> Walk<'a> {
         memory: &Memory,
         pairs: Vec<Pair>,
         round: Option<&Round>,
-    ) -> Result<(), WalkError> {
+    ) -> Result<(), WatchError> {
         let this = &*self;
         let is_due = |pair: &Pair| !this.examined.contains(pair) && this.order.has(pair);
         let pairs = pairs.into_iter().filter(is_due);
-        let visits: Vec<Result<Visit, WalkError>> = stream::iter(pairs)
+        let visits: Vec<Result<Visit, WatchError>> = stream::iter(pairs)
             .map(|pair| async move {
                 let result = this.look_again_at(memory, &pair, round).await?;
                 Ok(Visit { pair, place: Place::Read, has_news: false, result: Some(result) })
@@ -396,7 +397,7 @@ impl<'a> Walk<'a> {
         memory: &Memory,
         pair: &Pair,
         round: Option<&Round>,
-    ) -> Result<Result<Seen, BrokerError>, WalkError> {
+    ) -> Result<Result<Seen, BrokerError>, WatchError> {
         let asked = match published(&self.swept, memory, pair).await {
             Ok(published) => numbers(&published),
             Err(error) => return Ok(Err(error)),
@@ -410,13 +411,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads all pairs because some are gone, and forgets those, unless more are deleted meanwhile.
-    async fn leave_out_gone(&mut self) -> Result<(), WalkError> {
+    async fn leave_out_gone(&mut self) -> Result<(), WatchError> {
         self.walked.found.has_listed = true;
         let listed = list(self.broker).await?;
         if listed.is_steady { self.only(&listed).await } else { Ok(()) }
     }
 
-    async fn only(&mut self, Listed { all, total, .. }: &Listed) -> Result<(), WalkError> {
+    async fn only(&mut self, Listed { all, total, .. }: &Listed) -> Result<(), WatchError> {
         self.forget_gone(all).await?;
         self.order = std::mem::take(&mut self.order).of_all(all);
         self.walked.found.excess = excess(&self.order, *total);
@@ -425,12 +426,12 @@ impl<'a> Walk<'a> {
     }
 
     /// What the broker said of pairs that it does not name any more counts no longer.
-    async fn forget_gone(&self, named: &Order) -> Result<(), WalkError> {
-        let named = named.pairs().iter().map(|pair| self.closely.key(pair)).collect();
+    async fn forget_gone(&self, named: &Order) -> Result<(), WatchError> {
+        let named = named.pairs().iter().map(|pair| self.closely.teller.key(pair)).collect();
         if self.pairs.forget_gone(self.lease, self.name, &named).await? {
             Ok(())
         } else {
-            Err(WalkError::LeaseLost)
+            Err(WatchError::LeaseLost)
         }
     }
 }
