@@ -221,5 +221,5 @@ async fn limited_with_two_connections() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limited_with_ten_connections() -> Result<()> {
-    Box::pin(each_in_turn(LIMITED, 10, &[Moment::Before], true)).await
+    Box::pin(each_in_turn(LIMITED, 10, &[Moment::Before, Moment::Halved], true)).await
 }

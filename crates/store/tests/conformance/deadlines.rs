@@ -128,3 +128,19 @@ pub(crate) async fn what_is_locked_for_long_is_asked_for_again(world: World) {
     });
     paused.unwrap();
 }
+
+pub(crate) async fn a_client_lost_in_the_middle_of_a_request_holds_its_locks_for_seconds(
+    world: World,
+) {
+    let webhook = put(world.store(), "one", &unlimited("lane")).await;
+    let (line, store) = behind_a_line(&world).await;
+    line.at(PAUSE, Moment::Halved, 1);
+    let lost = store.pause(webhook.lane_id, Duration::ZERO).await;
+    assert!(matches!(lost, Err(StoreError::Unknown(_))), "{lost:?}");
+    let started = Instant::now();
+    wait_until(world.store(), "somebody else has the lock", async || {
+        world.store().pause(webhook.lane_id, Duration::ZERO).await.ok()
+    })
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}

@@ -83,6 +83,7 @@ postgres_only! {
     deadlines {
         a_silent_connection_ends_its_step_and_nothing_else
         silent_connections_never_use_up_the_pool
+        a_client_lost_in_the_middle_of_a_request_holds_its_locks_for_seconds
         a_step_given_up_by_its_caller_takes_its_connection_along
         a_connection_that_dies_after_its_answer_leaves_the_pool
         idle_connections_that_died_are_noticed

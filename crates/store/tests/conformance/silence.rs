@@ -20,6 +20,8 @@ const SSL_REQUEST: &[u8] = &80_877_103_u32.to_be_bytes();
 pub(crate) enum Moment {
     /// The database never sees the statement.
     Before,
+    /// The database runs it and never sees the end of the request.
+    Halved,
     /// The database runs it, its answer is lost.
     After,
     /// The answer comes through, and nothing after it.
@@ -157,8 +159,11 @@ impl Line {
             } else {
                 started = message.get(4..8) != Some(SSL_REQUEST);
             }
-            if self.fate() == Some(Moment::Before) {
-                stop.cancelled().await;
+            let is_end = started && message.first() == Some(&b'S');
+            match self.fate() {
+                Some(Moment::Before) => stop.cancelled().await,
+                Some(Moment::Halved) if is_end => stop.cancelled().await,
+                Some(Moment::Halved | Moment::After | Moment::Answered) | None => {}
             }
             if to.write_all(&message).await.is_err() {
                 return;
@@ -179,7 +184,7 @@ impl Line {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes).await {
             match self.fate() {
-                Some(Moment::Before | Moment::After) => stop.cancelled().await,
+                Some(Moment::Before | Moment::Halved | Moment::After) => stop.cancelled().await,
                 Some(Moment::Answered) | None => {}
             }
             let piece = &bytes[..count];

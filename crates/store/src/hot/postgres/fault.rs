@@ -1,10 +1,14 @@
 //! What a statement can fail with, before and after the caller is told in the store's words.
 
+use std::borrow::Cow;
+
 use crate::StoreError;
 pub(super) use crate::fault::Fault;
 
 /// A statement that ran out of its time.
 const QUERY_CANCELED: &str = "57014";
+/// A lock that was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What a failed statement means to the caller, once it was sent.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
@@ -39,8 +43,14 @@ pub(super) fn fault(error: sqlx::Error) -> StoreError {
 /// serialization failure, a lock not to be had in time. Such a statement wrote nothing and is
 /// issued again.
 pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "55P03"))
+    is_lock_timeout(error) || code(error).is_some_and(|code| matches!(&*code, "40P01" | "40001"))
+}
+
+/// Whether somebody else kept a lock for longer than anybody waits for one.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }

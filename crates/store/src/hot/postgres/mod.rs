@@ -13,6 +13,7 @@ mod intake;
 mod janitor;
 mod lanes;
 mod leases;
+mod lost_clients;
 mod parked;
 mod partitions;
 mod probe_delivery;
@@ -104,6 +105,7 @@ pub(crate) fn statements() -> impl Iterator<Item = (&'static str, &'static str)>
         janitor::STATEMENTS,
         lanes::STATEMENTS,
         leases::STATEMENTS,
+        lost_clients::STATEMENTS,
         parked::STATEMENTS,
         partitions::STATEMENTS,
         record::STATEMENTS,

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::fault::{Fault, fault, is_conflict};
+use super::lost_clients;
 use crate::StoreError;
 use crate::outstanding::{Outstanding, StepKind};
 
@@ -35,7 +36,8 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long closing waits for steps under way.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What must be left of a step's time for another try: more than the longest wait for a lock.
+/// What must be left of a step's time for another try: more than the longest wait for a lock, and
+/// the look at who holds it.
 const ANOTHER_TRY: Duration = Duration::from_millis(1500);
 /// The longest pause before a step that lost a conflict is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -110,7 +112,7 @@ impl Connections {
                     Box::pin(async move { Ok(distrust.clears(conn, met.idle_for).await) })
                 }
             })
-            .after_connect(|conn, _| Box::pin(notice_lost_clients(conn)))
+            .after_connect(|conn, _| Box::pin(lost_clients::notice(conn)))
             .connect_lazy_with(options);
         let deadline = statement_timeout + GRACE;
         Self {
@@ -290,6 +292,7 @@ impl<'a> Held<'_, 'a> {
             if Instant::now() + pause + ANOTHER_TRY > end {
                 return Err(StoreError::Unavailable(format!("in conflict: {error}")).into());
             }
+            lost_clients::let_go(session, &error).await;
             tokio::time::sleep(pause).await;
         }
     }
@@ -355,22 +358,6 @@ impl Distrust {
 
     fn since(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// From version 14 on, and on most systems, the database can look every other second whether
-/// the client of a running statement is still there: what a dead worker locked is free then.
-async fn notice_lost_clients(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    if conn.server_version_num().is_none_or(|version| version < 140_000) {
-        return Ok(());
-    }
-    let set = sqlx::query("set client_connection_check_interval = 2000").execute(conn).await;
-    match set {
-        Err(sqlx::Error::Database(refused)) => {
-            tracing::debug!(%refused, "store.client_check_refused");
-            Ok(())
-        }
-        done => done.map(drop),
     }
 }
 
