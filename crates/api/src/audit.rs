@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use postrider_domain::{AuditAction, AuditKind};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::page::{NextPage, Page};
+use crate::page::list;
+use crate::query::query;
 use crate::words;
 
 /// A change that somebody made.
@@ -34,51 +35,28 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
-/// Which changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct AuditQuery {
-    /// Changes by this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub who: Option<String>,
-    /// Changes of this kind of thing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = words::AuditKind, required = false)]
-    pub kind: Option<AuditKind>,
-    /// Changes of the thing of exactly this name or id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub object: Option<String>,
-    /// Not before: a time as in RFC 3339, or back from now, such as `2h` or `3d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub since: Option<String>,
-    /// Before: likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub until: Option<String>,
+query! {
+    /// Which changes.
+    pub struct AuditQuery {
+        /// Changes by this one.
+        who: String,
+        /// Changes of this kind of thing.
+        kind: AuditKind as words::AuditKind,
+        /// Changes of the thing of exactly this name or id.
+        object: String,
+        /// Not before: a time as in RFC 3339, or back from now, such as `2h` or `3d`.
+        since: String,
+        /// Before: likewise.
+        until: String,
+    }
 }
 
-/// A page of the audit log, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AuditList {
-    /// The changes.
-    pub entries: Vec<AuditEntry>,
-    /// Where the next page begins.
-    #[schema(required)]
-    pub next: NextPage,
-    /// How many there are, counted up to 10,000.
-    #[schema(minimum = 0)]
-    pub total: u64,
-    /// There are no more than `total`.
-    pub total_is_exact: bool,
-}
-
-impl Page for AuditList {
-    type Row = AuditEntry;
-
-    fn into_parts(self) -> (Vec<AuditEntry>, NextPage) {
-        (self.entries, self.next)
+list! {
+    /// A page of the audit log, newest first.
+    pub struct AuditList {
+        /// The changes.
+        entries: AuditEntry,
+        /// How many there are, counted up to 10,000.
+        total,
     }
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use postrider_domain::{CredentialKind, ProbeVerdict, RepositoryAccess, WebhookUuid, WhichValue};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use crate::query::query;
 use crate::secrets::SecretName;
 use crate::words;
 
@@ -117,14 +118,12 @@ pub struct ProbeRequest {
     pub which: Option<WhichValue>,
 }
 
-/// Which value's probe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ProbeQuery {
-    /// `current` when missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = words::WhichValue, required = false)]
-    pub which: Option<WhichValue>,
+query! {
+    /// Which value's probe.
+    pub struct ProbeQuery {
+        /// `current` when missing.
+        which: WhichValue as words::WhichValue,
+    }
 }
 
 /// How a probe of a secret's value stands.

@@ -4,101 +4,89 @@ use jiff::Timestamp;
 use postrider_domain::{DeliveryId, DeliveryStatus, EventId, EventName, Outcome, WebhookUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
-use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::events::StoredEvent;
-use crate::page::{NextPage, Page};
+use crate::page::list;
+use crate::query::query;
 use crate::words;
 
-/// One event on its way to one webhook's target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Delivery {
-    /// The delivery.
-    #[schema(value_type = Uuid)]
-    pub id: DeliveryId,
-    /// The event that it came from.
-    #[schema(value_type = Uuid)]
-    pub event_id: EventId,
-    /// What happened.
-    #[schema(value_type = words::EventOrTestName)]
-    pub event_name: EventName,
-    /// Where the event happened.
-    pub broker: String,
-    /// The webhook that wanted the event.
-    #[schema(value_type = String)]
-    pub webhook_uuid: WebhookUuid,
-    /// Name of the consumer.
-    pub consumer: String,
-    /// Name of the provider.
-    pub provider: String,
-    /// Where it stands.
-    #[schema(value_type = words::DeliveryStatus)]
-    pub status: DeliveryStatus,
-    /// The lane in which it waits or was sent.
-    pub lane: String,
-    /// Attempts made so far.
-    pub attempts: u32,
-    /// What the last attempt came to; null before the first.
-    #[schema(required, value_type = Option<words::Outcome>)]
-    pub last_outcome: Option<Outcome>,
-    /// HTTP status of the last answer; null without one.
-    #[schema(required)]
-    pub last_status_code: Option<u16>,
-    /// When it is due; null when it is final.
-    #[schema(required)]
-    pub next_attempt_at: Option<Timestamp>,
-    /// When the event was accepted.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
+/// Declares a document of a delivery: what it says of its attempts, and what it has besides.
+macro_rules! delivery {
+    (
+        $(#[$said:meta])*
+        pub struct $Delivery:ident {
+            $(#[$of_attempts:meta])*
+            attempts: $Attempts:ty,
+            $($(#[$of_field:meta])* $field:ident: $Value:ty,)*
+        }
+    ) => {
+        $(#[$said])*
+        pub struct $Delivery {
+            /// The delivery.
+            #[schema(value_type = Uuid)]
+            pub id: DeliveryId,
+            /// The event that it came from.
+            #[schema(value_type = Uuid)]
+            pub event_id: EventId,
+            /// What happened.
+            #[schema(value_type = words::EventOrTestName)]
+            pub event_name: EventName,
+            /// Where the event happened.
+            pub broker: String,
+            /// The webhook that wanted the event.
+            #[schema(value_type = String)]
+            pub webhook_uuid: WebhookUuid,
+            /// Name of the consumer.
+            pub consumer: String,
+            /// Name of the provider.
+            pub provider: String,
+            /// Where it stands.
+            #[schema(value_type = words::DeliveryStatus)]
+            pub status: DeliveryStatus,
+            /// The lane in which it waits or was sent.
+            pub lane: String,
+            $(#[$of_attempts])*
+            pub attempts: $Attempts,
+            /// What the last attempt came to; null before the first.
+            #[schema(required, value_type = Option<words::Outcome>)]
+            pub last_outcome: Option<Outcome>,
+            /// HTTP status of the last answer; null without one.
+            #[schema(required)]
+            pub last_status_code: Option<u16>,
+            /// When it is due; null when it is final.
+            #[schema(required)]
+            pub next_attempt_at: Option<Timestamp>,
+            /// When the event was accepted.
+            pub created_at: Timestamp,
+            /// When it last changed.
+            pub updated_at: Timestamp,
+            $($(#[$of_field])* pub $field: $Value,)*
+        }
+    };
 }
 
-/// A delivery with its event and its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct DeliveryDetail {
-    /// The delivery.
-    #[schema(value_type = Uuid)]
-    pub id: DeliveryId,
-    /// The event that it came from.
-    #[schema(value_type = Uuid)]
-    pub event_id: EventId,
-    /// What happened.
-    #[schema(value_type = words::EventOrTestName)]
-    pub event_name: EventName,
-    /// Where the event happened.
-    pub broker: String,
-    /// The webhook that wanted the event.
-    #[schema(value_type = String)]
-    pub webhook_uuid: WebhookUuid,
-    /// Name of the consumer.
-    pub consumer: String,
-    /// Name of the provider.
-    pub provider: String,
-    /// Where it stands.
-    #[schema(value_type = words::DeliveryStatus)]
-    pub status: DeliveryStatus,
-    /// The lane in which it waits or was sent.
-    pub lane: String,
-    /// Attempts, oldest first. Of very many the middle ones may be gone.
-    pub attempts: Vec<Attempt>,
-    /// What the last attempt came to; null before the first.
-    #[schema(required, value_type = Option<words::Outcome>)]
-    pub last_outcome: Option<Outcome>,
-    /// HTTP status of the last answer; null without one.
-    #[schema(required)]
-    pub last_status_code: Option<u16>,
-    /// When it is due; null when it is final.
-    #[schema(required)]
-    pub next_attempt_at: Option<Timestamp>,
-    /// When the event was accepted.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// The event as kept.
-    #[schema(value_type = StoredEvent)]
-    pub event: Value,
+delivery! {
+    /// One event on its way to one webhook's target.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    pub struct Delivery {
+        /// Attempts made so far.
+        attempts: u32,
+    }
+}
+
+delivery! {
+    /// A delivery with its event and its attempts.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+    pub struct DeliveryDetail {
+        /// Attempts, oldest first. Of very many the middle ones may be gone.
+        attempts: Vec<Attempt>,
+        /// The event as kept.
+        #[schema(value_type = StoredEvent)]
+        event: Value,
+    }
 }
 
 impl DeliveryDetail {
@@ -128,26 +116,14 @@ impl DeliveryDetail {
     }
 }
 
-/// A page of deliveries, newest first. A call looks at 20,000 deliveries at most: a page may hold
-/// few, or none, and still have a next one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DeliveryList {
-    /// The deliveries.
-    pub deliveries: Vec<Delivery>,
-    /// Where the next page begins.
-    #[schema(required)]
-    pub next: NextPage,
-    /// How many there are, counted among the newest 10,000 that may match.
-    pub total: u64,
-    /// There are no more than `total`.
-    pub total_is_exact: bool,
-}
-
-impl Page for DeliveryList {
-    type Row = Delivery;
-
-    fn into_parts(self) -> (Vec<Delivery>, NextPage) {
-        (self.deliveries, self.next)
+list! {
+    /// A page of deliveries, newest first. A call looks at 20,000 deliveries at most: a page may hold
+    /// few, or none, and still have a next one.
+    pub struct DeliveryList {
+        /// The deliveries.
+        deliveries: Delivery,
+        /// How many there are, counted among the newest 10,000 that may match.
+        total,
     }
 }
 
@@ -237,71 +213,37 @@ fn kept(description: &str) -> Object {
         .build()
 }
 
-/// Which deliveries. What is missing or empty does not filter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct DeliveryFilter {
-    /// Deliveries of this status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<words::DeliveryStatus>)]
-    #[param(value_type = words::DeliveryStatus, required = false)]
-    pub status: Option<String>,
-    /// Deliveries of this webhook, by uuid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub webhook: Option<String>,
-    /// Events of this broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub broker: Option<String>,
-    /// Name of the consumer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub consumer: Option<String>,
-    /// Name of the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub provider: Option<String>,
-    /// Version number of the consumer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub version: Option<String>,
-    /// Name of the event. Test executions are listed only under `test`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<words::EventOrTestName>)]
-    #[param(value_type = words::EventOrTestName, required = false)]
-    pub event: Option<String>,
-    /// Deliveries of this event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Uuid>)]
-    #[param(value_type = Uuid, required = false)]
-    pub event_id: Option<String>,
-    /// Name of the lane.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub lane: Option<String>,
-    /// What this incident is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Uuid>)]
-    #[param(value_type = Uuid, required = false)]
-    pub incident: Option<String>,
-    /// Accepted at or after: RFC 3339, or back from now such as `2h`, `3d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub since: Option<String>,
-    /// Accepted before: RFC 3339, or back from now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub until: Option<String>,
+query! {
+    /// Which deliveries. What is missing or empty does not filter.
+    pub struct DeliveryFilter {
+        /// Deliveries of this status.
+        status: String as words::DeliveryStatus,
+        /// Deliveries of this webhook, by uuid.
+        webhook: String,
+        /// Events of this broker.
+        broker: String,
+        /// Name of the consumer.
+        consumer: String,
+        /// Name of the provider.
+        provider: String,
+        /// Version number of the consumer.
+        version: String,
+        /// Name of the event. Test executions are listed only under `test`.
+        event: String as words::EventOrTestName,
+        /// Deliveries of this event.
+        event_id: String as Uuid,
+        /// Name of the lane.
+        lane: String,
+        /// What this incident is about.
+        incident: String as Uuid,
+        /// Accepted at or after: RFC 3339, or back from now such as `2h`, `3d`.
+        since: String,
+        /// Accepted before: RFC 3339, or back from now.
+        until: String,
+    }
 }
 
 impl DeliveryFilter {
-    /// The words that filter.
-    pub const NAMES: [&str; 12] = [
-        "status", "webhook", "broker", "consumer", "provider", "version", "event", "event_id",
-        "lane", "incident", "since", "until",
-    ];
-
     /// The words with their values, in the order of [`Self::NAMES`].
     fn members(&self) -> [&Option<String>; 12] {
         let Self { status, webhook, broker, consumer, provider, version, event, .. } = self;
@@ -314,7 +256,7 @@ impl DeliveryFilter {
 
     /// What filters: no empty values.
     pub fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let members = Self::NAMES.into_iter().zip(self.members());
+        let members = Self::NAMES.iter().copied().zip(self.members());
         let given = members.filter_map(|(name, value)| Some((name, value.as_deref()?)));
         given.filter(|(_, value)| !value.is_empty())
     }

@@ -17,47 +17,52 @@ use utoipa::{PartialSchema as _, ToSchema};
 use crate::problem::Problem;
 use crate::words;
 
-/// The consumer. Unknown members are ignored; missing ones render as the empty string.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Consumer {
-    /// Name of the pacticipant, at most 255 bytes.
-    #[schema(min_length = 1, max_length = 255)]
-    pub name: String,
-    /// Version of the pacticipant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version_number: Option<String>,
-    /// Branch of the version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// Tags of the version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    /// Labels of the pacticipant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Vec<String>>,
+/// Declares the document of one side of a contract, and what it has besides.
+macro_rules! pacticipant {
+    (
+        $(#[$said:meta])*
+        pub struct $Side:ident {
+            $($(#[$of_field:meta])* $field:ident: $Value:ty,)*
+        }
+    ) => {
+        $(#[$said])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        pub struct $Side {
+            /// Name of the pacticipant, at most 255 bytes.
+            #[schema(min_length = 1, max_length = 255)]
+            pub name: String,
+            /// Version of the pacticipant.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub version_number: Option<String>,
+            /// Branch of the version.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub branch: Option<String>,
+            /// Tags of the version.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub tags: Option<Vec<String>>,
+            /// Labels of the pacticipant.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub labels: Option<Vec<String>>,
+            $(
+                $(#[$of_field])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$Value>,
+            )*
+        }
+    };
 }
 
-/// The provider. Unknown members are ignored; missing ones render as the empty string.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Provider {
-    /// Name of the pacticipant, at most 255 bytes.
-    #[schema(min_length = 1, max_length = 255)]
-    pub name: String,
-    /// Version of the pacticipant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version_number: Option<String>,
-    /// Branch of the version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// Tags of the version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    /// Labels of the pacticipant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Vec<String>>,
-    /// What Pact Broker says of the provider version that has to verify.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version_descriptions: Option<Vec<String>>,
+pacticipant! {
+    /// The consumer. Unknown members are ignored; missing ones render as the empty string.
+    pub struct Consumer {}
+}
+
+pacticipant! {
+    /// The provider. Unknown members are ignored; missing ones render as the empty string.
+    pub struct Provider {
+        /// What Pact Broker says of the provider version that has to verify.
+        version_descriptions: Vec<String>,
+    }
 }
 
 /// An event. Unknown members are ignored. U+0000 is refused anywhere.

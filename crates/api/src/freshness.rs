@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use postrider_domain::owed::Due;
 use postrider_domain::{FreshnessState, ThresholdFrom};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use crate::page::{NextPage, Page};
+use crate::page::list;
+use crate::query::query;
 use crate::words;
 
 /// How fresh the verification of a consumer's and a provider's contract is.
@@ -125,42 +126,24 @@ pub struct HeldBackVersion {
     pub since: Timestamp,
 }
 
-/// A page of pairs, by broker, consumer and provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FreshnessList {
-    /// The pairs.
-    pub pairs: Vec<PairFreshness>,
-    /// Where the next page begins.
-    #[schema(required)]
-    pub next: NextPage,
-}
-
-impl Page for FreshnessList {
-    type Row = PairFreshness;
-
-    fn into_parts(self) -> (Vec<PairFreshness>, NextPage) {
-        (self.pairs, self.next)
+list! {
+    /// A page of pairs, by broker, consumer and provider.
+    pub struct FreshnessList {
+        /// The pairs.
+        pairs: PairFreshness,
     }
 }
 
-/// Which pairs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct FreshnessQuery {
-    /// Name of the broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub broker: Option<String>,
-    /// Name of the consumer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub consumer: Option<String>,
-    /// Name of the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub provider: Option<String>,
-    /// Pairs of this state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = words::FreshnessState, required = false)]
-    pub state: Option<FreshnessState>,
+query! {
+    /// Which pairs.
+    pub struct FreshnessQuery {
+        /// Name of the broker.
+        broker: String,
+        /// Name of the consumer.
+        consumer: String,
+        /// Name of the provider.
+        provider: String,
+        /// Pairs of this state.
+        state: FreshnessState as words::FreshnessState,
+    }
 }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use postrider_domain::{IncidentKind, Severity};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::page::{NextPage, Page};
+use crate::page::list;
+use crate::query::query;
 use crate::words;
 
 /// A condition that a person should know of.
@@ -41,34 +42,20 @@ pub struct Incident {
     pub resolved_at: Option<Timestamp>,
 }
 
-/// Which incidents.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct IncidentQuery {
-    /// Leave the resolved ones out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false, default = false)]
-    pub open: Option<bool>,
-    /// Incidents of this kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = words::IncidentKind, required = false)]
-    pub kind: Option<IncidentKind>,
+query! {
+    /// Which incidents.
+    pub struct IncidentQuery {
+        /// Leave the resolved ones out.
+        open: bool { default = false },
+        /// Incidents of this kind.
+        kind: IncidentKind as words::IncidentKind,
+    }
 }
 
-/// A page of incidents, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct IncidentList {
-    /// The incidents.
-    pub incidents: Vec<Incident>,
-    /// Where the next page begins.
-    #[schema(required)]
-    pub next: NextPage,
-}
-
-impl Page for IncidentList {
-    type Row = Incident;
-
-    fn into_parts(self) -> (Vec<Incident>, NextPage) {
-        (self.incidents, self.next)
+list! {
+    /// A page of incidents, newest first.
+    pub struct IncidentList {
+        /// The incidents.
+        incidents: Incident,
     }
 }

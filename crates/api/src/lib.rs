@@ -15,6 +15,7 @@ mod incidents;
 mod lanes;
 mod page;
 mod problem;
+mod query;
 mod secrets;
 mod stats;
 mod stream;

@@ -1,25 +1,23 @@
 //! Lists in pages.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
+
+use crate::query::query;
 
 /// Give it as `cursor` for the next page; null at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct NextPage(pub Option<String>);
 
-/// How much of a list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// Rows of the page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000, default = 50, nullable = false)]
-    pub limit: Option<u32>,
-    /// `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub cursor: Option<String>,
+query! {
+    /// How much of a list.
+    pub struct PageQuery {
+        /// Rows of the page.
+        limit: u32 { minimum = 1, maximum = 1000, default = 50 },
+        /// `next` of the page before.
+        cursor: String,
+    }
 }
 
 /// A document that holds a page of a list.
@@ -30,3 +28,45 @@ pub trait Page {
     /// The rows, and where the next page begins.
     fn into_parts(self) -> (Vec<Self::Row>, NextPage);
 }
+
+/// Declares the document of a page: its rows under the name they have in JSON, where the next page
+/// begins and, for lists that are counted, how many there are.
+macro_rules! list {
+    (
+        $(#[$said:meta])*
+        pub struct $List:ident {
+            $(#[$of_rows:meta])*
+            $rows:ident: $Row:ty,
+            $($(#[$of_total:meta])* total,)?
+        }
+    ) => {
+        $(#[$said])*
+        #[derive(
+            Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+        )]
+        pub struct $List {
+            $(#[$of_rows])*
+            pub $rows: Vec<$Row>,
+            /// Where the next page begins.
+            #[schema(required)]
+            pub next: $crate::NextPage,
+            $(
+                $(#[$of_total])*
+                #[schema(minimum = 0)]
+                pub total: u64,
+                /// There are no more than `total`.
+                pub total_is_exact: bool,
+            )?
+        }
+
+        impl $crate::Page for $List {
+            type Row = $Row;
+
+            fn into_parts(self) -> (Vec<$Row>, $crate::NextPage) {
+                (self.$rows, self.next)
+            }
+        }
+    };
+}
+
+pub(crate) use list;

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
+
+use crate::query::query;
 
 /// What waits in a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,17 +52,13 @@ pub struct HourStats {
     pub is_exact: bool,
 }
 
-/// How figures are told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct StatsQuery {
-    /// `hour`: what each hour brought, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false, pattern = "^hour$")]
-    pub by: Option<String>,
-    /// The first hour, up to seven days back: RFC 3339, or back from now such as `24h`, which it
-    /// is unless told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub since: Option<String>,
+query! {
+    /// How figures are told.
+    pub struct StatsQuery {
+        /// `hour`: what each hour brought, too.
+        by: String { pattern = "^hour$" },
+        /// The first hour, up to seven days back: RFC 3339, or back from now such as `24h`, which it
+        /// is unless told.
+        since: String,
+    }
 }

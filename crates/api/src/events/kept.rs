@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use postrider_domain::{EventId, EventName, EventSource, MergedBecause, WebhookUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::StoredEvent;
 use crate::deliveries::Delivery;
-use crate::page::{NextPage, Page};
+use crate::page::list;
+use crate::query::query;
 use crate::words;
 
 /// An event that was taken in.
@@ -94,64 +95,35 @@ pub struct UnwantedBy {
     pub reason: Option<String>,
 }
 
-/// A page of events, newest first. A call looks at 10,000 events at most: a page may hold few, or
-/// none, and still have a next one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EventList {
-    /// The events.
-    pub events: Vec<EventSummary>,
-    /// Where the next page begins.
-    #[schema(required)]
-    pub next: NextPage,
-    /// How many there are, counted among the newest 10,000 that may match.
-    #[schema(minimum = 0)]
-    pub total: u64,
-    /// There are no more than `total`.
-    pub total_is_exact: bool,
-}
-
-impl Page for EventList {
-    type Row = EventSummary;
-
-    fn into_parts(self) -> (Vec<EventSummary>, NextPage) {
-        (self.events, self.next)
+list! {
+    /// A page of events, newest first. A call looks at 10,000 events at most: a page may hold few, or
+    /// none, and still have a next one.
+    pub struct EventList {
+        /// The events.
+        events: EventSummary,
+        /// How many there are, counted among the newest 10,000 that may match.
+        total,
     }
 }
 
-/// Which events. What is missing or empty does not filter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct EventFilter {
-    /// Events of this broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub broker: Option<String>,
-    /// Name of the consumer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub consumer: Option<String>,
-    /// Name of the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub provider: Option<String>,
-    /// Version of the consumer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub version: Option<String>,
-    /// Name of the event. Tests of webhooks are listed only under `test`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = words::EventOrTestName, required = false)]
-    pub event: Option<String>,
-    /// `true`: only those that no webhook wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub unmatched: Option<bool>,
-    /// Taken in at or after: RFC 3339, or back from now such as `2h`, `3d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub since: Option<String>,
-    /// Taken in before: RFC 3339, or back from now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
-    pub until: Option<String>,
+query! {
+    /// Which events. What is missing or empty does not filter.
+    pub struct EventFilter {
+        /// Events of this broker.
+        broker: String,
+        /// Name of the consumer.
+        consumer: String,
+        /// Name of the provider.
+        provider: String,
+        /// Version of the consumer.
+        version: String,
+        /// Name of the event. Tests of webhooks are listed only under `test`.
+        event: String as words::EventOrTestName,
+        /// `true`: only those that no webhook wanted.
+        unmatched: bool,
+        /// Taken in at or after: RFC 3339, or back from now such as `2h`, `3d`.
+        since: String,
+        /// Taken in before: RFC 3339, or back from now.
+        until: String,
+    }
 }

@@ -16,11 +16,9 @@ use crate::api::example::{TIME, UUID};
 use crate::api::params::{Params, cursor_of, cursor_text, instant, wrong};
 use crate::app::App;
 
-const KNOWN: [&str; 7] = ["who", "kind", "object", "since", "until", "limit", "cursor"];
-
 /// `GET /api/v1/audit`, newest first.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::of(&uri, &KNOWN)?;
+    let params = Params::of(&uri, &[AuditQuery::NAMES, PageQuery::NAMES])?;
     let filter = filter(&params, Timestamp::now())?;
     let cursor = params.get("cursor").map(read_cursor).transpose()?;
     let page = app.store().audit(&filter, cursor, params.limit()?).await?;

@@ -258,7 +258,7 @@ pub(super) async fn show_probe(
     uri: Uri,
 ) -> Result<Response, Problem> {
     check_name(&name)?;
-    let params = Params::of(&uri, &["which"])?;
+    let params = Params::of(&uri, &[ProbeQuery::NAMES])?;
     let which = which_value(params.get("which")).map_err(|detail| wrong("which", detail))?;
     let probe = app.store().probe(&name, which).await?;
     Ok(Json(document(name, which, probe)).into_response())

@@ -26,8 +26,7 @@ const SHORTEST_ID: usize = 4;
 
 /// `GET /api/v1/deliveries`.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let known = [DeliveryFilter::NAMES.as_slice(), &["limit", "cursor"]].concat();
-    let params = Params::of(&uri, &known)?;
+    let params = Params::of(&uri, &[DeliveryFilter::NAMES, PageQuery::NAMES])?;
     let limit = params.limit()?;
     let cursor = params.get("cursor").map(read_cursor).transpose()?;
     let filter =

@@ -19,7 +19,7 @@ const KNOWN: [&str; 5] = ["consumer", "version", "provider", "environment", "bro
 
 /// `GET /api/v1/doctor`.
 pub(super) async fn examine(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::of(&uri, &KNOWN)?;
+    let params = Params::of(&uri, &[&KNOWN])?;
     let needed = |name: &str| {
         let given = params.get(name).map(str::to_owned);
         given.ok_or_else(|| wrong(name, "is required"))

@@ -21,22 +21,9 @@ use crate::api::params::{Params, Segment, id_cursor, instant, read_id_cursor, wr
 use crate::app::App;
 use crate::unwanted::nearest;
 
-const KNOWN: [&str; 10] = [
-    "broker",
-    "consumer",
-    "provider",
-    "version",
-    "event",
-    "unmatched",
-    "since",
-    "until",
-    "limit",
-    "cursor",
-];
-
 /// `GET /api/v1/events`, newest first.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::of(&uri, &KNOWN)?;
+    let params = Params::of(&uri, &[EventFilter::NAMES, PageQuery::NAMES])?;
     let filter = filter(&params, Timestamp::now())?;
     let cursor = params.get("cursor").map(read_id_cursor).transpose()?;
     let cursor = cursor.map(|id| EventCursor(EventId(id)));

@@ -28,8 +28,7 @@ const PAGES: u32 = 100;
 
 /// `GET /api/v1/freshness`, in the order of broker, consumer and provider.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let known = ["broker", "consumer", "provider", "state", "limit", "cursor"];
-    let params = Params::of(&uri, &known)?;
+    let params = Params::of(&uri, &[FreshnessQuery::NAMES, PageQuery::NAMES])?;
     let states = FreshnessState::ALL.map(FreshnessState::as_str).join(", ");
     let state: Option<FreshnessState> = params.parsed("state", &format!("one of {states}"))?;
     let owned = |name: &str| params.get(name).map(str::to_owned);

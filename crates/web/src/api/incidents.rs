@@ -19,7 +19,7 @@ use crate::app::{App, Changes};
 
 /// `GET /api/v1/incidents`, newest first; `open=true` leaves the resolved ones out.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::of(&uri, &["open", "kind", "limit", "cursor"])?;
+    let params = Params::of(&uri, &[IncidentQuery::NAMES, PageQuery::NAMES])?;
     let kinds = IncidentKind::ALL.map(IncidentKind::as_str).join(", ");
     let filter = IncidentFilter {
         open_only: params.parsed("open", "true or false")?.unwrap_or(false),

@@ -24,8 +24,9 @@ pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads the query of a URL.
-    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    pub(super) fn of(uri: &Uri, known: &[&[&str]]) -> Result<Self, Problem> {
         let mut params = Self::default();
+        let known = known.concat();
         for pair in query::pairs(uri.query().unwrap_or_default()) {
             let (name, value) = pair?;
             if !known.contains(&name.as_str()) {
@@ -129,7 +130,7 @@ mod tests {
 
     fn params(query: &str) -> Result<Params, String> {
         let uri: Uri = format!("/x?{query}").parse().unwrap();
-        Params::of(&uri, &["limit", "status"]).map_err(|problem| problem.detail)
+        Params::of(&uri, &[&["limit"], &["status"]]).map_err(|problem| problem.detail)
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::api::filter;
 use crate::api::params::Segment;
 use crate::app::{App, Changes};
 
-const NAMES: [&str; 12] = DeliveryFilter::NAMES;
+const NAMES: &[&str] = DeliveryFilter::NAMES;
 
 /// Ids in one call.
 const MAX_IDS: usize = 10_000;
@@ -37,7 +37,7 @@ pub(super) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let known = [NAMES.as_slice(), &["ids", "dry_run", "forget_marks", "id", "resume"]].concat();
+    let known = [NAMES, &["ids", "dry_run", "forget_marks", "id", "resume"]].concat();
     let object = read_object(&app, &headers, body, &known).await?;
     flag(&object, "forget_marks")?;
     let request: ReplayRequest = typed(object)?;
@@ -82,7 +82,7 @@ pub(super) async fn discard(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let known = [NAMES.as_slice(), &["ids", "dry_run", "id", "resume"]].concat();
+    let known = [NAMES, &["ids", "dry_run", "id", "resume"]].concat();
     let object = read_object(&app, &headers, body, &known).await?;
     let DiscardRequest { ids, dry_run, id, resume, filter } = typed(object)?;
     let (dry_run, which) = (dry_run.unwrap_or_default(), Which { ids, filter, id });
@@ -197,7 +197,7 @@ fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Problem> 
         }
         uuid(id).ok_or_else(no_act)?;
     }
-    for name in NAMES {
+    for &name in NAMES {
         match object.get(name) {
             None | Some(Value::Null | Value::String(_)) => {}
             Some(other) => {

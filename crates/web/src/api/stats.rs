@@ -23,7 +23,7 @@ const MOST: i64 = 7 * 24;
 
 /// `GET /api/v1/stats`.
 pub(super) async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let params = Params::of(&uri, &["by", "since"])?;
+    let params = Params::of(&uri, &[StatsQuery::NAMES])?;
     let now = Timestamp::now();
     let by_hour = match params.get("by") {
         None => false,

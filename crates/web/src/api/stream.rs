@@ -50,8 +50,7 @@ pub(crate) async fn open(
     who: Option<String>,
     token_end: Option<TokenEnd>,
 ) -> Result<Response, Problem> {
-    let known = [DeliveryFilter::NAMES.as_slice(), &["topics"]].concat();
-    let params = Params::of(uri, &known)?;
+    let params = Params::of(uri, &[DeliveryFilter::NAMES, StreamQuery::NAMES])?;
     let topics = match params.get("topics") {
         None => Topics::default(),
         Some(text) => text.parse().map_err(|()| {

@@ -109,7 +109,7 @@ struct DeliveriesView {
 /// `GET /ui/deliveries`.
 pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
     let asked = Words::of(&uri)?;
-    let words = asked.only(&DeliveryFilter::NAMES);
+    let words = asked.only(DeliveryFilter::NAMES);
     let mut call = words.with("limit", PAGE);
     if let Some(cursor) = asked.get("cursor") {
         call = call.with("cursor", cursor);

@@ -132,13 +132,13 @@ fn view(
         told,
         is_done: false,
         sent,
-        meant: pairs(&words.only(&DeliveryFilter::NAMES)),
+        meant: pairs(&words.only(DeliveryFilter::NAMES)),
         ids: words.all("ids").count(),
     }
 }
 
 fn meant(words: &Words) -> Words {
-    words.only(&[DeliveryFilter::NAMES.as_slice(), &["ids"]].concat())
+    words.only(&[DeliveryFilter::NAMES, &["ids"]].concat())
 }
 
 fn pairs(words: &Words) -> Vec<(String, String)> {
@@ -148,7 +148,7 @@ fn pairs(words: &Words) -> Vec<(String, String)> {
 /// Which deliveries, as the API is told.
 fn asked(words: &Words) -> Result<Map<String, Value>, Fault> {
     let mut body = Map::new();
-    for (name, value) in words.only(&DeliveryFilter::NAMES).iter() {
+    for (name, value) in words.only(DeliveryFilter::NAMES).iter() {
         body.insert(name.to_owned(), value.into());
     }
     let ids: Vec<&str> = words.all("ids").collect();
