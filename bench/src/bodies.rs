@@ -34,35 +34,3 @@ fn pact_url(number: u32) -> String {
         "https://broker.example/pacts/provider/billing/consumer/checkout/pact-version/1.0.{number}/metadata/Y3ZuPTEmY3Z0JTVCJTVEPWE"
     )
 }
-
-/// The document of a webhook of `provider` to `url` with the token of `secret`.
-pub(crate) fn webhook(provider: &str, url: &str, secret: &str) -> serde_json::Value {
-    serde_json::json!({
-        "description": "bench",
-        "provider": { "name": provider },
-        "events": [{ "name": EVENT }],
-        "request": {
-            "method": "POST",
-            "url": url,
-            "headers": {
-                "Accept": "application/vnd.github+json",
-                "Authorization": format!("Bearer ${{user.{secret}}}"),
-                "Content-Type": "application/json",
-                "X-GitHub-Api-Version": "2022-11-28"
-            },
-            "body": {
-                "event_type": EVENT,
-                "client_payload": {
-                    "pact_url": "${pactbroker.pactUrl}",
-                    "sha": "${pactbroker.providerVersionNumber}",
-                    "branch": "${pactbroker.providerVersionBranch}",
-                    "consumer_name": "${pactbroker.consumerName}",
-                    "consumer_version_number": "${pactbroker.consumerVersionNumber}",
-                    "consumer_version_tags": "${pactbroker.consumerVersionTags}",
-                    "consumer_version_branch": "${pactbroker.consumerVersionBranch}",
-                    "delivery_id": "${postrider.deliveryId}"
-                }
-            }
-        }
-    })
-}

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use postrider_domain::dispatch_webhook;
 
 use crate::load::{PATIENCE, Schedule, Sender};
 use crate::sample::{Latency, Sample, mebibytes, micros};
@@ -147,8 +148,9 @@ impl Run<'_> {
             sender.secret(secret).await?;
         }
         for (number, secret) in (0..HELD_WEBHOOKS).zip(HELD.into_iter().cycle()) {
-            let url = format!("{}/repos/acme/held-{number}/dispatches", self.base());
-            sender.webhook("held", &url, secret).await?;
+            let repository = format!("acme/held-{number}");
+            let document = dispatch_webhook(&self.base(), &repository, "held", secret);
+            sender.webhook(&document).await?;
         }
         for secret in HELD {
             for lane in sender.lanes_of(secret).await? {

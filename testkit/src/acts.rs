@@ -12,10 +12,10 @@ use postrider_domain::{
     LaneId, LaneLimits, LimitId, Outcome, Pacticipant, Rate, RequestTemplate, Webhook,
 };
 use postrider_store::{
-    AttemptRow, Claim, ClaimTerms, EventDocument, IntakeBatch, IntakeEntry, IntakeResult,
-    KeptRequest, LaneShare, LaneSpec, LaneStatus, Lease, LimitedClaim, NewDelivery, NewEvent, Poll,
-    ProbeClaim, Put, RecordReport, Recorded, Refusal, Rendition, StoredWebhook, Transition,
-    WebhookWrite, WorkerId,
+    AttemptRow, Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, EventDocument, IntakeBatch,
+    IntakeEntry, IntakeResult, KeptRequest, LaneShare, LaneSpec, LaneStatus, Lease, LimitedClaim,
+    NewDelivery, NewEvent, Poll, ProbeClaim, Put, RecordReport, Recorded, Refusal, Rendition,
+    StoredWebhook, Transition, WebhookWrite, WorkerId,
 };
 use uuid::Uuid;
 
@@ -112,11 +112,6 @@ pub fn event() -> Event {
 }
 
 pub fn entry(key: Option<&str>, webhooks: &[&StoredWebhook]) -> IntakeEntry {
-    let delivery = |webhook: &&StoredWebhook| NewDelivery {
-        id: DeliveryId(Uuid::now_v7()),
-        webhook_id: webhook.id,
-        lane_id: webhook.lane_id,
-    };
     IntakeEntry {
         event: NewEvent {
             id: EventId(Uuid::now_v7()),
@@ -127,7 +122,7 @@ pub fn entry(key: Option<&str>, webhooks: &[&StoredWebhook]) -> IntakeEntry {
             event: EventDocument::new(event()).unwrap(),
             traceparent: None,
         },
-        deliveries: webhooks.iter().map(delivery).collect(),
+        deliveries: webhooks.iter().map(|webhook| NewDelivery::of(webhook)).collect(),
     }
 }
 
@@ -204,13 +199,18 @@ pub async fn lead(store: &impl HotStore, lane: LaneId) -> Lease {
     take_lead(store, lane, worker(), HOUR).await.expect("the limit is free")
 }
 
+/// What a leader asks for without a pace.
+pub fn unpaced(lease: Lease, limit: u32, terms: ClaimTerms) -> ClaimLimited {
+    ClaimLimited { lease, limit, interval: Duration::ZERO, suspect: false, terms }
+}
+
 pub async fn claim_as(store: &impl HotStore, lease: Lease, length: Duration) -> LimitedClaim {
-    store.claim_limited(lease, 100, Duration::ZERO, false, terms(length)).await.unwrap()
+    store.claim_limited(unpaced(lease, 100, terms(length))).await.unwrap()
 }
 
 /// At most `n` claims of a leader that may claim.
 pub async fn some_as(store: &impl HotStore, lease: Lease, n: u32) -> Vec<Claim> {
-    let claim = store.claim_limited(lease, n, Duration::ZERO, false, terms(MINUTE)).await;
+    let claim = store.claim_limited(unpaced(lease, n, terms(MINUTE))).await;
     claimed(claim.unwrap())
 }
 
@@ -231,7 +231,16 @@ pub async fn probe_claim(
     probe: ProbeClaim,
     lease: Option<Lease>,
 ) -> Option<Claim> {
-    store.claim_probe_delivery(lane, probe, lease, Duration::ZERO, terms(MINUTE)).await.unwrap()
+    store
+        .claim_probe_delivery(ClaimProbeDelivery {
+            lane,
+            probe,
+            lease,
+            interval: Duration::ZERO,
+            terms: terms(MINUTE),
+        })
+        .await
+        .unwrap()
 }
 
 pub fn ids(claims: &[Claim]) -> Vec<DeliveryId> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId, LimitId, WebhookUuid};
 use postrider_store::{
-    Beat, Claim, ClaimTerms, ClaimsAtIntake, Expired, GivenBack, IntakeBatch, IntakeResult, Kept,
-    LanePage, LaneShare, LaneSpec, Lease, LimitedClaim, ManualHold, ParkedWebhook, Poll,
-    ProbeClaim, Put, RecordReport, Recorded, Store, StoreError, UnclaimNo, Unsettled, WebhookTable,
-    WebhookWrite, WorkerId,
+    Beat, Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, ClaimsAtIntake, Expired, GivenBack,
+    IntakeBatch, IntakeResult, LanePage, LaneShare, LaneSpec, Lease, LimitedClaim, ManualHold,
+    ParkedWebhook, Poll, ProbeClaim, Put, RecordReport, Recorded, Store, StoreError, Unclaim,
+    WebhookTable, WebhookWrite, WorkerId,
 };
 
 use crate::Seen;
@@ -46,29 +46,12 @@ pub trait HotStore {
         suspect: bool,
         terms: ClaimTerms,
     ) -> Result<Vec<Claim>, StoreError>;
-    async fn claim_limited(
-        &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
-    ) -> Result<LimitedClaim, StoreError>;
+    async fn claim_limited(&self, asked: ClaimLimited) -> Result<LimitedClaim, StoreError>;
     async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError>;
-    async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError>;
+    async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError>;
     async fn record(&self, batch: &[Recorded]) -> Result<RecordReport, StoreError>;
     async fn expire_claims(&self, limit: u32) -> Result<Expired, StoreError>;
     async fn reassign_lanes(&self, limit: u32) -> Result<u64, StoreError>;
@@ -169,36 +152,19 @@ impl HotStore for Store {
         Self::claim_due(self, shares, suspect, terms).await
     }
 
-    async fn claim_limited(
-        &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
-    ) -> Result<LimitedClaim, StoreError> {
-        Self::claim_limited(self, lease, limit, interval, suspect, terms).await
+    async fn claim_limited(&self, asked: ClaimLimited) -> Result<LimitedClaim, StoreError> {
+        Self::claim_limited(self, asked).await
     }
 
     async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError> {
-        Self::claim_probe_delivery(self, lane, probe, lease, interval, terms).await
+        Self::claim_probe_delivery(self, asked).await
     }
 
-    async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError> {
-        Self::unclaim(self, worker, number, claim, kept).await
+    async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError> {
+        Self::unclaim(self, asked).await
     }
 
     async fn record(&self, batch: &[Recorded]) -> Result<RecordReport, StoreError> {

@@ -22,7 +22,7 @@ pub struct Seen {
 
 impl From<DeliveryView> for Seen {
     fn from(view: DeliveryView) -> Self {
-        let made = |attempt: &postrider_store::AttemptView| {
+        let made = |attempt: &postrider_store::AttemptRow| {
             (attempt.number, attempt.outcome, attempt.possible_duplicate)
         };
         Self {

@@ -1,5 +1,6 @@
 //! The command line: exit codes, refusals, and the tour.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Output;
 
@@ -346,6 +347,7 @@ async fn commands_on_a_running_postrider() -> Result<()> {
     let file = file.to_str().context("a path in UTF-8")?.to_owned();
     say(&["webhooks", "apply", "-f", &file, "--yes"], "").await?;
     let listed: Value = serde_json::from_str(&say(&["webhooks", "list", "--json"], "").await?)?;
+    ensure!(listed["total"] == 1, "{listed}");
     ensure!(listed.to_string().contains("Notify acme/billing"), "{listed}");
     let lines: Vec<String> = (0..3).map(|number| event(number, "billing").to_string()).collect();
     let lines = lines.join("\n");
@@ -403,5 +405,19 @@ async fn lists_follow_their_pages() -> Result<()> {
     check(&output, 0, &[])?;
     let shown = String::from_utf8(output.stdout)?;
     ensure!(shown.matches("\"event_id\"").count() == 1_250, "{} rows", shown.lines().count());
+    // What is cut off is told, and where to go on.
+    let mut seen = BTreeSet::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..2 {
+        let mut args = vec!["events", "list", "--limit", "3"];
+        args.extend(cursor.iter().flat_map(|cursor| ["--cursor", cursor]));
+        let output = run(&args, &settings, "").await?;
+        let text = String::from_utf8(output.stdout)?;
+        let (rows, more) = text.trim_end().rsplit_once('\n').context("a table")?;
+        let next = more.strip_prefix("3 shown, more: --cursor ").context("where to go on")?;
+        cursor = Some(next.to_owned());
+        seen.extend(rows.lines().skip(1).map(str::to_owned));
+    }
+    ensure!(seen.len() == 6, "{seen:?}");
     cluster.finish().await
 }

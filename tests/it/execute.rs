@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use postrider_github_double::{Double, Options, Play};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Api, Canaries, Cluster, Mode, Plan, event};
+use crate::harness::{Api, Canaries, Cluster, Mode, Plan, event, in_both_modes};
 
 /// What an execution may take beyond waits that are set, on a machine that does other work too.
 const SLACK: Duration = Duration::from_secs(20);
@@ -191,24 +191,6 @@ async fn an_unsaved_webhook(mode: Mode) -> Result<()> {
         ensure!(answer.status == status, "{method} {path}: {answer:?}");
     }
     bench.cluster.finish().await
-}
-
-macro_rules! in_both_modes {
-    ($($module:ident: $test:path;)*) => {$(
-        mod $module {
-            use super::*;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn embedded() -> Result<()> {
-                Box::pin($test(Mode::Embedded)).await
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn distributed() -> Result<()> {
-                Box::pin($test(Mode::Distributed)).await
-            }
-        }
-    )*};
 }
 
 in_both_modes! {

@@ -380,6 +380,9 @@ async fn worst_first(api: &Api) -> Result<()> {
     let output = run(&["freshness", "--state", "stale"], &settings, "").await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(text.contains("p0 (deployed:prod)") && !text.contains("Young"), "{text}");
+    let output = run(&["freshness", "--consumer", "web", "--limit", "2"], &settings, "").await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(text.ends_with("2 of 6 shown, more: --limit 6\n"), "what is cut off is told: {text}");
     let wrong = run(&["freshness", "--state", "rotten"], &settings, "").await?;
     ensure!(wrong.status.code() == Some(2), "{wrong:?}");
     Ok(())

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Api, Canaries, Cluster, Looking, Mode, Plan, SOON, event, run, setting, wait_until, webhook,
+    Api, Canaries, Cluster, Looking, Mode, Plan, SOON, event, in_both_modes, run, setting,
+    wait_until, webhook,
 };
 
 const MINT: &str = "POST /app/installations/7/access_tokens";
@@ -229,26 +230,12 @@ async fn github_away(mode: Mode) -> Result<()> {
     rig.finish().await
 }
 
-macro_rules! in_both_modes {
-    ($($embedded:ident, $distributed:ident: $test:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $embedded() -> Result<()> {
-            Box::pin($test(Mode::Embedded)).await
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $distributed() -> Result<()> {
-            Box::pin($test(Mode::Distributed)).await
-        }
-    )*};
-}
-
 in_both_modes! {
-    embedded_delivers, distributed_delivers: delivers_by_a_minted_token;
-    embedded_renews, distributed_renews: renews;
-    embedded_refused_on_use, distributed_refused_on_use: refused_on_use;
-    embedded_suspended, distributed_suspended: suspended;
-    embedded_github_away, distributed_github_away: github_away;
+    delivers: delivers_by_a_minted_token;
+    renews: renews;
+    refused_on_use: refused_on_use;
+    suspended: suspended;
+    github_away: github_away;
 }
 
 /// 422: what the installation lacks is named, and other webhooks of the secret go on.

@@ -8,8 +8,8 @@ use postrider_github_double::{Double, Entry, Kind, Options, Play, TokenSeen};
 use serde_json::Value;
 
 use crate::harness::{
-    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Settled, event, hook_webhook, settled,
-    wait_until, webhook,
+    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, Settled, event, hook_webhook,
+    in_both_modes, settled, wait_until, webhook,
 };
 
 const EVENTS: usize = 500;
@@ -163,34 +163,11 @@ async fn deleted_while_held(mode: Mode) -> Result<()> {
     held.cluster.finish().await
 }
 
-macro_rules! in_both_modes {
-    ($($embedded:ident, $distributed:ident: $test:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $embedded() -> Result<()> {
-            Box::pin($test(Mode::Embedded)).await
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $distributed() -> Result<()> {
-            Box::pin($test(Mode::Distributed)).await
-        }
-    )*};
-}
-
 in_both_modes! {
-    embedded_new_secret, distributed_new_secret: new_secret;
-    embedded_moved, distributed_moved: moved_to_another_secret;
-    embedded_deleted, distributed_deleted: deleted_while_held;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn embedded_elsewhere_a_delivery_proves_the_credential() -> Result<()> {
-    Box::pin(a_delivery_proves_the_credential(Mode::Embedded)).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn distributed_elsewhere_a_delivery_proves_the_credential() -> Result<()> {
-    Box::pin(a_delivery_proves_the_credential(Mode::Distributed)).await
+    new_secret: new_secret;
+    moved: moved_to_another_secret;
+    deleted: deleted_while_held;
+    elsewhere: a_delivery_proves_the_credential;
 }
 
 /// A target that is not GitHub: a refusal parks the webhook and leaves its lane open, then one

@@ -1,12 +1,11 @@
 //! One target that hangs never slows another lane.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use postrider_github_double::{Double, Options, Play};
 
-use crate::harness::{Accepted, Load, Mode, Plan, event, hook_webhook, say};
+use crate::harness::{Load, Mode, Plan, event, hook_webhook, say, waits};
 
 const EVENTS: usize = 300;
 const OVER: Duration = Duration::from_secs(5);
@@ -37,26 +36,11 @@ async fn a_hanging_target(mode: Mode) -> Result<()> {
     healthy.wait_for(u64::try_from(EVENTS)?, Duration::from_secs(20)).await?;
     ensure!(hanging.counts().requests >= 1, "the hanging target is tried: {:?}", hanging.counts());
 
-    let mut waits = waits(&fine, &healthy, began)?;
-    waits.sort_unstable();
+    let waits = waits(&fine, &healthy, began)?;
     let p99 = waits[waits.len() * 99 / 100];
     say(&format!("p50 {:?}, p99 {p99:?} beside a target that hangs", waits[waits.len() / 2]));
     ensure!(p99 < P99_AT_MOST, "p99 is {p99:?} beside a target that hangs for 10 s");
     Ok(())
-}
-
-/// From the answer to the sender until the arrival at the target.
-fn waits(accepted: &[Accepted], double: &Double, began: Instant) -> Result<Vec<Duration>> {
-    let arrived: BTreeMap<String, Duration> = double
-        .accepted()
-        .into_iter()
-        .filter_map(|entry| Some((entry.delivery_id?, entry.at)))
-        .collect();
-    let wait = |event: &Accepted| {
-        let at = arrived.get(&event.deliveries[0]).context("an arrival")?;
-        Ok(at.saturating_sub(event.at.saturating_duration_since(began)))
-    };
-    accepted.iter().map(wait).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

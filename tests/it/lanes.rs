@@ -1,7 +1,6 @@
 //! Lanes beside each other: each limit is used and never exceeded, and targets that hang cost
 //! nobody but themselves.
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use postrider_github_double::{Double, Options, Play};
 
 use crate::harness::{
-    Accepted, Api, Cluster, Load, Looking, Mode, Plan, SOON, event, hook_webhook, say, wait_until,
+    Api, Cluster, Load, Looking, Mode, Plan, SOON, event, hook_webhook, say, wait_until, waits,
 };
 
 /// Of the pace that the margin leaves.
@@ -116,22 +115,6 @@ async fn backlogs_are_sent_at_the_pace_of_their_limits() -> Result<()> {
         limited.judge()?;
     }
     cluster.finish().await
-}
-
-/// From the answer to the sender until the arrival at the target, sorted.
-fn waits(accepted: &[Accepted], double: &Double, began: Instant) -> Result<Vec<Duration>> {
-    let arrived: BTreeMap<String, Duration> = double
-        .accepted()
-        .into_iter()
-        .filter_map(|entry| Some((entry.delivery_id?, entry.at)))
-        .collect();
-    let wait = |event: &Accepted| {
-        let at = arrived.get(&event.deliveries[0]).context("an arrival")?;
-        Ok(at.saturating_sub(event.at.saturating_duration_since(began)))
-    };
-    let mut waits = accepted.iter().map(wait).collect::<Result<Vec<_>>>()?;
-    waits.sort_unstable();
-    Ok(waits)
 }
 
 /// Sends `count` events over `time`; the wait of the 99th of 100.

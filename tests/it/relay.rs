@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::harness::{
-    Api, Cluster, EVENT_NAME, Looking, Mode, Plan, Proxy, SOON, Services, wait_until, webhook,
+    Api, Cluster, EVENT_NAME, Looking, Mode, Plan, Proxy, SOON, Services, dispatched, wait_until,
+    webhook,
 };
 use crate::smoke::sum;
 
@@ -67,16 +68,7 @@ impl Scene {
 
     /// Waits until nothing is open; so many requests were accepted, no more.
     async fn dispatched(&self, count: u64) -> Result<()> {
-        let api = self.cluster.api()?;
-        self.double.wait_for(count, SOON).await?;
-        wait_until("all deliveries to be final", SOON, async || {
-            let open = api.unfinished().await?;
-            Ok(Looking::when(open.is_none(), || open.unwrap_or_default()))
-        })
-        .await?;
-        let counts = self.double.counts();
-        ensure!(counts.accepted == count, "{count} dispatches are right: {counts:?}");
-        Ok(())
+        dispatched(&self.cluster.api()?, &self.double, count, SOON).await
     }
 
     /// The payload of each accepted dispatch, in order.

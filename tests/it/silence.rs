@@ -1,7 +1,6 @@
 //! Connections to Postgres that die without a word, at each hot statement in turn: everything
 //! arrives soon, and once.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::{
     Accepted, Cluster, Load, Looking, Mode, Moment, Plan, SOON, Services, Silence, event,
-    hook_webhook, say, settled, wait_until, webhook,
+    hook_webhook, say, settled, wait_until, waits, webhook,
 };
 
 /// Events sent around each death.
@@ -129,7 +128,7 @@ impl Cell {
         let Self { cluster, double, accepted, began, deaths, .. } = self;
         let api = cluster.api()?;
         let figures = Box::pin(settled(&api, &double, &accepted, SOON)).await?;
-        let longest = longest_wait(&accepted, &double, began)?;
+        let longest = waits(&accepted, &double, began)?.pop().context("something was accepted")?;
         say(&format!("{figures:?}, at most {longest:?} from accepted to arrived"));
         ensure!(figures.marked <= IN_FLIGHT, "{figures:?}");
         for (what, at) in &deaths {
@@ -167,22 +166,6 @@ fn through(database: &url::Url, line: SocketAddr) -> Result<String> {
 fn recovered(double: &Double, since: Duration) -> Option<Duration> {
     let later = double.accepted().into_iter().map(|entry| entry.at).filter(|at| *at > since);
     Some(later.min()?.saturating_sub(since))
-}
-
-/// From the answer to the sender until the first arrival at the target.
-fn longest_wait(accepted: &[Accepted], double: &Double, began: Instant) -> Result<Duration> {
-    let mut arrived: BTreeMap<String, Duration> = BTreeMap::new();
-    for entry in double.accepted() {
-        let id = entry.delivery_id.context("a delivery id")?;
-        let first = arrived.entry(id).or_insert(entry.at);
-        *first = (*first).min(entry.at);
-    }
-    let wait = |event: &Accepted| {
-        let at = arrived.get(&event.deliveries[0]).context("an arrival")?;
-        Ok(at.saturating_sub(event.at.saturating_duration_since(began)))
-    };
-    let waits: Vec<Duration> = accepted.iter().map(wait).collect::<Result<_>>()?;
-    waits.into_iter().max().context("something was accepted")
 }
 
 async fn each_in_turn(

@@ -9,14 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use postrider_domain::{
     Body, BodyMode, DeliveryId, Event, EventName, Extensions, RequestTemplate, Selector, Target,
-    TargetKind, Webhook, WebhookUuid, classify, wants,
+    TargetKind, Webhook, WebhookUuid, classify, dispatch_body, wants,
 };
 use postrider_queue::Message;
 use postrider_render::{
     CompiledRequest, Redactor, RenderedRequest, Variables, describe_request, describe_response,
 };
 use secrecy::SecretString;
-use serde_json::json;
 use uuid::Uuid;
 
 /// Webhooks that one event is held against.
@@ -138,24 +137,11 @@ fn request() -> RequestTemplate {
         ("content-type", "application/json"),
         ("x-github-api-version", "2022-11-28"),
     ];
-    let body = json!({
-        "event_type": "contract_requiring_verification_published",
-        "client_payload": {
-            "pact_url": "${pactbroker.pactUrl}",
-            "sha": "${pactbroker.providerVersionNumber}",
-            "branch": "${pactbroker.providerVersionBranch}",
-            "consumer_name": "${pactbroker.consumerName}",
-            "consumer_version_number": "${pactbroker.consumerVersionNumber}",
-            "consumer_version_tags": "${pactbroker.consumerVersionTags}",
-            "consumer_version_branch": "${pactbroker.consumerVersionBranch}",
-            "delivery_id": "${postrider.deliveryId}"
-        }
-    });
     RequestTemplate {
         method: "POST".to_owned(),
         url: DISPATCH_URL.to_owned(),
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        body: Some(Body::Json(body)),
+        body: Some(Body::Json(dispatch_body())),
         body_mode: BodyMode::Json,
         username: None,
         password: None,

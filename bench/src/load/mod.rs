@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use postrider_domain::dispatch_webhook;
 use serde_json::{Value, json};
 
 use crate::bodies;
@@ -58,9 +59,9 @@ impl Sender {
             .await?;
         stream::iter((0..lanes).flat_map(|lane| (0..each).map(move |number| (lane, number))))
             .map(|(lane, number)| async move {
-                let url = format!("{target}/repos/acme/billing{lane}-{number}/dispatches");
-                let provider = format!("billing{lane}");
-                self.webhook(&provider, &url, &format!("token{lane}")).await
+                let repository = format!("acme/billing{lane}-{number}");
+                let (provider, secret) = (format!("billing{lane}"), format!("token{lane}"));
+                self.webhook(&dispatch_webhook(target, &repository, &provider, &secret)).await
             })
             .buffer_unordered(PREPARING)
             .try_collect()
@@ -72,9 +73,8 @@ impl Sender {
         answered(put.json(&json!({ "value": format!("value-of-{name}") }))).await.map(drop)
     }
 
-    pub(crate) async fn webhook(&self, provider: &str, url: &str, secret: &str) -> Result<()> {
-        let document = bodies::webhook(provider, url, secret);
-        let post = self.client.post(format!("{}/webhooks", self.base)).json(&document);
+    pub(crate) async fn webhook(&self, document: &Value) -> Result<()> {
+        let post = self.client.post(format!("{}/webhooks", self.base)).json(document);
         answered(post).await.map(drop)
     }
 

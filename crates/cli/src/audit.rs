@@ -6,8 +6,8 @@ use postrider_api::{AuditEntry, AuditList};
 use postrider_domain::AuditKind;
 
 use super::Api;
-use super::pages;
 use crate::one_of::one_of;
+use crate::pages::{PageArgs, read_page};
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, moment};
 
 /// What to do with the audit log.
@@ -36,12 +36,8 @@ pub struct ListArgs {
     /// Before this time, or this long ago
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
-    /// Go on where an earlier list ended
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -66,8 +62,7 @@ pub async fn run(
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
     let api = connect(&args.connection)?;
-    let (entries, next) =
-        pages::read_from::<AuditList>(&api, "audit", &filter, args.cursor, args.limit).await?;
+    let (entries, next) = read_page::<AuditList>(&api, "audit", &filter, &args.page).await?;
     match args.output.format() {
         Format::Json => out.json(&serde_json::json!({"entries": entries, "next": next})),
         Format::Table => {

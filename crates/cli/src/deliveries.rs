@@ -11,7 +11,7 @@ use postrider_api::{Delivery, DeliveryDetail, DeliveryList};
 use serde_json::json;
 
 use super::Api;
-use super::pages::read_from;
+use super::pages::read_page;
 use crate::{Connection, Exit, Format, Out, cell_of};
 use args::{BulkArgs, ListArgs, ReplayArgs, ShowArgs, TailArgs};
 use bulk::{discard, replay};
@@ -62,8 +62,7 @@ pub async fn run(
             let filter: Vec<_> =
                 words.given().map(|(name, value)| (name, value.to_owned())).collect();
             let (deliveries, next) =
-                read_from::<DeliveryList>(&api, "deliveries", &filter, args.cursor, args.limit)
-                    .await?;
+                read_page::<DeliveryList>(&api, "deliveries", &filter, &args.page).await?;
             match args.output.format() {
                 Format::Json => out.json(&json!({"deliveries": deliveries, "next": next})),
                 Format::Table => {

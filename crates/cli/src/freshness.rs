@@ -7,8 +7,9 @@ use clap::Args;
 use postrider_api::{Basis, FreshnessList, PairFreshness};
 use postrider_domain::FreshnessState;
 
-use super::{Api, pages};
+use super::Api;
 use crate::one_of::one_of;
+use crate::pages::{self, LimitArgs};
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, printable, seconds};
 
 /// Pairs that are looked through for the worst; there may be more than are shown.
@@ -44,9 +45,8 @@ pub struct FreshnessArgs {
     /// In this state
     #[arg(long, value_name = "STATE", value_parser = one_of(FreshnessState::ALL, FreshnessState::as_str))]
     state: Option<FreshnessState>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
+    #[command(flatten)]
+    most: LimitArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -71,10 +71,13 @@ pub async fn run(
     let (mut pairs, next) =
         pages::read::<FreshnessList>(&api, "freshness", &filter, LOOKED_THROUGH).await?;
     pairs.sort_by_key(|pair| (pair.state, Reverse(pair.age_seconds)));
-    pairs.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
+    let all = args.most.cut(&mut pairs);
     match args.output.format() {
         Format::Json => out.json(&FreshnessList { pairs, next }),
-        Format::Table => print(&pairs, out),
+        Format::Table => {
+            print(&pairs, out);
+            out.cut(pairs.len(), all);
+        }
     }
     Ok(Exit::Fine)
 }

@@ -6,9 +6,9 @@ use postrider_domain::IncidentKind;
 use reqwest::Method;
 use uuid::Uuid;
 
-use super::pages;
 use super::{Api, Body};
 use crate::one_of::one_of;
+use crate::pages::{PageArgs, read_page};
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, printable};
 
 /// What to do with incidents.
@@ -38,12 +38,8 @@ pub struct ListArgs {
     /// Of this kind
     #[arg(long, value_name = "KIND", value_parser = one_of(IncidentKind::ALL, IncidentKind::as_str))]
     kind: Option<IncidentKind>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
-    /// Go on where an earlier list ended
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -105,14 +101,8 @@ async fn list(api: &Api, args: &ListArgs) -> anyhow::Result<IncidentList> {
         filter.push(("open", "true".to_owned()));
     }
     filter.extend(args.kind.map(|kind| ("kind", kind.as_str().to_owned())));
-    let (incidents, next) = pages::read_from::<IncidentList>(
-        api,
-        "incidents",
-        &filter,
-        args.cursor.clone(),
-        args.limit,
-    )
-    .await?;
+    let (incidents, next) =
+        read_page::<IncidentList>(api, "incidents", &filter, &args.page).await?;
     Ok(IncidentList { incidents, next })
 }
 

@@ -142,6 +142,13 @@ impl Out {
             self.line(format_args!("{shown} shown, more: --cursor {next}"));
         }
     }
+
+    /// Says that a list is longer than what was shown of it, after a table.
+    pub(crate) fn cut(&mut self, shown: usize, all: usize) {
+        if shown < all && self.style != Style::Name {
+            self.line(format_args!("{shown} of {all} shown, more: --limit {all}"));
+        }
+    }
 }
 
 /// The column by which rows are named: the first of id, uuid and name, else the first of all.

@@ -1,5 +1,6 @@
 //! Lists that come in pages.
 
+use clap::Args;
 use postrider_api::{NextPage, Page};
 use serde::de::DeserializeOwned;
 
@@ -13,27 +14,62 @@ const PAGE: u32 = 1000;
 /// twenty thousand and found none.
 const EMPTY_MOST: u32 = 50;
 
-/// [`read_from`] the beginning.
-pub(super) async fn read<P: Page + DeserializeOwned>(
+/// How much of a list.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LimitArgs {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+impl LimitArgs {
+    /// Leaves so many; how many there were.
+    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>) -> usize {
+        let all = rows.len();
+        rows.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
+        all
+    }
+}
+
+/// How much of a list, and from where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PageArgs {
+    #[command(flatten)]
+    most: LimitArgs,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    cursor: Option<String>,
+}
+
+/// Reads what was asked for, as [`read`].
+pub(crate) async fn read_page<P: Page + DeserializeOwned>(
+    api: &Api,
+    list: &str,
+    filter: &[(&'static str, String)],
+    page: &PageArgs,
+) -> Result<(Vec<P::Row>, NextPage), Failure> {
+    follow::<P>(api, list, filter, NextPage(page.cursor.clone()), page.most.limit).await
+}
+
+/// Follows the pages of `/api/v1/{list}` from the beginning until there are `limit` rows, no more,
+/// or none for long; what comes second tells then where to go on.
+pub(crate) async fn read<P: Page + DeserializeOwned>(
     api: &Api,
     list: &str,
     filter: &[(&'static str, String)],
     limit: u32,
 ) -> Result<(Vec<P::Row>, NextPage), Failure> {
-    read_from::<P>(api, list, filter, None, limit).await
+    follow::<P>(api, list, filter, NextPage(None), limit).await
 }
 
-/// Follows the pages of `/api/v1/{list}` behind `cursor` until there are `limit` rows, no more, or none for long;
-/// what comes second tells then where to go on.
-pub(super) async fn read_from<P: Page + DeserializeOwned>(
+async fn follow<P: Page + DeserializeOwned>(
     api: &Api,
     list: &str,
     filter: &[(&'static str, String)],
-    cursor: Option<String>,
+    mut next: NextPage,
     limit: u32,
 ) -> Result<(Vec<P::Row>, NextPage), Failure> {
     let mut all = Vec::new();
-    let mut next = NextPage(cursor);
     let mut left = limit;
     let mut empty = 0;
     loop {

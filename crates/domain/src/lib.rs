@@ -9,6 +9,7 @@ mod classify;
 mod counted;
 mod credential;
 mod delivery;
+mod dispatch;
 pub mod doctor;
 mod duration;
 mod event;
@@ -57,6 +58,7 @@ pub use credential::{
     WhichValue, credential_expiry, credential_warnings, suggested_token_name,
 };
 pub use delivery::{DeliveryStatus, StoredStatus};
+pub use dispatch::{dispatch_body, dispatch_webhook};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{
     Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName,

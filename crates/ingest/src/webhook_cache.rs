@@ -6,9 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use postrider_domain::{DeliveryId, Event, EventName, LaneId, WebhookId, WebhookUuid, wants};
+use postrider_domain::{Event, EventName, LaneId, WebhookId, WebhookUuid, wants};
 use postrider_store::{NewDelivery, Store, StoreError, StoredWebhook, WebhookTable};
-use uuid::Uuid;
 
 /// One version of all webhooks, by event name.
 #[derive(Debug)]
@@ -44,14 +43,7 @@ impl Webhooks {
 
     /// A new delivery for each webhook that wants the event.
     pub(crate) fn deliveries(&self, event: &Event) -> Vec<NewDelivery> {
-        let wanting = self.wanting(event);
-        wanting
-            .map(|stored| NewDelivery {
-                id: DeliveryId(Uuid::now_v7()),
-                webhook_id: stored.id,
-                lane_id: stored.lane_id,
-            })
-            .collect()
+        self.wanting(event).map(NewDelivery::of).collect()
     }
 
     /// The public name of a webhook in the table.

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use postrider_domain::{DeliveryId, LaneId};
 use postrider_scheduler::{LaneShare, Lease, Scope, Which};
-use postrider_store::{Beat, ClaimTerms, Kept, Poll, ProbeClaim, UnclaimNo, Unsettled, WorkerId};
+use postrider_store::{
+    Beat, ClaimLimited, ClaimProbeDelivery, ClaimTerms, Kept, Poll, ProbeClaim, Unclaim, UnclaimNo,
+    Unsettled, WorkerId,
+};
 
 use crate::call::{Answer, Call, What};
 use crate::flaw::Flaw;
@@ -144,7 +147,9 @@ impl World {
             }
             What::ClaimLimited { lease, count, interval, suspect, .. } => {
                 let lease = of_store(*lease, worker);
-                Answer::Limited(model.claim_limited(lease, *count, *interval, *suspect, terms))
+                let (limit, interval, suspect) = (*count, *interval, *suspect);
+                let asked = ClaimLimited { lease, limit, interval, suspect, terms };
+                Answer::Limited(model.claim_limited(asked))
             }
             What::Unclaim { number, scope, live, .. } => {
                 let arrived = UnclaimNo(i64::try_from(self.last_call).unwrap_or(i64::MAX));
@@ -157,7 +162,7 @@ impl World {
                     Scope::Due(lanes) => Unsettled::Due(lanes),
                     Scope::Limited(lease) => Unsettled::Limited(of_store(*lease, worker)),
                 };
-                Answer::Unclaimed(model.unclaim(worker, number, claim, kept))
+                Answer::Unclaimed(model.unclaim(Unclaim { worker, number, claim, kept }))
             }
             What::MakeDue(_, ids) => {
                 model.make_due(ids);
@@ -173,8 +178,9 @@ impl World {
             }
             What::Canary { lane, right, lease, interval, .. } => {
                 let lease = lease.map(|lease| of_store(lease, worker));
-                let claim = model.claim_probe_delivery(*lane, *right, lease, *interval, terms);
-                Answer::Canary(claim.map(Box::new))
+                let (lane, probe, interval) = (*lane, *right, *interval);
+                let asked = ClaimProbeDelivery { lane, probe, lease, interval, terms };
+                Answer::Canary(model.claim_probe_delivery(asked).map(Box::new))
             }
             What::Opens { lane, right, .. } => self.opens(*lane, *right),
         }

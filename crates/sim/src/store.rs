@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId, LimitId, WebhookUuid};
 use postrider_store::{
-    Beat, Claim, ClaimTerms, Expired, GivenBack, IntakeBatch, IntakeResult, Kept, LanePage,
-    LaneShare, LaneSpec, Lease, LimitedClaim, ParkedWebhook, Poll, ProbeClaim, Put, RecordReport,
-    Recorded, StoreError, UnclaimNo, Unsettled, WebhookTable, WebhookWrite, WorkerId,
+    Beat, Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, Expired, GivenBack, IntakeBatch,
+    IntakeResult, LanePage, LaneShare, LaneSpec, Lease, LimitedClaim, ParkedWebhook, Poll,
+    ProbeClaim, Put, RecordReport, Recorded, StoreError, Unclaim, WebhookTable, WebhookWrite,
+    WorkerId,
 };
 use postrider_testkit::{HotStore, Seen};
 
@@ -99,36 +100,19 @@ impl HotStore for ModelStore {
         Ok(self.step(|model| model.claim_due(shares, suspect, terms)))
     }
 
-    async fn claim_limited(
-        &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
-    ) -> Result<LimitedClaim, StoreError> {
-        Ok(self.step(|model| model.claim_limited(lease, limit, interval, suspect, terms)))
+    async fn claim_limited(&self, asked: ClaimLimited) -> Result<LimitedClaim, StoreError> {
+        Ok(self.step(|model| model.claim_limited(asked)))
     }
 
     async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError> {
-        Ok(self.step(|model| model.claim_probe_delivery(lane, probe, lease, interval, terms)))
+        Ok(self.step(|model| model.claim_probe_delivery(asked)))
     }
 
-    async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError> {
-        Ok(self.step(|model| model.unclaim(worker, number, claim, kept)))
+    async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError> {
+        Ok(self.step(|model| model.unclaim(asked)))
     }
 
     async fn record(&self, batch: &[Recorded]) -> Result<RecordReport, StoreError> {

@@ -39,6 +39,15 @@ impl AttemptRow {
     pub(crate) fn last(&self) -> LastOutcome {
         LastOutcome { outcome: self.outcome, status_code: self.status_code }
     }
+
+    /// As it is shown: with the answer that a plain success got, of which only status and request
+    /// id are kept.
+    pub(crate) fn shown(self) -> Self {
+        let is_bare = self.response.is_empty() && self.request.rendition().is_some();
+        let bare = self.status_code.filter(|_| is_bare);
+        let response = bare.map(|status| bare_response(status, self.github_request_id.as_deref()));
+        Self { response: response.unwrap_or(self.response), ..self }
+    }
 }
 
 /// What is kept of a request.
@@ -83,41 +92,6 @@ pub struct Rendition {
     pub body_bytes: u32,
 }
 
-/// An attempt as shown.
-#[derive(Debug, Clone)]
-pub struct AttemptView {
-    /// Which of all attempts of the delivery, from 1; only grows.
-    pub number: u32,
-    /// When it started.
-    pub started_at: Timestamp,
-    /// How long it took.
-    pub duration: Duration,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// HTTP status.
-    pub status_code: Option<u16>,
-    /// GitHub's request id.
-    pub github_request_id: Option<String>,
-    /// An earlier attempt may have arrived already.
-    pub possible_duplicate: bool,
-    /// The target asked for a longer wait than 24 hours, which is what was kept.
-    pub retry_after_capped: bool,
-    /// What is kept of the request.
-    pub request: KeptRequest,
-    /// JSON, redacted.
-    pub response: String,
-}
-
-impl AttemptView {
-    /// The answer of an attempt of which nothing is kept but its status and request id.
-    fn bare_response(status_code: u16, github_request_id: Option<&str>) -> String {
-        let headers = github_request_id.map(|id| ("x-github-request-id", id));
-        let headers: serde_json::Map<_, _> =
-            headers.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
-        serde_json::json!({"status": status_code, "headers": headers, "body": null}).to_string()
-    }
-}
-
 /// What a row says of an attempt's request.
 pub(crate) struct RequestColumns {
     pub(crate) text: String,
@@ -146,24 +120,10 @@ impl RequestColumns {
     }
 }
 
-impl From<AttemptRow> for AttemptView {
-    fn from(row: AttemptRow) -> Self {
-        let is_bare = row.response.is_empty() && row.request.rendition().is_some();
-        let bare = row.status_code.filter(|_| is_bare);
-        let response = bare.map_or(row.response, |status| {
-            Self::bare_response(status, row.github_request_id.as_deref())
-        });
-        Self {
-            number: row.number,
-            started_at: row.started_at,
-            duration: row.duration,
-            outcome: row.outcome,
-            status_code: row.status_code,
-            github_request_id: row.github_request_id,
-            possible_duplicate: row.possible_duplicate,
-            retry_after_capped: row.retry_after_capped,
-            request: row.request,
-            response,
-        }
-    }
+/// The answer of an attempt of which nothing is kept but its status and request id.
+fn bare_response(status_code: u16, github_request_id: Option<&str>) -> String {
+    let headers = github_request_id.map(|id| ("x-github-request-id", id));
+    let headers: serde_json::Map<_, _> =
+        headers.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
+    serde_json::json!({"status": status_code, "headers": headers, "body": null}).to_string()
 }

@@ -76,6 +76,37 @@ pub struct Claim {
     pub length: Duration,
 }
 
+/// What the leader of a limit asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimLimited {
+    /// Its lease.
+    pub lease: Lease,
+    /// How many claims at most.
+    pub limit: u32,
+    /// The limit's pace ([`postrider_domain::LaneLimits::interval`], zero where there is none): by
+    /// so much for each claim the instant moves on at which the next leader may send.
+    pub interval: Duration,
+    /// Exactly one of the deliveries that lost three claims, in place of all others (POISON_ROW).
+    pub suspect: bool,
+    /// How claims are made.
+    pub terms: ClaimTerms,
+}
+
+/// What the holder of a probe asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimProbeDelivery {
+    /// The lane that is held, or of the webhook that is parked.
+    pub lane: LaneId,
+    /// The right to probe it.
+    pub probe: ProbeClaim,
+    /// The lease of its limit, where it has one.
+    pub lease: Option<Lease>,
+    /// As for [`ClaimLimited::interval`].
+    pub interval: Duration,
+    /// How claims are made.
+    pub terms: ClaimTerms,
+}
+
 /// What a leader's claim came to.
 #[derive(Debug)]
 pub enum LimitedClaim {
@@ -128,20 +159,11 @@ impl Store {
         dispatch!(self, claim_due(shares, suspect, terms))
     }
 
-    /// T5. Claims up to `limit` deliveries of the open lanes of a limit for its leader, oldest
-    /// first, after locking the limit's row and checking owner, epoch, lease (LEASE_IN_CLAIM),
-    /// old claims (OLD_CLAIMS) and the hour's budget (COUNT_CLAIM, HOUR_CARRY). `interval` is
-    /// the limit's pace ([`postrider_domain::LaneLimits::interval`], zero where there is none):
-    /// by so much for each claim the instant moves on at which the next leader may send.
-    pub async fn claim_limited(
-        &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
-    ) -> Result<LimitedClaim, StoreError> {
-        dispatch!(self, claim_limited(lease, limit, interval, suspect, terms))
+    /// T5. Claims deliveries of the open lanes of a limit for its leader, oldest first, after
+    /// locking the limit's row and checking owner, epoch, lease (LEASE_IN_CLAIM), old claims
+    /// (OLD_CLAIMS) and the hour's budget (COUNT_CLAIM, HOUR_CARRY).
+    pub async fn claim_limited(&self, asked: ClaimLimited) -> Result<LimitedClaim, StoreError> {
+        dispatch!(self, claim_limited(asked))
     }
 
     /// The probe delivery: one waiting delivery of a lane that is held for its credential, or of a webhook
@@ -149,16 +171,12 @@ impl Store {
     /// credential: the newest, then the oldest, then the next oldest in turn (`PROBE_TURN`).
     /// Refused once the hold is another or the secret changed; for a limited lane without its leader's
     /// lease, while old claims run (OLD_CLAIMS), and when the hour is full. There it counts as any
-    /// claim, and `interval` is as for [`Store::claim_limited`].
+    /// claim.
     pub async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError> {
-        dispatch!(self, claim_probe_delivery(lane, probe, lease, interval, terms))
+        dispatch!(self, claim_probe_delivery(asked))
     }
 
     /// J1, J2, E5. Gives back claims that ran out, at most `limit` (EXPIRE). A record with outcome

@@ -9,9 +9,10 @@ use postrider_domain::{DeliveryId, Event, EventId, EventSource, LaneId, WebhookI
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::store::{Backend, dispatch};
-use crate::{Claim, ClaimTerms, Store, StoreError, codec};
+use crate::{Claim, ClaimTerms, Store, StoreError, StoredWebhook, codec};
 
 /// Events to commit in one statement.
 #[derive(Debug, Clone)]
@@ -100,6 +101,14 @@ pub struct NewDelivery {
     pub webhook_id: WebhookId,
     /// The webhook's lane as the caller's table knows it.
     pub lane_id: LaneId,
+}
+
+impl NewDelivery {
+    /// A delivery for this webhook.
+    pub fn of(webhook: &StoredWebhook) -> Self {
+        let StoredWebhook { id, lane_id, .. } = *webhook;
+        Self { id: DeliveryId(Uuid::now_v7()), webhook_id: id, lane_id }
+    }
 }
 
 /// The right to claim deliveries with the commit that makes them (T1c): a scheduler of this

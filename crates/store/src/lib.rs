@@ -42,9 +42,11 @@ mod webhooks;
 mod worker_id;
 
 pub use alert::{AlertChannel, AlertStatus};
-pub use attempts::{AttemptRow, AttemptView, KeptRequest, Rendition};
+pub use attempts::{AttemptRow, KeptRequest, Rendition};
 pub use audit::{AuditCursor, AuditEntry, AuditFilter, AuditPage, Author};
-pub use claims::{Claim, ClaimTerms, Expired, LaneShare, LimitedClaim};
+pub use claims::{
+    Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, Expired, LaneShare, LimitedClaim,
+};
 pub use config::{StoreConfig, Target};
 pub use credentials::{
     CredentialNews, CredentialRow, GithubFacts, PendingPut, ProbeAsked, ProbeFindings, ProbeRow,
@@ -84,7 +86,7 @@ pub use secrets::{
     AppSecret, SecretContent, SecretInfo, SecretPut, SecretValues, SecretWrite, Secrets,
 };
 pub use store::{Schema, Store};
-pub use unclaim::{Kept, UnclaimNo, Unsettled};
+pub use unclaim::{Kept, Unclaim, UnclaimNo, Unsettled};
 pub use watch::{BrokerWalk, EventFate, KnownDebt, ToldDebt, ToldVersion, WhyKnown};
 pub use webhooks::{ParkedWebhook, Put, StoredWebhook, WebhookTable, WebhookWrite};
 pub use worker_id::WorkerId;

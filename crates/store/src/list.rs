@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id_time::first_id;
-use crate::{AttemptView, LaneInfo};
+use crate::{AttemptRow, LaneInfo};
 
 /// How far back [`Store::newest_deliveries`](crate::Store::newest_deliveries) looks, so that it ends soon for a webhook that has
 /// sent millions for other pairs.
@@ -132,7 +132,7 @@ pub struct DeliveryView {
     /// W3C `traceparent` of the intake.
     pub traceparent: Option<String>,
     /// Its attempts, oldest first.
-    pub attempts: Vec<AttemptView>,
+    pub attempts: Vec<AttemptRow>,
 }
 
 /// What is done to all deliveries that a filter names.

@@ -29,6 +29,19 @@ pub struct Kept<'a> {
     pub pending: &'a [DeliveryId],
 }
 
+/// What a worker gives back.
+#[derive(Debug, Clone, Copy)]
+pub struct Unclaim<'a> {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Counts what it gives back (`UNCLAIM_NO`).
+    pub number: UnclaimNo,
+    /// Of which claim.
+    pub claim: Unsettled<'a>,
+    /// What it keeps.
+    pub kept: Kept<'a>,
+}
+
 impl Store {
     /// UNCLAIM. Gives back, as never sent (T11), what the worker holds of such a claim and does
     /// not keep; how many. From the claim until this is answered the worker claims nothing else
@@ -37,13 +50,7 @@ impl Store {
     ///
     /// `None`: nothing was done, because one with a larger number was (`UNCLAIM_NO`), or because
     /// the worker has no heartbeat in the store: it beats and asks again.
-    pub async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError> {
-        dispatch!(self, unclaim(worker, number, claim, kept))
+    pub async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError> {
+        dispatch!(self, unclaim(asked))
     }
 }

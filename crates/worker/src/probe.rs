@@ -12,7 +12,9 @@ use postrider_domain::{DeliveryId, Event, EventName, LaneId, Outcome, Pacticipan
 use postrider_github::ProbeReading;
 use postrider_http_client::Reply;
 use postrider_render::{RenderedRequest, Variables};
-use postrider_store::{Lease, ProbeClaim, Recorded, Store, StoreError, Transition};
+use postrider_store::{
+    ClaimProbeDelivery, Lease, ProbeClaim, Recorded, Store, StoreError, Transition,
+};
 use uuid::Uuid;
 
 use crate::app_tokens::{AppTokens, Equipped, InUse, equip};
@@ -97,8 +99,9 @@ impl Prober {
         let Hands { store, context, live, recorder, worker, .. } = &self.hands;
         let terms = context.config.terms(*worker);
         let asked_at = BoottimeInstant::now();
-        let canary = store.claim_probe_delivery(self.lane, probe, self.lease, self.interval, terms);
-        let Some(claim) = canary.await? else {
+        let Self { lane, lease, interval, .. } = *self;
+        let asked = ClaimProbeDelivery { lane, probe, lease, interval, terms };
+        let Some(claim) = store.claim_probe_delivery(asked).await? else {
             return Ok(Finding::StillHeld);
         };
         live.takes(&claim);

@@ -64,7 +64,7 @@ pub async fn claims_of_the_old_leader_are_waited_for(world: &impl World) {
     let one = put(store, "one", &limited("a")).await;
     let accepted = accept(store, &one, 2).await;
     let old = lead(store, one.lane_id).await;
-    let first = store.claim_limited(old, 1, Duration::ZERO, false, terms(MOMENT)).await.unwrap();
+    let first = store.claim_limited(unpaced(old, 1, terms(MOMENT))).await.unwrap();
     assert_eq!(ids(&claimed(first)), accepted[..1]);
     store.give_up(&[old]).await.unwrap();
     let new = lead(store, one.lane_id).await;

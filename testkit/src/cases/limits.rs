@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use postrider_domain::{LaneId, LaneLimits, Refusal};
-use postrider_store::{LaneSpec, Lease, LimitedClaim, StoredWebhook};
+use postrider_store::{
+    ClaimLimited, ClaimProbeDelivery, LaneSpec, Lease, LimitedClaim, StoredWebhook,
+};
 
 use crate::acts::*;
 use crate::{HotStore, World};
@@ -174,7 +176,18 @@ pub async fn claims_take_their_turns_of_the_limit(world: &impl World) {
     let old = lead(store, one.lane_id).await;
     assert_eq!(lane(store, one.lane_id).await.limit.next_send_in, None);
     let claim = async |lease, n| {
-        claimed(store.claim_limited(lease, n, MINUTE, false, terms(HOUR)).await.unwrap())
+        claimed(
+            store
+                .claim_limited(ClaimLimited {
+                    lease,
+                    limit: n,
+                    interval: MINUTE,
+                    suspect: false,
+                    terms: terms(HOUR),
+                })
+                .await
+                .unwrap(),
+        )
     };
     let first = claim(old, 3).await;
     let after = next_send_in(store, one.lane_id).await;
@@ -189,7 +202,7 @@ pub async fn claims_take_their_turns_of_the_limit(world: &impl World) {
     assert!(after > MINUTE * 3 && after <= MINUTE * 4, "{after:?}");
     // A limit that has slept does not catch up.
     assert!(matches!(
-        store.claim_limited(new, 0, MINUTE, false, terms(HOUR)).await.unwrap(),
+        store.claim_limited(ClaimLimited { lease: new, limit: 0, interval: MINUTE, suspect: false, terms: terms(HOUR) }).await.unwrap(),
         LimitedClaim::Claimed(none) if none.is_empty()
     ));
 }
@@ -268,7 +281,13 @@ pub async fn a_probes_delivery_counts_in_the_limit(world: &impl World) {
     record(store, &[rejected(&claim, Refusal::AtGithub)]).await;
     let probe = store.claim_probe(a.lane_id, Some(lease), Duration::ZERO).await.unwrap().unwrap();
     let probed = store
-        .claim_probe_delivery(a.lane_id, probe, Some(lease), MINUTE, terms(MINUTE))
+        .claim_probe_delivery(ClaimProbeDelivery {
+            lane: a.lane_id,
+            probe,
+            lease: Some(lease),
+            interval: MINUTE,
+            terms: terms(MINUTE),
+        })
         .await
         .unwrap()
         .unwrap();

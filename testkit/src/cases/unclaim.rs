@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use postrider_domain::{ClaimNo, DeliveryId, DeliveryStatus, LaneLimits};
 use postrider_store::{
-    Beat, Claim, ClaimTerms, Kept, LimitedClaim, UnclaimNo, Unsettled, WorkerId,
+    Beat, Claim, ClaimLimited, ClaimTerms, Kept, LimitedClaim, Unclaim, UnclaimNo, Unsettled,
+    WorkerId,
 };
 
 use crate::acts::*;
@@ -53,7 +54,7 @@ async fn numbered(
     claim: Unsettled<'_>,
     kept: Kept<'_>,
 ) -> Option<u64> {
-    store.unclaim(worker, UnclaimNo(number), claim, kept).await.unwrap()
+    store.unclaim(Unclaim { worker, number: UnclaimNo(number), claim, kept }).await.unwrap()
 }
 
 pub async fn a_fresh_claim_goes_back_unmarked(world: &impl World) {
@@ -127,18 +128,16 @@ pub async fn a_leaders_claim_goes_back_with_its_count(world: &impl World) {
     accept(store, &one, 2).await;
     let me = alive(store).await;
     let lease = take_lead(store, one.lane_id, me, HOUR).await.unwrap();
-    let claims =
-        claimed(store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap());
+    let claims = claimed(store.claim_limited(unpaced(lease, 2, of(me))).await.unwrap());
     assert_eq!(claims.len(), 2);
     let older = postrider_store::Lease { epoch: lease.epoch - 1, ..lease };
     assert_eq!(unclaim(store, me, Unsettled::Limited(older), NOTHING).await, 0);
     let live = live(&claims[..1]);
     let kept = Kept { live: &live, pending: &[] };
     assert_eq!(unclaim(store, me, Unsettled::Limited(lease), kept).await, 1);
-    let again =
-        claimed(store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap());
+    let again = claimed(store.claim_limited(unpaced(lease, 2, of(me))).await.unwrap());
     assert_eq!(ids(&again), ids(&claims[1..]), "its place in the hour is free again");
-    let full = store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap();
+    let full = store.claim_limited(unpaced(lease, 2, of(me))).await.unwrap();
     assert!(matches!(full, LimitedClaim::HourFull { .. }), "{full:?}");
 }
 
@@ -160,7 +159,7 @@ pub async fn a_leaders_claim_goes_back_though_its_lane_has_left(world: &impl Wor
     let mut leases = Vec::new();
     for webhook in [&all[0], &all[2]] {
         let lease = take_lead(store, webhook.lane_id, me, HOUR).await.unwrap();
-        let got = store.claim_limited(lease, 2, Duration::ZERO, false, of(me)).await.unwrap();
+        let got = store.claim_limited(unpaced(lease, 2, of(me))).await.unwrap();
         leases.push((lease, claimed(got)));
     }
     let [(one, of_one), (two, of_two)] = &leases[..] else { unreachable!("two are led") };
@@ -170,7 +169,18 @@ pub async fn a_leaders_claim_goes_back_though_its_lane_has_left(world: &impl Wor
     let late = record(store, &[delivered(&of_two[0])]).await.late;
     assert!(late.is_empty(), "what the other limit got stays: {late:?}");
     let three = take_lead(store, all[3].lane_id, me, HOUR).await.unwrap();
-    let again = claimed(store.claim_limited(three, 9, HOUR, false, of(me)).await.unwrap());
+    let again = claimed(
+        store
+            .claim_limited(ClaimLimited {
+                lease: three,
+                limit: 9,
+                interval: HOUR,
+                suspect: false,
+                terms: of(me),
+            })
+            .await
+            .unwrap(),
+    );
     assert_eq!(again.len(), 2, "what came with the lane, and what was there");
     assert!(again.iter().all(|claim| !claim.maybe_sent && claim.lost_claims == 0), "{again:?}");
 }
@@ -187,7 +197,7 @@ pub async fn a_late_one_gives_nothing_back(world: &impl World) {
     assert_eq!(numbered(store, me, 2, Unsettled::Fresh(&ids), NOTHING).await, Some(2));
     let again = store.claim_due(&[share(one.lane_id, 9)], false, of(me)).await.unwrap();
     let lease = take_lead(store, two.lane_id, me, HOUR).await.unwrap();
-    let led = store.claim_limited(lease, 1, Duration::ZERO, false, of(me)).await.unwrap();
+    let led = store.claim_limited(unpaced(lease, 1, of(me))).await.unwrap();
     let late = [Unsettled::Due(&lanes), Unsettled::Fresh(&ids), Unsettled::Limited(lease)];
     for claim in late {
         assert_eq!(numbered(store, me, 1, claim, NOTHING).await, None, "{claim:?}");

@@ -2,12 +2,13 @@
 //! may have arrived twice, marked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use postrider_github_double::Double;
 use serde_json::Value;
 
+use super::SOON;
 use super::api::Api;
 use super::load::Accepted;
 use super::wait::{Looking, wait_until};
@@ -97,4 +98,50 @@ fn marks(shown: &[Value]) -> Result<BTreeMap<String, usize>> {
         }
     }
     Ok(marked)
+}
+
+/// From the answer to the sender until the first arrival at the double, shortest first. `began` is
+/// when the double did.
+///
+/// # Errors
+/// One did not arrive.
+pub(crate) fn waits(
+    accepted: &[Accepted],
+    double: &Double,
+    began: Instant,
+) -> Result<Vec<Duration>> {
+    let mut arrived: BTreeMap<String, Duration> = BTreeMap::new();
+    for entry in double.accepted() {
+        let id = entry.delivery_id.context("a delivery id")?;
+        let first = arrived.entry(id).or_insert(entry.at);
+        *first = (*first).min(entry.at);
+    }
+    let wait = |event: &Accepted| {
+        let at = arrived.get(&event.deliveries[0]).context("an arrival")?;
+        Ok(at.saturating_sub(event.at.saturating_duration_since(began)))
+    };
+    let mut waits = accepted.iter().map(wait).collect::<Result<Vec<_>>>()?;
+    waits.sort_unstable();
+    Ok(waits)
+}
+
+/// Waits until so many requests were accepted, `cap` at most, and nothing is open; no more were.
+///
+/// # Errors
+/// It did not come to that.
+pub(crate) async fn dispatched(
+    api: &Api,
+    double: &Double,
+    count: u64,
+    cap: Duration,
+) -> Result<()> {
+    double.wait_for(count, cap).await?;
+    wait_until("all deliveries to be final", SOON, async || {
+        let open = api.unfinished().await?;
+        Ok(Looking::when(open.is_none(), || open.unwrap_or_default()))
+    })
+    .await?;
+    let counts = double.counts();
+    ensure!(counts.accepted == count, "{count} dispatches are right: {counts:?}");
+    Ok(())
 }

@@ -20,7 +20,7 @@ mod target;
 mod wait;
 
 pub(crate) use api::{Answer, Api};
-pub(crate) use checks::{Settled, settled};
+pub(crate) use checks::{Settled, dispatched, settled, waits};
 pub(crate) use cluster::{Cluster, Mode, Plan};
 pub(crate) use collector::{Collector, Span};
 pub(crate) use load::{Accepted, Intakes, Load};
@@ -40,6 +40,27 @@ use std::time::Duration;
 
 /// Enough for anything that has to happen soon, on a machine that does other work too.
 pub(crate) const SOON: Duration = Duration::from_secs(45);
+
+/// Each test once with one process and once with several, in a module of its own.
+macro_rules! in_both_modes {
+    ($($module:ident: $test:path;)*) => {$(
+        mod $module {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn embedded() -> anyhow::Result<()> {
+                Box::pin($test($crate::harness::Mode::Embedded)).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn distributed() -> anyhow::Result<()> {
+                Box::pin($test($crate::harness::Mode::Distributed)).await
+            }
+        }
+    )*};
+}
+
+pub(crate) use in_both_modes;
 
 /// Tells whoever reads a test's output.
 #[expect(clippy::print_stderr, reason = "a test's output is for people, and kept when it fails")]

@@ -1,45 +1,16 @@
 //! The webhook that the product was made for, and events for it.
 
+use postrider_domain::dispatch_webhook;
 use serde_json::{Value, json};
 
 /// The event that the webhooks of tests want.
 pub(crate) const EVENT_NAME: &str = "contract_requiring_verification_published";
 
-/// The seed webhook: tells the repository `provider_repo` of the GitHub at `github`, with the
-/// token `${user.<secret>}`. Beyond the seed the payload carries the delivery's id, by which the
-/// double recognises duplicates.
+/// The webhook that most start with: tells the repository `provider_repo` of the GitHub at `github`,
+/// with the token `${user.<secret>}`. By the delivery's id in the payload the double recognises
+/// duplicates.
 pub(crate) fn webhook(github: &str, provider_repo: &str, provider: &str, secret: &str) -> Value {
-    json!({
-        "description": format!(
-            "Notify {provider_repo} when a consumer contract requires verification"
-        ),
-        "provider": { "name": provider },
-        "events": [{ "name": EVENT_NAME }],
-        "request": {
-            "method": "POST",
-            "url": format!("{github}/repos/{provider_repo}/dispatches"),
-            "headers": {
-                "Accept": "application/vnd.github+json",
-                "Authorization": format!("Bearer ${{user.{secret}}}"),
-                "Content-Type": "application/json",
-                "User-Agent": "PactFlow",
-                "X-GitHub-Api-Version": "2022-11-28"
-            },
-            "body": {
-                "event_type": EVENT_NAME,
-                "client_payload": {
-                    "pact_url": "${pactbroker.pactUrl}",
-                    "sha": "${pactbroker.providerVersionNumber}",
-                    "branch": "${pactbroker.providerVersionBranch}",
-                    "consumer_name": "${pactbroker.consumerName}",
-                    "consumer_version_number": "${pactbroker.consumerVersionNumber}",
-                    "consumer_version_tags": "${pactbroker.consumerVersionTags}",
-                    "consumer_version_branch": "${pactbroker.consumerVersionBranch}",
-                    "delivery_id": "${postrider.deliveryId}"
-                }
-            }
-        }
-    })
+    dispatch_webhook(github, provider_repo, provider, secret)
 }
 
 /// A webhook without a credential, to the hook `name` of the double at `target`.

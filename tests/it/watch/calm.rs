@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use jiff::SignedDuration;
 use postrider_testkit::broker::ScriptedBroker;
 
-use super::scene::{Scene, ago, looks, now, publish};
+use super::scene::{self, Scene, ago, looks, now, publish};
 use crate::harness::{Looking, Mode, Plan, SOON, wait_until};
 
 /// Requests of a look at which nothing changed, at most.
@@ -14,10 +14,8 @@ const IDLE: usize = 10;
 /// incident says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_contact_dispatches_nothing() -> Result<()> {
-    let broker = ScriptedBroker::start().await?;
+    let broker = scene::broker().await?;
     broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
         for number in 0..500 {
             publish(model, &format!("web{number}"), "1", "billing", ago(600));
         }
@@ -46,11 +44,7 @@ async fn first_contact_dispatches_nothing() -> Result<()> {
 /// broker tells anybody. Neither does a restart, which forgets which contracts were seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_build_of_the_provider_dispatches_nothing() -> Result<()> {
-    let broker = ScriptedBroker::start().await?;
-    broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
-    });
+    let broker = scene::broker().await?;
     let scene = Scene::start(Plan::new(Mode::Embedded), &broker).await?;
     scene.looked(&broker).await?;
     broker.model(|model| {

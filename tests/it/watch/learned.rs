@@ -5,7 +5,7 @@ use postrider_github_double::Play;
 use postrider_testkit::broker::ScriptedBroker;
 use serde_json::json;
 
-use super::scene::{Scene, ago, now, publish};
+use super::scene::{self, Scene, ago, now, publish};
 use crate::harness::{Api, Looking, Mode, Plan, SOON, wait_until};
 
 /// As many results as are needed to learn from.
@@ -13,11 +13,7 @@ const RESULTS: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_threshold_is_learned_from_results() -> Result<()> {
-    let broker = ScriptedBroker::start().await?;
-    broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
-    });
+    let broker = scene::broker().await?;
     let scene = Scene::start(Plan::new(Mode::Embedded).set("QUIET_DAYS", "none"), &broker).await?;
     scene.looked(&broker).await?;
     broker.model(|model| {

@@ -6,21 +6,11 @@ use anyhow::{Result, ensure};
 use postrider_github_double::Play;
 use postrider_testkit::broker::ScriptedBroker;
 
-use super::scene::{Scene, Sent, ago, now, publish};
+use super::scene::{self, Scene, Sent, now, publish};
 use crate::harness::{Looking, Mode, Plan, SOON, wait_until};
 
 /// Contracts of which some dispatches are lost.
 const CONTRACTS: usize = 30;
-
-/// A provider with a build.
-async fn broker() -> Result<ScriptedBroker> {
-    let broker = ScriptedBroker::start().await?;
-    broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
-    });
-    Ok(broker)
-}
 
 fn plan(mode: Mode, redispatch: &str) -> Plan {
     let plan = Plan::new(mode).set("FRESHNESS", "3s").set("QUIET_DAYS", "none");
@@ -65,7 +55,7 @@ fn verify(broker: &ScriptedBroker, counts: &BTreeMap<Sent, usize>) -> usize {
 /// 30 % of the dispatches are lost; beside them there is a verification that failed, and one whose
 /// dispatches are lost every time.
 async fn converges(mode: Mode) -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let scene = Scene::start(plan(mode, "on"), &broker).await?;
     scene.looked(&broker).await?;
     broker.model(|model| publish(model, "failing", "1", "billing", now()));
@@ -129,7 +119,7 @@ async fn distributed_lost_dispatches_come_to_nothing_owed() -> Result<()> {
 /// It says what it would do, once for each, and does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dry_run_dispatches_nothing_again() -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let scene = Scene::start(plan(Mode::Embedded, "dry-run"), &broker).await?;
     scene.looked(&broker).await?;
     broker.model(|model| publish(model, "web", "1", "billing", now()));
@@ -147,7 +137,7 @@ async fn a_dry_run_dispatches_nothing_again() -> Result<()> {
 /// A broker that can't be read says nothing of what is owed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_dispatched_again_while_the_broker_cannot_be_read() -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let scene = Scene::start(plan(Mode::Embedded, "on"), &broker).await?;
     scene.looked(&broker).await?;
     broker.model(|model| publish(model, "web", "1", "billing", now()));
@@ -173,7 +163,7 @@ async fn nothing_is_dispatched_again_while_the_broker_cannot_be_read() -> Result
 /// A delivery that fails for good is one incident while its verification stays owed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stays_owed_after_a_failure_is_an_incident() -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let plan = Plan::new(Mode::Embedded).set("QUIET_DAYS", "none");
     let scene = Scene::start(plan, &broker).await?;
     scene.looked(&broker).await?;

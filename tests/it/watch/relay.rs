@@ -1,20 +1,10 @@
 //! The broker's own webhook: gone, refused, and what its calls wake.
 
 use anyhow::{Result, ensure};
-use postrider_testkit::broker::ScriptedBroker;
 use serde_json::Value;
 
-use super::scene::{Scene, ago, now, publish};
+use super::scene::{self, Scene, now, publish};
 use crate::harness::{EVENT_NAME, Looking, Mode, Plan, SOON, wait_until};
-
-async fn broker() -> Result<ScriptedBroker> {
-    let broker = ScriptedBroker::start().await?;
-    broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
-    });
-    Ok(broker)
-}
 
 /// Waits until the open incidents of a kind are as many; the last one of them.
 async fn open(scene: &Scene, kind: &str, count: usize) -> Result<Value> {
@@ -35,7 +25,7 @@ async fn open(scene: &Scene, kind: &str, count: usize) -> Result<Value> {
 /// Removed, put back, switched off, switched on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_is_gone_is_an_incident() -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let scene = Scene::start(Plan::new(Mode::Embedded), &broker).await?;
     let is_read = |(path, _): &(String, _)| path.starts_with("/webhooks/");
     wait_until("the relay to be seen", SOON, async || {
@@ -162,7 +152,7 @@ async fn a_relay_that_is_taken_ends_nothing_of_another() -> Result<()> {
 /// A broker that is looked at every hour, and a call that tells of one of two publications.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_of_the_relay_wakes_the_watch() -> Result<()> {
-    let broker = broker().await?;
+    let broker = scene::broker().await?;
     let plan = Plan::new(Mode::Embedded).set("PACT_BROKER_BASE_URL", broker.url());
     let scene = Scene::start_every("1h", plan).await?;
     wait_until("the end of the first look", SOON, async || {

@@ -8,7 +8,7 @@ use postrider_github_double::{Double, Options};
 use postrider_testkit::broker::{Model, ScriptedBroker};
 use serde_json::Value;
 
-use crate::harness::{Cluster, EVENT_NAME, Looking, Plan, SOON, wait_until, webhook};
+use crate::harness::{Cluster, EVENT_NAME, Looking, Plan, dispatched, wait_until, webhook};
 
 /// What many requests take, on a machine that does other work too.
 const LONG: Duration = Duration::from_mins(4);
@@ -25,6 +25,16 @@ pub(super) fn now() -> Timestamp {
 /// So many minutes ago.
 pub(super) fn ago(minutes: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_mins(minutes)
+}
+
+/// A broker that knows billing, with one build of its main branch.
+pub(super) async fn broker() -> Result<ScriptedBroker> {
+    let broker = ScriptedBroker::start().await?;
+    broker.model(|model| {
+        model.main_branch("billing", Some("main"), ago(900));
+        model.build_on("billing", "b1", "main", ago(800));
+    });
+    Ok(broker)
 }
 
 /// A contract of a consumer's main branch, with a content of its own.
@@ -120,16 +130,7 @@ impl Scene {
 
     /// Waits until so many dispatches arrived and nothing is open; no more did.
     pub(super) async fn dispatched(&self, count: u64) -> Result<()> {
-        let api = self.cluster.api()?;
-        self.double.wait_for(count, LONG).await?;
-        wait_until("all deliveries to be final", SOON, async || {
-            let open = api.unfinished().await?;
-            Ok(Looking::when(open.is_none(), || open.unwrap_or_default()))
-        })
-        .await?;
-        let counts = self.double.counts();
-        ensure!(counts.accepted == count, "{count} dispatches are right: {counts:?}");
-        Ok(())
+        dispatched(&self.cluster.api()?, &self.double, count, LONG).await
     }
 
     /// What was dispatched.

@@ -7,15 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_testkit::broker::ScriptedBroker;
 use serde_json::Value;
 
-use super::scene::{Scene, ago, now, publish};
+use super::scene::{self, Scene, ago, now, publish};
 use crate::harness::{Looking, Mode, Plan, SOON, wait_until};
 
 /// A provider with a build, and a consumer that was verified.
 async fn broker() -> Result<ScriptedBroker> {
-    let broker = ScriptedBroker::start().await?;
+    let broker = scene::broker().await?;
     broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
         for consumer in ["web", "app"] {
             publish(model, consumer, "0", "billing", ago(600));
             model.verify("billing", "b1", consumer, "0", true, ago(500));
@@ -130,10 +128,8 @@ async fn a_broker_that_cannot_be_asked_makes_nothing_false() -> Result<()> {
 /// walk began.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_is_away_since_it_last_answered() -> Result<()> {
-    let broker = ScriptedBroker::start().await?;
+    let broker = scene::broker().await?;
     broker.model(|model| {
-        model.main_branch("billing", Some("main"), ago(900));
-        model.build_on("billing", "b1", "main", ago(800));
         for number in 0..40 {
             publish(model, &format!("web{number}"), "0", "billing", ago(600));
         }

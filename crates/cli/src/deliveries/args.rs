@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::follow::WaitArgs;
 use crate::one_of::{event_name, one_of};
+use crate::pages::PageArgs;
 use crate::{Connection, OutputArgs, moment};
 
 /// Which deliveries.
@@ -77,12 +78,8 @@ impl Filter {
 pub struct ListArgs {
     #[command(flatten)]
     pub(super) filter: Filter,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) limit: u32,
-    /// Go on where an earlier list ended
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
-    pub(super) cursor: Option<String>,
+    #[command(flatten)]
+    pub(super) page: PageArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]

@@ -7,7 +7,8 @@ use postrider_domain::{EventId, EventName, EventSource, MergedBecause, counted};
 use serde_json::json;
 
 use crate::one_of::event_name;
-use crate::{Api, Connection, Exit, Format, Out, OutputArgs, cell_of, moment, pages, printable};
+use crate::pages::{PageArgs, read_page};
+use crate::{Api, Connection, Exit, Format, Out, OutputArgs, cell_of, moment, printable};
 
 /// Which events.
 #[derive(Debug, Args)]
@@ -36,9 +37,8 @@ pub struct ListArgs {
     /// Only those that no webhook wanted
     #[arg(long)]
     unmatched: bool,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -80,10 +80,13 @@ pub(super) async fn list(
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
     let api = connect(&args.connection)?;
-    let (events, next) = pages::read::<EventList>(&api, "events", &filter, args.limit).await?;
+    let (events, next) = read_page::<EventList>(&api, "events", &filter, &args.page).await?;
     match args.output.format() {
         Format::Json => out.json(&json!({"events": events, "next": next})),
-        Format::Table => print_list(&events, out),
+        Format::Table => {
+            print_list(&events, out);
+            out.more(events.len(), next.0.as_deref());
+        }
     }
     Ok(Exit::Fine)
 }

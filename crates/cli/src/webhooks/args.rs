@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use postrider_domain::WebhookUuid;
 
+use crate::pages::LimitArgs;
 use crate::{Connection, OutputArgs};
 
 /// How to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) most: LimitArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]

@@ -164,7 +164,7 @@ async fn list(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> 
     let uuids = uuids(api).await?;
     let mut webhooks = documents(api, &uuids).await?;
     webhooks.sort_by_key(|webhook| Reverse(cell(webhook, "createdAt")));
-    webhooks.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
+    let all = args.most.cut(&mut webhooks);
     let listed: Vec<(Value, Option<Delivery>)> = stream::iter(webhooks)
         .map(|webhook| async move {
             let delivery = last_delivery(api, &webhook).await?;
@@ -179,9 +179,12 @@ async fn list(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> 
                 .into_iter()
                 .map(|(webhook, delivery)| json!({ "webhook": webhook, "last_delivery": delivery }))
                 .collect();
-            out.json(&json!({ "webhooks": rows }));
+            out.json(&json!({ "webhooks": rows, "total": all }));
         }
-        Format::Table => print(&listed, out),
+        Format::Table => {
+            print(&listed, out);
+            out.cut(listed.len(), all);
+        }
     }
     Ok(())
 }

@@ -262,11 +262,5 @@ impl Teller {
 /// A delivery for each webhook that wants the event.
 fn deliveries(table: &WebhookTable, event: &Event) -> Vec<NewDelivery> {
     let wanting = table.webhooks.iter().filter(|stored| wants(&stored.webhook, event));
-    wanting
-        .map(|stored| NewDelivery {
-            id: DeliveryId(Uuid::now_v7()),
-            webhook_id: stored.id,
-            lane_id: stored.lane_id,
-        })
-        .collect()
+    wanting.map(|stored| NewDelivery::of(stored)).collect()
 }

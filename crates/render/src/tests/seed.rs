@@ -1,7 +1,7 @@
 //! The webhook that most teams start with: tell the provider's repository at GitHub.
 
-use postrider_domain::{Body, BodyMode, EventName, RequestTemplate};
-use serde_json::{Value, json};
+use postrider_domain::{Body, BodyMode, EventName, RequestTemplate, dispatch_body};
+use serde_json::Value;
 
 use super::{bare_event, event, rendered_with, secrets};
 use crate::{Redactor, RenderedRequest, describe_request};
@@ -18,18 +18,7 @@ pub(super) fn seed() -> RequestTemplate {
             header("user-agent", "PactFlow"),
             header("x-github-api-version", "2022-11-28"),
         ],
-        body: Some(Body::Json(json!({
-            "event_type": "contract_requiring_verification_published",
-            "client_payload": {
-                "pact_url": "${pactbroker.pactUrl}",
-                "sha": "${pactbroker.providerVersionNumber}",
-                "branch": "${pactbroker.providerVersionBranch}",
-                "consumer_name": "${pactbroker.consumerName}",
-                "consumer_version_number": "${pactbroker.consumerVersionNumber}",
-                "consumer_version_tags": "${pactbroker.consumerVersionTags}",
-                "consumer_version_branch": "${pactbroker.consumerVersionBranch}",
-            },
-        }))),
+        body: Some(Body::Json(dispatch_body())),
         body_mode: BodyMode::Json,
         username: None,
         password: None,
@@ -67,7 +56,8 @@ fn the_seed_webhook() {
           "consumer_name": "Zoo App",
           "consumer_version_number": "1.2.3",
           "consumer_version_tags": "a, b",
-          "consumer_version_branch": "main"
+          "consumer_version_branch": "main",
+          "delivery_id": "01934d5e-0000-7000-8000-000000000001"
         }
       }
     }
@@ -79,5 +69,5 @@ fn empty_values_arrive_with_their_key() {
     let event = bare_event(EventName::ContractRequiringVerificationPublished);
     let sent = rendered_with(&seed(), &event, &[("githubToken", "x")]).unwrap();
     let body = String::from_utf8(sent.body.unwrap()).unwrap();
-    insta::assert_snapshot!(body, @r#"{"event_type":"contract_requiring_verification_published","client_payload":{"pact_url":"","sha":"","branch":"","consumer_name":"C","consumer_version_number":"","consumer_version_tags":"","consumer_version_branch":""}}"#);
+    insta::assert_snapshot!(body, @r#"{"event_type":"contract_requiring_verification_published","client_payload":{"pact_url":"","sha":"","branch":"","consumer_name":"C","consumer_version_number":"","consumer_version_tags":"","consumer_version_branch":"","delivery_id":"01934d5e-0000-7000-8000-000000000001"}}"#);
 }

@@ -8,8 +8,8 @@ use postrider_domain::{
     WebhookState, hour_budget,
 };
 use postrider_store::{
-    Claim, ClaimTerms, Kept, LaneShare, Lease, LimitedClaim, ProbeClaim, UnclaimNo, Unsettled,
-    WorkerId,
+    Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, LaneShare, Lease, LimitedClaim, Unclaim,
+    Unsettled, WorkerId,
 };
 
 use super::{Limit, Micros, Model, duration, micros, timestamp};
@@ -62,14 +62,8 @@ impl Model {
     }
 
     /// T5.
-    pub fn claim_limited(
-        &mut self,
-        lease: Lease,
-        most: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
-    ) -> LimitedClaim {
+    pub fn claim_limited(&mut self, asked: ClaimLimited) -> LimitedClaim {
+        let ClaimLimited { lease, limit: most, interval, suspect, terms } = asked;
         if !self.may_claim(lease) {
             return LimitedClaim::NotPermitted;
         }
@@ -97,14 +91,8 @@ impl Model {
     }
 
     /// The one delivery that may leave a held lane, or that of a parked webhook.
-    pub fn claim_probe_delivery(
-        &mut self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
-    ) -> Option<Claim> {
+    pub fn claim_probe_delivery(&mut self, asked: ClaimProbeDelivery) -> Option<Claim> {
+        let ClaimProbeDelivery { lane, probe, lease, interval, terms } = asked;
         let state = self.lanes.get(&lane)?;
         let limit = self.limits.get(&state.limit)?;
         let is_held = match probe.webhook {
@@ -135,13 +123,8 @@ impl Model {
     }
 
     /// UNCLAIM; `None`: `UNCLAIM_NO`, or no heartbeat.
-    pub fn unclaim(
-        &mut self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Option<u64> {
+    pub fn unclaim(&mut self, asked: Unclaim<'_>) -> Option<u64> {
+        let Unclaim { worker, number, claim, kept } = asked;
         let beat = self.workers.get_mut(&worker.0).filter(|beat| beat.unclaimed < number)?;
         beat.unclaimed = number;
         let mut given_back = 0;

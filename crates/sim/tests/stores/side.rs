@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use postrider_domain::{ClaimNo, DeliveryId, EventId, EventSource, LaneId, LaneLimits};
 use postrider_store::{
-    Beat, Claim, ClaimTerms, IntakeBatch, IntakeEntry, IntakeResult, Kept, LaneShare, LaneSpec,
-    Lease, LimitedClaim, NewDelivery, NewEvent, Poll, ProbeClaim, Put, Recorded, StoredWebhook,
-    UnclaimNo, Unsettled, WebhookWrite, WorkerId,
+    Beat, Claim, ClaimLimited, ClaimProbeDelivery, ClaimTerms, IntakeBatch, IntakeEntry,
+    IntakeResult, Kept, LaneShare, LaneSpec, Lease, LimitedClaim, NewDelivery, NewEvent, Poll,
+    ProbeClaim, Put, Recorded, StoredWebhook, Unclaim, UnclaimNo, Unsettled, WebhookWrite,
+    WorkerId,
 };
 use postrider_testkit::HotStore;
 use uuid::Uuid;
@@ -285,8 +286,16 @@ impl<'a, S: HotStore> Side<'a, S> {
                 let Some(lease) = self.lease(*lease) else { return "no lease".to_owned() };
                 let interval = if *spaced { HOUR } else { Duration::ZERO };
                 let terms = ClaimTerms { worker: lease.worker, ..terms(0, *ends_now) };
-                let claim =
-                    self.store.claim_limited(lease, *count, interval, *suspect, terms).await;
+                let claim = self
+                    .store
+                    .claim_limited(ClaimLimited {
+                        lease,
+                        limit: *count,
+                        interval,
+                        suspect: *suspect,
+                        terms,
+                    })
+                    .await;
                 match claim.unwrap() {
                     LimitedClaim::Claimed(claims) => claims,
                     LimitedClaim::OldClaims => return "old claims".to_owned(),
@@ -301,8 +310,13 @@ impl<'a, S: HotStore> Side<'a, S> {
                 };
                 let lease = lease.and_then(|number| self.lease(number));
                 let terms = terms(*worker, false);
-                let claim =
-                    self.store.claim_probe_delivery(lane, probe, lease, Duration::ZERO, terms);
+                let claim = self.store.claim_probe_delivery(ClaimProbeDelivery {
+                    lane,
+                    probe,
+                    lease,
+                    interval: Duration::ZERO,
+                    terms,
+                });
                 claim.await.unwrap().into_iter().collect()
             }
             Step::Unclaim { .. } => return self.unclaim(step).await,
@@ -346,7 +360,11 @@ impl<'a, S: HotStore> Side<'a, S> {
             (1, Some(lease)) => (lease.worker, Unsettled::Limited(lease)),
             (_, _) => (worker(number), Unsettled::Due(&lanes)),
         };
-        let given_back = self.store.unclaim(who, number_of_it, scope, kept).await.unwrap();
+        let given_back = self
+            .store
+            .unclaim(Unclaim { worker: who, number: number_of_it, claim: scope, kept })
+            .await
+            .unwrap();
         format!("{given_back:?}")
     }
 

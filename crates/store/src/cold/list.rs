@@ -20,8 +20,8 @@ use crate::fault::Fault;
 use crate::id_time::first_id;
 use crate::list::{LOOKED_BACK, MAX_WEBHOOKS};
 use crate::{
-    AttemptRow, AttemptView, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView,
-    Page, Stats, Store, StoreError, Total, codec,
+    AttemptRow, Cursor, DeliveryFilter, DeliveryRow, DeliveryScope, DeliveryView, Page, Stats,
+    Store, StoreError, Total, codec,
 };
 
 /// Candidates of one statement, at first and at most: rare ones should not cost many statements.
@@ -312,7 +312,7 @@ pub(crate) fn delivery_row(row: &Row) -> Result<DeliveryRow, Fault> {
     })
 }
 
-fn attempt(row: &Row) -> Result<AttemptView, Fault> {
+fn attempt(row: &Row) -> Result<AttemptRow, Fault> {
     let request = RequestColumns {
         text: row.string("request")?,
         webhook_rev: row.int_opt("webhook_rev")?,
@@ -332,5 +332,5 @@ fn attempt(row: &Row) -> Result<AttemptView, Fault> {
         request: request.kept(),
         response: row.string("response")?,
     };
-    Ok(row.into())
+    Ok(row.shown())
 }

@@ -11,7 +11,7 @@ use postrider_api::{
 use postrider_domain::DeliveryId;
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
-use postrider_store::{AttemptView, Cursor, DeliveryRow};
+use postrider_store::{AttemptRow, Cursor, DeliveryRow};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -147,7 +147,7 @@ pub(super) fn document(row: DeliveryRow) -> Delivery {
     }
 }
 
-fn attempt(attempt: AttemptView, request: ShownRequest) -> Attempt {
+fn attempt(attempt: AttemptRow, request: ShownRequest) -> Attempt {
     let mut response = embedded(&attempt.response);
     let run = take_run(&mut response);
     Attempt {

@@ -9,7 +9,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use postrider_api::RequestOrigin;
 use postrider_domain::{WebhookUuid, without_bidirectional_controls};
-use postrider_store::AttemptView;
+use postrider_store::AttemptRow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -57,7 +57,7 @@ impl Level {
 /// One attempt with what its log says around it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoggedAttempt<'a> {
-    pub(crate) attempt: &'a AttemptView,
+    pub(crate) attempt: &'a AttemptRow,
     pub(crate) request: &'a ShownRequest,
     /// `None` for a webhook that was not saved.
     pub(crate) webhook: Option<&'a WebhookUuid>,

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_api::broker::TriggeredWebhookLogs;
 use postrider_domain::{DeliveryId, DeliveryStatus, Event, EventName, Outcome};
 use postrider_http_server::openapi::refer;
-use postrider_store::{AttemptView, DeliveryRow, DeliveryView};
+use postrider_store::{AttemptRow, DeliveryRow, DeliveryView};
 use serde_json::{Map, Value, json};
 
 use crate::broker_api::content_negotiation::{HAL, TEXT};
@@ -100,9 +100,9 @@ fn log(
 /// What followed, or follows, an attempt.
 fn ending<'a>(
     row: &'a DeliveryRow,
-    attempts: &[AttemptView],
+    attempts: &[AttemptRow],
     index: usize,
-    attempt: &AttemptView,
+    attempt: &AttemptRow,
 ) -> Ending<'a> {
     if attempt.outcome == Outcome::Accepted {
         return Ending::Succeeded;
@@ -120,7 +120,7 @@ fn ending<'a>(
 }
 
 /// A credential that was refused waits for its lane, however long that took.
-fn retry<'a>(row: &'a DeliveryRow, attempt: &AttemptView, at: Option<Timestamp>) -> Ending<'a> {
+fn retry<'a>(row: &'a DeliveryRow, attempt: &AttemptRow, at: Option<Timestamp>) -> Ending<'a> {
     match at {
         Some(at) if !attempt.outcome.waits_for_a_credential() => {
             let wait = at.duration_since(end(attempt));
@@ -130,7 +130,7 @@ fn retry<'a>(row: &'a DeliveryRow, attempt: &AttemptView, at: Option<Timestamp>)
     }
 }
 
-fn end(attempt: &AttemptView) -> Timestamp {
+fn end(attempt: &AttemptRow) -> Timestamp {
     let duration = SignedDuration::try_from(attempt.duration).unwrap_or_default();
     attempt.started_at.saturating_add(duration).unwrap_or(attempt.started_at)
 }
@@ -163,8 +163,8 @@ mod tests {
 
     use super::*;
 
-    fn attempt(outcome: Outcome, started_at: &str) -> AttemptView {
-        AttemptView {
+    fn attempt(outcome: Outcome, started_at: &str) -> AttemptRow {
+        AttemptRow {
             number: 1,
             started_at: started_at.parse().unwrap(),
             duration: Duration::from_secs(1),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use postrider_domain::{
     Body, BodyMode, DeliveryStatus, EventName, Outcome, Pacticipant, WebhookId,
 };
-use postrider_store::{AttemptView, DeliveryRow};
+use postrider_store::{AttemptRow, DeliveryRow};
 use serde_json::{Value, json};
 
 use super::*;
@@ -65,7 +65,7 @@ fn view() -> DeliveryView {
         webhook_id: WebhookId(1),
         event: serde_json::to_string(&event).unwrap(),
         traceparent: Some(TRACE.to_owned()),
-        attempts: vec![AttemptView {
+        attempts: vec![AttemptRow {
             number: 1,
             started_at: Timestamp::UNIX_EPOCH,
             duration: Duration::ZERO,

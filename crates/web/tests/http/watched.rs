@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use postrider_domain::{DeliveryId, Event, EventId, EventName, Pacticipant, PairKey};
+use postrider_domain::{Event, EventId, EventName, Pacticipant, PairKey};
 use postrider_store::{
     EventDocument, EventKey, IntakeBatch, IntakeEntry, IntakeResult, KeyTerm, KnownDebt,
     NewDelivery, NewEvent, WhyKnown, WorkerId,
@@ -64,11 +64,6 @@ async fn watch_told(harness: &Harness, minutes: u64) -> EventId {
         longest: Duration::from_mins(45),
     };
     let table = store.webhook_table(None).await.unwrap().unwrap();
-    let delivery = |stored: &Arc<postrider_store::StoredWebhook>| NewDelivery {
-        id: DeliveryId(Uuid::now_v7()),
-        webhook_id: stored.id,
-        lane_id: stored.lane_id,
-    };
     let event = NewEvent {
         id,
         key: text,
@@ -78,7 +73,7 @@ async fn watch_told(harness: &Harness, minutes: u64) -> EventId {
         source: postrider_domain::EventSource::Watch,
         traceparent: None,
     };
-    let deliveries = table.webhooks.iter().map(delivery).collect();
+    let deliveries = table.webhooks.iter().map(|webhook| NewDelivery::of(webhook)).collect();
     let entries = Arc::new(vec![IntakeEntry { event, deliveries }]);
     let batch = IntakeBatch { webhooks_version: table.version, entries };
     let results = store.commit_events(&batch).await.unwrap().unwrap();

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use postrider_domain::{DeliveryId, LaneId};
 use postrider_queue::MessageContext;
-use postrider_store::{Beat, Claim, Kept, LimitedClaim, Poll, StoreError, Unsettled};
+use postrider_store::{
+    Beat, Claim, ClaimLimited, Kept, LimitedClaim, Poll, StoreError, Unclaim, Unsettled,
+};
 use postrider_telemetry::step::{Step, reached};
 
 use super::hands::Carrier;
@@ -151,8 +153,10 @@ impl Carrier {
         let hands = self.hands.clone();
         self.claim(batch, Scope::Limited(ask.lease), Contexts::new(), async move {
             let terms = hands.context.config.terms(hands.worker);
-            let Ask { lease, count, interval, suspect } = ask;
-            hands.store.claim_limited(hands.lease(lease), count, interval, suspect, terms).await
+            let Ask { lease, count: limit, interval, suspect } = ask;
+            let lease = hands.lease(lease);
+            let asked = ClaimLimited { lease, limit, interval, suspect, terms };
+            hands.store.claim_limited(asked).await
         });
     }
 
@@ -261,7 +265,8 @@ impl super::hands::Hands {
             Scope::Limited(lease) => Unsettled::Limited(self.lease(*lease)),
         };
         let (number, kept) = (self.live.next_unclaim(), Kept { live: kept, pending: &[] });
-        let Some(deliveries) = self.store.unclaim(self.worker, number, claim, kept).await? else {
+        let asked = Unclaim { worker: self.worker, number, claim, kept };
+        let Some(deliveries) = self.store.unclaim(asked).await? else {
             // Taken for dead, it says that it lives; this is repeated.
             self.beat().await?;
             return Err(StoreError::Unavailable("the worker was taken for dead".to_owned()));

@@ -14,7 +14,7 @@ use super::claims::in_turn;
 use super::fault::Fault;
 use super::fragments::{claim, claim_end, claimed, event, old_claims, sendable, webhook};
 use super::rows::get;
-use crate::{ClaimTerms, Lease, LimitedClaim, StoreError, codec};
+use crate::{ClaimLimited, Lease, LimitedClaim, StoreError, codec};
 
 /// LEASE_IN_CLAIM: locks the limit's row if it may be claimed from under this lease.
 const LOCK_LIMIT: &str = "
@@ -93,32 +93,18 @@ pub(super) struct Led {
     pub(super) per_hour: Option<i64>,
 }
 
-/// What a leader asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    lease: Lease,
-    limit: u32,
-    suspect: bool,
-    terms: ClaimTerms,
-}
-
 impl PostgresStore {
     pub(crate) async fn claim_limited(
         &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
+        asked: ClaimLimited,
     ) -> Result<LimitedClaim, StoreError> {
-        let asked = Asked { lease, limit, suspect, terms };
         self.step("claim_limited", |conn| {
             Box::pin(async move {
                 let mut tx = conn.begin().await?;
                 let claimed = self.claim_in(&mut tx, asked).await?;
                 match &claimed {
                     LimitedClaim::Claimed(claims) if !claims.is_empty() => {
-                        count(&mut tx, lease.limit, claims.len(), interval).await?;
+                        count(&mut tx, asked.lease.limit, claims.len(), asked.interval).await?;
                         tx.commit().await?;
                     }
                     LimitedClaim::Claimed(_)
@@ -132,7 +118,11 @@ impl PostgresStore {
         .await
     }
 
-    async fn claim_in(&self, tx: &mut PgConnection, asked: Asked) -> Result<LimitedClaim, Fault> {
+    async fn claim_in(
+        &self,
+        tx: &mut PgConnection,
+        asked: ClaimLimited,
+    ) -> Result<LimitedClaim, Fault> {
         let Some(led) = lock_limit(tx, asked.lease).await? else {
             return Ok(LimitedClaim::NotPermitted);
         };

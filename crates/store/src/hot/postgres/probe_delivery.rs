@@ -4,8 +4,6 @@
 //! Under a limit it is a claim like any other (T5): the limit's row is locked first, old claims
 //! are waited for, it counts in the hour and takes its turn.
 
-use std::time::Duration;
-
 use postrider_domain::{HourBudget, LaneId, WebhookId};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -16,7 +14,7 @@ use super::fault::Fault;
 use super::fragments::{aside, claim, claim_end, claimed, event, webhook};
 use super::rows::{get, readable};
 use crate::lanes::Probed;
-use crate::{Claim, ClaimTerms, Lease, ProbeClaim, StoreError, codec};
+use crate::{Claim, ClaimProbeDelivery, Lease, StoreError, codec};
 
 /// Whether the lane `l` is one of limit `$4`, whose row is locked; without one it has to be
 /// unlimited.
@@ -111,36 +109,22 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("probed_webhook", PROBED_WEBHOOK),
 ];
 
-/// What a probe asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    lane: LaneId,
-    probe: ProbeClaim,
-    lease: Option<Lease>,
-    terms: ClaimTerms,
-}
-
 impl PostgresStore {
     pub(crate) async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError> {
-        let asked = Asked { lane, probe, lease, terms };
         self.step("claim_probe_delivery", |conn| {
             Box::pin(async move {
                 let mut tx = conn.begin().await?;
-                let claimed = match lease {
+                let claimed = match asked.lease {
                     Some(lease) => self.claim_led(&mut tx, asked, lease).await?,
                     None => claim(&mut tx, asked).await?,
                 };
-                match lease {
+                match asked.lease {
                     _ if claimed.is_none() => tx.rollback().await?,
                     Some(lease) => {
-                        count(&mut tx, lease.limit, 1, interval).await?;
+                        count(&mut tx, lease.limit, 1, asked.interval).await?;
                         tx.commit().await?;
                     }
                     None => tx.commit().await?,
@@ -154,7 +138,7 @@ impl PostgresStore {
     async fn claim_led(
         &self,
         tx: &mut PgConnection,
-        asked: Asked,
+        asked: ClaimProbeDelivery,
         lease: Lease,
     ) -> Result<Option<Claim>, Fault> {
         let Some(led) = lock_limit(tx, lease).await? else {
@@ -170,8 +154,8 @@ impl PostgresStore {
     }
 }
 
-async fn claim(conn: &mut PgConnection, asked: Asked) -> Result<Option<Claim>, Fault> {
-    let Asked { lane, probe, lease, terms } = asked;
+async fn claim(conn: &mut PgConnection, asked: ClaimProbeDelivery) -> Result<Option<Claim>, Fault> {
+    let ClaimProbeDelivery { lane, probe, lease, terms, .. } = asked;
     let held = sqlx::query(if probe.webhook.is_some() { LOCK_PARKED } else { LOCK_HELD })
         .bind(lane.0)
         .bind(probe.hold_gen)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::fault::Fault;
 use super::rows::uuids;
-use crate::{Kept, StoreError, UnclaimNo, Unsettled, WorkerId};
+use crate::{StoreError, Unclaim, UnclaimNo, Unsettled, WorkerId};
 
 /// Once it is to be had, the claim that may have locked it is over.
 const LOCK_LIMIT: &str = "select from limits where id = $1 for update";
@@ -88,13 +88,8 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
 ];
 
 impl PostgresStore {
-    pub(crate) async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError> {
+    pub(crate) async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError> {
+        let Unclaim { worker, number, claim, kept } = asked;
         let (ids, numbers) = kept.live.iter().map(|(id, number)| (id.0, number.0)).unzip();
         let mine = Mine { worker, number, ids, numbers, pending: uuids(kept.pending) };
         let within = self.old_claims_within();

@@ -9,22 +9,13 @@ use super::fault::Fault;
 use super::writer::Turn;
 use super::{SqliteStore, clock};
 use crate::codec::count_of;
-use crate::{ClaimTerms, Lease, LimitedClaim, StoreError};
+use crate::{ClaimLimited, Lease, LimitedClaim, StoreError};
 
 /// A minute, as `limit_minutes` counts them.
 const MINUTE: i64 = 60_000_000;
 /// Claims under another epoch are looked for among what is looked at again within this time: a
 /// claim ends, and a sweep comes, earlier than that.
 pub(super) const OLD_CLAIMS_WITHIN: Duration = Duration::from_mins(10);
-
-/// What a leader asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    lease: Lease,
-    pick: Pick,
-    interval: Duration,
-    terms: ClaimTerms,
-}
 
 /// A limit that may be claimed from.
 #[derive(Debug, Clone, Copy)]
@@ -36,19 +27,14 @@ pub(super) struct Led {
 impl SqliteStore {
     pub(crate) async fn claim_limited(
         &self,
-        lease: Lease,
-        limit: u32,
-        interval: Duration,
-        suspect: bool,
-        terms: ClaimTerms,
+        asked: ClaimLimited,
     ) -> Result<LimitedClaim, StoreError> {
-        let asked = Asked { lease, pick: Pick::of(limit, suspect), interval, terms };
         self.write(asked, |asked, turn| Box::pin(claim_limited(*asked, turn))).await
     }
 }
 
-async fn claim_limited(asked: Asked, turn: &mut Turn) -> Result<LimitedClaim, Fault> {
-    let Asked { lease, pick, interval, terms } = asked;
+async fn claim_limited(asked: ClaimLimited, turn: &mut Turn) -> Result<LimitedClaim, Fault> {
+    let ClaimLimited { lease, limit, interval, suspect, terms } = asked;
     let Some(led) = led(lease, turn).await? else {
         return Ok(LimitedClaim::NotPermitted);
     };
@@ -63,6 +49,7 @@ async fn claim_limited(asked: Asked, turn: &mut Turn) -> Result<LimitedClaim, Fa
         HourBudget::Free(free) => free,
         HourBudget::Full { frees_in } => return Ok(LimitedClaim::HourFull { frees_in }),
     };
+    let pick = Pick::of(limit, suspect);
     let pick = Pick { limit: pick.limit.min(free), ..pick };
     let mut found = Vec::new();
     for lane in lanes {

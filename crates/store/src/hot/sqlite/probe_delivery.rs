@@ -2,8 +2,6 @@
 //! credential, the holder of the probe sends one delivery instead. Under a limit it is a claim like
 //! any other.
 
-use std::time::Duration;
-
 use postrider_domain::{HourBudget, LaneId, WebhookId};
 use uuid::Uuid;
 
@@ -14,34 +12,22 @@ use super::fault::Fault;
 use super::writer::Turn;
 use crate::codec::aside;
 use crate::lanes::Probed;
-use crate::{Claim, ClaimTerms, Lease, ProbeClaim, StoreError};
-
-/// What a probe asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    lane: LaneId,
-    probe: ProbeClaim,
-    lease: Option<Lease>,
-    interval: Duration,
-    terms: ClaimTerms,
-}
+use crate::{Claim, ClaimProbeDelivery, Lease, StoreError};
 
 impl SqliteStore {
     pub(crate) async fn claim_probe_delivery(
         &self,
-        lane: LaneId,
-        probe: ProbeClaim,
-        lease: Option<Lease>,
-        interval: Duration,
-        terms: ClaimTerms,
+        asked: ClaimProbeDelivery,
     ) -> Result<Option<Claim>, StoreError> {
-        let asked = Asked { lane, probe, lease, interval, terms };
         self.write(asked, |asked, turn| Box::pin(claim_probe_delivery(*asked, turn))).await
     }
 }
 
-async fn claim_probe_delivery(asked: Asked, turn: &mut Turn) -> Result<Option<Claim>, Fault> {
-    let Asked { lane, probe, lease, terms, .. } = asked;
+async fn claim_probe_delivery(
+    asked: ClaimProbeDelivery,
+    turn: &mut Turn,
+) -> Result<Option<Claim>, Fault> {
+    let ClaimProbeDelivery { lane, probe, lease, terms, .. } = asked;
     let Some(probed) = held(asked, turn).await? else { return Ok(None) };
     if !is_led(lease, turn).await? {
         return Ok(None);
@@ -62,7 +48,7 @@ async fn claim_probe_delivery(asked: Asked, turn: &mut Turn) -> Result<Option<Cl
 
 /// What was probed of the lane or the webhook, if it is held as the probe says; the lane has to
 /// be of the lease's limit, or of none.
-async fn held(asked: Asked, turn: &mut Turn) -> Result<Option<Probed>, Fault> {
+async fn held(asked: ClaimProbeDelivery, turn: &mut Turn) -> Result<Option<Probed>, Fault> {
     let statement = match asked.probe.webhook {
         None => {
             "SELECT l.probe_newest, l.probe_last FROM lanes l JOIN limits m ON m.id = l.limit_id
@@ -151,7 +137,7 @@ async fn find(
 }
 
 /// Whose turn it was.
-async fn note(asked: Asked, probed: Probed, turn: &mut Turn) -> Result<(), Fault> {
+async fn note(asked: ClaimProbeDelivery, probed: Probed, turn: &mut Turn) -> Result<(), Fault> {
     let (statement, id) = match asked.probe.webhook {
         Some(webhook) => (
             "UPDATE webhooks SET probe_step = probe_step + 1, probe_newest = ?2, probe_last = ?3

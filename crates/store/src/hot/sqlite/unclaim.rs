@@ -12,7 +12,7 @@ use super::clock;
 use super::fault::Fault;
 use super::rows::json;
 use super::writer::Turn;
-use crate::{Kept, Lease, StoreError, UnclaimNo, Unsettled, WorkerId};
+use crate::{Lease, StoreError, Unclaim, UnclaimNo, Unsettled, WorkerId};
 
 /// What may be given back.
 #[derive(Debug)]
@@ -32,13 +32,8 @@ struct Keeps {
 }
 
 impl SqliteStore {
-    pub(crate) async fn unclaim(
-        &self,
-        worker: WorkerId,
-        number: UnclaimNo,
-        claim: Unsettled<'_>,
-        kept: Kept<'_>,
-    ) -> Result<Option<u64>, StoreError> {
+    pub(crate) async fn unclaim(&self, asked: Unclaim<'_>) -> Result<Option<u64>, StoreError> {
+        let Unclaim { worker, number, claim, kept } = asked;
         let scope = match claim {
             Unsettled::Fresh(ids) => Scope::Ids(json(ids)?),
             Unsettled::Due(lanes) => Scope::Lanes(json(lanes)?),

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-fn attempt(outcome: Outcome, status_code: Option<u16>) -> AttemptView {
-    AttemptView {
+fn attempt(outcome: Outcome, status_code: Option<u16>) -> AttemptRow {
+    AttemptRow {
         number: 1,
         started_at: "2026-11-22T00:24:26Z".parse().unwrap(),
         duration: Duration::from_millis(1_400),
@@ -26,7 +26,7 @@ fn attempt(outcome: Outcome, status_code: Option<u16>) -> AttemptView {
     }
 }
 
-fn lines(attempt: &AttemptView, ending: Ending<'_>) -> Vec<String> {
+fn lines(attempt: &AttemptRow, ending: Ending<'_>) -> Vec<String> {
     let uuid: WebhookUuid = "2LCteR1tS9v0HLxPmpkNaA".parse().unwrap();
     let context = json!({"base_url": "http://h", "event_name": "test"});
     let (webhook, request) = (Some(&uuid), &ShownRequest::kept(&attempt.request));
@@ -55,7 +55,7 @@ fn an_answered_attempt() {
 
 #[test]
 fn nothing_was_sent() {
-    let attempt = AttemptView {
+    let attempt = AttemptRow {
         request: KeptRequest::Nothing,
         response: r#"{"error":"the secret token has no value"}"#.to_owned(),
         ..attempt(Outcome::SecretMissing, None)
@@ -88,14 +88,14 @@ fn endings() {
 
 #[test]
 fn what_was_cut_says_so() {
-    let attempt = AttemptView {
+    let attempt = AttemptRow {
         response: r#"{"status":200,"headers":{},"body":"xx","body_bytes":9000}"#.to_owned(),
         ..attempt(Outcome::Accepted, Some(200))
     };
     let found = lines(&attempt, Ending::Succeeded);
     let cut = "[2026-11-22T00:24:27Z] DEBUG: The body is 9000 bytes long; its end is not kept";
     assert_eq!(found[found.len() - 2], cut);
-    let attempt = AttemptView {
+    let attempt = AttemptRow {
         response: r#"{"status":204,"headers":{},"body":null,"body_bytes":2}"#.to_owned(),
         ..attempt
     };

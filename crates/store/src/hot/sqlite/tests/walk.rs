@@ -8,8 +8,8 @@ use postrider_domain::{DeliveryId, DeliveryStatus, HoldCause, LaneState, Outcome
 use super::{Fixture, LIMITED, batch, recorded, share, terms, worker};
 use crate::StoredWebhook;
 use crate::{
-    Claim, ClaimTerms, DeliveryFilter, IntakeResult, LaneStatus, Lease, LimitedClaim, Poll,
-    Recorded, Refusal, Transition,
+    Claim, ClaimLimited, ClaimTerms, DeliveryFilter, IntakeResult, LaneStatus, Lease, LimitedClaim,
+    Poll, Recorded, Refusal, Transition,
 };
 
 const RELEASED: Transition = Transition::Released { after: Duration::ZERO };
@@ -80,20 +80,18 @@ async fn a_dead_credential_holds_and_a_new_secret_opens_oldest_first() {
     let lane = webhook.lane_id;
     let ids = store.accept(&webhook, 3).await;
     let (lease, terms) = led(&store, lane).await;
-    let first =
-        claims(store.store.claim_limited(lease, 2, Duration::ZERO, false, terms).await.unwrap());
+    let first = claims(store.store.claim_limited(unpaced(lease, 2, terms)).await.unwrap());
     assert_eq!(first.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids[..2]);
     let report = store.store.record(&[refused(&first[0], Refusal::AtGithub)]).await.unwrap();
     assert_eq!(report.held, [lane]);
-    let held = store.store.claim_limited(lease, 2, Duration::ZERO, false, terms).await.unwrap();
+    let held = store.store.claim_limited(unpaced(lease, 2, terms)).await.unwrap();
     assert!(matches!(held, LimitedClaim::NotPermitted));
     let (_, opened) = store.store.set_secret("githubToken", &"new".into()).await.unwrap();
     assert_eq!(opened, ["github/githubToken"]);
     // HOLD_REV: the other request of the old secret does not hold the new one.
     let report = store.store.record(&[refused(&first[1], Refusal::AtGithub)]).await.unwrap();
     assert!(report.held.is_empty());
-    let again =
-        claims(store.store.claim_limited(lease, 10, Duration::ZERO, false, terms).await.unwrap());
+    let again = claims(store.store.claim_limited(unpaced(lease, 10, terms)).await.unwrap());
     assert_eq!(again.iter().map(|claim| claim.id).collect::<Vec<_>>(), ids);
     assert_eq!(again.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(again[0].claim_no.0, 2);
@@ -107,20 +105,18 @@ async fn a_new_leader_waits_for_old_claims() {
     let webhook = store.webhook("webhook-0000000000", "github/githubToken", LIMITED).await;
     store.accept(&webhook, 2).await;
     let (old, old_terms) = led(&store, webhook.lane_id).await;
-    let first =
-        claims(store.store.claim_limited(old, 1, Duration::ZERO, false, old_terms).await.unwrap());
+    let first = claims(store.store.claim_limited(unpaced(old, 1, old_terms)).await.unwrap());
     store.store.give_up(&[old]).await.unwrap();
     let (new, new_terms) = led(&store, webhook.lane_id).await;
     assert!(new.epoch > old.epoch);
-    let waits = store.store.claim_limited(new, 1, Duration::ZERO, false, new_terms).await.unwrap();
+    let waits = store.store.claim_limited(unpaced(new, 1, new_terms)).await.unwrap();
     assert!(matches!(waits, LimitedClaim::OldClaims));
-    let stale = store.store.claim_limited(old, 1, Duration::ZERO, false, old_terms).await.unwrap();
+    let stale = store.store.claim_limited(unpaced(old, 1, old_terms)).await.unwrap();
     assert!(matches!(stale, LimitedClaim::NotPermitted));
     let sent = recorded(&first[0], Transition::Delivered, Outcome::Accepted, 204);
     store.store.record(&[sent]).await.unwrap();
     assert_eq!(
-        claims(store.store.claim_limited(new, 9, Duration::ZERO, false, new_terms).await.unwrap())
-            .len(),
+        claims(store.store.claim_limited(unpaced(new, 9, new_terms)).await.unwrap()).len(),
         1
     );
 }
@@ -135,16 +131,14 @@ async fn the_hours_budget_counts_claims_and_takes_back_what_was_not_sent() {
     };
     store.accept(&webhook, 4).await;
     let (lease, terms) = led(&store, webhook.lane_id).await;
-    let first =
-        claims(store.store.claim_limited(lease, 9, Duration::ZERO, false, terms).await.unwrap());
+    let first = claims(store.store.claim_limited(unpaced(lease, 9, terms)).await.unwrap());
     assert_eq!(first.len(), 2);
-    let full = store.store.claim_limited(lease, 9, Duration::ZERO, false, terms).await.unwrap();
+    let full = store.store.claim_limited(unpaced(lease, 9, terms)).await.unwrap();
     assert!(matches!(full, LimitedClaim::HourFull { .. }));
     let mut unsent = recorded(&first[0], RELEASED, Outcome::Timeout, 0);
     unsent.attempt = None;
     store.store.record(&[unsent]).await.unwrap();
-    let again =
-        claims(store.store.claim_limited(lease, 9, Duration::ZERO, false, terms).await.unwrap());
+    let again = claims(store.store.claim_limited(unpaced(lease, 9, terms)).await.unwrap());
     assert_eq!(again.iter().map(|c| (c.id, c.attempt)).collect::<Vec<_>>(), [(first[0].id, 1)]);
 }
 
@@ -336,4 +330,9 @@ async fn retention_drops_what_is_final_and_nothing_else() {
     let stats = store.store.stats().await.unwrap();
     assert_eq!(stats.sending, 3);
     assert_eq!(stats.backlog, [("target/token".to_owned(), 0)]);
+}
+
+// What a leader asks for without a pace.
+fn unpaced(lease: Lease, limit: u32, terms: ClaimTerms) -> ClaimLimited {
+    ClaimLimited { lease, limit, interval: Duration::ZERO, suspect: false, terms }
 }
