@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::page::list;
 /// Whether a broker answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Broker {
@@ -23,14 +24,12 @@ pub struct Broker {
     pub detail: Option<String>,
 }
 
-/// All brokers that are asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BrokerList {
-    /// The brokers, by name.
-    pub brokers: Vec<Broker>,
-    /// How many there are.
-    #[schema(minimum = 0)]
-    pub total: u64,
-    /// There are no more than `total`.
-    pub total_is_exact: bool,
+list! {
+    /// A page of brokers that are asked, by name.
+    pub struct BrokerList {
+        /// The brokers.
+        brokers: Broker,
+        /// How many there are.
+        total,
+    }
 }

@@ -5,6 +5,7 @@ use postrider_domain::{CredentialKind, ProbeVerdict, RepositoryAccess, WebhookUu
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::page::list;
 use crate::query::query;
 use crate::secrets::SecretName;
 use crate::words;
@@ -68,16 +69,14 @@ pub struct CredentialWarning {
     pub detail: String,
 }
 
-/// All credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CredentialList {
-    /// The credentials, by name.
-    pub credentials: Vec<Credential>,
-    /// How many there are.
-    #[schema(minimum = 0)]
-    pub total: u64,
-    /// There are no more than `total`.
-    pub total_is_exact: bool,
+list! {
+    /// A page of credentials, by name.
+    pub struct CredentialList {
+        /// The credentials.
+        credentials: Credential,
+        /// How many there are.
+        total,
+    }
 }
 
 /// A value that is to follow the one in use. It never comes out again.

@@ -243,30 +243,6 @@ query! {
     }
 }
 
-impl DeliveryFilter {
-    /// The words with their values, in the order of [`Self::NAMES`].
-    fn members(&self) -> [&Option<String>; 12] {
-        let Self { status, webhook, broker, consumer, provider, version, event, .. } = self;
-        let Self { event_id, lane, incident, since, until, .. } = self;
-        [
-            status, webhook, broker, consumer, provider, version, event, event_id, lane, incident,
-            since, until,
-        ]
-    }
-
-    /// What filters: no empty values.
-    pub fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let members = Self::NAMES.iter().copied().zip(self.members());
-        let given = members.filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        given.filter(|(_, value)| !value.is_empty())
-    }
-
-    /// The value of a word, unless it is empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.given().find(|(given, _)| *given == name).map(|(_, value)| value)
-    }
-}
-
 /// Which final deliveries are sent once more: ids, filters, or both. At least one is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

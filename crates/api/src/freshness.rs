@@ -131,6 +131,8 @@ list! {
     pub struct FreshnessList {
         /// The pairs.
         pairs: PairFreshness,
+        /// How many there are, counted up to 10,000.
+        total,
     }
 }
 

@@ -57,5 +57,7 @@ list! {
     pub struct IncidentList {
         /// The incidents.
         incidents: Incident,
+        /// How many there are, counted up to 10,000.
+        total,
     }
 }

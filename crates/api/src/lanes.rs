@@ -5,6 +5,7 @@ use postrider_domain::{HoldCause, WebhookUuid};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::page::list;
 use crate::words;
 
 /// Whether a lane's deliveries go out: `held` waits for a person or a credential, `paused` for a
@@ -99,11 +100,14 @@ pub struct HeldWebhook {
     pub next_probe_at: Option<Timestamp>,
 }
 
-/// All lanes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LaneList {
-    /// The lanes.
-    pub lanes: Vec<Lane>,
+list! {
+    /// A page of lanes, by name.
+    pub struct LaneList {
+        /// The lanes.
+        lanes: Lane,
+        /// How many there are.
+        total,
+    }
 }
 
 /// Which lane is to be held, why and how long.

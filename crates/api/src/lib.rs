@@ -45,7 +45,7 @@ pub use freshness::{
 pub use health::{BrokerHealth, Health, Readiness, StoreHealth, Unhealthy};
 pub use incidents::{Incident, IncidentList, IncidentQuery};
 pub use lanes::{HeldWebhook, HoldLane, Lane, LaneList, LaneName, LaneState};
-pub use page::{NextPage, Page, PageQuery};
+pub use page::{NextPage, Page, PageQuery, ShortPageQuery};
 pub use problem::{FieldError, Problem};
 pub use secrets::{
     GithubAppInfo, GithubAppSecret, SecretInfo, SecretKind, SecretList, SecretName, SecretSet,

@@ -20,6 +20,16 @@ query! {
     }
 }
 
+query! {
+    /// How much of a list that is short.
+    pub struct ShortPageQuery {
+        /// Rows of the page.
+        limit: u32 { minimum = 1, maximum = 1000, default = 1000 },
+        /// `next` of the page before.
+        cursor: String,
+    }
+}
+
 /// A document that holds a page of a list.
 pub trait Page {
     /// One row.
@@ -30,14 +40,15 @@ pub trait Page {
 }
 
 /// Declares the document of a page: its rows under the name they have in JSON, where the next page
-/// begins and, for lists that are counted, how many there are.
+/// begins, and how many there are.
 macro_rules! list {
     (
         $(#[$said:meta])*
         pub struct $List:ident {
             $(#[$of_rows:meta])*
             $rows:ident: $Row:ty,
-            $($(#[$of_total:meta])* total,)?
+            $(#[$of_total:meta])*
+            total,
         }
     ) => {
         $(#[$said])*
@@ -48,15 +59,17 @@ macro_rules! list {
             $(#[$of_rows])*
             pub $rows: Vec<$Row>,
             /// Where the next page begins.
+            #[serde(default)]
             #[schema(required)]
             pub next: $crate::NextPage,
-            $(
-                $(#[$of_total])*
-                #[schema(minimum = 0)]
-                pub total: u64,
-                /// There are no more than `total`.
-                pub total_is_exact: bool,
-            )?
+            $(#[$of_total])*
+            #[serde(default)]
+            #[schema(required, minimum = 0)]
+            pub total: u64,
+            /// There are no more than `total`.
+            #[serde(default)]
+            #[schema(required)]
+            pub total_is_exact: bool,
         }
 
         impl $crate::Page for $List {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::page::list;
 /// The NAME of `${user.NAME}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -77,11 +78,14 @@ pub struct SecretInfo {
     pub updated_at: Timestamp,
 }
 
-/// All secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct SecretList {
-    /// The secrets.
-    pub secrets: Vec<SecretInfo>,
+list! {
+    /// A page of secrets, by name.
+    pub struct SecretList {
+        /// The secrets.
+        secrets: SecretInfo,
+        /// How many there are.
+        total,
+    }
 }
 
 /// A value, or the app whose tokens are the value: one of both. It never comes out again.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use postrider_api::{AuditEntry, AuditList};
+use postrider_api::{AuditEntry, AuditList, AuditQuery};
 use postrider_domain::AuditKind;
 
 use super::Api;
@@ -51,16 +51,14 @@ pub async fn run(
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
     let AuditCommand::List(args) = command;
-    let filter: Vec<(&'static str, String)> = [
-        ("who", args.who.clone()),
-        ("kind", args.kind.map(|kind| kind.as_str().to_owned())),
-        ("object", args.object.clone()),
-        ("since", args.since.map(|at| at.to_string())),
-        ("until", args.until.map(|at| at.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
+    let filter = AuditQuery {
+        who: args.who,
+        kind: args.kind,
+        object: args.object,
+        since: args.since.map(|at| at.to_string()),
+        until: args.until.map(|at| at.to_string()),
+    };
+    let filter = filter.given();
     let api = connect(&args.connection)?;
     let (entries, next) = read_page::<AuditList>(&api, "audit", &filter, &args.page).await?;
     match args.output.format() {

@@ -58,9 +58,7 @@ pub async fn run(
     match command {
         DeliveriesCommand::List(args) => {
             let api = connect(&args.connection)?;
-            let words = args.filter.words();
-            let filter: Vec<_> =
-                words.given().map(|(name, value)| (name, value.to_owned())).collect();
+            let filter = args.filter.words().given();
             let (deliveries, next) =
                 read_page::<DeliveryList>(&api, "deliveries", &filter, &args.page).await?;
             match args.output.format() {

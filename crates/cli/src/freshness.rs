@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use clap::Args;
-use postrider_api::{Basis, FreshnessList, PairFreshness};
+use postrider_api::{Basis, FreshnessList, FreshnessQuery, PairFreshness};
 use postrider_domain::FreshnessState;
 
 use super::Api;
@@ -59,21 +59,23 @@ pub async fn run(
     connect: impl Fn(&Connection) -> anyhow::Result<Api>,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let filters = [
-        ("consumer", args.consumer.clone()),
-        ("provider", args.provider.clone()),
-        ("broker", args.broker.clone()),
-        ("state", args.state.map(|state| state.as_str().to_owned())),
-    ];
-    let filter: Vec<_> =
-        filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let filter = FreshnessQuery {
+        broker: args.broker,
+        consumer: args.consumer,
+        provider: args.provider,
+        state: args.state,
+    };
+    let filter = filter.given();
     let api = connect(&args.connection)?;
     let (mut pairs, next) =
         pages::read::<FreshnessList>(&api, "freshness", &filter, LOOKED_THROUGH).await?;
     pairs.sort_by_key(|pair| (pair.state, Reverse(pair.age_seconds)));
     let all = args.most.cut(&mut pairs);
     match args.output.format() {
-        Format::Json => out.json(&FreshnessList { pairs, next }),
+        Format::Json => {
+            let (total, total_is_exact) = (all as u64, next.0.is_none());
+            out.json(&FreshnessList { pairs, next, total, total_is_exact });
+        }
         Format::Table => {
             print(&pairs, out);
             out.cut(pairs.len(), all);

@@ -1,9 +1,10 @@
 //! `postrider incidents`.
 
 use clap::{Args, Subcommand};
-use postrider_api::{Incident, IncidentList};
+use postrider_api::{Incident, IncidentList, IncidentQuery};
 use postrider_domain::IncidentKind;
 use reqwest::Method;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Api, Body};
@@ -71,12 +72,15 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         IncidentsCommand::List(args) => {
-            let answer = list(&connect(&args.connection)?, &args).await?;
+            let filter = IncidentQuery { open: args.open.then_some(true), kind: args.kind };
+            let (api, filter) = (connect(&args.connection)?, filter.given());
+            let (incidents, next) =
+                read_page::<IncidentList>(&api, "incidents", &filter, &args.page).await?;
             match args.output.format() {
-                Format::Json => out.json(&answer),
+                Format::Json => out.json(&json!({"incidents": incidents, "next": next})),
                 Format::Table => {
-                    print_list(&answer, out);
-                    out.more(answer.incidents.len(), answer.next.0.as_deref());
+                    print_list(&incidents, out);
+                    out.more(incidents.len(), next.0.as_deref());
                 }
             }
         }
@@ -95,18 +99,7 @@ pub async fn run(
     Ok(Exit::Fine)
 }
 
-async fn list(api: &Api, args: &ListArgs) -> anyhow::Result<IncidentList> {
-    let mut filter = Vec::new();
-    if args.open {
-        filter.push(("open", "true".to_owned()));
-    }
-    filter.extend(args.kind.map(|kind| ("kind", kind.as_str().to_owned())));
-    let (incidents, next) =
-        read_page::<IncidentList>(api, "incidents", &filter, &args.page).await?;
-    Ok(IncidentList { incidents, next })
-}
-
-fn print_list(answer: &IncidentList, out: &mut Out) {
+fn print_list(incidents: &[Incident], out: &mut Out) {
     let row = |incident: &Incident| {
         vec![
             incident.id.to_string(),
@@ -122,7 +115,7 @@ fn print_list(answer: &IncidentList, out: &mut Out) {
     };
     out.table(
         &["id", "state", "opened", "acknowledged", "resolved", "kind", "cause", "summary", "next"],
-        answer.incidents.iter().map(row).collect(),
+        incidents.iter().map(row).collect(),
         "no incidents",
     );
 }

@@ -1,5 +1,6 @@
 //! `postrider lanes`.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,8 +8,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use postrider_api::{HoldLane, Lane, LaneList, LaneName, LaneState};
 use postrider_domain::HoldCause;
+use serde_json::json;
 
 use super::Api;
+use crate::pages::read_all;
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, moment_ahead, seconds};
 
 /// What to do with lanes.
@@ -72,11 +75,11 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         LanesCommand::List(args) => {
-            let answer: LaneList =
-                connect(&args.connection)?.get(&["api", "v1", "lanes"], &[]).await?;
+            let mut lanes = read_all::<LaneList>(&connect(&args.connection)?, "lanes").await?;
+            lanes.sort_by_key(|lane| Reverse(lane.backlog));
             match args.output.format() {
-                Format::Json => out.json(&answer),
-                Format::Table => print(&answer, out),
+                Format::Json => out.json(&json!({"lanes": lanes})),
+                Format::Table => print(&lanes, out),
             }
         }
         LanesCommand::Hold(HoldArgs { reason, until, lane }) => {
@@ -114,7 +117,7 @@ fn drains(lane: &Lane) -> String {
     }
 }
 
-fn print(answer: &LaneList, out: &mut Out) {
+fn print(lanes: &[Lane], out: &mut Out) {
     let row = |lane: &Lane| {
         // Said where it is not the lane's own.
         let limit = (lane.limit != lane.name).then_some(&lane.limit);
@@ -151,7 +154,7 @@ fn print(answer: &LaneList, out: &mut Out) {
             "paused until",
             "drains in",
         ],
-        answer.lanes.iter().map(row).collect(),
+        lanes.iter().map(row).collect(),
         "no lanes: they appear with the first webhook",
     );
 }

@@ -62,6 +62,14 @@ pub(crate) async fn read<P: Page + DeserializeOwned>(
     follow::<P>(api, list, filter, NextPage(None), limit).await
 }
 
+/// All rows of a short list.
+pub(crate) async fn read_all<P: Page + DeserializeOwned>(
+    api: &Api,
+    list: &str,
+) -> Result<Vec<P::Row>, Failure> {
+    Ok(read::<P>(api, list, &[], u32::MAX).await?.0)
+}
+
 async fn follow<P: Page + DeserializeOwned>(
     api: &Api,
     list: &str,

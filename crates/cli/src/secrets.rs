@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Api, Body};
 use crate::follow::WaitArgs;
+use crate::pages::read_all;
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, complain, printable};
 use value::{Source, name, value};
 
@@ -197,8 +198,8 @@ async fn set(api: &Api, args: &SetArgs, body: &SecretValue, out: &mut Out) -> an
 /// What uses the secret is told first; it stops only with `--yes`.
 async fn delete(api: &Api, args: &DeleteArgs, out: &mut Out) -> Result<Exit, Failure> {
     let name = args.name.as_str();
-    let all: CredentialList = api.get(&["api", "v1", "credentials"], &[]).await?;
-    let found = all.credentials.into_iter().find(|credential| credential.name == name);
+    let all = read_all::<CredentialList>(api, "credentials").await?;
+    let found = all.into_iter().find(|credential| credential.name == name);
     let users = found.map(|credential| credential.used_by);
     let (webhooks, lanes) =
         users.map_or_else(Default::default, |users| (users.webhooks, users.lanes));

@@ -49,7 +49,7 @@ use sqlx::{Connection, PgConnection};
 use crate::fault::Fault;
 use crate::hot::sqlite::Turn;
 use crate::store::Backend;
-use crate::{MasterKey, Store, StoreError};
+use crate::{MasterKey, Store, StoreError, Total};
 use query::{Dialect, Query};
 use row::Row;
 
@@ -143,6 +143,17 @@ impl Store {
         query: &Query,
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(name, query).await?.into_iter().next())
+    }
+
+    /// How many rows a statement found, whose last value is how many it looks for at most.
+    pub(crate) async fn counted(
+        &self,
+        name: &'static str,
+        query: Query,
+    ) -> Result<Total, StoreError> {
+        let most = i64::try_from(Total::MOST + 1).unwrap_or(i64::MAX);
+        let row = self.row(name, &query.bind(most)).await?;
+        Ok(Total::of(row.map(|row| row.tally("found")).transpose()?.unwrap_or_default()))
     }
 
     /// As [`Store::rows`], for a read that deliveries wait for.

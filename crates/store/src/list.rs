@@ -74,13 +74,23 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// How many deliveries a filter names.
+/// How many rows a filter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     /// So many at least.
     pub count: u64,
     /// No more than that.
     pub is_exact: bool,
+}
+
+impl Total {
+    /// How far a list is counted.
+    pub const MOST: u64 = 10_000;
+
+    /// Of so many that were found, looking for one more than [`Total::MOST`].
+    pub fn of(found: u64) -> Self {
+        Self { count: found.min(Self::MOST), is_exact: found <= Self::MOST }
+    }
 }
 
 /// A delivery in a list.

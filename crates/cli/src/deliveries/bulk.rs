@@ -95,8 +95,7 @@ impl Which {
 /// Those that ids and filter name before anything is done.
 async fn named(api: &Api, which: &Which) -> Result<Vec<DeliveryId>, Failure> {
     let Which { ids, args } = which;
-    let words = args.filter.words();
-    let filter: Vec<_> = words.given().map(|(name, value)| (name, value.to_owned())).collect();
+    let filter = args.filter.words().given();
     if filter.is_empty() {
         return Ok(ids.clone());
     }
@@ -253,7 +252,7 @@ async fn bulk(api: &Api, which: &Which, act: Act, out: &mut Out) -> Result<Exit,
 }
 
 fn names_some(args: &BulkArgs, act: Act) -> Result<(), Failure> {
-    if !args.ids.is_empty() || args.filter.words().given().next().is_some() {
+    if !args.ids.is_empty() || !args.filter.words().given().is_empty() {
         return Ok(());
     }
     let (what, example) = match act {

@@ -4,7 +4,7 @@ mod lines;
 
 use std::time::Duration;
 
-use postrider_api::{Delivery, Skipped};
+use postrider_api::{Delivery, Skipped, StreamQuery};
 use reqwest::Response;
 use tokio::time::Instant;
 
@@ -48,10 +48,8 @@ pub async fn run(
 /// Until nobody reads any more, or the server refuses. What is there at the first connection has to
 /// be there; later it is waited for.
 async fn follow(api: &Api, args: &TailArgs, out: &mut Out) -> Result<Exit, Failure> {
-    let words = args.filter.words();
-    let mut query: Vec<(&str, String)> =
-        words.given().map(|(name, value)| (name, value.to_owned())).collect();
-    query.push(("topics", "deliveries".to_owned()));
+    let topics = StreamQuery { topics: Some("deliveries".to_owned()) };
+    let query = [args.filter.words().given(), topics.given()].concat();
     let mut place = Place::default();
     loop {
         let path = ["api", "v1", "stream"];

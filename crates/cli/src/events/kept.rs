@@ -2,7 +2,9 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use postrider_api::{Delivery, EventDetail, EventList, EventSummary, MergedCalls, UnwantedBy};
+use postrider_api::{
+    Delivery, EventDetail, EventFilter, EventList, EventSummary, MergedCalls, UnwantedBy,
+};
 use postrider_domain::{EventId, EventName, EventSource, MergedBecause, counted};
 use serde_json::json;
 
@@ -66,19 +68,17 @@ pub(super) async fn list(
     connect: impl Fn(&Connection) -> anyhow::Result<Api>,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let filter: Vec<(&'static str, String)> = [
-        ("consumer", args.consumer),
-        ("provider", args.provider),
-        ("version", args.version),
-        ("event", args.event.map(|event| event.to_string())),
-        ("broker", args.broker),
-        ("since", args.since.map(|at| at.to_string())),
-        ("until", args.until.map(|at| at.to_string())),
-        ("unmatched", args.unmatched.then(|| true.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
+    let filter = EventFilter {
+        broker: args.broker,
+        consumer: args.consumer,
+        provider: args.provider,
+        version: args.version,
+        event: args.event.map(|event| event.to_string()),
+        unmatched: args.unmatched.then_some(true),
+        since: args.since.map(|at| at.to_string()),
+        until: args.until.map(|at| at.to_string()),
+    };
+    let filter = filter.given();
     let api = connect(&args.connection)?;
     let (events, next) = read_page::<EventList>(&api, "events", &filter, &args.page).await?;
     match args.output.format() {

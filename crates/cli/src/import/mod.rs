@@ -22,6 +22,7 @@ use super::broker::{BrokerAccess, Env};
 use super::broker_webhooks::webhooks;
 use super::webhooks::plan::{Action, name};
 use super::webhooks::{document, documents, print_differences, refusal};
+use crate::pages::read_all;
 use crate::{Connection, Exit, Failure, Format, Out, OutputArgs, cell, complain, printable};
 use act::Outcome;
 use copy::{Decision, Step, example};
@@ -139,7 +140,7 @@ async fn without_value(api: &Api, steps: &[Step]) -> Result<BTreeSet<String>, Fa
     if used.is_empty() {
         return Ok(used);
     }
-    let SecretList { secrets } = api.get(&["api", "v1", "secrets"], &[]).await?;
+    let secrets = read_all::<SecretList>(api, "secrets").await?;
     let stored: BTreeSet<String> = secrets.into_iter().map(|secret| secret.name.0).collect();
     Ok(used.difference(&stored).cloned().collect())
 }

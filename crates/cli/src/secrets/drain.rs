@@ -12,6 +12,7 @@ use postrider_domain::{DeliveryStatus, HoldCause, Outcome, counted};
 use tokio::time::Instant;
 
 use super::probe;
+use crate::pages::read_all;
 use crate::{Api, Exit, Failure};
 
 /// The pause between two looks.
@@ -54,8 +55,8 @@ impl Users {
     }
 
     pub(super) async fn look(&self, api: &Api) -> Result<Seen, Failure> {
-        let all: LaneList = api.get(&["api", "v1", "lanes"], &[]).await?;
-        let own = || all.lanes.iter().filter(|lane| self.lanes.contains(&lane.name));
+        let lanes = read_all::<LaneList>(api, "lanes").await?;
+        let own = || lanes.iter().filter(|lane| self.lanes.contains(&lane.name));
         let is_refused = |lane: &&Lane| {
             lane.cause == Some(HoldCause::Credential)
                 || lane.held_webhooks.iter().any(|webhook| webhook.cause == HoldCause::Credential)

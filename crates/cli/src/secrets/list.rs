@@ -1,9 +1,10 @@
 //! `postrider secrets list`: secrets with what is known of them.
 
 use clap::Args;
-use postrider_api::{Credential, CredentialList, SecretList};
+use postrider_api::{Credential, CredentialList, SecretInfo, SecretList};
 use serde_json::{Map, Value, json};
 
+use crate::pages::read_all;
 use crate::{Api, Connection, Failure, Format, Out, OutputArgs, cell_of, printable};
 
 /// How to list.
@@ -17,8 +18,8 @@ pub struct ListArgs {
 
 /// Carries it out.
 pub(super) async fn run(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> {
-    let secrets: SecretList = api.get(&["api", "v1", "secrets"], &[]).await?;
-    let known: CredentialList = api.get(&["api", "v1", "credentials"], &[]).await?;
+    let secrets = read_all::<SecretList>(api, "secrets").await?;
+    let known = read_all::<CredentialList>(api, "credentials").await?;
     match args.output.format() {
         Format::Json => out.json(&document(&secrets, &known)),
         Format::Table => print(&secrets, &known, out),
@@ -27,17 +28,17 @@ pub(super) async fn run(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(),
 }
 
 /// Each secret with what is known of it; what is written into webhooks beside.
-fn document(secrets: &SecretList, known: &CredentialList) -> Value {
-    let of = |name: &str| known.credentials.iter().find(|one| one.name == name);
+fn document(secrets: &[SecretInfo], known: &[Credential]) -> Value {
+    let of = |name: &str| known.iter().find(|one| one.name == name);
     let one = |secret| {
         let mut members = object(secret);
         let name = members.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         members.extend(of(&name).map(object).unwrap_or_default());
         Value::Object(members)
     };
-    let all: Vec<Value> = secrets.secrets.iter().map(one).collect();
-    let is_inline = |one: &&Credential| secrets.secrets.iter().all(|each| each.name.0 != one.name);
-    let inline: Vec<&Credential> = known.credentials.iter().filter(is_inline).collect();
+    let all: Vec<Value> = secrets.iter().map(one).collect();
+    let is_inline = |one: &&Credential| secrets.iter().all(|each| each.name.0 != one.name);
+    let inline: Vec<&Credential> = known.iter().filter(is_inline).collect();
     json!({"secrets": all, "inline": inline})
 }
 
@@ -48,9 +49,9 @@ fn object(document: &impl serde::Serialize) -> Map<String, Value> {
     }
 }
 
-fn print(secrets: &SecretList, known: &CredentialList, out: &mut Out) {
+fn print(secrets: &[SecretInfo], known: &[Credential], out: &mut Out) {
     let rev = |one: &Credential| {
-        let secret = secrets.secrets.iter().find(|secret| secret.name.0 == one.name);
+        let secret = secrets.iter().find(|secret| secret.name.0 == one.name);
         secret.map(|secret| secret.rev)
     };
     let row = |one: &Credential| {
@@ -81,8 +82,8 @@ fn print(secrets: &SecretList, known: &CredentialList, out: &mut Out) {
         "last refusal",
         "pending since",
     ];
-    out.table(&header, known.credentials.iter().map(row).collect(), "no secrets");
-    for one in &known.credentials {
+    out.table(&header, known.iter().map(row).collect(), "no secrets");
+    for one in known {
         for warning in &one.warnings {
             out.line(format_args!("{}: {}", printable(&one.name), printable(&warning.detail)));
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::value::name;
 use crate::one_of::one_of;
+use crate::pages::read_all;
 use crate::{Api, Body, Connection, Exit, Failure, Format, Out, OutputArgs, cell_of, printable};
 
 /// The pause between two looks at a probe.
@@ -47,8 +48,8 @@ pub(super) async fn run(api: &Api, args: &ProbeArgs, out: &mut Out) -> Result<Ex
 
 /// What is known of a credential, if there is one of this name.
 pub(super) async fn credential(api: &Api, name: &str) -> Result<Option<Credential>, Failure> {
-    let all: CredentialList = api.get(&["api", "v1", "credentials"], &[]).await?;
-    Ok(all.credentials.into_iter().find(|one| one.name == name))
+    let all = read_all::<CredentialList>(api, "credentials").await?;
+    Ok(all.into_iter().find(|one| one.name == name))
 }
 
 /// Only values can be tried and take each other's place.

@@ -13,6 +13,7 @@ use super::document::{self, Fault};
 use super::read::{PARALLEL, documents, last_delivery, uuids};
 use super::{apply, file, plan};
 use crate::Api;
+use crate::pages::read_all;
 use crate::{Connection, Exit, Failure, Format, Out, printable};
 
 /// What is said of one webhook.
@@ -97,9 +98,9 @@ fn unsigned(extensions: &Extensions, known: &BTreeSet<String>) -> Option<Row> {
 /// stars, and its lanes tell of those that stand there themselves.
 async fn stored(api: &Api) -> Result<Vec<Checked>, Failure> {
     let webhooks = documents(api, &uuids(api).await?).await?;
-    let SecretList { secrets } = api.get(&["api", "v1", "secrets"], &[]).await?;
+    let secrets = read_all::<SecretList>(api, "secrets").await?;
     let secrets: BTreeSet<String> = secrets.into_iter().map(|secret| secret.name.0).collect();
-    let LaneList { lanes } = api.get(&["api", "v1", "lanes"], &[]).await?;
+    let lanes = read_all::<LaneList>(api, "lanes").await?;
     let causes: BTreeMap<String, Option<HoldCause>> =
         lanes.into_iter().map(|lane| (lane.name, lane.cause)).collect();
     let (secrets, causes) = (&secrets, &causes);

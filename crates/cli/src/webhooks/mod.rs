@@ -27,6 +27,7 @@ use super::broker::Env;
 use super::deliveries::last;
 use super::import::{self, ImportArgs};
 use super::{Api, Body};
+use crate::pages::read_all;
 use crate::{Connection, Exit, Failure, Format, Out, cell, cell_of, complain, printable, typed};
 use args::{ApplyArgs, DeleteArgs, LintArgs, ListArgs, OneArgs};
 use read::{PARALLEL, last_delivery, webhook};
@@ -134,7 +135,7 @@ pub async fn run(
 
 /// On standard error, so that the document can be kept as a file. A broker has no lanes.
 async fn tell_of_hold(api: &Api, uuid: &WebhookUuid) {
-    let Ok(LaneList { lanes }) = api.get(&["api", "v1", "lanes"], &[]).await else { return };
+    let Ok(lanes) = read_all::<LaneList>(api, "lanes").await else { return };
     let held = lanes.iter().flat_map(|lane| &lane.held_webhooks);
     for hold in held.filter(|hold| hold.webhook_uuid == *uuid) {
         let next = hold.next_probe_at.map(|at| format!(", tried again at {at}"));

@@ -44,8 +44,6 @@ const PRUNE: &str = "
 delete from audit where id in (
     select a.id from audit a where a.at < {now-ms:$1} order by a.at limit $2)";
 
-/// Rows counted at most.
-const COUNTED: u64 = 10_000;
 /// Characters of each text that is kept.
 const MOST: usize = 500;
 
@@ -176,10 +174,7 @@ impl Store {
 
     /// How many changes the filter names, counted up to 10,000.
     pub async fn count_audit(&self, filter: &AuditFilter) -> Result<Total, StoreError> {
-        let most = i64::try_from(COUNTED + 1).unwrap_or(i64::MAX);
-        let row = self.row("count_audit", &named(COUNT, filter).bind(most)).await?;
-        let found = row.map(|row| row.tally("found")).transpose()?.unwrap_or_default();
-        Ok(Total { count: found.min(COUNTED), is_exact: found <= COUNTED })
+        self.counted("count_audit", named(COUNT, filter)).await
     }
 
     /// Retention: drops what was changed before `keep` ago, `limit` rows at most; how many went.

@@ -21,8 +21,6 @@ const CANDIDATES: u64 = 10_000;
 /// Candidates of one statement, at first and at most.
 const FIRST: u64 = 200;
 const MOST: u64 = 5_000;
-/// How far a list is counted.
-const COUNTED: u64 = 10_000;
 /// Deliveries that are shown of one event.
 const DELIVERIES: u32 = 1_000;
 
@@ -73,15 +71,14 @@ impl Store {
     pub async fn count_events(&self, filter: &EventFilter) -> Result<Total, StoreError> {
         let conditions = self.conditions(filter).await?;
         let mut query = Query::new("with k as materialized (");
-        candidates(&mut query, &conditions, filter, None, COUNTED + 1);
+        candidates(&mut query, &conditions, filter, None, Total::MOST + 1);
         query.push("), m as (select 1 as one from k e where true");
         push_filter(&mut query, filter);
         query.push(") select (select count(*) from k) as seen, (select count(*) from m) as found");
         let row = self.row("count_events", &query).await?;
         let row = row.ok_or_else(|| StoreError::Corrupt("no count".to_owned()))?;
-        let found = row.tally("found")?;
-        let is_exact = row.tally("seen")? <= COUNTED && found <= COUNTED;
-        Ok(Total { count: found.min(COUNTED), is_exact })
+        let total = Total::of(row.tally("found")?);
+        Ok(Total { is_exact: total.is_exact && row.tally("seen")? <= Total::MOST, ..total })
     }
 
     /// One event with what it led to.

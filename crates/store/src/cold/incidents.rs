@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::{
     Acknowledged, AlertStatus, Incident, IncidentCursor, IncidentFilter, IncidentFinding,
     IncidentKind, IncidentPage, IncidentSync, MasterKey, MonitorLease, Store, StoreError,
-    StreakFact, codec,
+    StreakFact, Total, codec,
 };
 
 const STREAKS: &str = concat!(
@@ -64,12 +64,25 @@ const RESOLVE: &str =
 const THOSE: &str =
     concat!("select ", columns!(), " from incidents i where i.id {in:$1} order by i.id");
 
+/// What `$1` and `$2` name: only the open ones, of which kind.
+macro_rules! named {
+    () => {
+        "(not $1 or i.resolved_at is null) and ($2 is null or i.kind = $2)"
+    };
+}
+
+const COUNT: &str = concat!(
+    "select count(*) as found from (select 1 from incidents i where ",
+    named!(),
+    " limit $3) c"
+);
+
 const LIST: &str = concat!(
     "select ",
     columns!(),
-    " from incidents i
-     where (not $1 or i.resolved_at is null) and ($2 is null or i.kind = $2)
-         and ($3 is null or (i.opened_at, i.id) < ($3, $4))
+    " from incidents i where ",
+    named!(),
+    " and ($3 is null or (i.opened_at, i.id) < ($3, $4))
      order by i.opened_at desc, i.id desc limit $5"
 );
 
@@ -178,6 +191,13 @@ impl Store {
             .bind(i64::from(limit) + 1);
         let rows = self.rows("incidents", &list).await?;
         Ok(IncidentPage::of(rows.iter().map(incident).collect::<Result<_, _>>()?, limit))
+    }
+
+    /// How many incidents the filter names, counted up to 10,000.
+    pub async fn count_incidents(&self, filter: IncidentFilter) -> Result<Total, StoreError> {
+        let count =
+            Query::new(COUNT).bind(filter.open_only).bind(filter.kind.map(IncidentKind::as_str));
+        self.counted("count_incidents", count).await
     }
 
     /// One incident.

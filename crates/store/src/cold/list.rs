@@ -27,8 +27,6 @@ use crate::{
 /// Candidates of one statement, at first and at most: rare ones should not cost many statements.
 const FIRST: u64 = 200;
 const MOST: u64 = 5_000;
-/// How far a list is counted.
-const COUNTED: u64 = 10_000;
 
 /// Columns of a list. A fresh delivery and one that is due wait for their turn: no instant is
 /// shown for them.
@@ -110,16 +108,15 @@ impl Store {
             return Ok(Total { count: 0, is_exact: true });
         };
         let mut query = Query::new("with k as materialized (");
-        path.candidates(&mut query, Order::NewestFirst, None, COUNTED + 1);
+        path.candidates(&mut query, Order::NewestFirst, None, Total::MOST + 1);
         query.push("), m as (select 1 as one ");
         path.source(&mut query);
         push_filter(&mut query, filter);
         query.push(") select (select count(*) from k) as seen, (select count(*) from m) as found");
         let row = self.row("count_deliveries", &query).await?;
         let row = row.ok_or_else(|| StoreError::Corrupt("no count".to_owned()))?;
-        let found = row.tally("found")?;
-        let is_exact = row.tally("seen")? <= COUNTED && found <= COUNTED;
-        Ok(Total { count: found.min(COUNTED), is_exact })
+        let total = Total::of(row.tally("found")?);
+        Ok(Total { is_exact: total.is_exact && row.tally("seen")? <= Total::MOST, ..total })
     }
 
     /// One delivery with its event and attempts.

@@ -17,7 +17,7 @@ use crate::id_time::{first_id, id_before};
 use crate::pairs::happened;
 use crate::{
     BrokerRead, DispatchFact, MonitorLease, PairFilter, PairRow, Store, StoreError, ToldEvents,
-    ToldPage, codec,
+    ToldPage, Total, codec,
 };
 
 /// What a pair is read from, with what is learned of its provider.
@@ -34,11 +34,25 @@ macro_rules! pairs {
     };
 }
 
+/// What `$1` to `$3` name: of which broker, consumer and provider.
+macro_rules! named {
+    () => {
+        "($1 is null or p.broker = $1) and ($2 is null or p.consumer = $2) \
+         and ($3 is null or p.provider = $3)"
+    };
+}
+
+const COUNT: &str = concat!(
+    "select count(*) as found from (select 1 from pairs p where ",
+    named!(),
+    " limit $4) c"
+);
+
 const LIST: &str = concat!(
     pairs!(),
-    " where ($1 is null or p.broker = $1) and ($2 is null or p.consumer = $2)
-         and ($3 is null or p.provider = $3)
-         and ($4 is null or (p.broker, p.consumer, p.provider) > ($4, $5, $6))
+    " where ",
+    named!(),
+    " and ($4 is null or (p.broker, p.consumer, p.provider) > ($4, $5, $6))
      order by p.broker, p.consumer, p.provider limit $7"
 );
 
@@ -111,6 +125,13 @@ impl Store {
             .bind(limit.clamp(1, 10_000));
         let rows = self.rows("pairs", &list).await?;
         Ok(rows.iter().map(pair_row).collect::<Result<_, _>>()?)
+    }
+
+    /// How many pairs the filter names, counted up to 10,000.
+    pub async fn count_named_pairs(&self, filter: &PairFilter) -> Result<Total, StoreError> {
+        let count =
+            Query::new(COUNT).bind(&filter.broker).bind(&filter.consumer).bind(&filter.provider);
+        self.counted("count_named_pairs", count).await
     }
 
     /// Those of these pairs that are known.

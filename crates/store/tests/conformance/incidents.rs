@@ -3,7 +3,7 @@
 use postrider_domain::HoldCause;
 use postrider_store::{
     Acknowledged, Incident, IncidentFilter, IncidentFinding, IncidentKind, IncidentSync,
-    MonitorLease, Severity, Store,
+    MonitorLease, Severity, Store, Total,
 };
 use postrider_testkit::acts::*;
 use uuid::Uuid;
@@ -129,6 +129,9 @@ pub(crate) async fn incidents_come_in_pages(world: World) {
     assert_eq!(seen, ["x", "e", "d", "c", "b", "a"]);
     let poisoned = IncidentFilter { kind: Some(IncidentKind::Poison), ..ALL };
     assert_eq!(subjects(&list(store, poisoned).await), ["x"]);
+    let counted = async |filter| store.count_incidents(filter).await.unwrap();
+    assert_eq!(counted(ALL).await, Total::of(6));
+    assert_eq!(counted(poisoned).await, Total::of(1));
     assert!(store.incidents(ALL, None, 6).await.unwrap().next.is_none(), "a full last page");
 }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use postrider_domain::{BrokerSays, Event, EventId, EventName, PairFacts, PairKey, Verified};
 use postrider_store::{
     BrokerRead, BrokerTrouble, IntakeEntry, MonitorLease, PairFilter, PairRow, Store, ToldEvents,
-    ToldPage,
+    ToldPage, Total,
 };
 use postrider_testkit::acts::*;
 use uuid::Uuid;
@@ -76,11 +76,14 @@ pub(crate) async fn pairs_are_found_by_name_and_in_pages(world: World) {
         rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
     };
     assert_eq!(found(PairFilter::default(), None, 3).await, keys[..3]);
+    let all = store.count_named_pairs(&PairFilter::default()).await.unwrap();
+    assert_eq!(all, Total::of(4));
     assert_eq!(found(PairFilter::default(), Some(&keys[2]), 3).await, keys[3..]);
     let text = |text: &str| Some(text.to_owned());
     let of_broker = PairFilter { broker: text("b"), ..PairFilter::default() };
     assert_eq!(found(of_broker, None, 9).await, keys[3..]);
     let of_consumer = PairFilter { consumer: text("c"), ..PairFilter::default() };
+    assert_eq!(store.count_named_pairs(&of_consumer).await.unwrap(), Total::of(2));
     assert_eq!(found(of_consumer, None, 9).await, keys[1..3]);
     let of_provider =
         PairFilter { consumer: text("c"), provider: text("Q"), ..PairFilter::default() };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use postrider_api::{
     Credential, CredentialList, CredentialUsers, CredentialWarning, FollowingValue, NotProbed,
     PendingSet, PendingValue, ProbeFindings, ProbeQuery, ProbeRequest, ProbedRepository,
-    SecretName, SecretProbe, SecretSet, SwitchRequest,
+    SecretName, SecretProbe, SecretSet, ShortPageQuery, SwitchRequest,
 };
 use postrider_domain::{CredentialFacts, CredentialKind, WhichValue, credential_warnings};
 use postrider_http_server::Problem;
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::api::body::{flag, read_object};
 use crate::api::example::{LANE, TIME, WEBHOOK};
-use crate::api::params::{Params, Segment, wrong};
+use crate::api::params::{Params, Segment, ShortPage, wrong};
 use crate::api::secrets::{check_name, of_one, usable, wake_opened};
 use crate::app::{App, Changes};
 
@@ -34,7 +34,7 @@ const LONGEST_REASON: usize = 200;
 
 /// `GET /api/v1/credentials`.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    Params::of(&uri, &[])?;
+    let params = Params::of(&uri, &[ShortPageQuery::NAMES])?;
     let rows = app.store().credentials().await?;
     let mut users = users(&app).await?;
     let now = Timestamp::now();
@@ -47,9 +47,9 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
         .collect();
     credentials
         .extend(users.into_iter().filter_map(|(of, used_by)| inline(&app, of, used_by, now)));
-    credentials.sort_by(|a, b| a.name.cmp(&b.name));
-    let total = credentials.len() as u64;
-    Ok(Json(CredentialList { credentials, total, total_is_exact: true }).into_response())
+    let page = ShortPage::of(credentials, |credential| &credential.name, &params)?;
+    let ShortPage { rows: credentials, next, total } = page;
+    Ok(Json(CredentialList { credentials, next, total, total_is_exact: true }).into_response())
 }
 
 pub(super) fn list_described() -> Operation {
@@ -71,8 +71,12 @@ pub(super) fn list_described() -> Operation {
         "List credentials with what is known of them",
     )
     .description("Never their values. Secrets, and what is written into webhooks.")
+    .query::<ShortPageQuery>()
     .answers::<CredentialList>(200, "Fine.")
-    .example(200, json!({"credentials": [example], "total": 1, "total_is_exact": true}))
+    .example(
+        200,
+        json!({"credentials": [example], "next": null, "total": 1, "total_is_exact": true}),
+    )
 }
 
 /// What uses a credential.

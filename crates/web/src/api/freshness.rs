@@ -14,7 +14,7 @@ use postrider_domain::{
 };
 use postrider_http_server::Problem;
 use postrider_http_server::openapi::{Operation, Tag};
-use postrider_store::{BrokerRead, PairFilter, PairRow, StoreError};
+use postrider_store::{BrokerRead, PairFilter, PairRow, StoreError, Total};
 use serde_json::json;
 
 use crate::api::example::TIME;
@@ -41,8 +41,17 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
     let judged =
         Judged { app: &app, brokers: app.store().broker_reads().await?, now: Timestamp::now() };
     let (pairs, next) = judged.page(&filter, state, cursor, params.limit()?).await?;
-    let next = next.map(|key| cursor_text(&key.to_string()));
-    Ok(Json(FreshnessList { pairs, next: NextPage(next) }).into_response())
+    let total = match state {
+        None => app.store().count_named_pairs(&filter).await?,
+        Some(state) => judged.count(&filter, state).await?,
+    };
+    let list = FreshnessList {
+        pairs,
+        next: NextPage(next.map(|key| cursor_text(&key.to_string()))),
+        total: total.count,
+        total_is_exact: total.is_exact,
+    };
+    Ok(Json(list).into_response())
 }
 
 pub(super) fn list_described() -> Operation {
@@ -84,7 +93,10 @@ pub(super) fn list_described() -> Operation {
         .query::<FreshnessQuery>()
         .query::<PageQuery>()
         .answers::<FreshnessList>(200, "Fine.")
-        .example(200, json!({"pairs": [example], "next": null}))
+        .example(
+            200,
+            json!({"pairs": [example], "next": null, "total": 1, "total_is_exact": true}),
+        )
 }
 
 /// Pairs that were read, as the list has them.
@@ -109,6 +121,22 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
+    /// How many pairs are of the state. What state a pair is in no statement can tell.
+    async fn count(&self, filter: &PairFilter, state: FreshnessState) -> Result<Total, StoreError> {
+        let (mut found, mut after) = (0, None);
+        for _ in 0..PAGES {
+            let rows = self.app.store().pairs(filter, after.as_ref(), PAGE).await?;
+            let of_state = rows.iter().filter(|row| self.verdict(row).state == state).count();
+            found += u64::try_from(of_state).unwrap_or(u64::MAX);
+            let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            if is_last || found > Total::MOST {
+                return Ok(Total::of(found));
+            }
+            after = rows.into_iter().next_back().map(|row| row.key);
+        }
+        Ok(Total { is_exact: false, ..Total::of(found) })
+    }
+
     /// Up to `limit` pairs of the state, and the last one looked at when there may be more.
     async fn page(
         &self,

@@ -27,11 +27,17 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
     };
     let cursor = params.get("cursor").map(read_cursor).transpose()?;
     let page = app.store().incidents(filter, cursor, params.limit()?).await?;
-    let incidents = page.incidents.into_iter().map(document).collect();
+    let total = app.store().count_incidents(filter).await?;
     let next = page.next.map(|IncidentCursor { opened_at, id }| {
         cursor_text(&format!("{} {id}", opened_at.as_microsecond()))
     });
-    Ok(Json(IncidentList { incidents, next: NextPage(next) }).into_response())
+    let list = IncidentList {
+        incidents: page.incidents.into_iter().map(document).collect(),
+        next: NextPage(next),
+        total: total.count,
+        total_is_exact: total.is_exact,
+    };
+    Ok(Json(list).into_response())
 }
 
 pub(super) fn list_described() -> Operation {
@@ -40,7 +46,10 @@ pub(super) fn list_described() -> Operation {
         .query::<IncidentQuery>()
         .query::<PageQuery>()
         .answers::<IncidentList>(200, "Fine.")
-        .example(200, json!({"incidents": [example()], "next": null}))
+        .example(
+            200,
+            json!({"incidents": [example()], "next": null, "total": 1, "total_is_exact": true}),
+        )
 }
 
 fn example() -> Value {

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use jiff::Timestamp;
-use postrider_api::{HeldWebhook, HoldLane, Lane, LaneList, LaneName};
+use postrider_api::{HeldWebhook, HoldLane, Lane, LaneList, LaneName, ShortPageQuery};
 use postrider_domain::suggestions;
 use postrider_domain::{LaneId, LaneState};
 use postrider_http_server::Problem;
@@ -18,15 +18,18 @@ use serde_json::{Map, Value, json};
 
 use crate::api::body::{optional_text, read_object, required_text};
 use crate::api::example::{LANE, TIME};
+use crate::api::params::{Params, ShortPage};
 use crate::app::{App, Changes};
 
 /// Characters of a reason, at most.
 const REASON_MOST: usize = 500;
 
-/// `GET /api/v1/lanes`.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
+/// `GET /api/v1/lanes`, by name.
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::of(&uri, &[ShortPageQuery::NAMES])?;
     let (lanes, _) = all(&app, Timestamp::now()).await?;
-    Ok(Json(LaneList { lanes }).into_response())
+    let ShortPage { rows: lanes, next, total } = ShortPage::of(lanes, |lane| &lane.name, &params)?;
+    Ok(Json(LaneList { lanes, next, total, total_is_exact: true }).into_response())
 }
 
 /// All lanes, busiest first, and those of them in which something is open.
@@ -46,8 +49,12 @@ pub(super) async fn all(app: &App, now: Timestamp) -> Result<(Vec<Lane>, Vec<Lan
 
 pub(super) fn list_described() -> Operation {
     Operation::new(Tag::Operations, "listLanes", "List lanes")
+        .query::<ShortPageQuery>()
         .answers::<LaneList>(200, "Fine.")
-        .example(200, json!({"lanes": [example()]}))
+        .example(
+            200,
+            json!({"lanes": [example()], "next": null, "total": 1, "total_is_exact": true}),
+        )
 }
 
 fn example() -> Value {

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
 use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
+use postrider_api::NextPage;
 use postrider_domain::parse_duration;
 use postrider_domain::suggestions;
 use postrider_http_server::{Problem, query};
@@ -61,12 +62,46 @@ impl Params {
 
     /// `limit`, 1 to 1,000, 50 when not given.
     pub(super) fn limit(&self) -> Result<u32, Problem> {
+        self.limit_or(DEFAULT_LIMIT)
+    }
+
+    fn limit_or(&self, default: u32) -> Result<u32, Problem> {
         let wanted = format!("a whole number from 1 to {MAX_LIMIT}");
         match self.parsed("limit", &wanted)? {
-            None => Ok(DEFAULT_LIMIT),
+            None => Ok(default),
             Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
             Some(limit) => Err(wrong("limit", format!("must be {wanted}, not {limit}"))),
         }
+    }
+}
+
+/// A page of a short list, by name.
+#[derive(Debug)]
+pub(super) struct ShortPage<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) next: NextPage,
+    pub(super) total: u64,
+}
+
+impl<T> ShortPage<T> {
+    /// What the parameters ask for of all rows: by default as many as a page may have.
+    pub(super) fn of(
+        mut rows: Vec<T>,
+        name: impl Fn(&T) -> &str,
+        params: &Params,
+    ) -> Result<Self, Problem> {
+        let limit = usize::try_from(params.limit_or(MAX_LIMIT)?).unwrap_or(usize::MAX);
+        let total = rows.len() as u64;
+        rows.sort_by(|one, other| name(one).cmp(name(other)));
+        if let Some(cursor) = params.get("cursor") {
+            let after = cursor_of(cursor)
+                .ok_or_else(|| wrong("cursor", "must be the member next of an earlier page"))?;
+            rows.drain(..rows.partition_point(|row| name(row) <= after.as_str()));
+        }
+        let goes_on = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| goes_on).map(|row| cursor_text(name(row)));
+        Ok(Self { rows, next: NextPage(next), total })
     }
 }
 

@@ -214,12 +214,14 @@ fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Problem> 
 impl Which {
     async fn read(self, app: &App) -> Result<postrider_store::DeliveryFilter, Problem> {
         let Self { ids, filter: words, id: _ } = self;
-        if ids.is_none() && words.given().next().is_none() {
+        let words = words.given();
+        if ids.is_none() && words.is_empty() {
             let detail = format!("must name deliveries: give ids, or one of {}", NAMES.join(", "));
             return Err(Problem::bad("", detail));
         }
         let fault = |name: &str, detail: String| Problem::bad(format!("/{name}"), detail);
-        let get = |name: &str| words.get(name);
+        let of = |name: &str| words.iter().find(|(given, _)| *given == name);
+        let get = |name: &str| of(name).map(|(_, value)| value.as_str());
         let mut filter = filter::filter(get, fault, app.store(), Timestamp::now()).await?;
         filter.ids = match (filter.ids, ids) {
             (Some(incident), Some(ids)) => {

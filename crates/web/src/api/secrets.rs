@@ -4,9 +4,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use postrider_api::{
     GithubAppInfo, SecretInfo, SecretKind, SecretList, SecretName, SecretSet, SecretValue,
+    ShortPageQuery,
 };
 use postrider_domain::{GithubApp, InvalidSecret, secret_value, secret_warnings};
 use postrider_http_server::Problem;
@@ -17,16 +18,19 @@ use serde_json::{Map, Value, json};
 use crate::api::body::{read_object, required_text};
 use crate::api::example::{LANE, TIME, WEBHOOK};
 use crate::api::github_app;
-use crate::api::params::Segment;
+use crate::api::params::{Params, Segment, ShortPage};
 use crate::app::{App, Changes};
 
 /// Bytes of a value.
 pub(crate) const MAX_VALUE: usize = 64 * 1024;
 
 /// `GET /api/v1/secrets`.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
-    let secrets = app.store().secrets().await?.into_iter().map(document).collect();
-    Ok(Json(SecretList { secrets }).into_response())
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::of(&uri, &[ShortPageQuery::NAMES])?;
+    let secrets: Vec<SecretInfo> = app.store().secrets().await?.into_iter().map(document).collect();
+    let page = ShortPage::of(secrets, |secret| &secret.name.0, &params)?;
+    let ShortPage { rows: secrets, next, total } = page;
+    Ok(Json(SecretList { secrets, next, total, total_is_exact: true }).into_response())
 }
 
 pub(super) fn list_described() -> Operation {
@@ -42,8 +46,12 @@ pub(super) fn list_described() -> Operation {
     });
     Operation::new(Tag::Operations, "listSecrets", "List secrets")
         .description("Never their values.")
+        .query::<ShortPageQuery>()
         .answers::<SecretList>(200, "Fine.")
-        .example(200, json!({"secrets": [example]}))
+        .example(
+            200,
+            json!({"secrets": [example], "next": null, "total": 1, "total_is_exact": true}),
+        )
 }
 
 /// `PUT /api/v1/secrets/{name}`.

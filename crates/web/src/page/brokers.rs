@@ -29,9 +29,10 @@ struct Card {
 }
 
 impl Card {
-    fn of(broker: Broker, pairs: &FreshnessList, frame: &Frame) -> Self {
+    fn of(broker: Broker, list: Option<&FreshnessList>, frame: &Frame) -> Self {
         let count = |state: FreshnessState| {
-            let count = pairs.pairs.iter().filter(|pair| pair.state == state).count();
+            let pairs = list.iter().flat_map(|list| &list.pairs);
+            let count = pairs.filter(|pair| pair.state == state).count();
             let of_state =
                 Words::from([("broker", broker.name.as_str()), ("state", state.as_str())]);
             (count, state.as_str(), of_state.at("/ui/pairs"))
@@ -39,7 +40,7 @@ impl Card {
         let counted = FreshnessState::ALL.into_iter().map(count).filter(|(count, ..)| *count > 0);
         Self {
             pairs: counted.collect(),
-            has_more: pairs.next.0.is_some(),
+            has_more: list.is_some_and(|list| list.next.0.is_some()),
             tone: if broker.failing_since.is_some() { tone::BAD } else { tone::GOOD },
             answered: Moment::if_any(broker.answered_at, frame.now),
             failing: Moment::if_any(broker.failing_since, frame.now),
@@ -62,16 +63,16 @@ struct BrokersView {
 
 /// `GET /ui/brokers`.
 pub(super) async fn list(visit: Visit) -> Result<Response, Fault> {
-    let list: BrokerList = visit.get("/api/v1/brokers").await?;
+    let brokers = visit.all::<BrokerList>("/api/v1/brokers").await?;
     let mut cards = Vec::new();
-    for (place, broker) in list.brokers.into_iter().enumerate() {
+    for (place, broker) in brokers.into_iter().enumerate() {
         let of_it = Words::from([("broker", broker.name.as_str()), ("limit", PAIRS)]);
-        let pairs: FreshnessList = if place < BROKERS {
-            visit.get(&of_it.at("/api/v1/freshness")).await?
+        let pairs: Option<FreshnessList> = if place < BROKERS {
+            Some(visit.get(&of_it.at("/api/v1/freshness")).await?)
         } else {
-            FreshnessList { pairs: Vec::new(), next: postrider_api::NextPage(None) }
+            None
         };
-        cards.push(Card::of(broker, &pairs, &visit.frame));
+        cards.push(Card::of(broker, pairs.as_ref(), &visit.frame));
     }
     shown(&BrokersView { frame: visit.frame, cards })
 }

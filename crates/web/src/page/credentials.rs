@@ -64,10 +64,9 @@ struct CredentialsView {
 
 /// `GET /ui/credentials`: those with warnings first.
 pub(super) async fn list(visit: Visit) -> Result<Response, Fault> {
-    let list: CredentialList = visit.get("/api/v1/credentials").await?;
+    let mut credentials = visit.all::<CredentialList>("/api/v1/credentials").await?;
     let frame = visit.frame;
-    let more = list.credentials.len().saturating_sub(SHOWN);
-    let mut credentials = list.credentials;
+    let more = credentials.len().saturating_sub(SHOWN);
     credentials.sort_by_key(|credential| credential.warnings.is_empty());
     let shown_ones = credentials.into_iter().take(SHOWN);
     let cards = shown_ones.map(|credential| Card::of(credential, &frame)).collect();

@@ -140,7 +140,7 @@ struct LanesView {
 pub(super) async fn list(visit: Visit, uri: Uri) -> Result<Response, Fault> {
     let words = Words::of(&uri)?;
     let search = words.or_empty("name");
-    let LaneList { mut lanes } = visit.get("/api/v1/lanes").await?;
+    let mut lanes = visit.all::<LaneList>("/api/v1/lanes").await?;
     lanes.retain(|lane| lane.name.contains(&search));
     lanes.sort_by_key(|lane| {
         let worst = match lane.state {

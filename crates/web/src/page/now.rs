@@ -109,14 +109,14 @@ impl NowView {
 pub(super) async fn show(visit: Visit) -> Result<Response, Fault> {
     let open = Words::from([("open", "true"), ("limit", INCIDENTS)]);
     let open = open.at("/api/v1/incidents");
-    let (incidents, lanes, stats, pairs) = tokio::try_join!(
+    let (incidents, mut lanes, stats, pairs) = tokio::try_join!(
         visit.get::<IncidentList>(&open),
-        visit.get::<LaneList>("/api/v1/lanes"),
+        visit.all::<LaneList>("/api/v1/lanes"),
         visit.get::<Stats>("/api/v1/stats?by=hour"),
         late(&visit),
     )?;
-    let mut lanes = lanes.lanes;
     lanes.retain(|lane| lane.state != LaneState::Open || !lane.held_webhooks.is_empty());
+    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.backlog));
     let frame = visit.frame;
     let hours = stats.hours.iter().flatten().map(|hour| Hour::of(hour, &frame));
     let hours: Vec<Hour> = hours.filter(|hour| hour.all() > 0).collect();

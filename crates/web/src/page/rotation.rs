@@ -112,7 +112,7 @@ pub(super) fn not_rotated(credential: &Credential) -> Option<&'static str> {
 }
 
 async fn view(visit: &Visit, name: &str) -> Result<RotationView, Fault> {
-    let CredentialList { credentials, .. } = visit.get("/api/v1/credentials").await?;
+    let credentials = visit.all::<CredentialList>("/api/v1/credentials").await?;
     let credential = credentials.into_iter().find(|one| one.name == name);
     let credential = credential.ok_or_else(|| {
         let first = format!("there is no credential of this name: `postrider secrets set {name}`");
@@ -200,7 +200,7 @@ async fn tried(
 
 /// The lanes that use it, with what waits there.
 async fn waiting(visit: &Visit, names: &[String]) -> Result<Vec<Waiting>, Fault> {
-    let LaneList { lanes } = visit.get("/api/v1/lanes").await?;
+    let lanes = visit.all::<LaneList>("/api/v1/lanes").await?;
     let used = lanes.into_iter().filter(|lane| names.contains(&lane.name));
     let of = |lane: postrider_api::Lane| Waiting {
         state: lane.state.as_str(),

@@ -12,6 +12,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
+use postrider_api::Page;
 use postrider_broker::BrokerConfig;
 use postrider_http_server::SignedIn;
 use serde::de::DeserializeOwned;
@@ -20,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::page::answer::Fault;
 use crate::page::gate::Gate;
+use crate::page::words::Words;
 
 /// Bytes of an answer of the APIs: a delivery with many attempts, each with all that is kept.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -120,6 +122,21 @@ impl Visit {
     /// What the API has at a path.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         self.call(Method::GET, path, Body::empty()).await
+    }
+
+    /// All rows of a short list of the API.
+    pub(super) async fn all<P: Page + DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Vec<P::Row>, Fault> {
+        let (mut rows, mut next) = self.get::<P>(path).await?.into_parts();
+        while let Some(cursor) = next.0 {
+            let words = Words::from([("cursor", cursor.as_str())]);
+            let (more, after) = self.get::<P>(&words.at(path)).await?.into_parts();
+            rows.extend(more);
+            next = after;
+        }
+        Ok(rows)
     }
 
     /// Does something by the API.

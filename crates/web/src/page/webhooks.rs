@@ -153,7 +153,7 @@ async fn view(visit: &Visit, uuid: &str) -> Result<WebhookView, Fault> {
     let webhook: Webhook = visit.get(&format!("/webhooks/{}", segment(uuid))).await?;
     let list = newest(visit, uuid, "10").await?;
     let check: WebhookCheck = visit.post("/api/v1/webhooks/check", &json!(webhook)).await?;
-    let LaneList { lanes } = visit.get("/api/v1/lanes").await?;
+    let lanes = visit.all::<LaneList>("/api/v1/lanes").await?;
     let frame = visit.frame.clone();
     let holds = |lane: &&postrider_api::Lane| {
         lane.held_webhooks.iter().any(|held| held.webhook_uuid.as_str() == uuid)

@@ -192,7 +192,8 @@ async fn secrets_are_never_shown() {
     }
     let deleted = harness.call("DELETE", "/api/v1/secrets/githubToken", &[], "").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    assert_eq!(harness.get("/api/v1/secrets").await.json(), json!({"secrets": []}));
+    let none = json!({"secrets": [], "next": null, "total": 0, "total_is_exact": true});
+    assert_eq!(harness.get("/api/v1/secrets").await.json(), none);
 }
 
 #[tokio::test]
@@ -318,6 +319,6 @@ async fn figures_and_incidents() {
     assert!(stats["oldest_pending_seconds"].is_u64(), "{stats}");
     assert_eq!(
         harness.get("/api/v1/incidents").await.json(),
-        json!({"incidents": [], "next": null})
+        json!({"incidents": [], "next": null, "total": 0, "total_is_exact": true})
     );
 }

@@ -10,6 +10,7 @@ mod credentials;
 mod divergences;
 mod harness;
 mod idempotency;
+mod lists;
 mod malformed;
 mod negotiation;
 mod openapi;

@@ -14,7 +14,7 @@ use crate::harness::{Harness, event, hook};
 
 const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
-async fn lease(store: &Store) -> MonitorLease {
+pub(crate) async fn lease(store: &Store) -> MonitorLease {
     let owner = WorkerId(uuid::Uuid::now_v7());
     store.monitor_lease(owner, None, HOUR).await.unwrap().unwrap()
 }
@@ -23,7 +23,7 @@ fn ago(hours: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_hours(hours)
 }
 
-fn pair(broker: &str, consumer: &str, told: &[(EventName, i64)]) -> PairRow {
+pub(crate) fn pair(broker: &str, consumer: &str, told: &[(EventName, i64)]) -> PairRow {
     let mut facts = PairFacts::default();
     for (event, hours) in told {
         facts.told(*event, ago(*hours), None);
@@ -194,7 +194,7 @@ async fn freshness_comes_in_pages() {
     harness.end().await;
 }
 
-fn finding(kind: IncidentKind, subject: &str) -> IncidentFinding {
+pub(crate) fn finding(kind: IncidentKind, subject: &str) -> IncidentFinding {
     IncidentFinding {
         kind,
         subject: subject.to_owned(),
@@ -205,7 +205,7 @@ fn finding(kind: IncidentKind, subject: &str) -> IncidentFinding {
     }
 }
 
-async fn open(harness: &Harness, lease: MonitorLease, findings: Vec<IncidentFinding>) {
+pub(crate) async fn open(harness: &Harness, lease: MonitorLease, findings: Vec<IncidentFinding>) {
     let sync = IncidentSync { findings, judged: IncidentKind::ALL.to_vec(), channels: Vec::new() };
     harness.store.sync_incidents(lease, &sync).await.unwrap().unwrap();
 }
