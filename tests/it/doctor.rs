@@ -268,6 +268,15 @@ async fn every_story_has_its_verdict() -> Result<()> {
 
     let unpublished = scene.examined("provider=well&version=9.9.9").await?;
     ensure!(unpublished["verdict"] == "not_published", "{unpublished:#}");
+    // A version without any contract, after one on its branch that had some.
+    scene.broker.model(|model| {
+        model.build_on(CONSUMER, "9.0.0", "main", ago(0));
+        model.build_on(CONSUMER, "9.0.1", "new", ago(0));
+    });
+    let dropped = scene.examined("provider=well&version=9.0.0").await?;
+    ensure!(dropped["verdict"] == "nothing_to_verify", "{dropped:#}");
+    let first = scene.examined("provider=well&version=9.0.1").await?;
+    ensure!(first["verdict"] == "not_published", "{first:#}");
     let (code, text) = scene.run(&["--provider", "well"]).await?;
     ensure!(code == Some(0) && text.starts_with("all_well: "), "{code:?} {text}");
     let (code, text) = scene.run(&["--provider", "untold", "-o", "json"]).await?;

@@ -213,3 +213,33 @@ async fn a_delivery_proves_the_credential(mode: Mode) -> Result<()> {
     ensure!(double.counts().hooks == refusals as u64 + 1, "{:?}", double.counts());
     cluster.finish().await
 }
+
+/// What is written into a webhook has no row of its own: what uses it tells how it fares.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_written_into_a_webhook_shows_how_it_fares() -> Result<()> {
+    let double = Double::start(Options::default().with_tokens(["written-here"])).await?;
+    let cluster = Plan::new(Mode::Embedded).set("GITHUB_HOSTS", double.addr()).start().await?;
+    let api = cluster.api()?;
+    let mut hook = webhook(&double.base_url(), "acme/a", "a", "none");
+    hook["request"]["headers"]["Authorization"] = "Bearer written-here".into();
+    api.create_webhook(&hook).await?;
+    api.publish(&event(1, "a")).await?;
+    let shows = async |member: &str| {
+        wait_until(&format!("{member} of the credential"), SOON, async || {
+            let list = api.get("/api/v1/credentials").await?.ok()?;
+            let credential = list["credentials"][0].clone();
+            Ok(if credential[member].is_string() {
+                Looking::Found(credential)
+            } else {
+                Looking::NotYet(credential.to_string())
+            })
+        })
+        .await
+    };
+    let fine = shows("last_success_at").await?;
+    ensure!(fine["last_refusal_at"].is_null(), "{fine}");
+    double.accept_tokens(["another"]);
+    api.publish(&event(2, "a")).await?;
+    shows("last_refusal_at").await?;
+    cluster.finish().await
+}

@@ -11,7 +11,7 @@ use postrider_domain::HoldCause;
 use serde_json::json;
 
 use super::Api;
-use crate::pages::read_all;
+use crate::pages::{LimitArgs, read_all};
 use crate::{Connection, Exit, Format, Out, OutputArgs, cell_of, moment_ahead, seconds};
 
 /// What to do with lanes.
@@ -33,6 +33,8 @@ pub enum LanesCommand {
 /// How to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    #[command(flatten)]
+    most: LimitArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -77,9 +79,13 @@ pub async fn run(
         LanesCommand::List(args) => {
             let mut lanes = read_all::<LaneList>(&connect(&args.connection)?, "lanes").await?;
             lanes.sort_by_key(|lane| Reverse(lane.backlog));
+            let all = args.most.cut(&mut lanes);
             match args.output.format() {
-                Format::Json => out.json(&json!({"lanes": lanes})),
-                Format::Table => print(&lanes, out),
+                Format::Json => out.json(&json!({"lanes": lanes, "total": all})),
+                Format::Table => {
+                    print(&lanes, out);
+                    out.cut(lanes.len(), all);
+                }
             }
         }
         LanesCommand::Hold(HoldArgs { reason, until, lane }) => {

@@ -165,6 +165,11 @@ impl PairFacts {
         self.says = other.says.clone().or_else(|| self.says.take());
     }
 
+    /// The newest publication that an event or the broker told of.
+    pub fn newest_publication(&self) -> Option<Timestamp> {
+        self.last_publication.max(self.says.as_ref().and_then(|says| says.published_at))
+    }
+
     /// Since when a verification is owed; `None` when none is.
     pub fn owed_since(&self) -> Option<Timestamp> {
         match (&self.says, self.last_verification) {

@@ -2,7 +2,7 @@
 //! token stands in the value's place.
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 use crate::HostPatterns;
 use crate::placeholder::replace_all;
@@ -91,8 +91,8 @@ fn is_name(text: &str, also: impl Fn(u8) -> bool) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || also(b))
 }
 
-/// Where tokens of apps, and what mints them, may be sent: hosts of GitHub, over https; over
-/// another scheme only where deliveries may use it.
+/// Where tokens of apps, and what mints them, may be sent: hosts of GitHub, over https; without it
+/// only to this machine, where a double may stand, if deliveries may use the scheme.
 #[derive(Debug, Clone, Copy)]
 pub struct AppTargets<'a> {
     /// Hosts that are GitHub's.
@@ -110,7 +110,8 @@ impl AppTargets<'_> {
         let url = Url::parse(&replace_all(template, "a"))
             .map_err(|_| "its tokens need a valid URL".to_owned())?;
         let scheme = url.scheme();
-        if scheme != "https" && !self.schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme)) {
+        let is_allowed = || self.schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme));
+        if scheme != "https" && !(is_this_machine(&url) && is_allowed()) {
             return Err("its tokens are sent over https only".to_owned());
         }
         let host = url.host_str().unwrap_or_default();
@@ -120,6 +121,16 @@ impl AppTargets<'_> {
         }
         let hosts = self.github_hosts;
         Err(format!("its tokens are sent to hosts of POSTRIDER_GITHUB_HOSTS ({hosts}) only"))
+    }
+}
+
+/// A literal address of the loopback interface, or its name.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

@@ -89,18 +89,22 @@ pub fn unwanted(webhook: &Webhook, event: &Event) -> Option<Unwanted> {
     when.kept_out(event).map(Unwanted::KeptOut)
 }
 
-/// How far a webhook is from wanting an event: of its conditions so many do not fit. Sorts the
-/// webhooks that somebody may have had in mind to the front.
+/// How far a webhook is from wanting an event. Sorts the webhooks that somebody may have had in
+/// mind to the front: one that is meant for this consumer and this provider is nearer than any that
+/// is not, whatever keeps it from wanting the event; among equals fewer reasons are nearer.
 pub fn distance(webhook: &Webhook, event: &Event) -> usize {
     let when = webhook.extensions.when.as_ref();
-    let fits = [
-        webhook.enabled,
-        webhook.events.contains(&event.event_name),
+    let sides = [
         selects(webhook.consumer.as_ref(), &event.consumer),
         selects(webhook.provider.as_ref(), &event.provider),
+    ];
+    let others = [
+        webhook.enabled,
+        webhook.events.contains(&event.event_name),
         when.is_none_or(|when| when.kept_out(event).is_none()),
     ];
-    fits.iter().filter(|fits| !**fits).count()
+    let unfit = |fits: &[bool]| fits.iter().filter(|fits| !**fits).count();
+    unfit(&sides) * (others.len() + 1) + unfit(&others)
 }
 
 fn selects(selector: Option<&Selector>, side: &Pacticipant) -> bool {

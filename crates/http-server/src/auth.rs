@@ -101,14 +101,21 @@ pub enum Access {
 
 impl Tokens {
     /// Reads `role:token` and `role:name:token`, separated by commas or white space. The error
-    /// names the place and the fix, never a token. What stands under one name has the roles of all
+    /// names all places that are wrong and their fixes, never a token. What stands under one name has the roles of all
     /// its tokens, so that a token can be replaced while the old one is still in use.
     pub fn parse(text: &SecretString) -> Result<Self, String> {
         let items = text.expose_secret().split(|c: char| c == ',' || c.is_whitespace());
         let items = items.filter(|item| !item.is_empty());
-        let known: Result<Vec<_>, _> =
-            items.enumerate().map(|(i, item)| parse_item(i, item)).collect();
-        let mut known = known?;
+        let (mut known, mut wrong) = (Vec::new(), Vec::new());
+        for (place, item) in items.enumerate() {
+            match parse_item(place, item) {
+                Ok(one) => known.push(one),
+                Err(why) => wrong.push(why),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
+        }
         one_name_each(&known)?;
         join_roles(&mut known);
         Ok(Self(known))

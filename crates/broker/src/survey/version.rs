@@ -11,14 +11,13 @@ pub enum VersionFound {
     Nothing,
     /// It has no contract with the provider, and none was there before it.
     NoContract(String),
-    /// It published contracts, and none with the provider any more.
+    /// It has no contract with the provider, and a version before it on its branch had one.
     Dropped(String),
     /// It has one.
     Contract(String),
 }
 
-/// Looks at one version. A version without any contract says nothing of dropping one: its pipeline
-/// may not have come so far.
+/// Looks at one version.
 pub(super) async fn of(
     known: &Known<'_>,
     pair: &Pair,
@@ -30,9 +29,6 @@ pub(super) async fn of(
     let number = version.number.clone();
     if version.providers.contains(&pair.provider) {
         return Ok(VersionFound::Contract(number));
-    }
-    if version.providers.is_empty() {
-        return Ok(VersionFound::NoContract(number));
     }
     let recent = known.recent(&pair.consumer).await?;
     let is_before = |other: &&crate::versions::Version| {

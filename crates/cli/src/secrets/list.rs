@@ -4,12 +4,14 @@ use clap::Args;
 use postrider_api::{Credential, CredentialList, SecretInfo, SecretList};
 use serde_json::{Map, Value, json};
 
-use crate::pages::read_all;
+use crate::pages::{LimitArgs, read_all};
 use crate::{Api, Connection, Failure, Format, Out, OutputArgs, cell_of, printable};
 
 /// How to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    #[command(flatten)]
+    most: LimitArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -18,17 +20,24 @@ pub struct ListArgs {
 
 /// Carries it out.
 pub(super) async fn run(api: &Api, args: &ListArgs, out: &mut Out) -> Result<(), Failure> {
-    let secrets = read_all::<SecretList>(api, "secrets").await?;
-    let known = read_all::<CredentialList>(api, "credentials").await?;
+    let mut secrets = read_all::<SecretList>(api, "secrets").await?;
+    let mut known = read_all::<CredentialList>(api, "credentials").await?;
+    let all = args.most.cut(&mut known);
+    if known.len() < all {
+        secrets.retain(|secret| known.iter().any(|one| one.name == secret.name.0));
+    }
     match args.output.format() {
-        Format::Json => out.json(&document(&secrets, &known)),
-        Format::Table => print(&secrets, &known, out),
+        Format::Json => out.json(&document(&secrets, &known, all)),
+        Format::Table => {
+            print(&secrets, &known, out);
+            out.cut(known.len(), all);
+        }
     }
     Ok(())
 }
 
 /// Each secret with what is known of it; what is written into webhooks beside.
-fn document(secrets: &[SecretInfo], known: &[Credential]) -> Value {
+fn document(secrets: &[SecretInfo], known: &[Credential], total: usize) -> Value {
     let of = |name: &str| known.iter().find(|one| one.name == name);
     let one = |secret| {
         let mut members = object(secret);
@@ -39,7 +48,7 @@ fn document(secrets: &[SecretInfo], known: &[Credential]) -> Value {
     let all: Vec<Value> = secrets.iter().map(one).collect();
     let is_inline = |one: &&Credential| secrets.iter().all(|each| each.name.0 != one.name);
     let inline: Vec<&Credential> = known.iter().filter(is_inline).collect();
-    json!({"secrets": all, "inline": inline})
+    json!({"secrets": all, "inline": inline, "total": total})
 }
 
 fn object(document: &impl serde::Serialize) -> Map<String, Value> {

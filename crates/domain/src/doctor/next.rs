@@ -100,6 +100,7 @@ fn discarded(delivery: &DeliveryFacts, webhook: String, broker: &str) -> Vec<Str
         Some(Outcome::WebhookDeleted) => vec![APPLY.to_owned(), reconcile(broker, "")],
         Some(Outcome::WebhookDisabled) => with_replay(vec![webhook, APPLY.to_owned()], delivery),
         // Somebody did it by hand.
+        Some(Outcome::Withdrawn) => with_replay(Vec::new(), delivery),
         Some(_) | None => with_replay(vec![webhook], delivery),
     }
 }

@@ -36,8 +36,13 @@ pub(super) fn stopped(delivery: &DeliveryFacts, now: Timestamp) -> Option<Stoppe
         DeliveryStatus::Delivered => return None,
         DeliveryStatus::Held => return Some(held(delivery)),
         DeliveryStatus::Discarded => {
-            let what = "was discarded: its webhook was deleted or disabled".to_owned();
-            (DoctorVerdict::Discarded, HopState::Broken, what)
+            let why = match delivery.last_outcome {
+                Some(Outcome::Withdrawn) => "somebody gave it up by hand",
+                Some(Outcome::WebhookDeleted) => "its webhook was deleted",
+                Some(Outcome::WebhookDisabled) => "its webhook was disabled",
+                Some(_) | None => "its webhook was deleted or disabled",
+            };
+            (DoctorVerdict::Discarded, HopState::Broken, format!("was discarded: {why}"))
         }
         DeliveryStatus::Failed => {
             let verdict = of_outcome(delivery.last_outcome);

@@ -54,6 +54,8 @@ fn tokens_go_to_github_over_https() {
     let dispatches = "https://api.github.com/repos/o/${pactbroker.providerName}/dispatches";
     assert_eq!(judge(&["https"], dispatches), Ok(()));
     assert_eq!(judge(&["https", "HTTP"], "http://127.0.0.1:8080/x"), Ok(()));
+    let over_http = judge(&["https", "http"], "http://api.github.com/x").unwrap_err();
+    assert!(over_http.contains("https only"), "{over_http}");
     for (url, word) in [
         ("http://api.github.com/repos/o/r/dispatches", "https only"),
         ("https://api.github.com.example.com/x", "POSTRIDER_GITHUB_HOSTS"),

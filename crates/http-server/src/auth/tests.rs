@@ -68,6 +68,7 @@ fn bad_settings_are_named_without_the_token() {
         ("read:a s3cret", "token 2 has no role"),
         ("admin:s3cret", "token 1 has an unknown role"),
         ("read:", "token 1, of role read, is empty"),
+        ("admin:s3cret read:", "before the colon; token 2, of role read, is empty"),
         ("read:s3cret:", "token 1, named s3cret, is too short"),
         ("read:ci:s3crets3cret", "token 1, named ci, is too short"),
         ("operate:s3cret.x:0123456789abcdef", "write role:name:token"),

@@ -29,8 +29,10 @@ fn lanes_and_incidents() {
         assert!(line.ends_with(drains), "{line}");
     }
     assert!(shown.contains("credential"), "{shown}");
+    let cut = stdout(&server.run(&["lanes", "list", "--limit", "2"]));
+    assert!(cut.ends_with("2 of 3 shown, more: --limit 3\n"), "{cut}");
     expect(&server.run(&["lanes", "hold", "h/c"]), 0);
-    assert_eq!(server.calls()[1].body, json!({ "lane": "h/c" }));
+    assert_eq!(server.calls()[2].body, json!({ "lane": "h/c" }));
     expect(&server.run(&["lanes", "release", "h/x"]), 1);
     let output = server.run(&["incidents", "list", "--open"]);
     assert_eq!(server.calls().last().unwrap().target, "/api/v1/incidents?open=true&limit=50");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use postrider_domain::{AuditAction, AuditKind, ProbeVerdict, WhichValue};
+use jiff::Timestamp;
+use postrider_domain::{AuditAction, AuditKind, ProbeVerdict, WebhookUuid, WhichValue};
 
 use super::Tx;
 use super::audit::Change;
@@ -41,6 +42,13 @@ const LIST: &str = concat!(
      f.last_refusal_at, coalesce(f.is_github, false) as is_github
      from secrets s left join credential_facts f on f.name = s.name order by s.name"
 );
+
+const SUCCESSES: &str = "
+select w.uuid, h.last_success_at from webhook_health h join webhooks w on w.id = h.webhook_id
+where h.last_success_at is not null";
+
+const REFUSED: &str =
+    "select name, held_since from lanes where hold_cause = 'credential' and held_since is not null";
 
 /// The revision, or the number, of the value that is asked about; nothing where it is not there.
 const VALUE_NO: &str = "
@@ -124,6 +132,23 @@ const SETTLED: Duration = Duration::from_mins(10);
 const KEPT: Duration = Duration::from_hours(7 * 24);
 
 impl Store {
+    /// Lanes that are held because their credential was refused, and since when.
+    pub async fn refused_lanes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let rows = self.rows("refused_lanes", &Query::new(REFUSED)).await?;
+        let one = |row: &Row| Ok::<_, Fault>((row.string("name")?, row.at("held_since")?));
+        Ok(rows.iter().map(one).collect::<Result<_, _>>()?)
+    }
+
+    /// When something of each webhook was last accepted, to ten seconds; webhooks of which nothing
+    /// was are left out.
+    pub async fn last_successes(&self) -> Result<Vec<(WebhookUuid, Timestamp)>, StoreError> {
+        let rows = self.rows("last_successes", &Query::new(SUCCESSES)).await?;
+        let one = |row: &Row| {
+            Ok::<_, Fault>((codec::webhook_uuid(row.text("uuid")?)?, row.at("last_success_at")?))
+        };
+        Ok(rows.iter().map(one).collect::<Result<_, _>>()?)
+    }
+
     /// Writes what answers said of credentials.
     pub async fn save_credential_news(&self, news: &[CredentialNews]) -> Result<(), StoreError> {
         let statements = news.iter().map(written).collect::<Result<Vec<_>, Fault>>()?;

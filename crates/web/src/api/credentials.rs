@@ -1,5 +1,7 @@
 //! Credentials: what is known of them, and the way from one value to the next.
 
+mod inline;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -21,6 +23,7 @@ use postrider_store::{CredentialRow, PendingPut, ProbeAsked, ProbeRow, Switched}
 use serde_json::json;
 
 use crate::api::body::{flag, read_object};
+use crate::api::credentials::inline::InlineSeen;
 use crate::api::example::{LANE, TIME, WEBHOOK};
 use crate::api::params::{Params, Segment, ShortPage, wrong};
 use crate::api::secrets::{check_name, of_one, usable, wake_opened};
@@ -45,8 +48,9 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
             of_secret(&app, row, used_by, now)
         })
         .collect();
-    credentials
-        .extend(users.into_iter().filter_map(|(of, used_by)| inline(&app, of, used_by, now)));
+    let seen = InlineSeen::read(&app).await?;
+    let inline = |(of, used_by)| inline(&app, of, used_by, &seen, now);
+    credentials.extend(users.into_iter().filter_map(inline));
     let page = ShortPage::of(credentials, |credential| &credential.name, &params)?;
     let ShortPage { rows: credentials, next, total } = page;
     Ok(Json(CredentialList { credentials, next, total, total_is_exact: true }).into_response())
@@ -152,18 +156,24 @@ fn of_secret(
 }
 
 /// What is written into webhooks; secrets that have no value yet are none.
-fn inline(app: &App, of: Of, used_by: CredentialUsers, now: Timestamp) -> Option<Credential> {
+fn inline(
+    app: &App,
+    of: Of,
+    used_by: CredentialUsers,
+    seen: &InlineSeen,
+    now: Timestamp,
+) -> Option<Credential> {
     let Of::Inline(name) = of else { return None };
     let facts = CredentialFacts { is_inline: true, ..CredentialFacts::default() };
     Some(Credential {
         name,
         kind: CredentialKind::Other,
+        last_success_at: seen.success(&used_by),
+        last_refusal_at: seen.refusal(&used_by),
         used_by,
         owner: None,
         scopes: None,
         expires_at: None,
-        last_success_at: None,
-        last_refusal_at: None,
         pending: None,
         warnings: warnings(app, &facts, now),
     })

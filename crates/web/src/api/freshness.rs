@@ -183,7 +183,7 @@ fn document(row: &PairRow, verdict: &Verdict) -> PairFreshness {
         broker: key.broker.clone(),
         consumer: key.consumer.clone(),
         provider: key.provider.clone(),
-        last_publication: facts.last_publication,
+        last_publication: facts.newest_publication(),
         last_dispatch: facts.last_dispatch,
         last_verification: facts.last_verification.map(|newest| newest.at),
         last_verification_success: facts.last_verification.and_then(|newest| newest.success),
