@@ -18,7 +18,7 @@ const EVENTS: usize = 40;
 const OVER: Duration = Duration::from_millis(1_500);
 /// A claim lasts 21 s and a sweep comes after 120 s: without anybody doing something about it, a
 /// claim whose answer was lost would come back after that.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(15);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 /// Requests that one process may have in flight.
 const IN_FLIGHT: usize = 64;
 

@@ -256,7 +256,7 @@ impl<'a> Reader<'a> {
             let what = format!("cannot read {path:?}: {error}");
             Wrong::new(what, "name a file that this user can read")
         })?;
-        Ok(without_newline(&text).to_owned())
+        Ok(without_newline(text.trim_start_matches('\u{feff}')).to_owned())
     }
 
     /// The `[[name]]` tables of the file.
@@ -416,7 +416,12 @@ impl<'a> Reader<'a> {
     }
 
     fn secret_file(&mut self, path: &str, origin: Origin) -> Option<(Raw, Origin)> {
-        match self.file_text(path) {
+        let text = self.file_text(path).and_then(|text| {
+            // Whoever names a file wants what is in it: without it, a door would stand open.
+            let nothing = || Wrong::new(format!("{path:?} is empty"), "write the value into it");
+            if text.trim().is_empty() { Err(nothing()) } else { Ok(text) }
+        });
+        match text {
             Ok(text) => Some((Raw::Text(text), origin)),
             Err(wrong) => {
                 self.problems.push(Problem::new(origin.given_as(""), origin.kind(), wrong));

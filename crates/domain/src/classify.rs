@@ -134,8 +134,11 @@ pub enum GithubAnswer {
 pub enum TokenForbidden {
     /// The organization allows only tokens that live shorter.
     LifetimePolicy,
-    /// The organization forbids this kind of token, e.g. classic ones.
+    /// The organization forbids this kind of token, e.g. classic ones, or that of an OAuth app
+    /// that it did not let in.
     KindForbidden,
+    /// The token's owner is managed by an enterprise, and may not reach beyond it.
+    ManagedUser,
     /// The token was not authorized for the organization's single sign-on.
     SingleSignOn,
     /// Too many refused log-ins of late: even good credentials are refused for a while.

@@ -55,6 +55,21 @@ pub fn secret_warnings(value: &str) -> Vec<String> {
     if value.starts_with(char::is_whitespace) {
         warnings.push("the value begins with a blank, which is sent with it".to_owned());
     }
+    let is_unseen = |c: char| {
+        matches!(c, '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    if value.contains(is_unseen) {
+        warnings
+            .push("the value holds characters that can't be seen, which are sent with it".into());
+    }
+    if !value.is_empty() && value.chars().all(|c| c == '*') {
+        warnings
+            .push("the value is nothing but stars, as they stand where secrets are shown".into());
+    }
+    if value.contains("${") {
+        warnings
+            .push("the value holds \"${\", which is sent as it is: it names no variable".into());
+    }
     warnings
 }
 
@@ -87,10 +102,12 @@ mod tests {
     fn what_was_copied_along_is_warned_of() {
         for text in
             ["Bearer abc", "bearer abc", "token abc", "Basic dTpw", "\"abc\"", "'abc'", " abc"]
+                .into_iter()
+                .chain(["abc\u{200b}", "a\u{a0}b", "**********", "${user.token}"])
         {
             assert_eq!(secret_warnings(text).len(), 1, "{text}");
         }
-        for text in ["abc", "Bearerabc", "a b", "'", "a'b'"] {
+        for text in ["abc", "Bearerabc", "a b", "'", "a'b'", "a*b", "$x", "\u{e4}"] {
             assert_eq!(secret_warnings(text), [] as [String; 0], "{text}");
         }
         assert!(!secret_warnings("Bearer abc")[0].contains("abc"));

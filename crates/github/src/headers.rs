@@ -108,7 +108,9 @@ pub(crate) fn leads_to_sign_in(headers: &HeaderMap) -> bool {
 }
 
 fn parse_date(written: &str) -> Option<Timestamp> {
-    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(written).ok()
+    let usual = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(written).ok();
+    // The other two forms that every recipient has to take (RFC 9110, section 5.6.7).
+    usual.or_else(|| Timestamp::try_from(httpdate::parse_http_date(written).ok()?).ok())
 }
 
 /// A header's value, if it is printable ASCII.

@@ -131,7 +131,7 @@ fn token_forbidden(headers: &HeaderMap, message: &Message) -> Option<TokenForbid
     let sso = text(headers, "x-github-sso").is_some_and(|value| value.starts_with("required"));
     if message.says(&["lifetime is greater than"]) {
         Some(TokenForbidden::LifetimePolicy)
-    } else if message.says(&["forbids access via"]) {
+    } else if message.says(&["forbids access via", "oauth app access restrictions"]) {
         Some(TokenForbidden::KindForbidden)
     } else if sso || message.says(&["saml enforcement"]) {
         Some(TokenForbidden::SingleSignOn)
@@ -139,6 +139,8 @@ fn token_forbidden(headers: &HeaderMap, message: &Message) -> Option<TokenForbid
         Some(TokenForbidden::LoginAttempts)
     } else if message.says(&["ip allow list", "ip address is not permitted"]) {
         Some(TokenForbidden::AddressNotAllowed)
+    } else if message.says(&["as an enterprise managed user"]) {
+        Some(TokenForbidden::ManagedUser)
     } else if message.says(&["account was suspended", "been suspended", "is suspended"]) {
         Some(TokenForbidden::Suspended)
     } else {

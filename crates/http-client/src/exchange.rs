@@ -9,6 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
+use crate::packed::unpacked;
 use crate::pool::{Body, Http1, Http2Stream};
 use crate::reply::{Reply, chain};
 
@@ -132,7 +133,8 @@ async fn read(response: Response<Incoming>, deadline: Instant) -> (Reply, bool) 
         }
     };
     let (status, headers) = (head.status, head.headers);
-    (Reply::Answered { status, headers, body: body.cut() }, is_complete)
+    let body = unpacked(&headers, body.cut(), BODY_READ_MAX);
+    (Reply::Answered { status, headers, body }, is_complete)
 }
 
 /// A body as far as it came; copied only when it came in pieces.

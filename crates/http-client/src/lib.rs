@@ -12,6 +12,7 @@ mod client;
 mod connect;
 mod exchange;
 mod outbound;
+mod packed;
 mod pool;
 mod proxy;
 mod reply;

@@ -73,6 +73,14 @@ impl Outbound {
         Self(Arc::new(Shared { certificates, proxies, tls: OnceLock::new() }))
     }
 
+    /// Whether the certificates can be trusted, before the first client is made.
+    ///
+    /// # Errors
+    /// The first bundle that can't.
+    pub fn check(&self) -> Result<(), SetupError> {
+        self.tls().map(drop)
+    }
+
     /// The proxies.
     pub(crate) fn proxies(&self) -> &ProxyRules {
         &self.0.proxies

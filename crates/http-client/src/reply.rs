@@ -18,7 +18,8 @@ pub enum Reply {
         status: StatusCode,
         /// Headers.
         headers: HeaderMap,
-        /// First 64 KiB of the body; less when it broke off or dragged on.
+        /// First 64 KiB of the body, unpacked where it came packed by gzip or deflate; less when it
+        /// broke off or dragged on.
         body: Bytes,
     },
     /// No answer in time.

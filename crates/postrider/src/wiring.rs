@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postrider_broker::BrokerConfig;
-use postrider_cli::Failure;
+use postrider_cli::{Exit, Failure};
 use postrider_config::{BrokerSettings, Mode, Settings};
-use postrider_http_client::Outbound;
+use postrider_http_client::{Outbound, SetupError};
 use postrider_http_server::body::REQUEST_TIMEOUT;
 use postrider_ingest::IngestConfig;
 use postrider_monitor::{AlertConfig, MonitorConfig, NamedBroker, Rules, broker_patience};
@@ -31,6 +31,8 @@ const MAX_CERTIFICATES: usize = 1000;
 const PEM_MARKER: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// A larger certificate file is a mistake.
 const MAX_CERTIFICATE_FILE: u64 = 4 * 1024 * 1024;
+const CERTIFICATES_FIX: &str = "name a PEM file, or a folder of PEM files";
+const FILTER_FIX: &str = "write a level such as info, or parts such as info,postrider_worker=debug";
 
 /// Where the store is and the key to it; embedded mode needs the data dir, already locked.
 pub(crate) fn store_config(
@@ -245,22 +247,39 @@ pub(crate) fn alert_config(settings: &Settings, outbound: &Outbound) -> AlertCon
     }
 }
 
+/// Refuses a log filter that means nothing.
+pub(crate) fn check_log_filter(settings: &Settings) -> Result<(), Failure> {
+    postrider_telemetry::check_filter(&settings.log.filter)
+        .map_err(|error| Failure::usage(format!("RUST_LOG: {error}")).fix(FILTER_FIX))
+}
+
 /// Certificates and proxies of all requests that leave a process.
 pub(crate) fn outbound(settings: &Settings) -> Result<Outbound, Failure> {
-    Ok(Outbound::new(certificates(settings)?, settings.proxies.clone()))
+    let (files, bundles) = certificates(settings)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    let is_own = !bundles.is_empty();
+    let outbound = Outbound::new(bundles, settings.proxies.clone());
+    match if is_own { outbound.check() } else { Ok(()) } {
+        Ok(()) => Ok(outbound),
+        Err(SetupError::Certificate { bundle, what }) => {
+            let file = files.get(bundle).map(|file| file.display().to_string()).unwrap_or_default();
+            let what = format!("POSTRIDER_WEBHOOK_CERTIFICATES: {file} {what}");
+            Err(Failure::usage(what).fix(CERTIFICATES_FIX))
+        }
+        Err(error) => Err(Failure::new(Exit::Usage, error.to_string())),
+    }
 }
 
 /// The certificates to trust besides the system's: of a PEM file, or of all files of a folder
 /// in the order of their names.
-fn certificates(settings: &Settings) -> Result<Vec<Vec<u8>>, Failure> {
+fn certificates(settings: &Settings) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
     let Some(path) = &settings.webhook.certificates else {
         return Ok(Vec::new());
     };
-    let read =
-        || -> io::Result<Vec<Vec<u8>>> { files(path)?.iter().map(|file| pem(file)).collect() };
+    let bundle = |file: PathBuf| pem(&file).map(|pem| (file, pem));
+    let read = || files(path)?.into_iter().map(bundle).collect::<io::Result<Vec<_>>>();
     read().map_err(|error| {
         Failure::usage(format!("POSTRIDER_WEBHOOK_CERTIFICATES: {}: {error}", path.display()))
-            .fix("name a PEM file, or a folder of PEM files")
+            .fix(CERTIFICATES_FIX)
     })
 }
 

@@ -9,7 +9,9 @@ pub mod step;
 mod supervise;
 mod trace;
 
-pub use logging::{LastLines, LogFormat, LoggingError, flush, guard_secrets, init, redact};
+pub use logging::{
+    LastLines, LogFormat, LoggingError, check_filter, flush, guard_secrets, init, redact,
+};
 pub use metrics::{
     IntakeRoute, LaneGauge, LaneSample, Metrics, MetricsError, MonitorSample, PoolSample,
     QueueLink, SpanLoss, VerificationSample, WebhookSample,

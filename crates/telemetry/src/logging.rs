@@ -45,13 +45,25 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
     install(filter, format, SinkLimits::default(), std::io::stdout())
 }
 
+/// Whether a text is a filter that [`init`] takes.
+///
+/// # Errors
+/// It is none.
+pub fn check_filter(filter: &str) -> Result<(), LoggingError> {
+    read_filter(filter).map(drop)
+}
+
+fn read_filter(filter: &str) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::try_new(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))
+}
+
 fn install(
     filter: &str,
     format: LogFormat,
     limits: SinkLimits,
     out: impl Write + Send + 'static,
 ) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))?;
+    let filter = read_filter(filter)?;
     let sink = Arc::new(Sink::new(format, limits));
     let lines = Lines { format, sink: Arc::clone(&sink) };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);

@@ -30,6 +30,8 @@ pub(super) fn file(text: &str) -> Given {
 fn read(path: &Path) -> io::Result<String> {
     match path.to_str() {
         Some("/secret/key") => Ok(format!("{KEY}\n")),
+        Some("/secret/marked") => Ok(format!("\u{feff}{KEY}\r\n")),
+        Some("/secret/blank") => Ok("\n".to_owned()),
         Some("/secret/token") => Ok("from-file\r\n".to_owned()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }

@@ -56,6 +56,12 @@ fn secrets_may_be_files() {
         env(&[("POSTRIDER_API_TOKENS_FILE", "/nowhere")]).problems().join("\n"),
         @r#"error: POSTRIDER_API_TOKENS_FILE (environment): cannot read "/nowhere": entity not found; fix: name a file that this user can read"#
     );
+    let marked = env(&[("POSTRIDER_MASTER_KEY_FILE", "/secret/marked")]).settings();
+    assert!(marked.access.master_key.is_some(), "as some editors write it");
+    insta::assert_snapshot!(
+        env(&[("POSTRIDER_API_TOKENS_FILE", "/secret/blank")]).problems().join("\n"),
+        @r#"error: POSTRIDER_API_TOKENS_FILE (environment): "/secret/blank" is empty; fix: write the value into it"#
+    );
     assert_eq!(env(&[("POSTRIDER_LISTEN_FILE", "/x")]).problems().len(), 1, "LISTEN is no secret");
 }
 

@@ -34,6 +34,8 @@ fn retry_after_is_seconds_or_a_date() {
         (" 0 ", Some(Duration::from_secs(0))),
         ("Sat, 21 Nov 2026 12:01:30 GMT", Some(Duration::from_secs(90))),
         ("Sat, 21 Nov 2026 11:00:00 GMT", Some(Duration::from_secs(0))),
+        ("Saturday, 21-Nov-26 12:01:30 GMT", Some(Duration::from_secs(90))),
+        ("Sat Nov 21 12:01:30 2026", Some(Duration::from_secs(90))),
         ("99999999999999999999999", Some(LONGEST_WAIT)),
         ("Sun, 21 Nov 2027 12:00:00 GMT", Some(LONGEST_WAIT)),
         ("-5", None),

@@ -85,6 +85,16 @@ fn a_403_about_the_token_says_why() {
             "`o` forbids access via a personal access token (classic).",
             TokenForbidden::KindForbidden,
         ),
+        (
+            "Although you appear to have the correct authorization credentials, the `acme` \
+             organization has enabled OAuth App access restrictions, meaning that data access to \
+             third-parties is limited.",
+            TokenForbidden::KindForbidden,
+        ),
+        (
+            "As an Enterprise Managed User, you cannot access this content",
+            TokenForbidden::ManagedUser,
+        ),
         ("Resource protected by organization SAML enforcement.", TokenForbidden::SingleSignOn),
         (
             "Maximum number of login attempts exceeded. Please try again later.",

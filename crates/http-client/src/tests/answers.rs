@@ -1,7 +1,10 @@
 //! How answers over HTTP/1 are read, and how requests look on the wire.
 
+use std::io::Write as _;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::Method;
 
 use super::harness::{
@@ -115,6 +118,18 @@ async fn a_body_is_cut_and_its_end_does_not_matter() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let Reply::Answered { body, .. } = read(chunks).await else { panic!("no answer") };
     assert_eq!(&body[..], b"abcde");
+}
+
+/// Nobody asked for it, and some do it all the same.
+#[tokio::test]
+async fn a_packed_body_is_read() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(br#"{"ok":true}"#).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length";
+    let answer = [format!("{head}: {}\r\n\r\n", gzip.len()).into_bytes(), gzip].concat();
+    let Reply::Answered { body, .. } = read(answer).await else { panic!("no answer") };
+    assert_eq!(&body[..], br#"{"ok":true}"#);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::wiring;
 /// when they were read.
 pub(crate) fn check(settings: &Settings, out: &mut Out) -> Result<Outbound, Failure> {
     let outbound = wiring::outbound(settings)?;
+    wiring::check_log_filter(settings)?;
     out.line(format_args!("settings are fine ({} mode)", settings.mode.as_str()));
     Ok(outbound)
 }

@@ -64,6 +64,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the roles; returns once all sockets are bound.
     pub(crate) async fn start(settings: &Settings, role: Role) -> anyhow::Result<Self> {
+        let asks_brokers = role.ingests() && !settings.brokers.is_empty();
+        let sends = role.delivers() || role.monitors() || asks_brokers;
+        let outbound = if sends { wiring::outbound(settings)? } else { Outbound::default() };
         let supervisor = Supervisor::default();
         let handle = StoreHandle::open(settings, role, &supervisor).await?;
         let metrics = Metrics::new(version::VERSION, version::REVISION)?;
@@ -87,9 +90,6 @@ impl Running {
             rest_tasks: TaskTracker::new(),
         };
         running.start_admin(settings).await?;
-        let asks_brokers = role.ingests() && !settings.brokers.is_empty();
-        let sends = role.delivers() || role.monitors() || asks_brokers;
-        let outbound = if sends { wiring::outbound(settings)? } else { Outbound::default() };
         if role.delivers() {
             running.start_worker(settings, &outbound)?;
         }

@@ -109,6 +109,30 @@ fn all_problems_with_the_settings_come_at_once() {
     }
 }
 
+/// What `serve` would refuse `config check` refuses, too.
+#[test]
+fn what_settings_lead_to_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, pem).unwrap();
+    let file = file.to_str().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    for (name, value, says) in [
+        ("RUST_LOG", "%%%", "RUST_LOG: log filter \"%%%\""),
+        ("POSTRIDER_WEBHOOK_CERTIFICATES", file, "ca.pem can't be trusted"),
+    ] {
+        for command in [&["config", "check"][..], &["serve"]] {
+            let output = postrider(command, &[(name, value), ("POSTRIDER_DATA_DIR", data)], "");
+            expect(&output, 2);
+            let errors = stderr(&output);
+            assert!(errors.contains(says) && errors.contains("fix: "), "{errors}");
+        }
+        assert!(!folder.path().join("data/postrider.db").exists(), "nothing was begun");
+    }
+}
+
 #[test]
 fn settings_are_shown_with_origin_and_without_secrets() {
     let env = [("POSTRIDER_API_TOKENS", "read:hunter2"), ("RUST_LOG", "debug")];
