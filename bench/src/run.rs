@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use postrider_domain::dispatch_webhook;
+use postrider_domain::example_webhook;
 
 use crate::load::{PATIENCE, Schedule, Sender};
 use crate::sample::{Latency, Sample, mebibytes, micros};
@@ -149,7 +149,7 @@ impl Run<'_> {
         }
         for (number, secret) in (0..HELD_WEBHOOKS).zip(HELD.into_iter().cycle()) {
             let repository = format!("acme/held-{number}");
-            let document = dispatch_webhook(&self.base(), &repository, "held", secret);
+            let document = example_webhook(&self.base(), &repository, "held", secret);
             sender.webhook(&document).await?;
         }
         for secret in HELD {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use postrider_domain::{
     Body, BodyMode, DeliveryId, Event, EventName, Extensions, RequestTemplate, Selector, Target,
-    TargetKind, Webhook, WebhookUuid, classify, dispatch_body, wants,
+    TargetKind, Webhook, WebhookUuid, classify, example_body, wants,
 };
 use postrider_queue::Message;
 use postrider_render::{
@@ -141,7 +141,7 @@ fn request() -> RequestTemplate {
         method: "POST".to_owned(),
         url: DISPATCH_URL.to_owned(),
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        body: Some(Body::Json(dispatch_body())),
+        body: Some(Body::Json(example_body())),
         body_mode: BodyMode::Json,
         username: None,
         password: None,

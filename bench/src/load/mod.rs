@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use postrider_domain::dispatch_webhook;
+use postrider_domain::example_webhook;
 use serde_json::{Value, json};
 
 use crate::bodies;
@@ -61,7 +61,7 @@ impl Sender {
             .map(|(lane, number)| async move {
                 let repository = format!("acme/billing{lane}-{number}");
                 let (provider, secret) = (format!("billing{lane}"), format!("token{lane}"));
-                self.webhook(&dispatch_webhook(target, &repository, &provider, &secret)).await
+                self.webhook(&example_webhook(target, &repository, &provider, &secret)).await
             })
             .buffer_unordered(PREPARING)
             .try_collect()

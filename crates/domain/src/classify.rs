@@ -42,7 +42,7 @@
 //! | the same, and its status neither         | `unreadable`     |
 //! | a secret has no value                    | `secret_missing` |
 //! | a secret's value can't stand there       | `secret_unusable` |
-//! | the address policy forbids it            | `blocked`        |
+//! | settings forbid it                       | `blocked`        |
 //! | the template does not render             | `render_error`   |
 //!
 //! 408 (the target waited in vain for the request) and 425 (too early) count as

@@ -9,10 +9,10 @@ mod classify;
 mod counted;
 mod credential;
 mod delivery;
-mod dispatch;
 pub mod doctor;
 mod duration;
 mod event;
+mod example;
 mod extensions;
 mod freshness;
 mod github_app;
@@ -58,12 +58,12 @@ pub use credential::{
     WhichValue, credential_expiry, credential_warnings, suggested_token_name,
 };
 pub use delivery::{DeliveryStatus, StoredStatus};
-pub use dispatch::{dispatch_body, dispatch_webhook};
 pub use duration::{InvalidDuration, parse_duration, print_duration};
 pub use event::{
     Event, EventName, EventSource, MergedBecause, Pacticipant, UnknownEventName,
     UnknownEventSource, content_of, told_of_content,
 };
+pub use example::{example_body, example_webhook};
 pub use extensions::{
     ExtensionFault, Extensions, FailedRule, KeptOut, Pattern, Signing, SuccessRule, When, WhenKey,
 };

@@ -35,7 +35,7 @@ pub enum Outcome {
     Invalid,
     /// The target answered with a redirect that is not followed.
     Redirected,
-    /// The address policy forbids the target; nothing was sent.
+    /// Settings forbid the target: its address, or its scheme, method or host; nothing was sent.
     Blocked,
     /// The template could not be rendered, or came out too large; nothing was sent.
     RenderError,

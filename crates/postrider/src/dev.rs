@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use postrider_cli::Failure;
 use postrider_config::{Flags, Input, Mode, Settings};
-use postrider_domain::dispatch_webhook;
+use postrider_domain::example_webhook;
 use postrider_github_double::{Double, Options};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ async fn register(at: &str, github: &str) -> anyhow::Result<()> {
     if !secrets["secrets"].as_array().is_some_and(|all| all.iter().any(has)) {
         put(&client, &format!("{at}/api/v1/secrets/{SECRET}"), &json!({"value": TOKEN})).await?;
     }
-    put(&client, &path, &dispatch_webhook(github, REPOSITORY, PROVIDER, SECRET)).await
+    put(&client, &path, &example_webhook(github, REPOSITORY, PROVIDER, SECRET)).await
 }
 
 async fn put(client: &reqwest::Client, path: &str, body: &Value) -> anyhow::Result<()> {

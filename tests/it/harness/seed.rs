@@ -1,6 +1,6 @@
 //! The webhook that the product was made for, and events for it.
 
-use postrider_domain::dispatch_webhook;
+use postrider_domain::example_webhook;
 use serde_json::{Value, json};
 
 /// The event that the webhooks of tests want.
@@ -10,7 +10,7 @@ pub(crate) const EVENT_NAME: &str = "contract_requiring_verification_published";
 /// with the token `${user.<secret>}`. By the delivery's id in the payload the double recognises
 /// duplicates.
 pub(crate) fn webhook(github: &str, provider_repo: &str, provider: &str, secret: &str) -> Value {
-    dispatch_webhook(github, provider_repo, provider, secret)
+    example_webhook(github, provider_repo, provider, secret)
 }
 
 /// A webhook without a credential, to the hook `name` of the double at `target`.

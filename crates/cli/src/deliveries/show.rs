@@ -109,11 +109,12 @@ fn end(delivery: &DeliveryDetail) -> (Timestamp, String) {
         DeliveryStatus::Delivered => (delivery.updated_at, "delivered".to_owned()),
         DeliveryStatus::Discarded => (delivery.updated_at, "discarded".to_owned()),
         DeliveryStatus::Failed => {
-            // The same address would be blocked again.
+            // The same request would be blocked again.
             let first = match delivery.last_outcome {
                 Some(Outcome::Blocked) => {
                     "change the webhook's URL, or let deliveries go there with \
-                     POSTRIDER_WEBHOOK_ALLOW_NETWORKS; then"
+                     POSTRIDER_WEBHOOK_ALLOW_NETWORKS (addresses) or \
+                     POSTRIDER_WEBHOOK_*_WHITELIST (schemes, methods, hosts); then"
                 }
                 _ => "send it again:",
             };

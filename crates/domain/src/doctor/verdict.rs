@@ -52,7 +52,7 @@ verdicts! {
     Held = "held";
     /// The target asked to be left alone, or the lane's own limit is reached.
     Limited = "limited";
-    /// The address policy forbids the target.
+    /// Settings forbid the target: its address, or its scheme, method or host.
     Blocked = "blocked";
     /// The credential may not do it.
     PermissionMissing = "permission_missing";

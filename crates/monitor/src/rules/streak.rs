@@ -65,7 +65,8 @@ fn advice(streak: &StreakFact, mend: Mend<'_>) -> (&'static str, String) {
             ("the target has moved: put its new URL into the webhook", look_at_webhook())
         }
         Some(Outcome::Blocked) => (
-            "the address policy forbids the target: POSTRIDER_WEBHOOK_ALLOW_NETWORKS can allow it",
+            "settings forbid the target: its address, which POSTRIDER_WEBHOOK_ALLOW_NETWORKS can \
+             allow, or its URL's scheme, method or host, which POSTRIDER_WEBHOOK_*_WHITELIST can",
             look_at_webhook(),
         ),
         Some(Outcome::RenderError) => {

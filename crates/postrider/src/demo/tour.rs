@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use postrider_config::{Flags, Settings, Sources};
-use postrider_domain::dispatch_webhook;
+use postrider_domain::example_webhook;
 use postrider_github_double::{Double, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -103,7 +103,7 @@ impl Tour {
     }
 
     async fn create_webhook(&self) -> anyhow::Result<()> {
-        let webhook = dispatch_webhook(&self.github.base_url(), REPOSITORY, PROVIDER, SECRET);
+        let webhook = example_webhook(&self.github.base_url(), REPOSITORY, PROVIDER, SECRET);
         let call = self.client.post(format!("{}/webhooks", self.url()));
         answer(call.json(&webhook)).await.context("registering the webhook")?;
         Ok(())

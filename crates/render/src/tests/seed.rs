@@ -1,6 +1,6 @@
 //! The webhook that most teams start with: tell the provider's repository at GitHub.
 
-use postrider_domain::{Body, BodyMode, EventName, RequestTemplate, dispatch_body};
+use postrider_domain::{Body, BodyMode, EventName, RequestTemplate, example_body};
 use serde_json::Value;
 
 use super::{bare_event, event, rendered_with, secrets};
@@ -18,7 +18,7 @@ pub(super) fn seed() -> RequestTemplate {
             header("user-agent", "PactFlow"),
             header("x-github-api-version", "2022-11-28"),
         ],
-        body: Some(Body::Json(dispatch_body())),
+        body: Some(Body::Json(example_body())),
         body_mode: BodyMode::Json,
         username: None,
         password: None,

@@ -7,7 +7,7 @@ const EVENT: &str = "contract_requiring_verification_published";
 
 /// The document of a webhook that tells `repository` (`owner/name`) of the GitHub API at `github`
 /// that a contract of `provider` requires verification, with the token of the secret `secret`.
-pub fn dispatch_webhook(github: &str, repository: &str, provider: &str, secret: &str) -> Value {
+pub fn example_webhook(github: &str, repository: &str, provider: &str, secret: &str) -> Value {
     json!({
         "description":
             format!("Notify {repository} when a consumer contract requires verification"),
@@ -23,7 +23,7 @@ pub fn dispatch_webhook(github: &str, repository: &str, provider: &str, secret: 
                 "User-Agent": "PactFlow",
                 "X-GitHub-Api-Version": "2022-11-28"
             },
-            "body": dispatch_body()
+            "body": example_body()
         }
     })
 }
@@ -31,7 +31,7 @@ pub fn dispatch_webhook(github: &str, repository: &str, provider: &str, secret: 
 /// The body of its request: what a workflow needs to check the contract out and to verify it. By
 /// the delivery's id its run is told from others (GitHub docs: create a repository dispatch event;
 /// at most ten keys).
-pub fn dispatch_body() -> Value {
+pub fn example_body() -> Value {
     json!({
         "event_type": EVENT,
         "client_payload": {
