@@ -1,13 +1,13 @@
 //! What a client needs to know about its broker.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
+use postrider_domain::is_loopback;
 use postrider_http_client::{CallerOptions, Outbound};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::BrokerError;
 
@@ -116,16 +116,6 @@ pub(crate) fn checked(base: Url) -> Result<Url, BrokerError> {
         ));
     }
     Ok(base)
-}
-
-/// Whether a URL names this machine, to which no proxy leads.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 pub(crate) fn setup(what: impl Into<String>) -> BrokerError {

@@ -24,7 +24,7 @@ mod versions;
 
 pub use answer::{Answer, error_list, error_text, retry_after};
 pub use client::{Broker, path};
-pub use config::{BrokerAuth, BrokerConfig, is_loopback};
+pub use config::{BrokerAuth, BrokerConfig};
 pub use environments::{Environment, InEnvironment, Presence};
 pub use error::BrokerError;
 pub use listing::{Pair, PairsPage};

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use postrider_broker::{error_text, is_loopback, retry_after};
+use postrider_broker::{error_text, retry_after};
 use postrider_config::ClientSettings;
+use postrider_domain::is_loopback;
 use postrider_http_client::{CallerOptions, Outbound};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};

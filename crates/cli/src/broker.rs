@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{StringValueParser, TypedValueParser};
-use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError, is_loopback};
+use postrider_broker::{Broker, BrokerAuth, BrokerConfig, BrokerError};
 use postrider_config::{PROXY_FIX, proxies_of_environment, read_text, without_newline};
-use postrider_domain::parse_duration;
+use postrider_domain::{is_loopback, parse_duration};
 use postrider_http_client::Outbound;
 use secrecy::SecretString;
 use url::Url;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use postrider_broker::is_loopback;
+use postrider_domain::is_loopback;
 use postrider_http_client::ProxyRules;
 use secrecy::SecretString;
 use url::Url;

@@ -173,5 +173,15 @@ fn first_containing<N>(
     table.iter().find(|(net, _)| contains(net)).map(|(_, range)| *range)
 }
 
+/// Whether a URL names this machine, to which no proxy leads.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;

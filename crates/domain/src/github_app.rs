@@ -2,10 +2,10 @@
 //! token stands in the value's place.
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
-use crate::HostPatterns;
 use crate::placeholder::replace_all;
+use crate::{HostPatterns, is_loopback};
 
 /// GitHub's own API.
 const GITHUB_API: &str = "https://api.github.com";
@@ -111,7 +111,7 @@ impl AppTargets<'_> {
             .map_err(|_| "its tokens need a valid URL".to_owned())?;
         let scheme = url.scheme();
         let is_allowed = || self.schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme));
-        if scheme != "https" && !(is_this_machine(&url) && is_allowed()) {
+        if scheme != "https" && !(is_loopback(&url) && is_allowed()) {
             return Err("its tokens are sent over https only".to_owned());
         }
         let host = url.host_str().unwrap_or_default();
@@ -121,16 +121,6 @@ impl AppTargets<'_> {
         }
         let hosts = self.github_hosts;
         Err(format!("its tokens are sent to hosts of POSTRIDER_GITHUB_HOSTS ({hosts}) only"))
-    }
-}
-
-/// A literal address of the loopback interface, or its name.
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

@@ -49,7 +49,7 @@ mod transport_header;
 mod watch;
 mod webhook;
 
-pub use address::{AddressPolicy, BlockedAddress};
+pub use address::{AddressPolicy, BlockedAddress, is_loopback};
 pub use audit::{AuditAction, AuditKind, UnknownAuditWord};
 pub use classify::{Answer, Classified, GithubAnswer, TokenForbidden, by_own_rule, classify};
 pub use counted::counted;

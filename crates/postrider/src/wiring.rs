@@ -256,17 +256,19 @@ pub(crate) fn check_log_filter(settings: &Settings) -> Result<(), Failure> {
 /// Certificates and proxies of all requests that leave a process.
 pub(crate) fn outbound(settings: &Settings) -> Result<Outbound, Failure> {
     let (files, bundles) = certificates(settings)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-    let is_own = !bundles.is_empty();
     let outbound = Outbound::new(bundles, settings.proxies.clone());
-    match if is_own { outbound.check() } else { Ok(()) } {
-        Ok(()) => Ok(outbound),
-        Err(SetupError::Certificate { bundle, what }) => {
+    if files.is_empty() {
+        return Ok(outbound);
+    }
+    outbound.check().map_err(|error| match error {
+        SetupError::Certificate { bundle, what } => {
             let file = files.get(bundle).map(|file| file.display().to_string()).unwrap_or_default();
             let what = format!("POSTRIDER_WEBHOOK_CERTIFICATES: {file} {what}");
-            Err(Failure::usage(what).fix(CERTIFICATES_FIX))
+            Failure::usage(what).fix(CERTIFICATES_FIX)
         }
-        Err(error) => Err(Failure::new(Exit::Usage, error.to_string())),
-    }
+        error => Failure::new(Exit::Usage, error.to_string()),
+    })?;
+    Ok(outbound)
 }
 
 /// The certificates to trust besides the system's: of a PEM file, or of all files of a folder

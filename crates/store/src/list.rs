@@ -91,6 +91,12 @@ impl Total {
     pub fn of(found: u64) -> Self {
         Self { count: found.min(Self::MOST), is_exact: found <= Self::MOST }
     }
+
+    /// As [`Total::of`], among so many that were looked at, again one more at most.
+    pub(crate) fn among(found: u64, seen: u64) -> Self {
+        let total = Self::of(found);
+        Self { is_exact: total.is_exact && seen <= Self::MOST, ..total }
+    }
 }
 
 /// A delivery in a list.

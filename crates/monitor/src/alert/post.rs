@@ -4,7 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use postrider_broker::{is_loopback, retry_after};
+use postrider_broker::retry_after;
+use postrider_domain::is_loopback;
 use postrider_http_client::CallerOptions;
 use postrider_store::AlertChannel;
 use secrecy::{ExposeSecret, SecretString};

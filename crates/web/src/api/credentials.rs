@@ -48,9 +48,11 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
             of_secret(&app, row, used_by, now)
         })
         .collect();
-    let seen = InlineSeen::read(&app).await?;
-    let inline = |(of, used_by)| inline(&app, of, used_by, &seen, now);
-    credentials.extend(users.into_iter().filter_map(inline));
+    if users.keys().any(|of| matches!(of, Of::Inline(_))) {
+        let seen = InlineSeen::read(&app).await?;
+        let inline = |(of, used_by)| inline(&app, of, used_by, &seen, now);
+        credentials.extend(users.into_iter().filter_map(inline));
+    }
     let page = ShortPage::of(credentials, |credential| &credential.name, &params)?;
     let ShortPage { rows: credentials, next, total } = page;
     Ok(Json(CredentialList { credentials, next, total, total_is_exact: true }).into_response())
